@@ -1,0 +1,157 @@
+"""Players of the mazes. On named layouts the map is common knowledge; on random ones it is drawn while walking."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import deque
+from typing import Any
+
+from lmrl_envs.core import Transcript
+from lmrl_envs.maze import rules
+from lmrl_envs.maze.belief import planner
+from lmrl_envs.maze.rules import _WALL_PHRASES, ACTIONS, MOVES, Cell, Maze
+
+_POSITION = re.compile(r"goal is at position (\d+), (\d+)\. Your current position is at position (\d+), (\d+)\.")
+
+
+def read_position(text: str) -> tuple[Cell, Cell] | None:
+    """(goal, position) of a fully observed text; None for other texts."""
+    match = _POSITION.search(text)
+    if match is None:
+        return None
+    a, b, c, d = map(int, match.groups())
+    return (a, b), (c, d)
+
+
+def walls(text: str) -> str:
+    """The sentence about walls of either kind of observation."""
+    return text[text.rindex("There ") :] if "There " in text else text
+
+
+class RandomPolicy:
+    """A uniform move."""
+
+    def __init__(self, seed: int = 0, **_: Any) -> None:
+        self.random = random.Random(seed)
+
+    def pick(self, items: Any) -> Any:
+        """A uniform item of a sequence."""
+        return items[int(self.random.random() * len(items))]
+
+    def act(self, transcript: Transcript) -> str | None:
+        return self.pick(ACTIONS)
+
+
+class ExpertPolicy(RandomPolicy):
+    """Shortest paths when the position is told, optimal belief planning when it is not, exploration without a map."""
+
+    def __init__(self, seed: int = 0, layout: str = "double_t", **_: Any) -> None:
+        super().__init__(seed)
+        rules.check_layout(layout)
+        self.maze: Maze | None = None if rules.random_size(layout) else rules.named_maze(layout)
+
+    def act(self, transcript: Transcript) -> str | None:
+        return self.best(transcript)
+
+    def best(self, transcript: Transcript) -> str:
+        """The best move known for this conversation."""
+        if self.maze is None:
+            return explore(transcript)
+        seen = read_position(transcript[-1].text)
+        if seen is not None:
+            distance, here = self.maze.distance, seen[1]
+            return min(ACTIONS, key=lambda action: distance[self.maze.next_cell[action][here]])  # type: ignore[union-attr]
+        return self._from_walls(transcript)
+
+    def _from_walls(self, transcript: Transcript) -> str:
+        plan = planner(self.maze)  # type: ignore[arg-type]
+        belief = plan.opening.get(transcript[0].text)
+        for i in range(1, len(transcript) - 1, 2):
+            action = transcript[i].text.strip()
+            if belief is not None and action in MOVES:
+                belief = plan.after(belief, action).get(transcript[i + 1].text)
+        return plan.best[belief] if belief in plan.best else explore(transcript)
+
+
+class SuboptimalPolicy(ExpertPolicy):
+    """The best move with probability .15, else a uniform one (the actions of LMRL-Gym's maze data, appendix C.1)."""
+
+    expert_share = 0.15
+
+    def act(self, transcript: Transcript) -> str | None:
+        return self.best(transcript) if self.random.random() < self.expert_share else self.pick(ACTIONS)
+
+
+class MixedPolicy(SuboptimalPolicy):
+    """The stitching data of LMRL-Gym (appendix C.1) on ``double_t``: each trajectory stays in one of three parts.
+
+    The parts are the left T, the right T and the stem. A step out of a T is played and recorded, and recording stops
+    there: no false transition enters the data, and the goal is reached only by trajectories that began in the stem.
+    In the stem, moves into a T are drawn again. Recording in a T also stops at random, in ``hasty`` trajectories more
+    often, so that lengths have the published mean and spread.
+    """
+
+    hasty_share, hasty_stop = 0.62, 0.10
+
+    def __init__(self, seed: int = 0, layout: str = "double_t", **kwargs: Any) -> None:
+        if layout != "double_t":
+            raise ValueError(f"the mixed recipe is made for layout 'double_t', not {layout!r}")
+        super().__init__(seed, layout=layout, **kwargs)
+        self.stop = self.hasty_stop if self.random.random() < self.hasty_share else 0.0
+
+    @staticmethod
+    def part(cell: Cell) -> str:
+        """Which of the three parts a cell belongs to."""
+        return "stem" if cell[1] == 6 else "left" if cell[1] < 6 else "right"
+
+    def act(self, transcript: Transcript) -> str | None:
+        first, last = read_position(transcript[0].text), read_position(transcript[-1].text)
+        if first is None or last is None:
+            raise ValueError("the mixed recipe is recorded on the fully observed maze; reword the data at loading")
+        part = self.part(first[1])
+        if part != self.part(last[1]):
+            return None
+        if part != "stem" and len(transcript) > 1 and self.random.random() < self.stop:
+            return None
+        while True:
+            action = super().act(transcript)
+            if part != "stem" or last[1] != (5, 6) or action not in ("move left", "move right"):
+                return action
+
+
+def explore(transcript: Transcript) -> str:
+    """A move in a maze without a map: the way to the goal if its place is told, else to the nearest new cell.
+
+    What has not been seen is taken to be open, so the way is never longer than it has to be as far as one can know.
+    """
+    seen = read_position(transcript[0].text)
+    goal, here = seen if seen is not None else (None, (0, 0))
+    visited, blocked = {here}, _walls_at(here, transcript[0].text)
+    for i in range(1, len(transcript) - 1, 2):
+        delta = MOVES.get(transcript[i].text.strip())
+        if delta is not None and (here, delta) not in blocked:
+            here = (here[0] + delta[0], here[1] + delta[1])
+        visited.add(here)
+        blocked |= _walls_at(here, transcript[i + 1].text)
+    first_move: dict[Cell, str] = {here: ""}
+    queue = deque([here])
+    while queue:
+        cell = queue.popleft()
+        if cell == goal or (goal is None and cell not in visited):
+            return first_move[cell]
+        for action, delta in MOVES.items():
+            there = (cell[0] + delta[0], cell[1] + delta[1])
+            near = max(abs(there[0] - here[0]), abs(there[1] - here[1])) <= 2 * rules.MAX_SIDE + 1
+            if there not in first_move and near and (cell, delta) not in blocked:
+                first_move[there] = first_move[cell] or action
+                queue.append(there)
+    return ACTIONS[0]
+
+
+def _walls_at(cell: Cell, text: str) -> set[tuple[Cell, Cell]]:
+    sentence = walls(text)
+    return {(cell, delta) for phrase, delta in _WALL_PHRASES if phrase in sentence}
+
+
+POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

@@ -1,0 +1,214 @@
+"""One table of all tasks. A new task is one folder and one row here (see docs/add-a-task.md)."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import gymnasium
+
+from lmrl_envs.core import Transcript
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Mean returns of a task with its default arguments that give scores their scale.
+
+    ``random`` is the mean return of the `random` policy, ``optimum`` the best possible mean return or, where
+    ``optimum_is`` says so, the best known one. ``lmrl`` holds min, dataset average and max of LMRL-Gym
+    (arXiv 2311.18232, appendix E) that map to 0, 50 and 100.
+    """
+
+    random: float
+    optimum: float
+    lmrl: tuple[float, float, float] | None = None
+    optimum_is: Literal["exact", "best known"] = "exact"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row: everything the other floors need to know about a task."""
+
+    id: str
+    entry_point: str
+    vector_entry_point: str
+    policies: str
+    """Module with a dict ``POLICIES``: name -> factory(seed=0, **kwargs)."""
+    family: str
+    """Name of the task's datasets."""
+    summary: str
+    tags: tuple[str, ...]
+    """Capabilities: strategy, language, credit_assignment, partial_observability, stitching."""
+    return_range: tuple[float, float]
+    """Least and greatest possible return; a crashed episode scores the least."""
+    reference: Reference
+    context: Literal["last", "all"] = "all"
+    """What a trained agent needs to see: the last observation (Markov tasks) or the whole conversation."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    simulators: tuple[str, ...] = ()
+    """Names accepted by ``simulator=``, the default first; empty for tasks without a partner."""
+    extra: str | None = None
+    """The optional dependency group the task needs."""
+
+    @property
+    def policy_names(self) -> tuple[str, ...]:
+        """Names that `make_policy` accepts for this task."""
+        return tuple(importlib.import_module(self.policies).POLICIES)
+
+
+class Policy(Protocol):
+    """A scripted player. It sees what an agent sees and nothing else."""
+
+    def act(self, transcript: Transcript) -> str | None:
+        """The next action. Policies that only record data may return None: stop recording here."""
+        ...
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register_task(task: Task) -> None:
+    """Add a row to the table and register the id with Gymnasium.
+
+    Raises:
+        ValueError: the id is taken by another row.
+    """
+    if _TASKS.get(task.id, task) != task:
+        raise ValueError(f"task id {task.id!r} is already taken by {_TASKS[task.id].entry_point}")
+    _TASKS[task.id] = task
+    gymnasium.register(
+        task.id,
+        entry_point=task.entry_point,
+        vector_entry_point=task.vector_entry_point,
+        kwargs=dict(task.kwargs),
+    )
+
+
+def task_ids() -> tuple[str, ...]:
+    """All registered task ids, in the order of the table."""
+    return tuple(_TASKS)
+
+
+def task(id: str) -> Task:
+    """The row of a task.
+
+    Raises:
+        gymnasium.error.NameNotFound: no such id; the message suggests the nearest one.
+    """
+    id = id.removeprefix("lmrl_envs:")
+    if id not in _TASKS:
+        close = difflib.get_close_matches(id, _TASKS, n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known ids: {', '.join(_TASKS)}"
+        raise gymnasium.error.NameNotFound(f"no task {id!r}{hint}")
+    return _TASKS[id]
+
+
+def make_policy(id: str, name: str, seed: int = 0, **kwargs: Any) -> Policy:
+    """A scripted policy of a task: ``random``, ``suboptimal``, ``expert`` (and the data recipes' own).
+
+    Args:
+        id: task id.
+        name: policy name; `Task.policy_names` lists them.
+        seed: the policy's own random stream.
+        kwargs: the task's arguments where they change the game (``layout=``, ``vocabulary=``, ...).
+
+    Raises:
+        ValueError: the task has no policy of that name.
+    """
+    row = task(id)
+    policies = importlib.import_module(row.policies).POLICIES
+    if name not in policies:
+        raise ValueError(f"{row.id} has no policy {name!r}; choose one of {', '.join(policies)}")
+    return policies[name](seed=seed, **{**row.kwargs, **kwargs})
+
+
+def normalized_score(id: str, mean_return: float, scale: Literal["optimum", "lmrl"] = "optimum") -> float:
+    """A mean return on a common scale.
+
+    ``optimum``: the random policy is 0, the exact or best known reference 100. ``lmrl``: LMRL-Gym's minimum, dataset
+    average and maximum are 0, 50 and 100, linear between and beyond.
+
+    Raises:
+        ValueError: an unknown scale, or LMRL-Gym gives no figures for this task.
+    """
+    row = task(id)
+    reference = row.reference
+    if scale == "optimum":
+        return 100.0 * (mean_return - reference.random) / (reference.optimum - reference.random)
+    if scale != "lmrl":
+        raise ValueError(f"scale={scale!r} is not known; choose 'optimum' or 'lmrl'")
+    if reference.lmrl is None:
+        raise ValueError(f"{row.id} is not a task of LMRL-Gym: it has no 'lmrl' scale")
+    low, average, high = reference.lmrl
+    if mean_return >= average:
+        return 50.0 + 50.0 * (mean_return - average) / (high - average)
+    return 50.0 * (mean_return - low) / (average - low)
+
+
+STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING = (
+    "strategy",
+    "language",
+    "credit_assignment",
+    "partial_observability",
+    "stitching",
+)
+
+TABLE: tuple[Task, ...] = (
+    Task(
+        id="lmrl/MazeFullyObserved-v0",
+        entry_point="lmrl_envs.maze.env:MazeEnv",
+        vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
+        policies="lmrl_envs.maze.policies",
+        family="maze",
+        summary="Walk to the goal of a maze; position, goal and walls are told.",
+        tags=(CREDIT, STITCHING),
+        return_range=(-400.0, 0.0),
+        reference=Reference(random=-85.1396, optimum=-171 / 25, lmrl=(-101.0, -83.0, -6.84)),
+        context="last",
+        kwargs={"observability": "full"},
+    ),
+    Task(
+        id="lmrl/MazePartiallyObserved-v0",
+        entry_point="lmrl_envs.maze.env:MazeEnv",
+        vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
+        policies="lmrl_envs.maze.policies",
+        family="maze",
+        summary="Walk to the goal of a maze; only the walls around you are told.",
+        tags=(CREDIT, PARTIAL, STITCHING),
+        return_range=(-400.0, 0.0),
+        reference=Reference(random=-85.1396, optimum=-181 / 25, lmrl=(-101.0, -83.0, -25.75)),
+        kwargs={"observability": "partial"},
+    ),
+    Task(
+        id="lmrl/Wordle-v0",
+        entry_point="lmrl_envs.wordle.env:WordleEnv",
+        vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
+        policies="lmrl_envs.wordle.policies",
+        family="wordle",
+        summary="Find the hidden five-letter word in six guesses (431 words).",
+        tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
+        return_range=(-6.0, 0.0),
+        reference=Reference(random=-5.9515, optimum=-811 / 431, lmrl=(-6.0, -4.12, -1.94)),
+        kwargs={"vocabulary": "common"},
+    ),
+    Task(
+        id="lmrl/Wordle-Full-v0",
+        entry_point="lmrl_envs.wordle.env:WordleEnv",
+        vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
+        policies="lmrl_envs.wordle.policies",
+        family="wordle_full",
+        summary="Wordle with over 2,000 answers and 10,000 allowed guesses.",
+        tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
+        return_range=(-6.0, 0.0),
+        reference=Reference(random=-5.9981, optimum=-2.4505, optimum_is="best known"),
+        kwargs={"vocabulary": "full"},
+    ),
+)
+
+
+def register_all() -> None:
+    """Register every row of `TABLE` (done on import of `lmrl_envs`)."""
+    for row in TABLE:
+        register_task(row)

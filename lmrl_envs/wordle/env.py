@@ -1,0 +1,113 @@
+"""Wordle as an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from lmrl_envs.core import Outcome, TextEnv, check_choice, draw_index
+from lmrl_envs.wordle.rules import FEEDBACK, INVALID, MAX_GUESSES, PLAIN, SOLVED, clean_guess, load_words, paired_text
+
+OPENING = "Wordle:"
+GUESS_REWARD, SOLVED_REWARD = -1.0, 0.0
+
+_INSTRUCTIONS = """Find the hidden English word of five letters. You have six guesses.
+Answer each message with one five-letter word and nothing else.
+{marks}
+A guess that is not a common English word of five letters is answered "invalid" and uses up a guess.
+Every guess costs 1 point, except the one that finds the word."""
+
+_MARKS = {
+    "plain": "The reply gives one mark per letter of your guess, in order: g (right letter, right place), "
+    'y (the letter is in the word, elsewhere), b (the letter is not in the word), as in "g y b b b".',
+    "paired": "The reply gives letter, place and mark for each letter of your guess: g (right letter, right place), "
+    'y (in the word, elsewhere), b (not in the word), as in "c1g r2y a3b n4b e5b".',
+}
+
+_COLOURS = ("\x1b[97;100m", "\x1b[30;43m", "\x1b[30;42m")
+_RESET = "\x1b[0m"
+
+
+class WordleEnv(TextEnv):
+    """Wordle.
+
+    **Action**: a word, ``crane`` or ``c r a n e``; case and white space do not matter.
+    **Observation**: ``Wordle:`` at first; then one mark per letter, ``g y b b b``, or ``invalid``.
+    **Reward**: -1 a guess (an invalid one too), 0 for the right word.
+    **End**: terminated when solved, and after six guesses (the limit is a rule of the game).
+    **Options**: ``{"secret": word}``, any of the answers.
+
+    Args:
+        vocabulary: "common" (431 words), "full" (2,220 answers, 11,014 guesses), a path to a file of words, or a list
+            of words (answers and guesses alike).
+        feedback: "plain", or "paired": letter, place and mark together, ``c1g r2y a3b n4b e5b``.
+        duplicates: "standard", or "independent": every letter judged alone (LMRL-Gym's rule).
+
+    Version history: v0, initial.
+    """
+
+    option_keys = frozenset({"secret"})
+
+    def __init__(
+        self,
+        vocabulary: str | Sequence[str] = "common",
+        feedback: Literal["plain", "paired"] = "plain",
+        duplicates: Literal["standard", "independent"] = "standard",
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(render_mode=render_mode)
+        check_choice("feedback", feedback, _MARKS)
+        check_choice("duplicates", duplicates, FEEDBACK)
+        self.words = load_words(vocabulary, duplicates)
+        self.feedback = feedback
+        self.instructions = _INSTRUCTIONS.format(marks=_MARKS[feedback])
+        self._score, self._allowed, self._answers = self.words.score, self.words.index, self.words.answers
+        self._secret = ""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words that may be guessed."""
+        return self.words.guesses
+
+    def _begin(self, options: Mapping[str, Any]) -> str:
+        if "secret" in options:
+            secret = options["secret"]
+            if secret not in self._answers:
+                raise ValueError(f"secret={secret!r} is not one of the {len(self._answers)} answers of this word list")
+            self._secret = secret
+        else:
+            self._secret = self._answers[draw_index(self.np_random, len(self._answers))]
+        return OPENING
+
+    def _play(self, action: str) -> Outcome:
+        last = len(self._rewards) + 1 >= MAX_GUESSES
+        guess = action if action in self._allowed else clean_guess(action)
+        if guess not in self._allowed:
+            return INVALID, GUESS_REWARD, last, False, {"valid": False}
+        code = self._score(guess, self._secret)
+        text = PLAIN[code] if self.feedback == "plain" else paired_text(guess, code)
+        if code == SOLVED:
+            return text, SOLVED_REWARD, True, False, {"valid": True}
+        return text, GUESS_REWARD, last, False, {"valid": True}
+
+    def _reveal(self) -> dict[str, Any]:
+        return {"success": self._rewards[-1] == SOLVED_REWARD, "secret": self._secret}
+
+    def _get_game(self) -> dict[str, Any]:
+        return {"secret": self._secret}
+
+    def _set_game(self, state: Mapping[str, Any]) -> None:
+        self._secret = state["secret"]
+
+    def _draw(self) -> str:
+        rows = []
+        for action in self.transcript.actions:
+            guess = clean_guess(action)
+            if guess in self._allowed:
+                code = self._score(guess, self._secret)
+                digits = [code // 3**power % 3 for power in range(4, -1, -1)]
+                rows.append("".join(f"{_COLOURS[d]} {x.upper()} {_RESET}" for d, x in zip(digits, guess, strict=True)))
+            else:
+                rows.append(" ?  " * 3 + "  (invalid)")
+        rows += [" _ " * 5] * (MAX_GUESSES - len(rows))
+        return "\n".join(rows)

@@ -1,0 +1,130 @@
+"""Views of a `TextEnv` for language models, and a recorder of trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+from gymnasium.spaces import Dict, Sequence
+from gymnasium.utils import RecordConstructorArgs
+
+from lmrl_envs.core import MAX_OBSERVATION_LENGTH, FreeText, TextEnv, Transcript
+
+Message = dict[str, str]
+
+
+def _text_env(env: gymnasium.Env[Any, Any]) -> TextEnv:
+    base = env.unwrapped
+    if not isinstance(base, TextEnv):
+        raise TypeError(f"this wrapper needs a TextEnv, got {type(base).__name__}")
+    return base
+
+
+class ChatObservation(gymnasium.Wrapper[Any, str, str, str], RecordConstructorArgs):
+    """Observations as chat messages: the whole conversation, as a tuple of ``{"role", "content"}``.
+
+    The environment speaks as ``user``, the agent as ``assistant``; the task's `instructions` are the ``system`` message.
+    A message tuple is never changed afterwards, so it may be kept.
+    """
+
+    def __init__(self, env: gymnasium.Env[str, str], instructions: bool = True) -> None:
+        RecordConstructorArgs.__init__(self, instructions=instructions)
+        super().__init__(env)
+        base = _text_env(env)
+        text = FreeText(MAX_OBSERVATION_LENGTH)
+        self.observation_space = Sequence(Dict(role=FreeText(16), content=text))
+        self._system: tuple[Message, ...] = ({"role": "system", "content": base.instructions},) if instructions else ()
+        self._messages: tuple[Message, ...] = ()
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        text, info = self.env.reset(seed=seed, options=options)
+        self._messages = (*self._system, {"role": "user", "content": text})
+        return self._messages, info
+
+    def step(self, action: str) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        text, reward, terminated, truncated, info = self.env.step(action)
+        said = action[: self.env.action_space.max_length]  # type: ignore[attr-defined]
+        self._messages += ({"role": "assistant", "content": said}, {"role": "user", "content": text})
+        return self._messages, reward, terminated, truncated, info
+
+
+class TranscriptObservation(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
+    """Observations as one string: the whole conversation, texts joined by ``separator``."""
+
+    def __init__(self, env: gymnasium.Env[str, str], separator: str = "\n") -> None:
+        RecordConstructorArgs.__init__(self, separator=separator)
+        super().__init__(env)
+        _text_env(env)
+        # A conversation is as long as its texts: bounded by turns, not by one text's limit.
+        self.observation_space = FreeText(2**31 - 1)
+        self._separator = separator
+        self._conversation = ""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        self._conversation, info = self.env.reset(seed=seed, options=options)
+        return self._conversation, info
+
+    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
+        text, reward, terminated, truncated, info = self.env.step(action)
+        said = action[: self.env.action_space.max_length]  # type: ignore[attr-defined]
+        self._conversation += self._separator + said + self._separator + text
+        return self._conversation, reward, terminated, truncated, info
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One recorded episode."""
+
+    transcript: Transcript
+    terminated: bool
+    truncated: bool
+    seed: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def episode_return(self) -> float:
+        """The undiscounted sum of rewards."""
+        return self.transcript.episode_return
+
+
+class RecordTrajectories(gymnasium.Wrapper[Any, str, Any, str], RecordConstructorArgs):
+    """Hand every finished episode to ``on_episode``, or collect them in ``trajectories``.
+
+    An episode cut short by ``reset`` or ``close`` is handed over too, neither terminated nor truncated.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, str], on_episode: Callable[[Trajectory], None] | None = None) -> None:
+        RecordConstructorArgs.__init__(self, on_episode=on_episode)
+        super().__init__(env)
+        self._base = _text_env(env)
+        self.trajectories: list[Trajectory] = []
+        self._on_episode = on_episode or self.trajectories.append
+        self._open = False
+        self._seed: int | None = None
+        self._options: dict[str, Any] = {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._finish(False, False, {})
+        result = self.env.reset(seed=seed, options=options)
+        self._open, self._seed, self._options = True, seed, dict(options or {})
+        return result
+
+    def step(self, action: str) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        result = self.env.step(action)
+        _, _, terminated, truncated, info = result
+        if terminated or truncated:
+            self._finish(terminated, truncated, info)
+        return result
+
+    def close(self) -> None:
+        self._finish(False, False, {})
+        super().close()
+
+    def _finish(self, terminated: bool, truncated: bool, info: dict[str, Any]) -> None:
+        if self._open and self._base.turn:
+            transcript = self._base.transcript
+            self._on_episode(Trajectory(transcript, terminated, truncated, self._seed, self._options, dict(info)))
+        self._open = False
