@@ -1,0 +1,1 @@
+"""Suites, runs, records, statistics, reports, and the command line of lmrl."""

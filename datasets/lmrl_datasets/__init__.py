@@ -1,0 +1,24 @@
+"""Offline datasets of text episodes: one schema, regenerated from stated policies, loadable at once.
+
+>>> from lmrl_datasets import load_dataset
+>>> data = load_dataset("wordle/mixed-v0", sample=True)
+>>> data.stats()["return_mean"]
+"""
+
+from lmrl_datasets.dataset import Dataset, load_dataset
+from lmrl_datasets.generate import generate
+from lmrl_datasets.recipes import Recipe, dataset_names, load_recipe
+from lmrl_datasets.schema import DatasetError, Episode
+from lmrl_datasets.stats import summarize
+
+__all__ = [
+    "Dataset",
+    "DatasetError",
+    "Episode",
+    "Recipe",
+    "dataset_names",
+    "generate",
+    "load_dataset",
+    "load_recipe",
+    "summarize",
+]

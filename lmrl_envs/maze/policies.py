@@ -92,7 +92,7 @@ class MixedPolicy(SuboptimalPolicy):
     often, so that lengths have the published mean and spread.
     """
 
-    hasty_share, hasty_stop = 0.62, 0.10
+    hasty_share, hasty_stop = 0.5, 0.12
 
     def __init__(self, seed: int = 0, layout: str = "double_t", **kwargs: Any) -> None:
         if layout != "double_t":

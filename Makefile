@@ -1,0 +1,46 @@
+# make bench   install into .venv and run the quick leaderboard; prints where the report is
+# make test    install into .venv and run the tests
+# make check   formatting, lint, types and tests
+# make speed   speed of the environments beside other suites
+# make clean   remove .venv, runs and caches
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
+RUN ?= runs/quick
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: bench test check lint speed clean
+
+$(VENV)/bench.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt "torch>=2.8"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[data,train,report]"
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/bench.stamp
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
+
+bench: $(VENV)/bench.stamp
+	$(BIN)/lmrl leaderboard run quick --out $(RUN) --workers $(WORKERS)
+
+test: $(VENV)/test.stamp
+	sh .ci/system-packages
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test.stamp lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+speed: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/speed/environments.py
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

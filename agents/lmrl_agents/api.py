@@ -1,0 +1,122 @@
+"""The agent protocol, and how agents are found: by name, by file, or by the folder of a trained model.
+
+An agent is any object with ``act(requests) -> list[str]``. Plug-ins register a factory under the entry-point group
+``lmrl.agents``; the built-in agents register the same way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from lmrl_envs import Transcript
+
+GROUP = "lmrl.agents"
+
+
+class AgentError(RuntimeError):
+    """An agent cannot be found or loaded, or breaks the protocol; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One game that waits for an action."""
+
+    env_id: str
+    episode: int
+    """Number of the episode in its run; the same game keeps it."""
+    seed: int
+    """The agent's random seed for this episode. Together with the transcript it determines the action."""
+    transcript: Transcript
+    instructions: str = ""
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Plays many games at once. The answer to a request must depend on that request alone."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        """One action per request, in order.
+
+        Optional beside it: ``describe() -> dict`` (JSON-able, kept with results), ``close()``.
+        """
+        ...
+
+
+def _entry_points() -> dict[str, metadata.EntryPoint]:
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in metadata.entry_points(group=GROUP):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise AgentError(
+                f"agent name {point.name!r} is registered twice: by {_owner(other)} ({other.value}) and "
+                f"{_owner(point)} ({point.value}); uninstall one, or use file.py:factory"
+            )
+        found[point.name] = point
+    return found
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unknown package"
+
+
+def agent_names() -> dict[str, str]:
+    """Registered agents: name -> distribution that brings it."""
+    return {name: _owner(point) for name, point in sorted(_entry_points().items())}
+
+
+def load_agent(spec: str, **kwargs: Any) -> Agent:
+    """Make an agent.
+
+    Args:
+        spec: a registered name (``expert``), a name with an argument (``openai:gpt-x``), ``path/file.py:factory``, or the
+            folder of a trained model.
+        kwargs: for the factory.
+
+    Raises:
+        AgentError: unknown, not loadable, or not an agent.
+    """
+    if Path(spec).is_dir():
+        from lmrl_agents.lm_agent import LanguageModelAgent
+
+        return LanguageModelAgent(spec, **kwargs)
+    name, _, argument = spec.partition(":")
+    try:
+        if name.endswith(".py"):
+            factory = _from_file(Path(name), argument)
+            agent = factory(**kwargs)
+        else:
+            points = _entry_points()
+            if name not in points:
+                close = difflib.get_close_matches(name, points, n=1)
+                hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(points))}"
+                raise AgentError(f"no agent {spec!r}; {hint} (or give a folder of a trained model, or file.py:factory)")
+            factory = points[name].load()
+            agent = factory(argument, **kwargs) if argument else factory(**kwargs)
+    except AgentError:
+        raise
+    except Exception as problem:
+        raise AgentError(f"agent {spec!r} cannot be loaded: {type(problem).__name__}: {problem}") from problem
+    if not isinstance(agent, Agent):
+        raise AgentError(f"agent {spec!r}: {type(agent).__name__} has no method act(requests)")
+    return agent
+
+
+def _from_file(path: Path, attribute: str) -> Any:
+    if not path.is_file():
+        raise AgentError(f"no file {path}")
+    if not attribute:
+        raise AgentError(f"{path}: name the factory, as in {path}:make_agent")
+    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, attribute):
+        raise AgentError(f"{path} has no {attribute!r}")
+    return getattr(module, attribute)

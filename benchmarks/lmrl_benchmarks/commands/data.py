@@ -1,0 +1,154 @@
+"""``lmrl data ...``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import lmrl_datasets
+from lmrl_datasets.dataset import data_home, installed_datasets
+from lmrl_datasets.recipes import dataset_names, load_recipe
+
+
+def list_datasets() -> None:
+    """List all datasets: what plays, size, and whether it is here (generated, or as a sample in the package)."""
+    here, samples = set(installed_datasets()), set(lmrl_datasets.dataset.samples())
+    table = Table()
+    for column in ("name", "task", "policy", "episodes", "here"):
+        table.add_column(column)
+    for name in dataset_names():
+        recipe = load_recipe(name)
+        where = ", ".join(kind for kind, names in (("generated", here), ("sample", samples)) if name in names)
+        table.add_row(name, recipe.env, recipe.policy, f"{recipe.episodes:,}", where or "-")
+    Console().print(table)
+
+
+def _bar(title: str, show: bool) -> tuple[Progress, object]:
+    progress = Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not show,
+    )
+    return progress, progress.add_task(title, total=None, rate="")
+
+
+def generate(
+    name: Annotated[str, tyro.conf.Positional],
+    episodes: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    shard: str | None = None,
+) -> int:
+    """Generate a dataset. A run that was stopped is taken up again by the same command.
+
+    Args:
+        name: Dataset name, such as wordle/mixed-v0 (lmrl data list).
+        episodes: Number of episodes; by default the published size.
+        out: Folder; by default where datasets are looked for by name.
+        seed: Seed of the dataset. The same seed gives the same bytes, whatever the number of workers.
+        workers: Processes.
+        shard: i/n, make only every n-th file from the i-th (from 0); for several machines on one folder.
+    """
+    part = None
+    if shard is not None:
+        which, _, of = shard.partition("/")
+        if not (which.isdigit() and of.isdigit()):
+            raise ValueError(f"--shard {shard!r} is not i/n")
+        part = (int(which), int(of))
+    progress, bar = _bar(name, sys.stderr.isatty())
+    started, first = time.monotonic(), [-1]
+
+    def show(done: int, total: int) -> None:
+        if first[0] < 0:
+            first[0] = done
+        rate = (done - first[0]) / max(time.monotonic() - started, 1e-9)
+        progress.update(bar, completed=done, total=total, rate=f"{rate:,.0f} episodes/s")  # type: ignore[arg-type]
+
+    with progress:
+        folder = lmrl_datasets.generate(
+            name, out or data_home() / name, episodes=episodes, seed=seed, workers=workers, shard=part, progress=show
+        )
+    if (folder / "manifest.json").is_file():
+        print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
+    else:
+        print(f"this part is done; other shards of {folder} are still missing")
+    return 0
+
+
+def _open(name: str, sample: bool) -> lmrl_datasets.Dataset:
+    return lmrl_datasets.load_dataset(name, sample=sample)
+
+
+def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
+    """Statistics of a dataset, beside those of LMRL-Gym's Table 1 where there are any.
+
+    Args:
+        name: Dataset name or folder.
+        sample: Take the sample that ships with the package.
+    """
+    data = _open(name, sample)
+    published = data.manifest["recipe"].get("published", {})
+    table = Table(title=f"{data.name}: {len(data):,} episodes", title_justify="left")
+    for column in ("", "here", "published"):
+        table.add_column(column, justify="left" if not column else "right")
+    for key, value in data.stats().items():
+        shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+        table.add_row(key, shown, f"{published[key]:g}" if key in published else "")
+    Console().print(table)
+
+
+def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sample: bool = False) -> int:
+    """Check a dataset: every file against the manifest's digests; with --replay every reward against the environment.
+
+    Args:
+        name: Dataset name or folder.
+        replay: Play every stored action again and compare texts, rewards and ends.
+        sample: Take the sample that ships with the package.
+    """
+    data = _open(name, sample)
+    progress, bar = _bar("replay", replay and sys.stderr.isatty())
+    with progress:
+        data.verify(replay, lambda done, total: progress.update(bar, completed=done, total=total))  # type: ignore[arg-type]
+    print(
+        f"{data.name}: {len(data):,} episodes, all files as in the manifest"
+        + (", all rewards replayed" if replay else "")
+    )
+    return 0
+
+
+def show(
+    name: Annotated[str, tyro.conf.Positional], number: Annotated[int, tyro.conf.Positional], sample: bool = False
+) -> None:
+    """Print an episode as a person reads it.
+
+    Args:
+        name: Dataset name or folder.
+        number: Which episode, from 0; negative numbers count from the end.
+        sample: Take the sample that ships with the package.
+    """
+    data = _open(name, sample)
+    episode = data[number]
+    console = Console(highlight=False)
+    end = "stopped" if episode.stopped else "terminated" if episode.terminated else "truncated"
+    console.print(
+        f"[bold]{data.name}[/bold] episode {episode.episode_id}: return {episode.episode_return:g}, "
+        f"{len(episode)} turns, {'success' if episode.success else 'no success'}, {end}, seed {episode.seed}"
+    )
+    for turn in episode.transcript:
+        if turn.is_action:
+            console.print(f"[green]> {escape(turn.text)}[/green]  [dim]{turn.reward:g}[/dim]")
+        else:
+            console.print(escape(turn.text))

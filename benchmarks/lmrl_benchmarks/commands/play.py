@@ -1,0 +1,112 @@
+"""``lmrl envs`` and ``lmrl play``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_envs import TextEnv, make_policy, task, task_ids
+
+
+def envs() -> None:
+    """List all tasks: capability tags, random and best mean return, LMRL-Gym's scale, simulators."""
+    table = Table(title=f"{len(task_ids())} tasks", title_justify="left", show_lines=True)
+    table.add_column("task")
+    for column in ("random", "optimum", "LMRL-Gym's min, average, max"):
+        table.add_column(column, justify="right")
+    for id in task_ids():
+        row = task(id)
+        reference = row.reference
+        optimum = f"{reference.optimum:.4g}" + ("" if reference.optimum_is == "exact" else " (best known)")
+        scale = ", ".join(f"{x:g}" for x in reference.lmrl) if reference.lmrl else "-"
+        lines = [f"[bold]{id}[/bold]", escape(row.summary), f"[dim]tags: {', '.join(row.tags)}[/dim]"]
+        if row.simulators:
+            lines.append(f"[dim]simulators: {', '.join(row.simulators)}[/dim]")
+        if row.extra:
+            lines.append(f'[dim]needs: pip install "lmrl\\[{row.extra}]"[/dim]')
+        table.add_row("\n".join(lines), f"{reference.random:.4g}", optimum, scale)
+    Console().print(table)
+
+
+def play(
+    id: Annotated[str, tyro.conf.Positional],
+    seed: int | None = None,
+    simulator: str | None = None,
+    hint: bool = False,
+    log: Path | None = None,
+    env_arg: KeyValues = (),
+) -> int:
+    """Play a task in the terminal. Type your action, or: :hint, :quit.
+
+    Args:
+        id: Task id, such as lmrl/Wordle-v0.
+        seed: Seed of the game; without it every game is new.
+        simulator: Who answers you, in tasks with a partner or opponent.
+        hint: Show the expert's action before each of yours.
+        log: Save the conversation to this file (JSON).
+        env_arg: Arguments of the environment, as key=value.
+    """
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (line editing and history for input())
+    console = Console(highlight=False)
+    kwargs: dict[str, Any] = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
+    env = gymnasium.make(task(id).id, render_mode="ansi", **kwargs)
+    base: Any = env.unwrapped
+    assert isinstance(base, TextEnv)
+    expert = make_policy(id, "expert", seed=seed or 0, **kwargs)
+    text, info = env.reset(seed=seed)
+    console.print(f"[bold]{escape(base.instructions)}[/bold]\n")
+    terminated = truncated = False
+    while not (terminated or truncated):
+        _show(console, base, text)
+        if hint:
+            console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
+        try:
+            action = input(f"{info['turn'] + 1}> ")
+        except (EOFError, KeyboardInterrupt):
+            break
+        if action.strip() == ":quit":
+            break
+        if action.strip() == ":hint":
+            console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
+            continue
+        text, reward, terminated, truncated, info = env.step(action)
+        if not info["valid"]:
+            console.print("[yellow]That was not a valid action.[/yellow]")
+        if reward not in (0.0, -1.0):
+            console.print(f"[dim]reward {reward:g}[/dim]")
+    if terminated or truncated:
+        _show(console, base, text)
+        outcome = "[green]Success[/green]" if info["success"] else "[red]No success[/red]"
+        hidden = {key: value for key, value in info.items() if key not in ("turn", "valid", "success")}
+        console.print(
+            f"{outcome} after {info['turn']} turns, return {base.transcript.episode_return:g}. {escape(str(hidden or ''))}"
+        )
+    if log is not None:
+        record = {
+            "env_id": id,
+            "env_kwargs": kwargs,
+            "seed": seed,
+            "turns": [turn._asdict() for turn in base.transcript],
+            "info": info,
+        }
+        log.write_text(json.dumps(record, indent=1, default=str) + "\n", "utf-8")
+        console.print(f"saved to {log}")
+    env.close()
+    return 0
+
+
+def _show(console: Console, base: TextEnv, text: str) -> None:
+    """The drawing where the task has one of its own, and the new text."""
+    if type(base)._draw is not TextEnv._draw:
+        console.out(base.render() or "", highlight=False)
+    console.print(f"[cyan]{escape(text)}[/cyan]")

@@ -1,0 +1,45 @@
+"""``lmrl train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+def train(
+    algorithm: Annotated[str, tyro.conf.Positional],
+    env: str,
+    data: str,
+    out: Path,
+    preset: Literal["nano", "small", "paper"] = "nano",
+    seed: int = 0,
+    device: str = "cpu",
+    dtype: Literal["float32", "bf16"] = "float32",
+    sample: bool = False,
+    resume: bool = False,
+) -> int:
+    """Train an agent. The folder OUT then is an agent: lmrl eval --agent OUT.
+
+    Args:
+        algorithm: Name of the algorithm (lmrl agents list).
+        env: Task id.
+        data: Dataset name or folder; it must be of the task's family.
+        out: Folder of the run: metrics, checkpoints, the final model.
+        preset: Hyperparameters and model size.
+        seed: Seed of weights and batches.
+        device: Where to train: cpu, cuda, cuda:1, ...
+        dtype: bf16 trains with automatic mixed precision.
+        sample: Train on the dataset's sample that ships with the package.
+        resume: Go on with a run that was stopped.
+    """
+    from lmrl_agents.algorithms import train as train_algorithm
+    from lmrl_agents.training import TrainingRun
+
+    run = TrainingRun(
+        algorithm, env, data, out, preset, seed, device, dtype, resume, sample, show_progress=sys.stderr.isatty()
+    )
+    print(f"model in {train_algorithm(run)}")
+    return 0

@@ -1,0 +1,138 @@
+"""Evaluate one agent on one task: play fixed seeds, record every episode, summarise."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lmrl_agents.api import Agent, load_agent
+from lmrl_agents.rollout import Played, Rollout
+from lmrl_benchmarks.records import SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.statistics import bootstrap_interval
+from lmrl_datasets import summarize
+from lmrl_datasets.schema import to_json
+from lmrl_datasets.store import write_atomically
+from lmrl_envs import task
+
+BATCH = 64
+"""Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """What determines an evaluation."""
+
+    env_id: str
+    agent: str
+    episodes: int
+    seed: int
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    agent_kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(to_json(vars(self)))
+
+
+def evaluate(
+    spec: EvaluationSpec,
+    out: Path,
+    *,
+    agent: Agent | None = None,
+    slots: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Play what is missing, write the records and the summary; returns the summary.
+
+    Args:
+        spec: what to evaluate.
+        out: folder of the records; a stopped evaluation of the same spec is gone on with.
+        agent: the agent, if it is loaded already.
+        slots: games played at once.
+        progress: called with (episodes done, episodes in all).
+    """
+    if spec.episodes < 1:
+        raise ValueError(f"episodes={spec.episodes} must be at least 1")
+    claim(out, spec.as_dict())
+    file = RecordFile(out)
+    records = file.repair()
+    done = {record.episode for record in records}
+    missing = [episode for episode in range(spec.episodes) if episode not in done]
+    if missing:
+        agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
+        rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options)
+        pending: list[Record] = []
+        for played in rollout.play(missing, spec.seed):
+            pending.append(record_of(played))
+            if len(pending) >= BATCH:
+                _flush(file, pending, records, spec, progress)
+        _flush(file, pending, records, spec, progress)
+        describe = getattr(agent, "describe", None)
+        if callable(describe):
+            write_atomically(out / "agent.json", json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
+    # In order of episodes, whatever order they finished in: equal runs give equal files.
+    records.sort(key=lambda record: record.episode)
+    write_atomically(file.path, "".join(f"{record.line()}\n" for record in records))
+    summary = summary_of(spec.as_dict(), records)
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    return summary
+
+
+def _flush(
+    file: RecordFile,
+    pending: list[Record],
+    records: list[Record],
+    spec: EvaluationSpec,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    if pending:
+        file.append(pending)
+        records += pending
+        pending.clear()
+    if progress:
+        progress(len(records), spec.episodes)
+
+
+def record_of(played: Played) -> Record:
+    """The record of a played episode."""
+    transcript = played.transcript
+    return Record(
+        episode=played.episode,
+        seed=played.seed,
+        observations=transcript.observations,
+        actions=transcript.actions,
+        rewards=transcript.rewards,
+        terminated=played.terminated,
+        truncated=played.truncated,
+        success=played.success,
+        valid_actions=played.valid_actions,
+        seconds=round(played.seconds, 6),
+        error=played.error,
+        options=played.options,
+        info=played.info,
+    )
+
+
+def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
+    """The summary of an evaluation, a function of spec and records alone.
+
+    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training.
+    """
+    minimum = task(spec["env_id"]).return_range[0]
+    returns = [record.score(minimum) for record in records]
+    turns = sum(len(record.actions) for record in records)
+    summary = summarize(
+        spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
+    )
+    low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
+    return {
+        **summary,
+        "return_ci95": [low, high],
+        "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
+        "errors": sum(record.error is not None for record in records),
+        "seconds": round(sum(record.seconds for record in records), 3),
+    }

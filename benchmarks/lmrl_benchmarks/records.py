@@ -1,0 +1,251 @@
+"""Evaluation records: one JSON line per episode, appended as it finishes, and the spec that they belong to.
+
+A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jsonl`` and, when all episodes are there,
+``summary.json``. A line cut by a kill is dropped and played again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lmrl_datasets import DatasetError, Episode
+from lmrl_datasets.dataset import replay_episode
+from lmrl_datasets.schema import storable, to_json
+from lmrl_datasets.store import write_atomically
+
+SCHEMA_VERSION = 1
+RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
+
+
+class RecordError(RuntimeError):
+    """Records are missing, damaged, or of another run; the message says where."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluated episode."""
+
+    episode: int
+    seed: int
+    observations: tuple[str, ...]
+    actions: tuple[str, ...]
+    rewards: tuple[float, ...]
+    terminated: bool
+    truncated: bool
+    success: bool
+    valid_actions: int
+    seconds: float
+    error: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def score(self, minimum: float) -> float:
+        """The return, or the task's minimum for an episode that ended in an error."""
+        return minimum if self.error is not None else float(sum(self.rewards))
+
+    def line(self) -> str:
+        """The record as one line of JSON."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("observations", "actions"):
+            values[name] = [storable(text) for text in values[name]]
+        if self.error is not None:
+            values["error"] = storable(self.error)
+        return to_json(values)
+
+    @classmethod
+    def from_line(cls, line: str) -> Record:
+        """Read a line.
+
+        Raises:
+            ValueError, TypeError: not a whole record.
+        """
+        values = json.loads(line)
+        for name in ("observations", "actions", "rewards"):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+    def replay(self, env: Any, env_id: str) -> None:
+        """Play the actions again and compare everything.
+
+        Raises:
+            DatasetError: texts, rewards or ends differ.
+        """
+        episode = Episode(
+            self.episode, env_id, self.seed, "", self.observations, self.actions, self.rewards, self.terminated,
+            self.truncated, stopped=self.error is not None, options=self.options,
+        )  # fmt: skip
+        if self.error is not None:  # it stopped in mid-game: neither end flag is set in the record
+            episode = Episode(**{**vars(episode), "truncated": True})
+        # Lone surrogates were replaced when the record was written; the game then saw other text than the record.
+        replay_episode(env, episode, compare_texts=not any("?" in action for action in self.actions))
+
+
+class RecordFile:
+    """The episodes of one evaluation, appended one by one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / EPISODES
+
+    def read(self) -> list[Record]:
+        """All whole records, a cut last line left out.
+
+        Raises:
+            RecordError: a damaged line that is not the last.
+        """
+        if not self.path.is_file():
+            return []
+        records = []
+        lines = self.path.read_text("utf-8", errors="replace").split("\n")
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            try:
+                records.append(Record.from_line(line))
+            except (ValueError, TypeError) as problem:
+                if number == len(lines):  # no newline after it: cut by a kill
+                    break
+                raise RecordError(f"{self.path}, line {number} is damaged: {problem}") from None
+        return records
+
+    def repair(self) -> list[Record]:
+        """Read, and drop a cut last line from the file."""
+        records = self.read()
+        if self.path.is_file():
+            write_atomically(self.path, "".join(f"{record.line()}\n" for record in records))
+        return records
+
+    def append(self, records: list[Record]) -> None:
+        """Add records; each line is complete on disk before the next begins."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{record.line()}\n" for record in records))
+            file.flush()
+
+
+def provenance() -> dict[str, Any]:
+    """What the numbers depend on beside the spec."""
+    packages = {}
+    for package in ("lmrl", "gymnasium", "numpy", "torch", "transformers", "chess", "textworld"):
+        try:
+            packages[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _git() -> dict[str, Any] | None:
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(  # noqa: S603
+            ["git", "-C", str(folder), *arguments],  # noqa: S607
+            capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def claim(folder: Path, spec: dict[str, Any]) -> None:
+    """Take a folder for a spec; an existing run of the same spec is gone on with.
+
+    Raises:
+        RecordError: the folder holds another run, or something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUN
+    spec = json.loads(to_json(spec))
+    if path.is_file():
+        try:
+            there = json.loads(path.read_text("utf-8")).get("spec", {})
+        except ValueError as problem:
+            raise RecordError(f"{path} is damaged: {problem}") from None
+        if there != spec:
+            differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
+            raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
+        return
+    if any(folder.iterdir()):
+        raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
+    record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
+    write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The ``run.json`` of a folder.
+
+    Raises:
+        RecordError: there is none, or it is of a newer schema.
+    """
+    try:
+        run = json.loads((folder / RUN).read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise RecordError(f"{folder} holds no run: {problem}") from None
+    if run.get("schema_version", 10**9) > SCHEMA_VERSION:
+        raise RecordError(f"{folder / RUN} has schema version {run.get('schema_version')}: update lmrl")
+    return run
+
+
+def verify_records(folder: Path) -> Iterator[str]:
+    """Check an evaluation's records against its spec, its summary and the environment; yields every breach found."""
+    import gymnasium
+
+    from lmrl_benchmarks.evaluation import summary_of
+    from lmrl_envs.seeding import episode_seed
+
+    spec = read_run(folder)["spec"]
+    records = RecordFile(folder).read()
+    numbers = [record.episode for record in records]
+    for number in sorted({n for n in numbers if numbers.count(n) > 1}) if len(set(numbers)) < len(numbers) else ():
+        yield f"episode {number} is recorded more than once"
+    missing = sorted(set(range(spec["episodes"])) - set(numbers))
+    if missing:
+        yield f"{len(missing)} of {spec['episodes']} episodes are missing, the first is {missing[0]}"
+    if set(numbers) - set(range(spec["episodes"])):
+        yield "there are episodes that the spec does not ask for"
+    env: Any = gymnasium.make(spec["env_id"], **spec["env_kwargs"]).unwrapped
+    try:
+        for record in records:
+            if record.seed != episode_seed("evaluation", spec["seed"], record.episode):
+                yield f"episode {record.episode} was played with another seed than the spec's"
+                continue
+            try:
+                record.replay(env, spec["env_id"])
+            except DatasetError as problem:
+                yield str(problem)
+    finally:
+        env.close()
+    try:
+        summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+    except (OSError, ValueError):
+        yield f"{folder / SUMMARY} is missing or damaged"
+        return
+    recomputed = json.loads(to_json(summary_of(spec, records))) if records else {}
+    for key in sorted({*recomputed, *summary}):
+        if recomputed.get(key) != summary.get(key):
+            yield f"summary: {key} is {summary.get(key)}, the records give {recomputed.get(key)}"

@@ -1,0 +1,212 @@
+"""Generate datasets: policies play seeded games; whole shards are the unit of work, of resumption and of parallelism.
+
+Every episode is a function of (recipe, seed, index) alone, and every shard holds a fixed range of indices, so the bytes
+do not depend on the number of workers or on where a killed run was taken up again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from lmrl_datasets.recipes import Recipe, load_recipe
+from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
+from lmrl_datasets.store import (
+    MANIFEST,
+    describe_shard,
+    provenance,
+    read_manifest,
+    require_pyarrow,
+    write_atomically,
+    write_shard,
+)
+from lmrl_envs import TextEnv, make_policy
+from lmrl_envs.seeding import episode_seed
+
+SPEC = "generation.json"
+SHARD_SIZE = 20_000
+
+Progress = Callable[[int, int], None]
+"""Called with (episodes done, episodes in all)."""
+
+
+def play_episode(env: TextEnv, recipe: Recipe, seed: int, index: int) -> Episode:
+    """Episode ``index`` of a dataset."""
+    env_seed = episode_seed("data", seed, index)
+    policy = make_policy(
+        recipe.env, recipe.policy, seed=episode_seed("policy", seed, index), **recipe.env_kwargs, **recipe.policy_kwargs
+    )
+    _, info = env.reset(seed=env_seed)
+    terminated = truncated = stopped = False
+    while not (terminated or truncated):
+        action = policy.act(env.transcript)
+        if action is None:
+            truncated = stopped = True
+            break
+        _, _, terminated, truncated, info = env.step(action)
+    transcript = env.transcript
+    return Episode(
+        episode_id=index,
+        env_id=recipe.env,
+        seed=env_seed,
+        policy=recipe.policy,
+        observations=transcript.observations,
+        actions=transcript.actions,
+        rewards=transcript.rewards,
+        terminated=terminated,
+        truncated=truncated,
+        stopped=stopped,
+        success=bool(info.get("success", False)),
+        env_kwargs=recipe.env_kwargs,
+        info=info,
+    )
+
+
+def _ranges(episodes: int, shard_size: int) -> list[range]:
+    return [range(start, min(start + shard_size, episodes)) for start in range(0, episodes, shard_size)]
+
+
+def _file_name(k: int, total: int) -> str:
+    return f"train-{k:05d}-of-{total:05d}.parquet"
+
+
+def _make_shard(job: tuple[Recipe, int, range, str]) -> int:
+    recipe, seed, indices, path = job
+    env: Any = gymnasium.make(recipe.env, **recipe.env_kwargs).unwrapped
+    try:
+        write_shard(Path(path), (play_episode(env, recipe, seed, index) for index in indices))
+    finally:
+        env.close()
+    return len(indices)
+
+
+def _results(jobs: list[Any], workers: int) -> Iterator[int]:
+    if workers <= 1 or len(jobs) <= 1:
+        yield from map(_make_shard, jobs)
+        return
+    # spawn: forking a process that has threads (progress bars, engines) may hang.
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
+        yield from pool.imap_unordered(_make_shard, jobs)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DatasetError(f"another process is generating into {path.parent}") from None
+        yield
+
+
+def generate(
+    name: str,
+    out: str | Path,
+    *,
+    episodes: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    shard: tuple[int, int] | None = None,
+    shard_size: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Generate a dataset into the folder ``out``; returns it.
+
+    Args:
+        name: a dataset name (`dataset_names`).
+        out: the folder; a run that was killed is taken up where it stopped.
+        episodes: number of episodes, by default the recipe's.
+        seed: the dataset's seed.
+        workers: processes.
+        shard: (i, n): make only every n-th shard, from the i-th (0-based); whoever finds all shards there finishes.
+        shard_size: episodes per file.
+        progress: called after each shard.
+
+    Raises:
+        DatasetError: the folder holds something else, or another process is generating into it.
+    """
+    require_pyarrow()
+    recipe = load_recipe(name)
+    count = recipe.episodes if episodes is None else episodes
+    if count < 1:
+        raise ValueError(f"episodes={count} must be at least 1")
+    # At least two files per worker's worth for small sets, so that a small set is parallel too; a function of the size only.
+    size = shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "episodes": count,
+        "shard_size": size,
+        "packages": provenance(),
+    }
+    _claim(folder, spec)
+    parts = _ranges(count, size)
+    paths = [folder / _file_name(k, len(parts)) for k in range(len(parts))]
+    which, of = shard or (0, 1)
+    if not 0 <= which < of:
+        raise ValueError(f"shard {which}/{of}: the first number must be in 0..{of - 1}")
+    with _locked(folder / f".lock-{which}-of-{of}"):
+        mine = [k for k in range(len(parts)) if k % of == which]
+        jobs = [(recipe, seed, parts[k], str(paths[k])) for k in mine if not paths[k].exists()]
+        total = sum(len(parts[k]) for k in mine)
+        done = total - sum(len(job[2]) for job in jobs)
+        if progress:
+            progress(done, total)
+        for made in _results(jobs, workers):
+            done += made
+            if progress:
+                progress(done, total)
+    if all(path.exists() for path in paths):
+        finish(folder, spec, paths)
+    return folder
+
+
+def _claim(folder: Path, spec: dict[str, Any]) -> None:
+    """Make sure that the folder is empty or holds a run of the same spec."""
+    path = folder / SPEC
+    if path.exists():
+        try:
+            there = json.loads(path.read_text("utf-8"))
+        except ValueError as problem:
+            raise DatasetError(f"{path} is damaged ({problem}); delete the folder to start again") from None
+        if there != spec:
+            differing = sorted(key for key in spec if there.get(key) != spec[key])
+            raise DatasetError(
+                f"{folder} holds a dataset made otherwise ({', '.join(differing)} differ); choose another folder"
+            )
+        return
+    strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    if strangers:
+        raise DatasetError(f"{folder} is not empty ({sorted(strangers)[0]!r}, ...); choose another folder")
+    write_atomically(path, json.dumps(spec, indent=1, sort_keys=True) + "\n")
+
+
+def finish(folder: Path, spec: dict[str, Any], paths: list[Path]) -> None:
+    """Describe all shards in the manifest; only now the dataset is whole."""
+    if (folder / MANIFEST).exists():
+        read_manifest(folder)
+        return
+    from lmrl_datasets.dataset import Dataset
+
+    shards = [asdict(describe_shard(path)) for path in paths]
+    recipe = spec["recipe"]
+    manifest = {
+        **spec,
+        "name": recipe["name"],
+        "env_id": recipe["env"],
+        "command": f"lmrl data generate {recipe['name']} --episodes {spec['episodes']} --seed {spec['seed']}",
+        "shards": shards,
+    }
+    manifest["statistics"] = Dataset(folder, manifest).stats()
+    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,75 @@
+"""Recipes: which policy plays which environment for a dataset. One TOML file each, in this folder.
+
+``<family>/random-v0``, ``suboptimal-v0`` and ``expert-v0`` need no file: they are the task's policies of that name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from lmrl_datasets.schema import DatasetError
+from lmrl_envs import task, task_ids
+
+PLAIN_POLICIES = ("random", "suboptimal", "expert")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a dataset is made."""
+
+    name: str
+    env: str
+    policy: str
+    episodes: int
+    """Size of the full dataset."""
+    description: str = ""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    policy_kwargs: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, float] = field(default_factory=dict)
+    """The row of LMRL-Gym's Table 1 that the dataset is to reproduce."""
+    notes: str = ""
+    """What of the published row cannot be reproduced, and why."""
+
+
+def _files() -> dict[str, Any]:
+    folder = resources.files("lmrl_datasets.recipes")
+    return {entry.name[: -len(".toml")]: entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+
+
+def _families() -> dict[str, str]:
+    """Family -> the id its data are recorded on (the first of the family in the task table)."""
+    families: dict[str, str] = {}
+    for id in task_ids():
+        families.setdefault(task(id).family, id)
+    return families
+
+
+def dataset_names() -> list[str]:
+    """Names of all datasets that can be generated."""
+    named = {name.replace("--", "/") for name in _files()}
+    return sorted(named | {f"{family}/{policy}-v0" for family in _families() for policy in PLAIN_POLICIES})
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of a dataset name.
+
+    Raises:
+        DatasetError: no such dataset; the message suggests the nearest name.
+    """
+    files = _files()
+    file = files.get(name.replace("/", "--"))
+    if file is not None:
+        return Recipe(name=name, **tomllib.loads(file.read_text("utf-8")))
+    family, _, mixture = name.partition("/")
+    policy = mixture.removesuffix("-v0")
+    env = _families().get(family)
+    if env is None or policy not in PLAIN_POLICIES or mixture == policy:
+        known = dataset_names()
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+        raise DatasetError(f"no dataset {name!r}; {hint}")
+    return Recipe(name, env, policy, 10_000, f"The {policy} policy of {env}.")

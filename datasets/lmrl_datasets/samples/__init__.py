@@ -1,0 +1,1 @@
+"""Samples of the datasets, shipped with the package."""

@@ -1,0 +1,141 @@
+"""A dataset on disk: Parquet shards, and a manifest that is written last. Without its manifest a folder is unfinished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode, to_table
+
+MANIFEST = "manifest.json"
+ROW_GROUP = 10_000
+
+
+def require_pyarrow() -> None:
+    """Raise a DatasetError with the command to run unless pyarrow is installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise DatasetError('datasets need pyarrow: pip install "lmrl[data]"') from None
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of a dataset."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, "utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_shard(path: Path, episodes: Iterable[Episode]) -> None:
+    """Write episodes as one Parquet file, whole or not at all. Equal episodes give equal bytes."""
+    require_pyarrow()
+    import pyarrow.parquet as pq
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        pq.write_table(to_table(episodes), temporary, compression="zstd", compression_level=9, row_group_size=ROW_GROUP)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def describe_shard(path: Path) -> Shard:
+    """File name, rows, size and digest.
+
+    Raises:
+        DatasetError: the file is no whole Parquet file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (pa.ArrowInvalid, OSError) as problem:
+        raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
+    return Shard(path.name, rows, path.stat().st_size, sha256_of(path))
+
+
+def provenance() -> dict[str, str]:
+    """Versions of what takes part in making data."""
+    versions = {}
+    for package in ("lmrl", "gymnasium", "numpy", "chess", "pyarrow", "textworld"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a finished dataset.
+
+    Raises:
+        DatasetError: no such folder, no manifest, an unreadable one, or one of a newer schema.
+    """
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise DatasetError(f"no dataset at {folder}")
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(
+            f"{folder} has no {MANIFEST}: it is not a dataset, or its generation has not finished (run it again to resume)"
+        ) from None
+    except (OSError, ValueError) as problem:
+        raise DatasetError(f"{path} is damaged: {problem}") from None
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int) or not isinstance(manifest.get("shards"), list):
+        raise DatasetError(f"{path} is not a manifest of this package")
+    if version > SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path} has schema version {version}; this package reads up to {SCHEMA_VERSION}: update lmrl"
+        )
+    for shard in manifest["shards"]:
+        name = shard.get("file", "")
+        if Path(name).name != name or not name.endswith(".parquet"):
+            raise DatasetError(f"{path} names a shard {name!r} outside its folder")
+    return manifest
+
+
+def verify_shards(folder: Path, manifest: dict[str, Any]) -> None:
+    """Check presence, size and digest of every shard.
+
+    Raises:
+        DatasetError: naming the first file that is missing, cut or changed.
+    """
+    for entry in manifest["shards"]:
+        path = folder / entry["file"]
+        if not path.is_file():
+            raise DatasetError(f"{path} is missing")
+        if path.stat().st_size != entry["bytes"]:
+            raise DatasetError(f"{path} has {path.stat().st_size} bytes, its manifest says {entry['bytes']}")
+        if sha256_of(path) != entry["sha256"]:
+            raise DatasetError(f"{path} has been changed: its sha256 is not the manifest's")
