@@ -205,6 +205,35 @@ TABLE: tuple[Task, ...] = (
         reference=Reference(random=-5.9981, optimum=-2.4505, optimum_is="best known"),
         kwargs={"vocabulary": "full"},
     ),
+    Task(
+        id="lmrl/TextNavFullyObserved-v0",
+        entry_point="lmrl_envs.text_nav.env:TextNavEnv",
+        vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
+        policies="lmrl_envs.text_nav.policies",
+        family="text_nav",
+        summary="Put the stale food into the fridge of a house of text and close it; room and hands are told.",
+        tags=(CREDIT, STITCHING),
+        return_range=(0.0, 1.0),
+        # optimum: exact, the planner wins from every start; random: measured, 100,000 games.
+        reference=Reference(random=0.00138, optimum=1.0, lmrl=(0.0, 0.26, 1.0)),
+        # Not a Markov state (other rooms are out of sight), but enough to play optimally.
+        context="last",
+        kwargs={"observability": "full"},
+        extra="textworld",
+    ),
+    Task(
+        id="lmrl/TextNavPartiallyObserved-v0",
+        entry_point="lmrl_envs.text_nav.env:TextNavEnv",
+        vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
+        policies="lmrl_envs.text_nav.policies",
+        family="text_nav",
+        summary="Put the stale food into the fridge of a house of text and close it; only what is in sight is told.",
+        tags=(CREDIT, PARTIAL, STITCHING),
+        return_range=(0.0, 1.0),
+        reference=Reference(random=0.00138, optimum=1.0, lmrl=(0.0, 0.26, 1.0)),
+        kwargs={"observability": "partial"},
+        extra="textworld",
+    ),
 )
 
 
