@@ -28,8 +28,8 @@ class ModelConfig:
     heads: int = 4
     max_positions: int = 512
     compose: bool = False
-    """Add to each token's embedding (input and output) trained vectors of its characters by position, so that words
-    share what is learned about their letters."""
+    """Output rows of tokens are a free row plus trained vectors of the token's characters by position, so that words
+    share what is learned about their letters. Input and output embeddings are not tied then."""
 
 
 class CharacterComposition(nn.Module):
@@ -61,8 +61,8 @@ class LanguageModel(nn.Module):
         self.tokenizer, self.form, self.config = tokenizer, form, config
         if config.compose:
             texts = [_own_text(tokenizer, i) for i in range(len(tokenizer))]
-            embedding = lm.get_input_embeddings()
-            parametrize.register_parametrization(embedding, "weight", CharacterComposition(texts, config.width))
+            head = lm.get_output_embeddings()
+            parametrize.register_parametrization(head, "weight", CharacterComposition(texts, config.width))
 
     @classmethod
     def create(cls, config: ModelConfig, tokenizer: TaskTokenizer, form: TextFormat, seed: int) -> LanguageModel:
@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
                 bos_token_id=tokenizer.obs,
                 eos_token_id=tokenizer.eoa,
                 pad_token_id=tokenizer.pad,
-                tie_word_embeddings=True,
+                tie_word_embeddings=not config.compose,
             )
             lm = AutoModelForCausalLM.from_config(network)
         else:
@@ -97,8 +97,8 @@ class LanguageModel(nn.Module):
         return next(self.parameters()).device
 
     def embedding(self) -> torch.Tensor:
-        """The output matrix [V, width] (tied to the input embedding)."""
-        return self.lm.get_input_embeddings().weight if self.config.compose else self.lm.get_output_embeddings().weight
+        """The output matrix [V, width]."""
+        return self.lm.get_output_embeddings().weight
 
     def hidden(self, tokens: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Last hidden states [B, T, width] of right-padded rows."""

@@ -163,7 +163,10 @@ def _git() -> dict[str, Any] | None:
     def git(*arguments: str) -> str:
         return subprocess.run(  # noqa: S603
             ["git", "-C", str(folder), *arguments],  # noqa: S607
-            capture_output=True, text=True, check=True, timeout=10
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         ).stdout.strip()
 
     try:

@@ -134,26 +134,28 @@ def print_table(out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        title="normalised scores: 0 the random policy, 100 the exact or best-known reference", title_justify="left"
-    )
-    for column in ("task", "agent", "seeds", "score", "95 %", "return", "success", "turns", "valid", "errors"):
-        table.add_column(column, justify="left" if column in ("task", "agent") else "right")
+    table = Table(title="normalised scores: 0 the random policy, 100 the best", title_justify="left")
+    for column in ("agent", "score", "95 %", "return", "success", "turns", "valid"):
+        table.add_column(
+            column,
+            justify="left" if column == "agent" else "right",
+            no_wrap=True,
+            min_width=24 if column == "agent" else None,
+        )
     last = None
     for row in rows_of(out):
-        if last not in (None, row.task):
+        if row.task != last:
             table.add_section()
+            table.add_row(f"[bold]{row.task}[/bold]")
+        errors = f" [red]{row.errors} errors[/red]" if row.errors else ""
         table.add_row(
-            row.task if row.task != last else "",
-            row.agent,
-            str(row.seeds),
+            row.agent + errors,
             f"{row.score:.1f}",
-            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else ""),
+            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else " "),
             f"{row.returns:.2f}",
             f"{row.success:.2f}",
             f"{row.length:.1f}",
             f"{row.valid:.2f}",
-            str(row.errors),
         )
         last = row.task
     console = Console()

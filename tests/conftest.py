@@ -1,0 +1,26 @@
+"""Shared fixtures: small generated datasets, and a notice of what could not be tested."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def maze_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 episodes of maze/mixed-v0."""
+    from lmrl_datasets import generate
+
+    return generate("maze/mixed-v0", tmp_path_factory.mktemp("data") / "maze", episodes=200)
+
+
+@pytest.fixture(scope="session")
+def wordle_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 episodes of wordle/mixed-v0, in three shards."""
+    from lmrl_datasets import generate
+
+    return generate("wordle/mixed-v0", tmp_path_factory.mktemp("data") / "wordle", episodes=300, shard_size=100)
