@@ -242,7 +242,9 @@ def test_observations_can_be_worded_for_the_other_id(maze_data: Path) -> None:
     assert partial.env_id == "lmrl/MazePartiallyObserved-v0" and len(partial) == len(full)
     for a, b in zip(full, partial, strict=True):
         assert a.actions == b.actions and a.rewards == b.rewards
-        assert [text[text.rindex("There") :] if "There" in text else text for text in a.observations] == list(b.observations)
+        assert [text[text.rindex("There") :] if "There" in text else text for text in a.observations] == list(
+            b.observations
+        )
     assert partial[:5][2] == partial[2]
     with pytest.raises(DatasetError, match="another family"):
         load_dataset(maze_data, env_id="lmrl/Wordle-v0")

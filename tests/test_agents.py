@@ -1,0 +1,504 @@
+"""Agents: tokens, loss, model, sampling, training, rollouts, and the protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from lmrl_agents import AgentError, Request, agent_names, load_agent
+from lmrl_agents.algorithms import ALGORITHMS, train
+from lmrl_agents.bc import bc_loss
+from lmrl_agents.lm_agent import LanguageModelAgent
+from lmrl_agents.model import LanguageModel, ModelConfig
+from lmrl_agents.presets import NAMES, load_preset
+from lmrl_agents.rollout import Rollout
+from lmrl_agents.sampling import Sampling, generate, probabilities
+from lmrl_agents.tokens import RowStore, TextFormat, collate, episode_rows, train_tokenizer
+from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
+from lmrl_agents.views import view_texts
+from lmrl_datasets import DatasetError, load_dataset
+from lmrl_envs import Transcript, make_policy, task_ids
+
+MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
+
+TALK = Transcript.from_texts(["go to 8, 6.", "move up", "a wall", "move left", "done"], [-1.0, 0.0])
+
+
+def tokenizer_of(*transcripts: Transcript, units: str = "words"):
+    return train_tokenizer([t.text for x in transcripts for t in x], units=units, min_count=1)
+
+
+def small_model(tokenizer, compose: bool = False, seed: int = 0) -> LanguageModel:
+    config = ModelConfig(layers=2, width=32, heads=2, max_positions=64, compose=compose)
+    return LanguageModel.create(config, tokenizer, TextFormat(), seed)
+
+
+# -- tokens
+
+
+@pytest.mark.parametrize("units", ["words", "phrases", "pieces", "characters"])
+@pytest.mark.parametrize(
+    "text", ["move up", "go to 8, 6.", "", " ", "Zebra \N{GRINNING FACE}\n\tх", "<eoa><act>", "c1g r2y", "a  b"]
+)
+def test_tokens_round_trip_and_text_never_makes_special_tokens(units: str, text: str) -> None:
+    tokenizer = tokenizer_of(TALK, units=units)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert not {tokenizer.pad, tokenizer.obs, tokenizer.act, tokenizer.eoa} & set(ids)
+
+
+def test_units_are_single_tokens() -> None:
+    assert len(tokenizer_of(TALK, units="phrases").encode("move up")) == 1
+    assert len(tokenizer_of(TALK, units="words").encode("move up")) == 2
+    paired = Transcript.from_texts(["c1g r2y a3b"], [])
+    assert len(tokenizer_of(paired, units="pieces").encode("c1g r2y a3b")) == 3
+
+
+def test_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(TALK)
+    tokenizer.save(tmp_path)
+    again = type(tokenizer).load(tmp_path)
+    assert again.fingerprint() == tokenizer.fingerprint()
+    assert again.encode("move up <eoa> \N{GRINNING FACE}") == tokenizer.encode("move up <eoa> \N{GRINNING FACE}")
+
+
+def test_row_of_a_whole_conversation() -> None:
+    tokenizer = tokenizer_of(TALK)
+    (row,) = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    e = tokenizer.encode
+    expected = (
+        [tokenizer.obs, *e("go to 8, 6."), tokenizer.act, *e("move up"), tokenizer.eoa]
+        + [tokenizer.obs, *e("a wall"), tokenizer.act, *e("move left"), tokenizer.eoa]
+    )  # fmt: skip
+    assert row.tokens.tolist() == expected
+    actions = [int(i) for i in row.tokens[row.action_mask]]
+    assert actions == [*e("move up"), tokenizer.eoa, *e("move left"), tokenizer.eoa]
+    assert row.rewards[row.rewards != 0].tolist() == [-1.0]
+    assert row.rewards[expected.index(tokenizer.eoa)] == -1.0  # on the last token of the action
+    assert row.turn.tolist() == sorted(row.turn.tolist()) and row.turn[-1] == 1
+    assert row.terminated and not row.truncated
+
+
+def test_rows_of_the_last_observation_only() -> None:
+    tokenizer = tokenizer_of(TALK)
+    first, second = episode_rows(TALK, True, False, tokenizer, TextFormat(context_turns=1))
+    assert second.tokens.tolist() == [
+        tokenizer.obs,
+        *tokenizer.encode("a wall"),
+        tokenizer.act,
+        *tokenizer.encode("move left"),
+        tokenizer.eoa,
+    ]
+    assert (first.terminated, second.terminated) == (False, True)
+
+
+@pytest.mark.parametrize("turns", [None, 1, 2])
+def test_what_a_model_is_given_is_what_it_was_trained_on(turns: int | None) -> None:
+    """The context of an action, then the action, is the beginning of a training row."""
+    tokenizer = tokenizer_of(TALK)
+    form = TextFormat(context_turns=turns)
+    rows = episode_rows(TALK, True, False, tokenizer, form)
+    for k in range(2):
+        context = form.context(Transcript(TALK[: 2 * k + 1]), tokenizer)
+        whole = rows[k if turns is not None else 0].tokens.tolist()
+        assert whole[: len(context)] == context
+
+
+def test_long_rows_are_cut_and_keep_every_action() -> None:
+    long = Transcript.from_texts(["x"] + ["move up", "a wall"] * 30, [-1.0] * 30)
+    tokenizer = tokenizer_of(long)
+    rows = episode_rows(long, True, False, tokenizer, TextFormat(max_tokens=25))
+    assert max(len(row.tokens) for row in rows) <= 25
+    assert sum(row.action_mask.sum() for row in rows) == 30 * 3
+    assert [row.terminated for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert all(row.truncated for row in rows[:-1])
+
+
+def test_paired_view() -> None:
+    env = gym.make(WORDLE)
+    env.reset(options={"secret": "crash"})
+    for guess in ("c l e a r", "zzz", "CRASH"):
+        env.step(guess)
+    texts = view_texts("paired", env.unwrapped.transcript)
+    assert texts == ["Wordle:", "clear", "c1g l2b e3b a4y r5y", "zzz", "invalid", "crash", "c1g r2g a3g s4g h5g"]
+    twin = gym.make(WORDLE, feedback="paired")
+    twin.reset(options={"secret": "crash"})
+    for guess in ("clear", "zzz", "crash"):
+        twin.step(guess)
+    assert view_texts("paired", twin.unwrapped.transcript) == texts
+
+
+# -- loss and model
+
+
+def test_bc_loss_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
+    loss, facts = bc_loss(logits, torch.tensor([0, 1, 0]), torch.tensor([1.0, 1.0, 2.0]))
+    expected = -(math.log(0.5) + math.log(0.8) + 2 * math.log(0.2)) / 4
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert facts["accuracy"].item() == pytest.approx(0.5)
+
+
+def _loss(model: LanguageModel, rows, weights=None) -> torch.Tensor:
+    batch = collate(rows, weights or [1.0] * len(rows), model.tokenizer.pad)
+    logits, targets, which = model.action_logits(batch)
+    return bc_loss(logits, targets, batch.weight[which])[0]
+
+
+def test_environment_tokens_are_not_predicted_and_padding_changes_nothing() -> None:
+    other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
+    tokenizer = tokenizer_of(TALK, other)
+    model = small_model(tokenizer)
+    long, short = (episode_rows(t, True, False, tokenizer, TextFormat())[0] for t in (TALK, other))
+    n_long, n_short = long.action_mask.sum(), short.action_mask.sum()
+    together = _loss(model, [long, short])
+    apart = (_loss(model, [long]) * n_long + _loss(model, [short]) * n_short) / (n_long + n_short)
+    assert together.item() == pytest.approx(apart.item(), rel=1e-5)
+    assert _loss(model, [short, long]).item() == pytest.approx(together.item(), rel=1e-5)
+    # A changed last observation changes no prediction of an action.
+    changed = Transcript((*TALK[:-1], TALK[0]))
+    assert _loss(model, episode_rows(changed, True, False, tokenizer, TextFormat())).item() == pytest.approx(
+        _loss(model, [long]).item(), rel=1e-6
+    )
+
+
+def test_equal_rows_once_with_weights_give_the_same_gradient() -> None:
+    other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
+    tokenizer = tokenizer_of(TALK, other)
+    rows = [episode_rows(t, True, False, tokenizer, TextFormat())[0] for t in (TALK, other, TALK, TALK)]
+    store = RowStore(rows, tokenizer.pad)
+    assert len(store) == 4 and len(store.rows) == 2
+    gradients = []
+    for batch in (store.batch(np.arange(4)), collate(rows, [1.0] * 4, tokenizer.pad)):
+        model = small_model(tokenizer)
+        logits, targets, which = model.action_logits(batch)
+        bc_loss(logits, targets, batch.weight[which])[0].backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert torch.allclose(*gradients, atol=1e-6)
+
+
+@pytest.mark.parametrize("compose", [False, True])
+def test_saved_model_is_the_same(tmp_path: Path, compose: bool) -> None:
+    tokenizer = tokenizer_of(TALK)
+    model = small_model(tokenizer, compose)
+    rows = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    model.save(tmp_path)
+    again = LanguageModel.load(tmp_path)
+    assert _loss(again, rows).item() == _loss(model, rows).item()
+    assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob("*.pt"))
+
+
+def test_a_model_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    small_model(tokenizer_of(TALK)).save(tmp_path)
+    tokenizer_of(Transcript.from_texts(["other words here"], [])).save(tmp_path)
+    with pytest.raises(ValueError, match="tokenizer"):
+        LanguageModel.load(tmp_path)
+    with pytest.raises(ValueError, match="no trained model"):
+        LanguageModel.load(tmp_path / "nowhere")
+
+
+# -- sampling
+
+
+def test_probabilities_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
+    assert probabilities(logits, Sampling(temperature=0)).tolist() == [[1, 0, 0, 0]]
+    assert probabilities(logits, Sampling(top_k=2))[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
+    assert probabilities(logits, Sampling(top_p=0.6))[0].tolist() == pytest.approx([0.625, 0.375, 0, 0])
+    squared = torch.tensor([0.25, 0.09, 0.0225, 0.0025])
+    assert probabilities(logits, Sampling(temperature=0.5))[0].tolist() == pytest.approx(
+        (squared / squared.sum()).tolist()
+    )
+
+
+def test_sampled_logprobs_equal_teacher_forced_ones_and_batch_equals_single() -> None:
+    tokenizer = tokenizer_of(TALK)
+    model = small_model(tokenizer).eval()
+    contexts = [
+        [tokenizer.obs, *tokenizer.encode("a wall"), tokenizer.act],
+        [tokenizer.obs, *tokenizer.encode("go to 8, 6. a wall"), tokenizer.act],
+        [tokenizer.obs, *tokenizer.encode("a wall"), tokenizer.act],
+        [tokenizer.obs, tokenizer.act],
+    ]
+    sampling = Sampling(max_tokens=6)
+
+    def sources(which):
+        return [np.random.default_rng(seed).random for seed in which]
+
+    together = generate(model, contexts, sources(range(4)), sampling)
+    alone = [generate(model, [c], sources([i]), sampling)[0] for i, c in enumerate(contexts)]
+    for a, b, context in zip(together, alone, contexts, strict=True):
+        assert a.ids == b.ids
+        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
+        tokens = torch.tensor([[*context, *a.ids]])
+        with torch.no_grad():
+            logits = model.hidden(tokens, torch.ones_like(tokens, dtype=torch.bool)) @ model.embedding().T
+        forced = torch.log_softmax(logits[0, len(context) - 1 : -1], dim=1)
+        assert a.logprobs == pytest.approx([forced[i, t].item() for i, t in enumerate(a.ids)], abs=1e-5)
+        assert len(a.ids) <= 6 and tokenizer.eoa not in a.ids[:-1]
+
+
+# -- training
+
+
+def settings(out: Path, data: Path, **changes) -> TrainingRun:
+    return TrainingRun("bc", MAZE, str(data), out, show_progress=False, **changes)
+
+
+@pytest.fixture
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lmrl_agents.training as training
+
+    original = load_preset
+
+    def shorter(name: str, env_id: str):
+        tables = original(name, env_id)
+        tables["bc"] = {**tables["bc"], "steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2}
+        tables["model"] = {"layers": 1, "width": 16, "heads": 1, "max_positions": 256}
+        return tables
+
+    monkeypatch.setattr(training, "load_preset", shorter)
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "final" / "weights.safetensors")
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    maze_data: Path, tmp_path: Path, short_training: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lmrl_agents.bc as bc
+
+    train(settings(tmp_path / "whole", maze_data))
+    real, calls = bc.bc_loss, []
+
+    def failing(*arguments):
+        calls.append(1)
+        if len(calls) == 7:  # after the checkpoint at step 4
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(bc, "bc_loss", failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(tmp_path / "parts", maze_data))
+    monkeypatch.setattr(bc, "bc_loss", real)
+    assert json.loads((tmp_path / "parts" / CHECKPOINT / "state.json").read_text())["step"] == 4
+    train(settings(tmp_path / "parts", maze_data, resume=True))
+    whole, parts = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / METRICS).read_text().splitlines()]
+    assert steps == sorted(set(steps)) == [2, 4, 6, 8, 10, 12]
+
+
+def test_seeds_give_different_models(maze_data: Path, tmp_path: Path, short_training: None) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(settings(tmp_path / name, maze_data, seed=seed))
+    a, b, c = (_weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[k], b[k]) for k in a) and not all(torch.equal(a[k], c[k]) for k in a)
+
+
+def test_refusals_of_training(maze_data: Path, wordle_data: Path, tmp_path: Path, short_training: None) -> None:
+    train(settings(tmp_path / "run", maze_data))
+    with pytest.raises(TrainingError, match="--resume"):
+        train(settings(tmp_path / "run", maze_data))
+    with pytest.raises(TrainingError, match="seed"):
+        train(settings(tmp_path / "run", maze_data, seed=5, resume=True))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(TrainingError, match="not empty"):
+        train(settings(tmp_path / "full", maze_data))
+    with pytest.raises(DatasetError, match="another family"):
+        train(settings(tmp_path / "wrong", wordle_data))
+    with pytest.raises(ValueError, match="bc"):
+        train(dataclasses.replace(settings(tmp_path / "x", maze_data), algorithm="dqn"))
+
+
+def test_a_loss_that_is_no_number_stops_training(
+    maze_data: Path, tmp_path: Path, short_training: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lmrl_agents.bc as bc
+
+    real = bc.bc_loss
+    monkeypatch.setattr(bc, "bc_loss", lambda *a: (real(*a)[0] * float("nan"), {"accuracy": torch.tensor(0.0)}))
+    with pytest.raises(TrainingError, match="nan"):
+        train(settings(tmp_path / "run", maze_data))
+    assert not (tmp_path / "run" / "final").exists()
+
+
+_TRAIN = """
+import sys
+from pathlib import Path
+from lmrl_agents.algorithms import train
+from lmrl_agents.training import TrainingRun
+train(TrainingRun("bc", "lmrl/MazeFullyObserved-v0", sys.argv[1], Path(sys.argv[2]), show_progress=False))
+"""
+
+
+def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: Path) -> None:
+    """Killed at any moment around the writing of checkpoints, what is there loads."""
+    import lmrl_agents.training as training
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    out = tmp_path / "run"
+    process = subprocess.Popen([sys.executable, "-c", _TRAIN, str(maze_data), str(out)], env=environment)
+    deadline = time.monotonic() + 300
+    while not (out / CHECKPOINT / "state.json").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert process.poll() is None, "training ended before its first checkpoint"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = settings(out, maze_data, resume=True)
+    model, _ = training.prepare(run, run.load_data())
+    assert training.load_checkpoint(run, model, training.optimizer_for(model, 1e-3, 0.0)) == 200
+
+
+def test_overfits_one_episode(tmp_path: Path) -> None:
+    tokenizer = tokenizer_of(TALK)
+    model = small_model(tokenizer)
+    rows = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(120):
+        loss = _loss(model, rows)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+    action = generate(model, [TextFormat().context(Transcript(TALK[:3]), tokenizer)], [lambda: 0.5], Sampling(0.0))[0]
+    assert tokenizer.decode(action.ids) == "move left"
+
+
+@pytest.mark.parametrize("preset", NAMES)
+@pytest.mark.parametrize("id", task_ids())
+def test_presets_are_whole(preset: str, id: str) -> None:
+    tables = load_preset(preset, id)
+    text = dict(tables["text"])
+    for key in ("units", "vocabulary", "max_action_tokens"):
+        text.pop(key, None)
+    TextFormat(**text)
+    ModelConfig(**tables["model"])
+    import importlib
+
+    for algorithm in ALGORITHMS:
+        importlib.import_module(f"lmrl_agents.{algorithm}").Config(**tables[algorithm])
+
+
+# -- agents and rollouts
+
+
+@pytest.fixture(scope="module")
+def trained(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tokenizer_data = load_dataset(maze_data)
+    texts = [t.text for e in tokenizer_data for t in e.transcript]
+    tokenizer = train_tokenizer(texts, units="phrases")
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1), tokenizer, TextFormat(context_turns=1), 0)
+    folder = tmp_path_factory.mktemp("model")
+    model.save(folder, {"max_action_tokens": 3, "env_id": MAZE})
+    return folder
+
+
+def requests_of(id: str, n: int, turns: int = 2) -> list[Request]:
+    requests = []
+    for k in range(n):
+        env = gym.make(id)
+        env.reset(seed=k)
+        player = make_policy(id, "suboptimal", seed=k)
+        for _ in range(min(turns, k)):
+            env.step(player.act(env.unwrapped.transcript))
+        requests.append(Request(id, k, 1000 + k, env.unwrapped.transcript))
+    return requests
+
+
+def test_a_trained_agent_obeys_seeds_and_its_batch_equals_single_requests(trained: Path) -> None:
+    requests = requests_of(MAZE, 6)
+    agent = LanguageModelAgent(trained)
+    actions = agent.act(requests)
+    assert actions == [LanguageModelAgent(trained).act([request])[0] for request in requests]
+    assert actions == agent.act(list(reversed(requests)))[::-1]
+    others = agent.act([dataclasses.replace(r, seed=r.seed + 1) for r in requests])
+    assert actions != others
+    greedy = LanguageModelAgent(trained, temperature=0)
+    assert greedy.act(requests) == greedy.act([dataclasses.replace(r, seed=7) for r in requests])
+
+
+def test_registered_agents_load(trained: Path) -> None:
+    assert {"random", "suboptimal", "expert"} <= set(agent_names())
+    requests = requests_of(MAZE, 3)
+    assert all(isinstance(action, str) for action in load_agent("expert").act(requests))
+    assert isinstance(load_agent(str(trained)), LanguageModelAgent)
+
+
+def test_agents_that_cannot_be_had(tmp_path: Path) -> None:
+    (tmp_path / "plug.py").write_text(
+        "class A:\n    def act(self, requests): return ['x' for _ in requests]\ndef no(): return 3\ndef bad(): 1/0\n"
+    )
+    assert load_agent(f"{tmp_path}/plug.py:A").act(requests_of(MAZE, 2)) == ["x", "x"]
+    for spec, message in (
+        ("exprt", "expert"),
+        (f"{tmp_path}/plug.py:no", "no method act"),
+        (f"{tmp_path}/plug.py:bad", "ZeroDivisionError"),
+        (f"{tmp_path}/plug.py:missing", "missing"),
+        (f"{tmp_path}/plug.py", "factory"),
+        (f"{tmp_path}/none.py:A", "no file"),
+        (str(tmp_path), "no trained model"),
+    ):
+        with pytest.raises(AgentError, match=message):
+            load_agent(spec)
+
+
+def test_rollouts_play_every_episode_once_whatever_the_slots() -> None:
+    agent = load_agent("suboptimal")
+    played = [
+        sorted(Rollout(load_agent("suboptimal"), WORDLE, slots=slots).play(range(30), 5), key=lambda p: p.episode)
+        for slots in (1, 7, 64)
+    ]
+    assert [p.episode for p in played[0]] == list(range(30))
+    for other in played[1:]:
+        assert [(p.episode, p.seed, p.transcript) for p in other] == [
+            (p.episode, p.seed, p.transcript) for p in played[0]
+        ]
+    assert [p.seed for p in Rollout(agent, WORDLE).play([3], 6)] != [played[0][3].seed]
+
+
+class Moody:
+    """Fails in four ways, by episode."""
+
+    def act(self, requests):
+        answers = []
+        for request in requests:
+            if request.episode % 5 == 1:
+                raise RuntimeError("a bad day")
+            answers.append({2: None, 3: "x" * 2_000_000}.get(request.episode % 5, "crane"))
+        return answers
+
+
+def test_an_agent_that_fails_spoils_only_its_own_episodes() -> None:
+    played = {p.episode: p for p in Rollout(Moody(), WORDLE, slots=8).play(range(20), 0)}
+    assert sorted(played) == list(range(20))
+    for episode, p in played.items():
+        assert (p.error is not None) == (episode % 5 in (1, 2, 3))
+        if p.error:
+            assert p.score(-6.0) == -6.0
+    assert "a bad day" in played[1].error and "NoneType" in played[2].error and "2000000" in played[3].error
+
+
+class TooFew:
+    def act(self, requests):
+        return ["crane"] * (len(requests) - 1)
+
+
+def test_an_agent_that_returns_too_few_actions() -> None:
+    assert all("returned 0 actions" in p.error for p in Rollout(TooFew(), WORDLE).play(range(3), 0))
