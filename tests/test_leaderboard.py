@@ -1,0 +1,350 @@
+"""Suites, runs, records, statistics, verification and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lmrl_agents import load_agent
+from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile
+from lmrl_benchmarks.report import overall_of, rows_of, write_report
+from lmrl_benchmarks.runner import run_suite
+from lmrl_benchmarks.statistics import bootstrap_interval, iqm, mean, stratified_interval
+from lmrl_benchmarks.suite import SuiteError, load_suite, suite_names
+from lmrl_benchmarks.verify import verify_run
+from lmrl_envs import normalized_score, task
+
+TOY = """
+name = "toy"
+version = 1
+episodes = 30
+seed = 7
+training_seeds = [0, 1]
+[[tasks]]
+id = "lmrl/Wordle-v0"
+[[tasks]]
+id = "lmrl/MazePartiallyObserved-v0"
+episodes = 20
+[[agents]]
+name = "random"
+[[agents]]
+name = "expert"
+"""
+
+
+@pytest.fixture(scope="module")
+def suite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("suite") / "toy.toml"
+    path.write_text(TOY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(suite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "toy"
+    assert run_suite(load_suite(str(suite_file)), out, workers=2) == {}
+    return out
+
+
+def breaches(out: Path) -> list[str]:
+    return [f"{name}: {breach}" for name, found in verify_run(out) for breach in found]
+
+
+# -- statistics
+
+
+def test_iqm_by_hand() -> None:
+    assert iqm(np.array([1.0, 2.0, 3.0, 100.0])) == pytest.approx(2.5)
+    assert iqm(np.array([0.0, 1, 2, 3, 4, 5, 6, 50])) == pytest.approx(3.5)
+    assert iqm(np.array([7.0])) == 7.0 and mean(np.array([[1.0, 3.0]])).tolist() == [2.0]
+
+
+def test_iqm_is_scipys_trimmed_mean() -> None:
+    from scipy.stats import trim_mean
+
+    rng = np.random.default_rng(0)
+    for n in (4, 5, 11, 100):
+        values = rng.normal(size=n)
+        assert iqm(values) == pytest.approx(trim_mean(values, 0.25))
+
+
+def test_bootstrap_interval_is_scipys() -> None:
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(1).exponential(size=80)
+    low, high = bootstrap_interval(values, seed=3, n=20_000)
+    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=4).confidence_interval
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert bootstrap_interval([3.0]) == (3.0, 3.0)
+    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
+
+
+def test_stratified_bootstrap_keeps_tasks_apart() -> None:
+    # No spread within the tasks: the difference between them is no uncertainty.
+    assert stratified_interval([[1.0, 1.0], [9.0, 9.0]]) == (5.0, 5.0)
+    low, high = stratified_interval([[0.0, 2.0], [10.0, 10.0]], n=4000)
+    assert (low, high) == (5.0, 6.0)
+
+
+# -- suites
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_bundled_suites_load(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name and suite.tasks and suite.agents
+    from lmrl_agents.algorithms import ALGORITHMS
+    from lmrl_datasets import load_recipe
+
+    for entry in suite.tasks:
+        if entry.data:
+            assert load_recipe(entry.data["name"]).env in (entry.id, entry.id.replace("Partially", "Fully"))
+    assert all(agent.train in ALGORITHMS for agent in suite.agents if agent.train)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("lmrl/Wordle-v0", "lmrl/Wordel-v0"), "Wordle"),
+        (('name = "expert"', 'name = "random"'), "twice"),
+        (("episodes = 30", "epochs = 30"), "not well formed"),
+        (("[[agents]]", "[[agents"), "not well formed"),
+    ],
+)
+def test_wrong_suites(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    (tmp_path / "wrong.toml").write_text(TOY.replace(*change))
+    with pytest.raises(Exception, match=message):
+        load_suite(str(tmp_path / "wrong.toml"))
+
+
+def test_unknown_suite() -> None:
+    with pytest.raises(SuiteError, match="quick"):
+        load_suite("qick")
+
+
+# -- runs
+
+
+def test_a_run_is_whole_and_verifies(finished: Path) -> None:
+    rows = rows_of(finished)
+    assert [(row.task, row.agent, row.episodes) for row in rows] == [
+        ("Wordle-v0", "random", 30),
+        ("Wordle-v0", "expert", 30),
+        ("MazePartiallyObserved-v0", "random", 20),
+        ("MazePartiallyObserved-v0", "expert", 20),
+    ]
+    assert all(row.noise_only and row.errors == 0 for row in rows)
+    assert rows[1].score > 80 > 30 > rows[0].score
+    best = overall_of(rows)[0]
+    assert best.agent == "expert" and best.mean == pytest.approx((rows[1].score + rows[3].score) / 2)
+    assert breaches(finished) == []
+
+
+def test_workers_and_places_change_nothing(finished: Path, suite_file: Path, tmp_path: Path) -> None:
+    run_suite(load_suite(str(suite_file)), tmp_path / "again", workers=1)
+    for path in sorted(finished.glob(f"cells/**/{EPISODES}")):
+        mine, other = (
+            RecordFile(path.parent).read(),
+            RecordFile(tmp_path / "again" / path.parent.relative_to(finished)).read(),
+        )
+        strip = lambda records: [{**vars(record), "seconds": 0} for record in records]  # noqa: E731
+        assert strip(mine) == strip(other)
+
+
+def test_a_finished_run_runs_nothing_again(finished: Path, suite_file: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("cells/**/*.json*")}
+    assert run_suite(load_suite(str(suite_file)), finished) == {}
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("cells/**/*.json*")} == before
+
+
+def test_specs_are_not_mixed(finished: Path, suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(TOY.replace("seed = 7", "seed = 8"))
+    with pytest.raises(SuiteError, match="digest"):
+        run_suite(load_suite(str(tmp_path / "other.toml")), finished)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(SuiteError, match="not empty"):
+        run_suite(load_suite(str(suite_file)), tmp_path)
+    spec = EvaluationSpec("lmrl/Wordle-v0", "random", 5, 0)
+    evaluate(spec, tmp_path / "eval")
+    with pytest.raises(RecordError, match="episodes differ"):
+        evaluate(EvaluationSpec("lmrl/Wordle-v0", "random", 6, 0), tmp_path / "eval")
+
+
+def test_a_job_that_fails_is_reported_and_what_needs_it_is_not_run(tmp_path: Path) -> None:
+    broken = TOY + '\n[[agents]]\nname = "nobody"\nspec = "no-such-agent"\n'
+    (tmp_path / "broken.toml").write_text(broken)
+    failed = run_suite(load_suite(str(tmp_path / "broken.toml")), tmp_path / "run")
+    assert len(failed) == 2 and all("no-such-agent" in problem for problem in failed.values())
+    assert len(rows_of(tmp_path / "run")) == 4
+
+
+# -- records
+
+
+def test_a_cut_line_is_played_again(tmp_path: Path) -> None:
+    spec = EvaluationSpec("lmrl/Wordle-v0", "suboptimal", 12, 3)
+    whole = evaluate(spec, tmp_path / "whole")
+    evaluate(spec, tmp_path / "cut")
+    path = tmp_path / "cut" / EPISODES
+    path.write_text(path.read_text()[:-200])
+    (tmp_path / "cut" / "summary.json").unlink()
+    again = evaluate(spec, tmp_path / "cut")
+    strip = lambda summary: {k: v for k, v in summary.items() if k != "seconds"}  # noqa: E731
+    assert strip(again) == strip(whole)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:30], *lines[2:]]) + "\n")
+    with pytest.raises(RecordError, match="line 2"):
+        RecordFile(tmp_path / "cut").read()
+
+
+_EVALUATE = """
+import sys, time
+from pathlib import Path
+import lmrl_benchmarks.evaluation as evaluation
+evaluation.BATCH = 4
+class Slow:
+    def act(self, requests):
+        time.sleep(0.002)
+        return ["crane"] * len(requests)
+evaluation.evaluate(evaluation.EvaluationSpec("lmrl/Wordle-v0", "slow", 300, 0), Path(sys.argv[1]), agent=Slow(), slots=2)
+"""
+
+
+def test_a_killed_evaluation_goes_on_without_duplicate_or_gap(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    out = tmp_path / "eval"
+    for wanted in (2000, 20000):
+        process = subprocess.Popen([sys.executable, "-c", _EVALUATE, str(out)], env=environment)
+        path = out / EPISODES
+        while process.poll() is None and (not path.exists() or path.stat().st_size < wanted):
+            time.sleep(0.005)
+        assert process.poll() is None, "the evaluation was over before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (out / "summary.json").exists()
+    subprocess.run([sys.executable, "-c", _EVALUATE, str(out)], env=environment, check=True)
+    records = RecordFile(out).read()
+    assert [record.episode for record in records] == list(range(300))
+    assert json.loads((out / "summary.json").read_text())["episodes"] == 300
+
+
+class Failing:
+    def act(self, requests):
+        if any(request.episode == 2 for request in requests):
+            raise RuntimeError("</script><script>alert(1)</script>")
+        return ["\ud800<b>" for _ in requests]
+
+
+def test_errors_score_the_minimum_and_hostile_text_is_recorded(tmp_path: Path) -> None:
+    spec = EvaluationSpec("lmrl/MazeFullyObserved-v0", "failing", 4, 0)
+    summary = evaluate(spec, tmp_path, agent=Failing())
+    assert summary["errors"] == 1 and summary["valid_rate"] == 0
+    assert summary["return_mean"] == task("lmrl/MazeFullyObserved-v0").return_range[0] == -400
+    from lmrl_benchmarks.records import verify_records
+
+    assert list(verify_records(tmp_path)) == []
+
+
+# -- verification: every way to tamper is found
+
+
+def _cell(out: Path) -> Path:
+    return out / "cells" / "Wordle-v0" / "expert" / "seed-0"
+
+
+def _edit_records(change):
+    def tamper(out: Path) -> None:
+        path = _cell(out) / EPISODES
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        changed = change(records)
+        path.write_text("".join(json.dumps(r) + "\n" for r in (changed if changed is not None else records)))
+
+    return tamper
+
+
+def _edit_json(name: str, change):
+    def tamper(out: Path) -> None:
+        path = out / name if name == "suite.json" else _cell(out) / name
+        value = json.loads(path.read_text())
+        change(value)
+        path.write_text(json.dumps(value))
+
+    return tamper
+
+
+TAMPERINGS = {
+    "a reward": (_edit_records(lambda r: r[3]["rewards"].__setitem__(0, 0.0)), "earns"),
+    "an action": (_edit_records(lambda r: r[3]["actions"].__setitem__(0, "about")), "observation|earns|ends"),
+    "an observation": (_edit_records(lambda r: r[3]["observations"].__setitem__(1, "g g g g g")), "observation"),
+    "a dropped episode": (_edit_records(lambda r: r[:-1]), "missing"),
+    "a doubled episode": (_edit_records(lambda r: [*r, r[0]]), "more than once"),
+    "an episode in another's place": (_edit_records(lambda r: r[1].update(r[0], episode=1)), "another seed"),
+    "a seed": (_edit_records(lambda r: r[2].update(seed=1)), "another seed"),
+    "an end": (_edit_records(lambda r: r[2].update(terminated=False, truncated=True)), "ends"),
+    "success": (_edit_records(lambda r: [{**x, "success": False} for x in r]), "success_rate"),
+    "a hidden error": (_edit_records(lambda r: r[4].update(error="it hurt")), "summary|return"),
+    "the summary": (_edit_json("summary.json", lambda s: s.update(return_mean=0.0)), "return_mean"),
+    "the number of episodes": (_edit_json("run.json", lambda s: s["spec"].update(episodes=10)), "episodes"),
+    "the evaluation seed": (_edit_json("run.json", lambda s: s["spec"].update(seed=1)), "seed"),
+    "the suite": (_edit_json("suite.json", lambda s: s["suite"].update(episodes=10)), "digest"),
+    "a cut file": (lambda out: (_cell(out) / EPISODES).write_text("{\n{}\n"), "damaged"),
+    "a lost summary": (lambda out: (_cell(out) / "summary.json").unlink(), "missing"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+def test_tampering_is_found(finished: Path, tmp_path: Path, what: str) -> None:
+    import re
+
+    tamper, message = TAMPERINGS[what]
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    tamper(out)
+    found = breaches(out)
+    assert found and re.search(message, " ".join(found)), found
+
+
+# -- report
+
+
+def test_report_is_one_file_without_network(finished: Path, tmp_path: Path) -> None:
+    page = write_report(finished, tmp_path / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert "src=" not in page and "@import" not in page
+    assert page.count("<details") == 4 and "MazePartiallyObserved-v0" in page
+    assert "<svg" in page and "one seed" in page
+    expert = normalized_score(
+        "lmrl/Wordle-v0", json.loads((_cell(finished) / "summary.json").read_text())["return_mean"]
+    )
+    assert f"{expert:.1f}" in page
+
+
+def test_hostile_transcripts_show_as_text(finished: Path, suite_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    (tmp_path / "evil.py").write_text(
+        "class E:\n"
+        "    def act(self, requests):\n"
+        "        return ['</div></details><script>document.title=\"hacked\"</script><img src=x onerror=alert(1)>'] * len(requests)\n"
+    )
+    suite = load_suite(str(suite_file))
+    assert run_suite(suite, out, agents=suite.only([f"{tmp_path}/evil.py:E"])) == {}
+    page = write_report(out, tmp_path / "report.html").read_text()
+    assert "hacked" in page and "<script>document.title" not in page and "<img" not in page
+    assert breaches(out) == []
+
+
+def test_scripted_agents_are_those_of_the_registry() -> None:
+    assert load_agent("expert").describe() == {"kind": "scripted", "policy": "expert"}

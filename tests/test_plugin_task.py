@@ -1,0 +1,74 @@
+"""A task outside the package, in one folder and one row, is a task on every floor (docs/add-a-task.md)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+
+# In a process of its own: the registry of this one is what other tests are parametrised over.
+CODE = """
+import gymnasium as gym, numpy as np
+import lmrl_envs, toy_task
+from pathlib import Path
+from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.records import verify_records
+from lmrl_datasets import generate, load_dataset
+
+id = "toy/HotCold-v0"
+out = Path(OUT)
+lmrl_envs.check_text_env(id)
+assert id in lmrl_envs.task_ids() and gym.make("toy_task:" + id).spec.id == id
+
+returns = []
+for secret in range(1, 101):
+    env = gym.make(id)
+    env.reset(options={"secret": secret})
+    player = lmrl_envs.make_policy(id, "expert")
+    over = False
+    while not over:
+        _, _, over, _, info = env.step(player.act(env.unwrapped.transcript))
+    assert info["success"]
+    returns.append(env.unwrapped.transcript.episode_return)
+assert abs(np.mean(returns) - toy_task.ROW.reference.optimum) < 1e-9
+
+vector = gym.make_vec(id, num_envs=4, vectorization_mode="vector_entry_point")
+vector.reset(seed=0)
+assert len(vector.step(["50"] * 4)[0]) == 4
+
+data = load_dataset(generate("hot_cold/suboptimal-v0", out / "data", episodes=30))
+data.verify(replay=True)
+summary = evaluate(EvaluationSpec(id, "expert", 40, 0), out / "eval")
+assert summary["success_rate"] == 1.0 and list(verify_records(out / "eval")) == []
+
+try:
+    lmrl_envs.register_task(lmrl_envs.Task(**{**vars(toy_task.ROW), "summary": "another"}))
+except ValueError as problem:
+    assert "taken" in str(problem)
+else:
+    raise AssertionError("a second row of the same id was accepted")
+print("all floors")
+"""
+
+
+def test_a_task_of_ones_own(tmp_path: Path) -> None:
+    path = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
+    result = subprocess.run(
+        [sys.executable, "-c", CODE.replace("OUT", repr(str(tmp_path)))],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "all floors"
+
+
+def test_the_walk_through_shows_these_very_files() -> None:
+    page = (TESTS.parent / "docs" / "add-a-task.md").read_text("utf-8")
+    for name in ("__init__.py", "rules.py", "env.py", "policies.py"):
+        assert (TESTS / "toy_task" / name).read_text("utf-8").strip() in page, (
+            f"docs/add-a-task.md shows another {name}"
+        )

@@ -1,0 +1,54 @@
+"""The environment: parse, call the rules, word the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs import TextEnv, TextVectorEnv
+from lmrl_envs.core import Outcome, draw_index
+from toy_task.rules import GUESSES, HIGHEST, LOWEST, answer
+
+
+class HotColdEnv(TextEnv):
+    """Find a number.
+
+    **Action**: a number. **Observation**: ``higher``, ``lower``, ``found`` or ``invalid``. **Reward**: -1 a guess, 0 for
+    the right one. **End**: terminated when found and after seven guesses. **Options**: ``{"secret": number}``.
+    """
+
+    instructions = (
+        f"Find a whole number from {LOWEST} to {HIGHEST}. Answer with a number only. You have {GUESSES} guesses."
+    )
+    option_keys = frozenset({"secret"})
+
+    def _begin(self, options: Mapping[str, Any]) -> str:
+        secret = options.get("secret", LOWEST + draw_index(self.np_random, HIGHEST))
+        if secret not in range(LOWEST, HIGHEST + 1):
+            raise ValueError(f"secret={secret!r} is not a number from {LOWEST} to {HIGHEST}")
+        self._secret = secret
+        return "Which number?"
+
+    def _play(self, action: str) -> Outcome:
+        last = self.turn + 1 >= GUESSES
+        text = action.strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 3):
+            return "invalid", -1.0, last, False, {"valid": False}
+        told = answer(int(text), self._secret)
+        found = told == "found"
+        return told, 0.0 if found else -1.0, found or last, False, {"valid": True}
+
+    def _reveal(self) -> dict[str, Any]:
+        return {"success": self._rewards[-1] == 0.0, "secret": self._secret}
+
+    def _get_game(self) -> dict[str, Any]:
+        return {"secret": self._secret}
+
+    def _set_game(self, state: Mapping[str, Any]) -> None:
+        self._secret = state["secret"]
+
+
+class HotColdVectorEnv(TextVectorEnv):
+    """Many games at once."""
+
+    env_class = HotColdEnv
