@@ -502,3 +502,69 @@ class TooFew:
 
 def test_an_agent_that_returns_too_few_actions() -> None:
     assert all("returned 0 actions" in p.error for p in Rollout(TooFew(), WORDLE).play(range(3), 0))
+
+
+# -- agents of one's own
+
+
+class Shuffled:
+    def __init__(self):
+        self.calls = 0
+
+    def act(self, requests):
+        self.calls += 1
+        return [str(self.calls)] * len(requests)
+
+
+class Greedy:
+    def act(self, requests):
+        return [max((r.transcript[-1].text for r in requests), key=len)] * len(requests)
+
+
+class Numbers:
+    def act(self, requests):
+        return [3] * len(requests)
+
+
+class Generator:
+    def act(self, requests):
+        return ("x" for _ in requests)
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [(Shuffled(), "order"), (Greedy(), "alone"), (Numbers(), "int"), (Generator(), "list"), (Moody(), "bad day")],
+)
+def test_the_conformance_check_finds_breaches(agent, message: str) -> None:
+    from lmrl_agents.conformance import assert_conforms, check_agent
+
+    assert message in " ".join(check_agent(agent).breaches)
+    with pytest.raises(AgentError):
+        assert_conforms(agent)
+
+
+@pytest.mark.parametrize("name", ["random", "suboptimal", "expert"])
+def test_built_in_agents_conform(name: str) -> None:
+    from lmrl_agents.conformance import assert_conforms
+
+    assert_conforms(load_agent(name), list(task_ids()))
+
+
+def test_a_trained_agent_conforms(trained: Path) -> None:
+    from lmrl_agents.conformance import assert_conforms
+
+    assert_conforms(LanguageModelAgent(trained), [MAZE])
+
+
+def test_the_template_writes_an_agent_that_conforms(tmp_path: Path) -> None:
+    from lmrl_agents.conformance import assert_conforms
+    from lmrl_agents.template import write_template
+
+    write_template("my-agent", tmp_path / "pkg")
+    assert_conforms(load_agent(f"{tmp_path}/pkg/my_agent/agent.py:make_agent"))
+    assert 'my-agent = "my_agent.agent:make_agent"' in (tmp_path / "pkg" / "pyproject.toml").read_text()
+    for wrong in ("My Agent", "1st", "a--b", "../evil"):
+        with pytest.raises(ValueError, match="name"):
+            write_template(wrong, tmp_path / "other")
+    with pytest.raises(ValueError, match="not empty"):
+        write_template("my-agent", tmp_path / "pkg")

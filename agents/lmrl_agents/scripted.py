@@ -7,30 +7,38 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmrl_agents.api import Request
-from lmrl_envs import Policy, make_policy
+from lmrl_envs import Policy, Transcript, make_policy
 
 _KEPT = 100_000
 
 
 class ScriptedAgent:
-    """One policy per game, made anew when a game begins, seeded by the request."""
+    """One policy per game, seeded by the request.
+
+    A policy draws from a random stream of its own as the game goes on. When a request is not the next one of its game, the
+    policy is made anew and led through the conversation, so that an answer depends on its request alone.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._policies: OrderedDict[tuple[str, int, int], Policy] = OrderedDict()
+        self._games: OrderedDict[tuple[str, int, int], tuple[Policy, int]] = OrderedDict()
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """The policy's action for every game."""
-        return [self._policy(request).act(request.transcript) or "" for request in requests]
+        return [self._answer(request) for request in requests]
 
-    def _policy(self, request: Request) -> Policy:
+    def _answer(self, request: Request) -> str:
         key = (request.env_id, request.episode, request.seed)
-        if len(request.transcript) == 1 or key not in self._policies:
+        turn = len(request.transcript) // 2
+        policy, expected = self._games.get(key, (None, -1))
+        if policy is None or expected != turn:
             policy = make_policy(request.env_id, self.name, seed=request.seed, **request.env_kwargs)
-            self._policies[key] = policy
-            if len(self._policies) > _KEPT:
-                self._policies.popitem(last=False)
-        return self._policies[key]
+            for k in range(turn):
+                policy.act(Transcript(request.transcript[: 2 * k + 1]))
+        self._games[key] = (policy, turn + 1)
+        if len(self._games) > _KEPT:
+            self._games.popitem(last=False)
+        return policy.act(request.transcript) or ""
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""

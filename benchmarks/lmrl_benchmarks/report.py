@@ -53,11 +53,10 @@ class Overall:
     agent: str
     tasks: int
     mean: float
-    mean_low: float
-    mean_high: float
     iqm: float
-    iqm_low: float
-    iqm_high: float
+    mean_interval: tuple[float, float] | None
+    """None when some task was played with one training seed only: then there is no training noise to see."""
+    iqm_interval: tuple[float, float] | None
 
 
 def rows_of(out: Path) -> list[Row]:
@@ -116,14 +115,15 @@ def overall_of(rows: Sequence[Row]) -> list[Overall]:
             continue
         pooled = np.concatenate([np.asarray(row.scores) for row in mine])
         scores = [row.scores for row in mine]
+        several = all(row.seeds > 1 for row in mine)
         found.append(
             Overall(
-                agent,
-                len(mine),
-                float(np.mean([row.score for row in mine])),
-                *stratified_interval(scores, statistic=mean),
-                float(iqm(pooled)),
-                *stratified_interval(scores, statistic=iqm),
+                agent=agent,
+                tasks=len(mine),
+                mean=float(np.mean([row.score for row in mine])),
+                iqm=float(iqm(pooled)),
+                mean_interval=stratified_interval(scores, statistic=mean) if several else None,
+                iqm_interval=stratified_interval(scores, statistic=iqm) if several else None,
             )
         )
     return sorted(found, key=lambda entry: -entry.mean)
@@ -134,8 +134,10 @@ def print_table(out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="normalised scores: 0 the random policy, 100 the best", title_justify="left")
-    for column in ("agent", "score", "95 %", "return", "success", "turns", "valid"):
+    table = Table(
+        title="normalised scores: 0 the random policy, 100 the best", title_justify="left", padding=(0, 0, 0, 1)
+    )
+    for column in ("agent", "score", "95 %", "return", "won", "turns", "valid"):
         table.add_column(
             column,
             justify="left" if column == "agent" else "right",
@@ -146,7 +148,7 @@ def print_table(out: Path) -> None:
     for row in rows_of(out):
         if row.task != last:
             table.add_section()
-            table.add_row(f"[bold]{row.task}[/bold]")
+            table.add_row(f"[bold]{row.task.removesuffix('-v0')}[/bold]")
         errors = f" [red]{row.errors} errors[/red]" if row.errors else ""
         table.add_row(
             row.agent + errors,

@@ -104,12 +104,9 @@ def _do_data(name: str, folder: str, episodes: int) -> None:
 
 
 def _do_train(algorithm: str, env_id: str, data: str, folder: str, preset: str, seed: int) -> None:
-    import torch
-
     from lmrl_agents.algorithms import train
     from lmrl_agents.training import FINAL, TrainingRun
 
-    torch.set_num_threads(1)  # one process per core; also what makes CPU training reproducible bit for bit
     if (Path(folder) / FINAL / "lmrl.json").is_file():
         return
     # The data are named relative to the run, so that runs in different places have equal settings.

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
 from rich.console import Console
 from rich.table import Table
+
+from lmrl_benchmarks.arguments import KeyValues, key_values
 
 
 def list_agents() -> None:
@@ -23,3 +30,37 @@ def list_agents() -> None:
         algorithms.add_row(name, text)
     Console().print(agents, algorithms)
     Console().print("Besides: the folder of a trained model, or file.py:factory.")
+
+
+def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> int:
+    """Write a package with an agent of your own and a passing test.
+
+    Args:
+        name: Name of the agent and the package, such as my-agent.
+        out: Folder; by default the name.
+    """
+    from lmrl_agents.template import write_template
+
+    for path in write_template(name, out or Path(name)):
+        print(path)
+    return 0
+
+
+def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (), agent_arg: KeyValues = ()) -> int:
+    """Check that an agent keeps the protocol: strings, batch equal to single, seeds obeyed, no state across games.
+
+    Args:
+        spec: Name (lmrl agents list), folder of a trained model, or file.py:factory.
+        env: Task ids to check it on; by default a maze and Wordle.
+        agent_arg: Arguments of the agent, as key=value.
+    """
+    from lmrl_agents import load_agent
+    from lmrl_agents.conformance import TASKS, check_agent
+
+    found = check_agent(load_agent(spec, **key_values(agent_arg)), env or TASKS)
+    for breach in found.breaches:
+        print(f"{spec}: {breach}", file=sys.stderr)
+    if found.breaches:
+        return 1
+    print(f"{spec} keeps the protocol ({found.requests} requests, {found.milliseconds:.1f} ms an action)")
+    return 0

@@ -20,6 +20,7 @@ def train(
     dtype: Literal["float32", "bf16"] = "float32",
     sample: bool = False,
     resume: bool = False,
+    threads: int = 1,
 ) -> int:
     """Train an agent. The folder OUT then is an agent: lmrl eval --agent OUT.
 
@@ -34,12 +35,24 @@ def train(
         dtype: bf16 trains with automatic mixed precision.
         sample: Train on the dataset's sample that ships with the package.
         resume: Go on with a run that was stopped.
+        threads: CPU threads; one is fastest for small models and makes training reproducible bit for bit.
     """
     from lmrl_agents.algorithms import train as train_algorithm
     from lmrl_agents.training import TrainingRun
 
     run = TrainingRun(
-        algorithm, env, data, out, preset, seed, device, dtype, resume, sample, show_progress=sys.stderr.isatty()
+        algorithm,
+        env,
+        data,
+        out,
+        preset,
+        seed,
+        device,
+        dtype,
+        resume,
+        sample,
+        threads,
+        show_progress=sys.stderr.isatty(),
     )
     print(f"model in {train_algorithm(run)}")
     return 0
