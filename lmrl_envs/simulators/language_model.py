@@ -107,7 +107,7 @@ class LanguageModelPartner:
                 if i in answers:
                     continue
                 text = self._cache.get(keys[i])
-                reply = None if text is None else self._read(text, requests[i])
+                reply = None if text is None else self.read(text, requests[i])
                 if text is None or reply is None:
                     left.append(i)
                 else:
@@ -130,7 +130,7 @@ class LanguageModelPartner:
             del self._cache[next(iter(self._cache))]
         return [answers[i] for i in range(len(requests))]
 
-    def _read(self, text: str, request: PartnerRequest) -> PartnerReply | None:
+    def read(self, text: str, request: PartnerRequest) -> PartnerReply | None:
         """The reply in a model's text; None when there is none or it says nothing."""
         said = reply_text(text)
         reply = self.role.parse(said, request) if said else None

@@ -175,7 +175,7 @@ class OpenAIPartner(LanguageModelPartner):
             except _Failure as caught:
                 failure = caught
             else:
-                reply = self._read(text, request)
+                reply = self.read(text, request)
                 if reply is not None:
                     return Answer(text, reply, attempt)
                 misread += 1

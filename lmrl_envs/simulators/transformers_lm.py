@@ -27,6 +27,49 @@ def _import() -> tuple[Any, Any]:
     return torch, transformers
 
 
+class Prompter:
+    """Chat messages as the tokens of a prompt, the same in training and in play.
+
+    Uses the tokenizer's chat template, or the plain format (`render_plain`) without one. A text in a message never
+    holds a control token of this tokenizer, whatever was quoted in it.
+    """
+
+    def __init__(
+        self, tokenizer: Any, is_causal: bool = True, template_kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.tokenizer, self.is_causal = tokenizer, is_causal
+        self.has_template = bool(tokenizer.chat_template)
+        # Models that can think are told not to: the room for a reply is small.
+        self._kwargs = {"enable_thinking": False} if template_kwargs is None else dict(template_kwargs)
+        special = {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special and t.content.strip()}
+        self._reserved = sorted(special, key=len, reverse=True)
+
+    def render(self, messages: Messages) -> str:
+        """The prompt as a text that ends where the reply begins."""
+        for token in self._reserved:
+            messages = [{**m, "content": m["content"].replace(token, " ")} for m in messages]
+        if not self.has_template:
+            return render_plain(messages)
+        try:
+            return self._apply(messages)
+        except Exception as error:
+            # Some templates know no system message: it goes before the first message of the user then.
+            if len(messages) < 2 or messages[0]["role"] != "system":
+                raise ValueError(f"the model's chat template cannot word the prompt: {error}") from error
+            first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
+            return self._apply([first, *messages[2:]])
+
+    def _apply(self, messages: Messages) -> str:
+        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **self._kwargs)
+
+    def encode(self, messages: Messages) -> list[int]:
+        """The prompt as token ids."""
+        ids = self.tokenizer(self.render(messages), add_special_tokens=not self.has_template)["input_ids"]
+        if self.is_causal and not self.has_template and ids and ids[-1] == self.tokenizer.eos_token_id:
+            ids = ids[:-1]  # some tokenizers end every text; a reply is still to come
+        return ids
+
+
 class TransformersPartner(LanguageModelPartner):
     """A causal or sequence-to-sequence model, run here, on all requests of a call at once.
 
@@ -42,7 +85,7 @@ class TransformersPartner(LanguageModelPartner):
         dtype: "float32", "bfloat16", "float16"; None for that of the weights.
         batch_size: most prompts in one call of ``generate``.
         revision: branch, tag or commit on the hub.
-        chat_template_kwargs: for the chat template; by default models that can think are told not to.
+        chat_template_kwargs: for the chat template; by default ``{"enable_thinking": False}``.
         temperature, max_retries, record: see `LanguageModelPartner`.
 
     Raises:
@@ -72,11 +115,13 @@ class TransformersPartner(LanguageModelPartner):
             raise ValueError(f"dtype={dtype!r} is not known; choose one of {', '.join(map(repr, dtypes))}")
         path = os.fspath(path_or_id)
         self._batch_size = batch_size
-        self._template_kwargs = {"enable_thinking": False} if chat_template_kwargs is None else chat_template_kwargs
-        self._load(path, device, dtypes[dtype], revision)
+        self._load(path, device, dtypes[dtype], revision, chat_template_kwargs)
+        self._generation.max_new_tokens = role.max_new_tokens
         super().__init__(f"transformers:{path}", role, temperature=temperature, max_retries=max_retries, record=record)
 
-    def _load(self, path: str, device: str, dtype: Any, revision: str | None) -> None:
+    def _load(
+        self, path: str, device: str, dtype: Any, revision: str | None, template_kwargs: Mapping[str, Any] | None
+    ) -> None:
         tf = self._transformers
         options: dict[str, Any] = {"trust_remote_code": False}
         if revision is not None:
@@ -94,16 +139,7 @@ class TransformersPartner(LanguageModelPartner):
             if self._tokenizer.eos_token is None:
                 raise ValueError(f"simulator='transformers:{path}': the tokenizer has neither a pad nor an eos token")
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        self._has_template = bool(self._tokenizer.chat_template)
-        self._reserved = sorted(
-            {
-                str(token.content)
-                for token in self._tokenizer.added_tokens_decoder.values()
-                if token.special and token.content.strip()
-            },
-            key=len,
-            reverse=True,
-        )
+        self._prompter = Prompter(self._tokenizer, self._is_causal, template_kwargs)
         self._generation = self._decoding(self._model.generation_config)
         limits = [getattr(config, "max_position_embeddings", None), self._tokenizer.model_max_length]
         self._max_tokens = min((int(n) for n in limits if n and n < 10**7), default=10**7)
@@ -117,41 +153,12 @@ class TransformersPartner(LanguageModelPartner):
             config.eos_token_id = self._tokenizer.eos_token_id
         return config
 
-    # -- prompts
-
-    def _render(self, messages: Messages) -> str:
-        # No text may hold one of this tokenizer's control tokens, whatever the role has quoted.
-        for token in self._reserved:
-            messages = [{**m, "content": m["content"].replace(token, " ")} for m in messages]
-        if not self._has_template:
-            return render_plain(messages)
-        try:
-            return self._apply(messages)
-        except Exception as error:
-            # Some templates know no system message: it goes before the first message of the user then.
-            if len(messages) < 2 or messages[0]["role"] != "system":
-                raise ValueError(f"the chat template of {self.name} cannot word the prompt: {error}") from error
-            first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-            return self._apply([first, *messages[2:]])
-
-    def _apply(self, messages: Messages) -> str:
-        return self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self._template_kwargs
-        )
-
-    def _encode(self, messages: Messages) -> list[int]:
-        text = self._render(messages)
-        ids = self._tokenizer(text, add_special_tokens=not self._has_template)["input_ids"]
-        if self._is_causal and ids and ids[-1] == self._tokenizer.eos_token_id and not self._has_template:
-            ids = ids[:-1]  # some tokenizers end every text; a reply is still to come
-        return ids
-
     # -- generation
 
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[Answer]:
         if self._model is None:
             raise SimulatorError(f"{self.name} has been closed; make the environment again")
-        encoded = [self._encode(prompt) for prompt in prompts]
+        encoded = [self._prompter.encode(prompt) for prompt in prompts]
         room = self._max_tokens - (self.role.max_new_tokens if self._is_causal else 0)
         for request, ids in zip(requests, encoded, strict=True):
             if len(ids) > room:
@@ -163,7 +170,7 @@ class TransformersPartner(LanguageModelPartner):
             texts = dict(zip(pending, self._complete([encoded[i] for i in pending], sampling), strict=True))
             self.usage.retries += len(pending) if attempt else 0
             for i, text in texts.items():
-                if (reply := self._read(text, requests[i])) is not None:
+                if (reply := self.read(text, requests[i])) is not None:
                     answers[i] = Answer(text, reply, attempt + 1)
             pending = [i for i in pending if i not in answers]
             if not pending:
@@ -172,7 +179,7 @@ class TransformersPartner(LanguageModelPartner):
 
     def generate(self, prompts: Sequence[Messages]) -> list[str]:
         """What the model says to each prompt, decoded greedily and read by nobody."""
-        encoded = [self._encode(prompt) for prompt in prompts]
+        encoded = [self._prompter.encode(prompt) for prompt in prompts]
         return self._complete(encoded, [(0.0, 0)] * len(encoded))
 
     def _complete(self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]]) -> list[str]:
@@ -198,7 +205,6 @@ class TransformersPartner(LanguageModelPartner):
                 input_ids=inputs["input_ids"],
                 attention_mask=inputs["attention_mask"],
                 generation_config=self._generation,
-                max_new_tokens=self.role.max_new_tokens,
                 logits_processor=self._transformers.LogitsProcessorList(processors),
             )
         new = output[:, inputs["input_ids"].shape[1] :] if self._is_causal else output[:, 1:]
@@ -207,7 +213,7 @@ class TransformersPartner(LanguageModelPartner):
         self.usage.prompt_tokens += sum(map(len, encoded))
         self.usage.completion_tokens += int((new != tokenizer.pad_token_id).sum())
         texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-        if not self._has_template:
+        if not self._prompter.has_template:
             texts = [("\n" + text).partition(PLAIN_STOP)[0] for text in texts]
         return [text.strip() for text in texts]
 

@@ -1,0 +1,430 @@
+"""Fine-tune a local language model as a dialogue partner (`lmrl simulator train`).
+
+The partner's turns of recorded episodes become pairs: the prompt that the task's role makes of a request, and what the
+partner said. A causal language model is trained on the replies alone (cross-entropy, the prompt masked), saved with its
+tokenizer, and then asked what it was not trained on: turns of known secrets, and secrets it has never seen. Load it
+with ``simulator="transformers:<out_dir>"``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+
+from lmrl_envs.simulators.base import PartnerRequest, Role
+from lmrl_envs.simulators.language_model import Messages
+from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE, encodable
+from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner
+
+try:
+    import torch
+    import transformers
+except ImportError as missing:
+    raise DependencyNotInstalled(
+        f"training a simulator needs PyTorch and transformers ({missing}): pip install 'lmrl[train]'"
+    ) from missing
+
+REPORT = "agreement.json"
+
+
+@dataclass(frozen=True)
+class PartnerEpisode:
+    """One recorded conversation, seen from the partner's side."""
+
+    hidden: Mapping[str, Any]
+    """What the partner knew, as in `PartnerRequest.hidden`."""
+    texts: Sequence[str]
+    """Environment and agent in turn, the environment first."""
+    secret: str = ""
+    """What is held out as a whole ("the object is a dog"); by default all of ``hidden``."""
+    states: Sequence[Mapping[str, Any]] = ()
+    """The partner's state before each of its turns, where it keeps one."""
+
+
+@dataclass(frozen=True)
+class SimulatorTraining:
+    """Settings of `train_simulator`."""
+
+    model: str | None = None
+    """Model to fine-tune, a folder or a hub id; None: a small Llama from scratch with a tokenizer trained on the pairs."""
+    vocab_size: int = 4096
+    """Tokens of the trained tokenizer at most (from scratch only)."""
+    layers: int = 4
+    """Layers (from scratch only)."""
+    width: int = 128
+    """Hidden size, a multiple of 2 x heads (from scratch only)."""
+    heads: int = 4
+    """Attention heads (from scratch only)."""
+    epochs: int = 3
+    """Passes over the pairs."""
+    max_steps: int | None = None
+    """Stop after so many steps."""
+    batch_size: int = 32
+    """Pairs in a step."""
+    learning_rate: float | None = None
+    """Peak of AdamW's learning rate; None: 2e-3 from scratch, 5e-5 for fine-tuning."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    max_tokens: int = 1024
+    """Pairs longer than this many tokens are left out (and counted in the report)."""
+    holdout_secrets: float = 0.1
+    """Share of the secrets that are kept out of training."""
+    holdout_turns: float = 0.1
+    """Share of the distinct prompts about the other secrets that are kept out of training."""
+    eval_pairs: int = 500
+    """Distinct prompts of each held-out kind that are asked at most."""
+    seed: int = 0
+    """Seed of the split, the weights and the order."""
+    device: str = "cpu"
+    """PyTorch device."""
+
+    def __post_init__(self) -> None:
+        for name in ("holdout_secrets", "holdout_turns"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
+        for name in ("epochs", "batch_size", "layers", "width", "heads", "vocab_size", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if self.model is None and self.width % (2 * self.heads):
+            raise ValueError(f"width={self.width} must be a multiple of 2 x heads={self.heads}")
+
+
+class Pair(NamedTuple):
+    """One turn of the partner."""
+
+    request: PartnerRequest
+    prompt: Messages
+    target: str
+    secret: str
+
+    @property
+    def key(self) -> str:
+        """Equal for equal prompts."""
+        return json.dumps(self.prompt)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How often a model says what the recorded partner said, over distinct prompts."""
+
+    turns: int
+    usable: float
+    """Share of texts that the role can read."""
+    exact: float
+    """Share of replies that are the recorded partner's, word for word."""
+    yes_no_accuracy: float | None = None
+    """Share of right answers where the partner said yes or no; an unusable one is wrong."""
+    yes_no_balanced: float | None = None
+    """The mean of the shares among yes and among no."""
+    majority: float | None = None
+    """What always giving the commoner of the two would score."""
+
+
+@dataclass(frozen=True)
+class SimulatorReport:
+    """What `train_simulator` did and measured; also ``agreement.json`` in the model's folder."""
+
+    role: str
+    train_pairs: int
+    left_out: int
+    """Turns not used: the role cannot read the recorded text, or the pair is too long."""
+    steps: int
+    first_loss: float
+    last_loss: float
+    """Mean cross-entropy per token of the reply over the first and last tenth of the steps, in nats."""
+    seconds: float
+    parameters: int
+    held_out_turns: Agreement | None
+    held_out_secrets: Agreement | None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def make_pairs(episodes: Iterable[PartnerEpisode], role: Role) -> tuple[list[Pair], int]:
+    """The partner's turns as training pairs, and how many turns the role cannot read.
+
+    What the model is to say is the recorded text, or ``role.target(text, request)`` where the role has that method.
+    """
+    target_of = getattr(role, "target", lambda text, request: text)
+    pairs, unread = [], 0
+    for episode in episodes:
+        secret = episode.secret or json.dumps(dict(episode.hidden), sort_keys=True)
+        texts = tuple(episode.texts)
+        for turn, i in enumerate(range(1, len(texts) - 1, 2)):
+            state = episode.states[turn] if episode.states else {}
+            request = PartnerRequest(dict(episode.hidden), texts[:i], texts[i], 0, dict(state))
+            target = target_of(texts[i + 1], request)
+            if not target.strip() or role.parse(target, request) is None:
+                unread += 1
+                continue
+            pairs.append(Pair(request, encodable(role.messages(request)), target.strip(), secret))
+    return pairs, unread
+
+
+def split_pairs(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Pairs for training, held-out turns (prompts not trained on), held-out secrets.
+
+    Raises:
+        ValueError: nothing is left to train on.
+    """
+    rng = np.random.default_rng(config.seed)
+
+    def draw(names: Iterable[str], share: float) -> set[str]:
+        ordered = sorted(set(names))
+        count = min(math.ceil(share * len(ordered)), len(ordered) - 1)
+        return {ordered[i] for i in rng.permutation(len(ordered))[: max(0, count)]}
+
+    secrets = draw((pair.secret for pair in pairs), config.holdout_secrets)
+    known = [pair for pair in pairs if pair.secret not in secrets]
+    prompts = draw((pair.key for pair in known), config.holdout_turns)
+    train = [pair for pair in known if pair.key not in prompts]
+    if not train:
+        raise ValueError(f"{len(pairs)} usable turns are too few to train on and hold some out")
+    return (
+        train,
+        [pair for pair in known if pair.key in prompts],
+        [pair for pair in pairs if pair.secret in secrets],
+    )
+
+
+def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
+    """A byte-level BPE of the prompts and replies, with the plain format as its chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    corpus = sorted({text for pair in pairs for text in (*(m["content"] for m in pair.prompt), pair.target)})
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        special_tokens=["<pad>", "<eos>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*corpus, "### System\n", "### User\n", "### Assistant\n"], trainer)
+    named = {"pad_token": "<pad>", "eos_token": "<eos>"}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.max_tokens, **named)
+
+
+def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, Any]:
+    """Model and tokenizer to train."""
+    model: Any
+    if config.model is not None:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(config.model, trust_remote_code=False)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            config.model, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+        )
+    else:
+        tokenizer = _train_tokenizer(pairs, config)
+        size = transformers.LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.width,
+            intermediate_size=3 * config.width,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.max_tokens,
+            initializer_range=config.width**-0.5,  # the usual 0.02 is for wide models; small ones hardly learn from it
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        model = transformers.LlamaForCausalLM(size)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    return model.to(config.device), tokenizer
+
+
+def _encode(pairs: Sequence[Pair], tokenizer: Any, max_tokens: int) -> list[tuple[list[int], int]]:
+    """Token ids of prompt, reply and end, with the length of the prompt; pairs that are too long are left out."""
+    prompter, end = Prompter(tokenizer), tokenizer.eos_token_id
+    rows = []
+    for pair in pairs:
+        prompt = prompter.encode(pair.prompt)
+        reply = tokenizer(pair.target, add_special_tokens=False)["input_ids"]
+        if len(prompt) + len(reply) + 1 <= max_tokens:
+            rows.append(([*prompt, *reply, end], len(prompt)))
+    return rows
+
+
+def _batches(rows: Sequence[tuple[list[int], int]], config: SimulatorTraining) -> list[list[int]]:
+    """Indices of every step: shuffled each epoch, rows of like length together."""
+    rng = np.random.default_rng([config.seed, 1])
+    steps: list[list[int]] = []
+    for _ in range(config.epochs):
+        order = rng.permutation(len(rows))
+        pool = 50 * config.batch_size
+        batches = []
+        for start in range(0, len(order), pool):
+            near = sorted(order[start : start + pool].tolist(), key=lambda i: len(rows[i][0]))
+            batches += [near[i : i + config.batch_size] for i in range(0, len(near), config.batch_size)]
+        steps += [batches[i] for i in rng.permutation(len(batches))]
+    return steps[: config.max_steps]
+
+
+def _loss(model: Any, rows: Sequence[tuple[list[int], int]], pad: int) -> torch.Tensor:
+    """Mean cross-entropy over the tokens of the replies (and their ends), in nats."""
+    longest = max(len(ids) for ids, _ in rows)
+    tokens = torch.full((len(rows), longest), pad)
+    labels = torch.full((len(rows), longest), -100)
+    mask = torch.zeros((len(rows), longest), dtype=torch.long)
+    for r, (ids, prompt) in enumerate(rows):
+        tokens[r, : len(ids)] = torch.tensor(ids)
+        labels[r, prompt : len(ids)] = tokens[r, prompt : len(ids)]
+        mask[r, : len(ids)] = 1
+    device = model.device
+    logits = model(input_ids=tokens.to(device), attention_mask=mask.to(device)).logits[:, :-1]
+    targets = labels[:, 1:].to(device)
+    told = targets != -100
+    return torch.nn.functional.cross_entropy(logits[told].float(), targets[told])
+
+
+def _fit(
+    model: Any,
+    rows: Sequence[tuple[list[int], int]],
+    pad: int,
+    config: SimulatorTraining,
+    on_step: Callable[[int, int, float], None] | None,
+) -> list[float]:
+    """Train in place; returns the loss of every step."""
+    steps = _batches(rows, config)
+    rate = config.learning_rate or (2e-3 if config.model is None else 5e-5)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    warmup = max(1, len(steps) // 20)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda s: min((s + 1) / warmup, 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * s / len(steps)))),
+    )
+    model.train()
+    losses = []
+    for step, indices in enumerate(steps, start=1):
+        loss = _loss(model, [rows[i] for i in indices], pad)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if on_step is not None:
+            on_step(step, len(steps), losses[-1])
+    model.eval()
+    return losses
+
+
+def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit: int = 500) -> Agreement | None:
+    """Ask ``partner`` up to ``limit`` of the distinct prompts, greedily; None when there are no pairs."""
+    distinct = list({pair.key: pair for pair in pairs}.values())
+    if len(distinct) > limit:
+        chosen = np.random.default_rng(0).permutation(len(distinct))[:limit]
+        distinct = [distinct[i] for i in sorted(chosen)]
+    if not distinct:
+        return None
+    role = partner.role
+    texts = partner.generate([pair.prompt for pair in distinct])
+    said, meant = [], []
+    for pair, text in zip(distinct, texts, strict=True):
+        reply, recorded = partner.read(text, pair.request), role.parse(pair.target, pair.request)
+        said.append(None if reply is None else reply.text)
+        meant.append(pair.target if recorded is None else recorded.text)
+    turns = len(distinct)
+    usable = sum(text is not None for text in said) / turns
+    exact = sum(a == b for a, b in zip(said, meant, strict=True)) / turns
+    labels = [_yes_no(text) for text in meant]
+    right = {"yes": [], "no": []}
+    for label, text in zip(labels, said, strict=True):
+        if label is not None:
+            right[label].append(_yes_no(text) == label)
+    if None in labels or not labels:
+        return Agreement(turns, usable, exact)
+    shares = [float(np.mean(values)) for values in right.values() if values]
+    return Agreement(
+        turns,
+        usable,
+        exact,
+        yes_no_accuracy=sum(map(sum, right.values())) / turns,
+        yes_no_balanced=float(np.mean(shares)),
+        majority=Counter(labels).most_common(1)[0][1] / turns,
+    )
+
+
+def _yes_no(text: str | None) -> str | None:
+    word = (text or "").strip().lower().rstrip(".!")
+    return word if word in ("yes", "no") else None
+
+
+def train_simulator(
+    episodes: Iterable[PartnerEpisode],
+    role: Role,
+    out_dir: str | os.PathLike[str],
+    config: SimulatorTraining | None = None,
+    on_step: Callable[[int, int, float], None] | None = None,
+) -> SimulatorReport:
+    """Train a partner on recorded episodes, save it, and measure its agreement with the recorded one.
+
+    Args:
+        episodes: conversations; those of a scripted partner give agreement with the scripted partner.
+        role: the task's `Role`, whose prompts the model will be given in play.
+        out_dir: a new or empty folder; holds the model (safetensors), its tokenizer and ``agreement.json``, or nothing.
+        config: settings.
+        on_step: called after each step with its number, the number of all steps, and the loss.
+
+    Raises:
+        FileExistsError: ``out_dir`` is not empty.
+        ValueError: too few usable turns.
+    """
+    config, begin = config or SimulatorTraining(), time.monotonic()
+    target = Path(out_dir)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FileExistsError(f"{target} exists and is not an empty folder; choose another")
+    pairs, left_out = make_pairs(episodes, role)
+    train, turns, secrets = split_pairs(pairs, config)
+    with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
+        torch.manual_seed(config.seed)
+        model, tokenizer = _make_model(train, config)
+        rows = _encode(train, tokenizer, config.max_tokens)
+        if not rows:
+            raise ValueError(f"every one of the {len(train)} pairs is longer than max_tokens={config.max_tokens}")
+        losses = _fit(model, rows, tokenizer.pad_token_id, config, on_step)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+    building = target.with_name(f"{target.name}.building-{os.getpid()}")
+    try:
+        model.save_pretrained(building)
+        tokenizer.save_pretrained(building)
+        partner = TransformersPartner(building, role, device=config.device)
+        tenth = max(1, len(losses) // 10)
+        report = SimulatorReport(
+            role=role.name,
+            train_pairs=len(rows),
+            left_out=left_out + len(train) - len(rows),
+            steps=len(losses),
+            first_loss=float(np.mean(losses[:tenth])),
+            last_loss=float(np.mean(losses[-tenth:])),
+            seconds=round(time.monotonic() - begin, 1),
+            parameters=sum(p.numel() for p in model.parameters()),
+            held_out_turns=measure_agreement(partner, turns, config.eval_pairs),
+            held_out_secrets=measure_agreement(partner, secrets, config.eval_pairs),
+            config=dataclasses.asdict(config),
+        )
+        partner.close()
+        (building / REPORT).write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+        if target.exists():
+            target.rmdir()
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return report
