@@ -77,9 +77,12 @@ class ToyEnv(SimulatedTextEnv):
         return "Ask."
 
     def _ask(self, action: str) -> PartnerRequest | None:
+        if not action.startswith("Is it "):
+            return None  # no model needs to be asked
         return PartnerRequest({"number": self._number}, tuple(self._texts), action, self._seed + self.turn)
 
-    def _answer(self, action: str, reply: PartnerReply) -> Outcome:
+    def _answer(self, action: str, reply: PartnerReply | None) -> Outcome:
+        reply = reply or PartnerReply("No.", understood=False)
         won = action == f"Is it {self._number}?" and reply.text == "Yes."
         over = won or self.turn + 1 >= TURNS
         return reply.text, 0.0 if won else -1.0, over, False, {"valid": action in QUESTIONS + GUESSES}

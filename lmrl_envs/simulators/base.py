@@ -72,6 +72,9 @@ class Role(Protocol):
     * leaves everything that earns a reward to the rules. What the model says must not be able to win for the agent:
       that a guess is right, or that a price was agreed, is checked by the task against ``hidden`` and the words.
 
+    What no model can be expected to answer (no words at all, only symbols) is better answered by the rules: the task's
+    `_ask` returns None then, and an agent cannot bring a weak model to `SimulatorError` with it.
+
     A prompt that depends only on what the answer needs (for a yes/no oracle: the secret and the question) lets equal
     prompts be answered once. Optional: ``target(text, request) -> str``, the words that a model should say where a
     scripted partner said ``text``, when the two differ; `lmrl simulator train` teaches those.
