@@ -133,6 +133,26 @@ def test_256_games_make_one_call_a_step(trained: Path, monkeypatch) -> None:
         partner.reply(EVERYTHING[:1])
 
 
+def test_a_batch_too_big_for_the_memory_is_halved(trained: Path, monkeypatch) -> None:
+    partner = TransformersPartner(trained, ToyRole())
+    sizes = []
+    generate = partner._model.generate
+
+    def small(**kw):
+        sizes.append(len(kw["input_ids"]))
+        if sizes[-1] > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(**kw)
+
+    monkeypatch.setattr(partner._model, "generate", small)
+    limit = 15
+    assert [reply.text for reply in partner.reply(EVERYTHING)] == TRUTH
+    assert sizes == [40, 20, 10, 10, 10, 10]
+    limit = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        partner.reply([ask(1, "Is it so?")])
+
+
 def test_unusable_texts_end_in_an_error_that_names_the_request(untrained: Path) -> None:
     partner = TransformersPartner(untrained, ToyRole(), max_retries=2)
     with pytest.raises(SimulatorError, match=r"turn 1, action 'Is it 3\?', seed 12\) in 3 attempts: the last text"):
@@ -327,13 +347,14 @@ def test_held_out_secrets_and_turns_are_not_trained_on() -> None:
 
 def test_turns_a_role_cannot_read_are_left_out_and_targets_are_taught() -> None:
     class Buyer(ToyRole):
-        def target(self, text, request):
-            return {"Yes, it is.": "Yes.", "Bye": ""}.get(text, text)
+        def target(self, reply, request):
+            return reply.outcome.get("decision", reply.text)
 
-    episode = PartnerEpisode({"number": 1}, ("Ask.", "Is it 1?", "Yes, it is.", "Is it 2?", "Hm", "Is it 3?", "Bye"))
-    pairs, unread = make_pairs([episode], Buyer())
+    texts = ("Ask.", "Is it 1?", "I think so.", "Is it 2?", "Hm", "Is it 3?", "No.")
+    outcomes, states = ({"decision": "Yes."}, {}, {"decision": " "}), ({"n": 0}, {"n": 1}, {"n": 2})
+    pairs, unread = make_pairs([PartnerEpisode({"number": 1}, texts, states=states, outcomes=outcomes)], Buyer())
     assert [(p.target, p.request.texts, p.request.action) for p in pairs] == [("Yes.", ("Ask.",), "Is it 1?")]
-    assert unread == 2
+    assert unread == 2 and pairs[0].request.state == {"n": 0}
 
 
 def test_agreement_on_what_was_held_out(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_envs.simulators.base import PartnerRequest, Role
+from lmrl_envs.simulators.base import PartnerReply, PartnerRequest, Role
 from lmrl_envs.simulators.language_model import Messages
 from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE, encodable
 from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner
@@ -51,6 +51,8 @@ class PartnerEpisode:
     """What is held out as a whole ("the object is a dog"); by default all of ``hidden``."""
     states: Sequence[Mapping[str, Any]] = ()
     """The partner's state before each of its turns, where it keeps one."""
+    outcomes: Sequence[Mapping[str, Any]] = ()
+    """What each of its turns meant beside the words (`PartnerReply.outcome`), where that matters."""
 
 
 @dataclass(frozen=True)
@@ -154,17 +156,18 @@ class SimulatorReport:
 def make_pairs(episodes: Iterable[PartnerEpisode], role: Role) -> tuple[list[Pair], int]:
     """The partner's turns as training pairs, and how many turns the role cannot read.
 
-    What the model is to say is the recorded text, or ``role.target(text, request)`` where the role has that method.
+    What the model is to say is the recorded text, or ``role.target(reply, request)`` where the role has that method.
     """
-    target_of = getattr(role, "target", lambda text, request: text)
+    target_of = getattr(role, "target", lambda reply, request: reply.text)
     pairs, unread = [], 0
     for episode in episodes:
         secret = episode.secret or json.dumps(dict(episode.hidden), sort_keys=True)
         texts = tuple(episode.texts)
         for turn, i in enumerate(range(1, len(texts) - 1, 2)):
             state = episode.states[turn] if episode.states else {}
+            outcome = episode.outcomes[turn] if episode.outcomes else {}
             request = PartnerRequest(dict(episode.hidden), texts[:i], texts[i], 0, dict(state))
-            target = target_of(texts[i + 1], request)
+            target = target_of(PartnerReply(texts[i + 1], outcome=outcome), request)
             if not target.strip() or role.parse(target, request) is None:
                 unread += 1
                 continue

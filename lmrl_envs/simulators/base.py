@@ -76,8 +76,8 @@ class Role(Protocol):
     `_ask` returns None then, and an agent cannot bring a weak model to `SimulatorError` with it.
 
     A prompt that depends only on what the answer needs (for a yes/no oracle: the secret and the question) lets equal
-    prompts be answered once. Optional: ``target(text, request) -> str``, the words that a model should say where a
-    scripted partner said ``text``, when the two differ; `lmrl simulator train` teaches those.
+    prompts be answered once. Optional: ``target(reply: PartnerReply, request) -> str``, the words by which a model should
+    say a recorded reply, where they are not its text alone (a decision line, say); `lmrl simulator train` teaches them.
     """
 
     name: str

@@ -83,7 +83,7 @@ class TransformersPartner(LanguageModelPartner):
         role: the task's `Role`.
         device: "cpu", "cuda", "cuda:1", ...
         dtype: "float32", "bfloat16", "float16"; None for that of the weights.
-        batch_size: most prompts in one call of ``generate``.
+        batch_size: most prompts in one call of ``generate``; halved when the device's memory is too small.
         revision: branch, tag or commit on the hub.
         chat_template_kwargs: for the chat template; by default ``{"enable_thinking": False}``.
         temperature, max_retries, record: see `LanguageModelPartner`.
@@ -186,12 +186,19 @@ class TransformersPartner(LanguageModelPartner):
         """Texts for prompts in token ids, with a temperature and a seed each."""
         texts = [""] * len(encoded)
         order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))  # prompts of one length together
-        for start in range(0, len(order), self._batch_size):
+        start = 0
+        while start < len(order):
             batch = order[start : start + self._batch_size]
-            for i, text in zip(
-                batch, self._complete_batch([encoded[i] for i in batch], [sampling[i] for i in batch]), strict=True
-            ):
+            try:
+                said = self._complete_batch([encoded[i] for i in batch], [sampling[i] for i in batch])
+            except self._torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                self._batch_size = len(batch) // 2  # from now on
+                continue
+            for i, text in zip(batch, said, strict=True):
                 texts[i] = text
+            start += len(batch)
         return texts
 
     def _complete_batch(self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]]) -> list[str]:
