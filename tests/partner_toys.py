@@ -107,7 +107,7 @@ def ask(number: int, question: str, seed: int = 0, texts: tuple[str, ...] = ("As
 
 def toy_episodes(copies: int = 2):
     """Conversations with the scripted partner in which every question is asked about every number."""
-    from lmrl_agents.simulator_training import PartnerEpisode
+    from lmrl_agents.simulator_pairs import PartnerEpisode
 
     episodes = []
     for _ in range(copies):
@@ -124,7 +124,8 @@ def save_seq2seq(folder: Path) -> None:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from lmrl_agents.simulator_training import SimulatorTraining, _train_tokenizer, make_pairs
+    from lmrl_agents.simulator_pairs import make_pairs
+    from lmrl_agents.simulator_training import SimulatorTraining, _train_tokenizer
     from lmrl_envs.simulators.prompting import render_plain
 
     pairs, _ = make_pairs(toy_episodes(1), ToyRole())

@@ -35,13 +35,8 @@ pytest.importorskip("transformers")
 import torch
 import transformers
 
-from lmrl_agents.simulator_training import (
-    PartnerEpisode,
-    SimulatorTraining,
-    make_pairs,
-    split_pairs,
-    train_simulator,
-)
+from lmrl_agents.simulator_pairs import PartnerEpisode, make_pairs, split_pairs
+from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
 from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner, _SeededSampling
 
 TINY = {"layers": 2, "width": 64, "heads": 4, "vocab_size": 400}
@@ -336,13 +331,12 @@ def test_a_task_with_a_model_keeps_the_contract(trained: Path) -> None:
 def test_held_out_secrets_and_turns_are_not_trained_on() -> None:
     pairs, unread = make_pairs(toy_episodes(2), ToyRole())
     assert (len(pairs), unread) == (2 * COUNT * 10, 0)
-    config = SimulatorTraining(holdout_secrets=0.25, holdout_turns=0.2)
-    train, turns, secrets = split_pairs(pairs, config)
+    train, turns, secrets = split_pairs(pairs, 0.25, 0.2)
     assert len(train) + len(turns) + len(secrets) == len(pairs)
     assert {p.secret for p in secrets}.isdisjoint(p.secret for p in (*train, *turns)) and len(secrets) == 20
     assert {p.key for p in turns}.isdisjoint(p.key for p in train) and len(turns) == 2 * 6
-    assert split_pairs(pairs, config) == (train, turns, secrets)
-    assert split_pairs(pairs, SimulatorTraining(holdout_secrets=0.25, seed=5))[2] != secrets
+    assert split_pairs(pairs, 0.25, 0.2) == (train, turns, secrets)
+    assert split_pairs(pairs, 0.25, 0.2, seed=5)[2] != secrets
 
 
 def test_turns_a_role_cannot_read_are_left_out_and_targets_are_taught() -> None:
