@@ -60,6 +60,7 @@ class FaultyServer:
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.stopped = threading.Event()
+        self.wordy = 1  # how often a 401 says so before it shows the key
 
     @property
     def url(self) -> str:
@@ -199,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def unauthorized(self, body: dict[str, Any]) -> None:
         key = self.headers["Authorization"].removeprefix("Bearer ")
-        self.send(401, {"error": {"message": f"Incorrect API key provided: {key}"}})
+        self.send(401, {"error": {"message": "Incorrect API key provided. " * self.owner.wordy + key}})
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -262,6 +262,12 @@ def test_models_that_cannot_be_used(tmp_path: Path, trained: Path) -> None:
     torch.save(weights, pickled / "pytorch_model.bin")
     with pytest.raises(ValueError, match="safetensors"):
         TransformersPartner(pickled, ToyRole())
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        TransformersPartner(trained, ToyRole(), device="no-such-device")
+    weights = (trained / "model.safetensors").read_bytes()
+    (pickled / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ValueError, match="cannot be loaded"):
+        TransformersPartner(pickled, ToyRole())
     with pytest.raises(ValueError, match="dtype"):
         TransformersPartner(trained, ToyRole(), dtype="int4")
     with pytest.raises(ValueError, match="trust_remote_code"):

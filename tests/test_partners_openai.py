@@ -83,6 +83,15 @@ def test_fails_at_once_where_asking_again_cannot_help(mode: str) -> None:
         assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("wordy", [1, 7])
+def test_a_server_that_shows_the_key_is_not_quoted(wordy: int) -> None:
+    with FaultyServer(["unauthorized"]) as server:
+        server.wordy = wordy  # 7: where the message is cut, the key has begun
+        with pytest.raises(SimulatorError, match="Incorrect API key provided") as caught:
+            partner(server).reply([ask(1, "Is it 1?")])
+        assert KEY[:4] not in str(caught.value)
+
+
 def test_a_chain_of_failures_is_survived() -> None:
     script = ["server_error", "drop", "truncated_json", "null_content", "wrong_format"]
     with FaultyServer(script, answer=oracle) as server:

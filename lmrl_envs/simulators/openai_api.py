@@ -179,7 +179,7 @@ class OpenAIPartner(LanguageModelPartner):
                 if reply is not None:
                     return Answer(text, reply, attempt)
                 misread += 1
-                failure = _Failure(f"the last text was {text[:120]!r}", wait=0.0)
+                failure = _Failure(f"the last text was {self._shown(text, 120)!r}", wait=0.0)
             if failure.is_final:
                 break
             if attempt <= self.max_retries:
@@ -249,7 +249,7 @@ class OpenAIPartner(LanguageModelPartner):
         try:
             data = json.loads(body)
         except ValueError:
-            raise _Failure(f"{self._host} did not send JSON but {body[:80]!r}") from None
+            raise _Failure(f"{self._host} did not send JSON but {self._shown(body, 80)!r}") from None
         try:
             usage, choices = data.get("usage") or {}, data["choices"]
             content = choices[0]["message"]["content"] if choices else None
@@ -258,7 +258,7 @@ class OpenAIPartner(LanguageModelPartner):
                 completion_tokens=int(usage.get("completion_tokens") or 0),
             )
         except (AttributeError, KeyError, TypeError, ValueError, IndexError):
-            raise _Failure(f"{self._host} did not send a chat completion but {body[:80]!r}") from None
+            raise _Failure(f"{self._host} did not send a chat completion but {self._shown(body, 80)!r}") from None
         if not choices:
             raise _Failure(f"{self._host} sent a completion without choices")
         if not isinstance(content, str):
@@ -268,7 +268,7 @@ class OpenAIPartner(LanguageModelPartner):
     def _refusal(self, error: Any) -> _Failure:
         status, headers = error.status_code, error.response.headers
         is_final = 400 <= status < 500 and status not in (408, 409, 429)
-        message = f"{self._host} answered with status {status}: {error.message[:200]}"
+        message = f"{self._host} answered with status {status}: {self._shown(error.message, 200)}"
         return _Failure(message, is_final, _retry_after(headers))
 
     # -- small things
@@ -281,6 +281,11 @@ class OpenAIPartner(LanguageModelPartner):
         with self._count_lock:
             for name, amount in amounts.items():
                 setattr(self.usage, name, getattr(self.usage, name) + amount)
+
+    def _shown(self, text: str | bytes, limit: int) -> str:
+        """The beginning of what a server sent, for a message: on one line, without the key."""
+        text = text.decode(errors="replace") if isinstance(text, bytes) else text
+        return self._redact(" ".join(text.split()))[:limit]  # not the other way: a cut key would not be found
 
     def _redact(self, text: str) -> str:
         key = os.environ.get("OPENAI_API_KEY")
