@@ -117,6 +117,14 @@ def test_retry_after_is_obeyed_and_capped(monkeypatch: pytest.MonkeyPatch) -> No
         partner(server, deadline=0.5).reply([ask(1, "Is it 1?")])
 
 
+def test_pauses_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(threading.Event, "wait", _noting(threading.Event.wait, waits))
+    with FaultyServer(["server_error"] * 3) as server:
+        partner(server, backoff=0.0625).reply([ask(1, "Is it 1?")])
+    assert [pause for pause in waits if pause in (0.0625, 0.125, 0.25)] == [0.0625, 0.125, 0.25]
+
+
 def _noting(wait, waits: list[float]):
     def noted(self, timeout=None):
         if timeout is not None:

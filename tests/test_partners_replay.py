@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyScripted, ToyVectorEnv, ask
 
 from lmrl_envs.checks import HOSTILE_ACTIONS
@@ -176,6 +178,15 @@ def test_quotations_cannot_be_left(action: str) -> None:
     inside = quoted[1:-1]
     assert not set(inside) & set('"<>[]{}|`\n\r\t\x00\x1b\u202e\u2028') and "##" not in inside
     assert inside.isprintable()
+
+
+@given(st.text(), st.integers(8, 60))
+def test_no_text_leaves_its_quotation(text: str, limit: int) -> None:
+    quoted = quote(text, limit)
+    assert len(quoted.encode()) <= limit + 2 and quoted.isprintable()
+    assert quoted[0] == quoted[-1] == '"' and not set(quoted[1:-1]) & set('"<>[]{}|`')
+    if not quoted.endswith('..."'):
+        assert quote(quoted[1:-1], limit) == quoted  # nothing more to do
 
 
 def test_quotations_keep_the_words() -> None:

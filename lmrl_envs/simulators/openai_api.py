@@ -24,6 +24,7 @@ MAX_BODY = 4 * 2**20
 MAX_WAIT = 30.0
 """Longest pause before asking again, in seconds, whatever the server's retry-after says."""
 GRACE = 5.0
+"""Seconds past the deadline after which a request that will not end is given up from outside."""
 _HOSTED = "api.openai.com"
 
 
