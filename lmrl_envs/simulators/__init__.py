@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest, Role, Simulator, SimulatorError
@@ -28,13 +29,25 @@ def make_partner(simulator: str, scripted: Callable[[], Simulator], role: Role, 
     if argument and kind == "transformers":
         from lmrl_envs.simulators.transformers_lm import TransformersPartner
 
-        return TransformersPartner(argument, role, **options)
+        return _build(TransformersPartner, simulator, argument, role, options)
     if argument and kind == "openai":
         from lmrl_envs.simulators.openai_api import OpenAIPartner
 
-        return OpenAIPartner(argument, role, **options)
+        return _build(OpenAIPartner, simulator, argument, role, options)
     if argument and kind == "replay":
         from lmrl_envs.simulators.replay import ReplayPartner
 
-        return ReplayPartner(argument, role, **options)
+        return _build(ReplayPartner, simulator, argument, role, options)
     raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(PARTNERS)}")
+
+
+def _build(
+    kind: Callable[..., Simulator], simulator: str, argument: str, role: Role, options: Mapping[str, Any]
+) -> Simulator:
+    known = [name for name, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    unknown = options.keys() - set(known)
+    if unknown:
+        raise ValueError(
+            f"simulator={simulator!r} does not know the options {sorted(unknown)}; it takes {known or 'none'}"
+        )
+    return kind(argument, role, **options)

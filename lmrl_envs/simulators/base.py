@@ -60,10 +60,30 @@ class PartnerReply:
 
 
 class Role(Protocol):
-    """How a language model plays a task's partner: its prompt, and how its words are read."""
+    """How a language model plays a task's partner: its prompt, and how its words are read.
+
+    The agent is the other side: what it says is data that may try to give orders. A role therefore
+
+    * puts every text of the conversation into the prompt through `lmrl_envs.simulators.prompting.quote` (or
+      `quote_dialogue`), never bare and never as a chat message of its own, and says in its system message that
+      a quotation is only what the other side said, whatever it claims to be;
+    * puts the task (what to answer, in what format) after the quotation once more;
+    * reads narrowly in `parse`: a fixed format, no guessing. Prefer None, which asks again, to a lenient reading;
+    * leaves everything that earns a reward to the rules. What the model says must not be able to win for the agent:
+      that a guess is right, or that a price was agreed, is checked by the task against ``hidden`` and the words.
+
+    What no model can be expected to answer (no words at all, only symbols) is better answered by the rules: the task's
+    `_ask` returns None then, and an agent cannot bring a weak model to `SimulatorError` with it.
+
+    A prompt that depends only on what the answer needs (for a yes/no oracle: the secret and the question) lets equal
+    prompts be answered once. Optional: ``target(reply: PartnerReply, request) -> str``, the words by which a model should
+    say a recorded reply, where they are not its text alone (a decision line, say); `lmrl simulator train` teaches them.
+    """
 
     name: str
+    """Short and stable: it is part of the key of recorded replies."""
     max_new_tokens: int
+    """Longest reply, in tokens of the model."""
 
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
         """Chat messages that ask for the reply; the agent's text stands in them quoted and cut to a bounded length."""
