@@ -84,6 +84,22 @@ def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
     assert result.returncode == 1 and "Traceback" in result.stderr
 
 
+def test_without_torch_training_says_what_to_install_and_scripted_agents_play(tmp_path: Path) -> None:
+    blocked = tmp_path / "sitecustomize.py"
+    blocked.write_text(
+        "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('torch', 'transformers', 'pyarrow'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\nsys.meta_path.insert(0, Block())\n"
+    )
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *(p for p in sys.path if p)])}
+    train = ["train", "bc", "--env", "lmrl/Wordle-v0", "--data", "wordle/mixed-v0", "--sample", "--out", tmp_path / "run"]
+    result = lmrl(*train, env=path)
+    assert result.returncode == 1 and 'pip install "lmrl[train]"' in result.stderr and "Traceback" not in result.stderr
+    scripted = ["eval", "--agent", "expert", "--env", "lmrl/Wordle-v0", "--episodes", 5, "--out", tmp_path / "eval"]
+    result = lmrl(*scripted, env=path)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_missing_extra_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "pyarrow").mkdir()
     (tmp_path / "pyarrow" / "__init__.py").write_text("raise ImportError('no pyarrow here')")

@@ -29,6 +29,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+EXTRA_OF = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "pyarrow": "data",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "scipy": "report",
+    "openai": "llm",
+    "textworld": "textworld",
+    "starlette": "web",
+    "uvicorn": "web",
+    "ray": "ray",
+}
+"""Optional packages and the extra that brings them."""
+
+
 def _help(prefix: str = "") -> str:
     rows = {name: text for name, (_, text) in COMMANDS.items() if name.startswith(prefix)}
     width = max(map(len, rows))
@@ -86,6 +104,10 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         text = " ".join(str(problem).split()) or type(problem).__name__
+        if isinstance(problem, ModuleNotFoundError) and (problem.name or "").split(".")[0] in EXTRA_OF:
+            package = (problem.name or "").split(".")[0]
+            print(f'lmrl: this needs {package}: pip install "lmrl[{EXTRA_OF[package]}]"', file=sys.stderr)
+            return 1
         print(f"lmrl: {_prefix(problem)}{text}", file=sys.stderr)
         return 2 if isinstance(problem, UsageError) else 1
 
