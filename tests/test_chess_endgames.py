@@ -69,7 +69,7 @@ def test_evaluation_set() -> None:
         pieces, _ = squares_of(board)
         kinds[pieces] += 1
         plies = 2 * white_distance(board) - 1
-        assert plies >= {"Q": 15, "R": 15, "QR": 7, "RR": 7}[pieces]
+        assert plies >= {"Q": 15, "R": 15, "QR": 7, "RR": 9}[pieces]
     assert kinds == COUNTS
 
 

@@ -116,16 +116,16 @@ def moves_to_mate(board: chess.Board) -> int | None:
     return None if moves == 255 else moves
 
 
-def mating_moves(board: chess.Board) -> list[chess.Move]:
-    """The moves of White that mate soonest; empty when the position is of none of the `SETS`."""
+def mating_moves(board: chess.Board, slack: int = 0) -> list[chess.Move]:
+    """The moves of White that mate soonest, or up to ``slack`` moves later; empty when the position is of no set."""
     if squares_of(board) is None:
         return []
-    best, soonest = [], 255
+    lengths = []
     for move in board.legal_moves:
         after = board.copy(stack=False)
         after.push(move)
         moves = moves_to_mate(after)
-        if moves is not None and moves <= soonest:
-            best, soonest = ([] if moves < soonest else best), moves
-            best.append(move)
-    return best
+        if moves is not None:
+            lengths.append((moves, move))
+    soonest = min(lengths, default=(0, None), key=lambda pair: pair[0])[0]
+    return [move for moves, move in lengths if moves <= soonest + slack]

@@ -26,6 +26,9 @@ MAX_MOVES = 400
 WIN_REWARD, LOSS_REWARD, DRAW_REWARD, ILLEGAL_REWARD = 1.0, -1.0, 0.0, -1.0
 _REWARDS = {"1-0": WIN_REWARD, "0-1": LOSS_REWARD, "1/2-1/2": DRAW_REWARD}
 
+_Pending = tuple[tuple[str, ...], chess.Board, Counts, tuple[str, str] | None, chess.Move | None]
+"""All moves, position, counts, ending (if it is one), and Black's scripted reply (if there is one)."""
+
 _INSTRUCTIONS = """You play chess with the white pieces{task}.
 Each message is the position with you to move, in Forsyth-Edwards notation (FEN){spaced}; the last one is where the game ended.
 Answer with one legal move and nothing else, in standard algebraic notation (Nf3, exd5, O-O, e8=Q) or as from-square
@@ -84,6 +87,8 @@ class ChessEnv(SimulatedTextEnv):
             task=self._task, spaced=", its characters separated by spaces" if spaced else "", limit=max_moves
         )
         self.simulator = make_opponent(simulator, strength=strength, elo=elo, nodes=nodes, pool_size=pool_size)
+        self._replies: tuple[str, ...] = ()
+        self._seed = 0
         self._use(chess.STARTING_FEN, ())
 
     def _use(self, start: str, moves: tuple[str, ...]) -> None:
@@ -97,7 +102,8 @@ class ChessEnv(SimulatedTextEnv):
         self._start, self._moves, self._board, self._counts = start, moves, board, counts
         self._over = ending(board, times)
         self._text = position_text(board, self.spaced)
-        self._pending: tuple[str, chess.Board, Counts, tuple[str, str] | None] | None = None
+        # What the agent's move made of the position, between `_ask` and `_answer`.
+        self._pending: _Pending | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """See `TextEnv.reset`."""
@@ -128,10 +134,11 @@ class ChessEnv(SimulatedTextEnv):
         board.push(move)
         counts, times = count_position(self._counts, board)
         over = ending(board, times)
-        self._pending = move.uci(), board, counts, over
-        if over is not None or self._scripted_reply(board) is not None:
+        scripted = None if over is not None else self._scripted_reply(board)
+        moves = (*self._moves, move.uci())
+        self._pending = moves, board, counts, over, scripted
+        if over is not None or scripted is not None:
             return None
-        moves = (*self._moves, self._pending[0])
         return MoveRequest(board, mix(self._seed, len(moves)), self._start, moves, counts)
 
     def _scripted_reply(self, board: chess.Board) -> chess.Move | None:
@@ -149,11 +156,11 @@ class ChessEnv(SimulatedTextEnv):
         cut = len(self._rewards) + 1 >= self.max_moves
         if self._pending is None:
             return self._text, ILLEGAL_REWARD, False, cut, self._with_moves({"valid": False})
-        move, board, counts, over = self._pending
-        moves = (*self._moves, move)
+        moves, board, counts, over, black = self._pending
         if over is None:
-            black = self._scripted_reply(board) if reply is None else chess.Move.from_uci(reply)
-            if black is None or (reply is not None and not board.is_legal(black)):
+            if black is None:
+                black = read_move(board, reply or "")
+            if black is None:
                 raise SimulatorError(f"the opponent answered {reply!r} to {board.fen()!r}, which is not legal")
             board.push(black)
             counts, times = count_position(counts, board)

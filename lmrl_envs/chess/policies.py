@@ -52,9 +52,10 @@ class ExpertPolicy(RandomPolicy):
     """The built-in engine at its strongest; in endgames against the bare king, the soonest mate (exact tables)."""
 
     level: Level = LEVELS[-1]
+    slack = 0
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
-        mates = mating_moves(board)
+        mates = mating_moves(board, self.slack)
         if mates:
             return self.pick(mates)
         return chess.Move.from_uci(choose(self.level, board, self.random, past_positions(transcript)))
@@ -80,14 +81,15 @@ class SuboptimalPolicy(_Mixture):
 class MixedPolicy(_Mixture):
     """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4)."""
 
-    weakest, strongest = 100, 3000
-    margin = 40
+    weakest, strongest = 150, 4000
+    margin, slips, power = 5, 0.15, 2
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        share = self.random.random()
-        self.level = Level(round(self.weakest * (self.strongest / self.weakest) ** share), self.margin, 0.0)
-        self.epsilon = 0.0
+        strength = self.random.random()
+        nodes = round(self.weakest * (self.strongest / self.weakest) ** strength)
+        self.level = Level(nodes, self.margin, 0.0)
+        self.epsilon = self.slips * (1 - strength) ** self.power
 
 
 class EndgamesSuboptimalPolicy(_Mixture):

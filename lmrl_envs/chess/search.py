@@ -312,24 +312,22 @@ class Search:
                     return low
                 if high <= alpha:
                     return high
+        # To pass and still be too good for the opponent; not with pawns alone, where passing may be a gift.
         if skip and depth >= 3 and not check and abs(beta) < MATE - 100 and any(1 < p * side < 6 for p in b):
             value = -self.search(
                 b, -side, rights, -1, score, key ^ _SIDE_KEY, depth - 3, -beta, 1 - beta, ply + 1, False
             )
             if value >= beta:
                 return value
-        moves = self.moves(b, side, ep, rights)
-        first = [hint, self.killers.get(ply)]
-        if first != [None, None]:
-            moves.sort(key=lambda m: (m[1:] == first[0], m[0] > 60 or m[1:] == first[1]), reverse=True)
+        moves = self._ordered(self.moves(b, side, ep, rights), hint, self.killers.get(ply))
         best, best_move, floor, aligned = -_INFINITY, None, alpha, _ALIGNED[king]
         for move in moves:
             f = move[1]
             child = self.play(b, side, rights, score, key, move)
-            if check or f == king or f in aligned or move[2] == ep:
-                after = child[0]
-                if attacked(after, move[2] if f == king else king, -side):
-                    continue
+            # Only such a move can leave the own king in check.
+            risky = check or f == king or f in aligned or move[2] == ep
+            if risky and attacked(child[0], move[2] if f == king else king, -side):
+                continue
             value = -self.search(*child, depth - 1, -beta, -floor, ply + 1)
             if value > best:
                 best, best_move = value, move[1:]
@@ -341,13 +339,18 @@ class Search:
                         break
         if best == -_INFINITY:
             return ply - MATE if check else 0
-        self.memory[entry_key] = (
-            depth,
-            best if best > alpha else -_INFINITY,
-            best if best < beta else _INFINITY,
-            best_move,
-        )
+        low, high = (best if best > alpha else -_INFINITY), (best if best < beta else _INFINITY)
+        self.memory[entry_key] = depth, low, high, best_move
         return best
+
+    @staticmethod
+    def _ordered(
+        moves: list[Move], hint: tuple[int, int, int] | None, killer: tuple[int, int, int] | None
+    ) -> list[Move]:
+        """The remembered move first, then gains, then the move that refuted another line."""
+        if hint is not None or killer is not None:
+            moves.sort(key=lambda m: (m[1:] == hint, m[0] > 60 or m[1:] == killer), reverse=True)
+        return moves
 
     def quiesce(self, b: list[int], side: int, score: int, alpha: int, beta: int) -> int:
         """Value after the captures worth making; standing still is always allowed."""
