@@ -73,15 +73,15 @@ class _Mixture(ExpertPolicy):
 
 
 class SuboptimalPolicy(_Mixture):
-    """A middling engine that plays every fifth move at random."""
+    """The default opponent's engine, with every twentieth move played at random."""
 
-    level, epsilon = LEVELS[2], 0.2
+    level, epsilon = LEVELS[3], 0.05
 
 
 class MixedPolicy(_Mixture):
     """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4)."""
 
-    weakest, strongest = 150, 4000
+    weakest, strongest = 400, 4000
     margin, slips, power = 5, 0.15, 2
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
@@ -99,13 +99,17 @@ class EndgamesSuboptimalPolicy(_Mixture):
 
 
 class EndgamesMixedPolicy(_Mixture):
-    """The recipe of the Endgames data: a share of random moves per game, as in LMRL-Gym (app. C.5)."""
+    """The recipe of the Endgames data: a share of random moves per game, as in LMRL-Gym (app. C.5).
 
-    least, most = 0.0, 1.0
+    In some games the other moves are not the best ones either: any that mates at most one move later than need be.
+    """
+
+    most, unhurried = 0.855, 0.22
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.epsilon = self.least + (self.most - self.least) * self.random.random()
+        self.epsilon = self.most * self.random.random()
+        self.slack = int(self.random.random() < self.unhurried)
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

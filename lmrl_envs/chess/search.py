@@ -67,7 +67,7 @@ def _worth(kind: int, square: int, opening: float) -> float:
     if kind == 1:
         middle = min(file, 7 - file) == 3
         step = (0, 0, 2, 6, 14, 30, 60, 0)[rank]
-        return 95 + step + opening * middle * (-18 if rank == 1 else 14 if rank in (3, 4) else 0) + ending * step
+        return 95 + step + opening * middle * (-18 if rank == 1 else 14 if rank in (3, 4) else 0) + 2.5 * ending * step
     if kind == 2:
         return 290 + 9 * centre
     if kind == 3:
@@ -80,23 +80,27 @@ def _worth(kind: int, square: int, opening: float) -> float:
     return KING + opening * shelter + ending * 10 * centre
 
 
+_FORCE = (0, 0, 3, 3, 5, 9, 0)
+
+
 def _tables(board: list[int]) -> Tables:
     """Piece values by square, indexed by piece (negative from the end), for positions near this one."""
-    material = sum((0, 0, 3, 3, 5, 9, 0)[abs(piece)] for piece in board)
+    material = sum(_FORCE[abs(piece)] for piece in board)
     tables: Tables = [[0] * 64 for _ in range(13)]
     for kind in range(1, 7):
         worth = [round(_worth(kind, sq, min(1.0, material / 50))) for sq in range(64)]
         tables[kind] = worth
         tables[-kind] = [-worth[sq ^ 56] for sq in range(64)]
     for side in (1, -1):
-        # A bare king is driven to the edge by the other king, which has to come near.
-        if sum(piece * side > 0 for piece in board) == 1 and sum(p != 0 and abs(p) != 1 for p in board) > 2:
-            bare = board.index(6 * side)
+        # A king without pieces is driven to the edge by the other king, which has to come near.
+        ours, theirs = (sum(_FORCE[abs(p)] for p in board if p * s > 0) for s in (side, -side))
+        if not ours and theirs >= 5:
+            weak = board.index(6 * side)
             for sq in range(64):
                 rank, file = divmod(sq, 8)
-                edge = min(file, 7 - file) + min(rank, 7 - rank)
-                tables[6 * side][sq] = side * (KING + 30 * edge)
-                tables[-6 * side][sq] = -side * (KING - 12 * chess.square_distance(sq, bare))
+                centre = min(file, 7 - file) + min(rank, 7 - rank)
+                tables[6 * side][sq] = side * (KING + 30 * centre)
+                tables[-6 * side][sq] = -side * (KING - 12 * chess.square_distance(sq, weak))
     return tables
 
 
