@@ -81,8 +81,8 @@ class SuboptimalPolicy(_Mixture):
 class MixedPolicy(_Mixture):
     """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4)."""
 
-    weakest, strongest = 400, 4000
-    margin, slips, power = 5, 0.15, 2
+    weakest, strongest = 500, 4000
+    margin, slips, power = 5, 0.18, 2
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
