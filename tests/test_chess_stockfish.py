@@ -43,6 +43,14 @@ def running(pid: int) -> bool:
         return False
 
 
+def gone(pids: list[int]) -> bool:
+    """Whether all processes end within a few seconds."""
+    deadline = time.monotonic() + 5
+    while any(map(running, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(map(running, pids))
+
+
 def outcome_of(moves: list[str]) -> chess.Outcome | None:
     board = chess.Board()
     for move in moves:
@@ -212,10 +220,7 @@ def test_no_engine_outlives_close_or_a_dropped_environment() -> None:
     opponent = UciOpponent(nodes=100)
     pids = opponent.pids
     del opponent
-    deadline = time.monotonic() + 5
-    while any(map(running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(running, pids))
+    assert gone(pids)
 
 
 _FAILING = """
@@ -232,14 +237,19 @@ print(*pids, flush=True)
 
 @needs_engine
 @pytest.mark.parametrize(
-    "last", ["raise RuntimeError('uncaught')", "os.kill(pids[0], signal.SIGSTOP); 1 / 0", "sys.exit(3)"]
+    "last",
+    [
+        "raise RuntimeError('uncaught')",
+        "os.kill(pids[0], signal.SIGSTOP); 1 / 0",
+        "sys.exit(3)",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+    ],
 )
 def test_an_uncaught_exception_neither_hangs_nor_leaves_engines(last: str) -> None:
     ended = in_new_process(_FAILING.format(last=last))
     pids = [int(pid) for pid in ended.stdout.split()]
     assert ended.returncode != 0 and pids
-    time.sleep(0.2)
-    assert not any(map(running, pids))
+    assert gone(pids)
 
 
 def test_absent_engine_tells_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,9 +73,9 @@ class _Mixture(ExpertPolicy):
 
 
 class SuboptimalPolicy(_Mixture):
-    """The default opponent's engine, with every twentieth move played at random."""
+    """An engine a little better than the default opponent, with every 25th move played at random."""
 
-    level, epsilon = LEVELS[3], 0.05
+    level, epsilon = LEVELS[4], 0.04
 
 
 class MixedPolicy(_Mixture):
