@@ -1,0 +1,115 @@
+"""Players of White. They read either form of FEN and answer in SAN, spaced by character when the FEN is."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import chess
+
+from lmrl_envs.chess.endgames import mating_moves
+from lmrl_envs.chess.opponents import LEVELS, Level, choose
+from lmrl_envs.chess.rules import Counts, count_position, plain_fen, read_move
+from lmrl_envs.core import Transcript
+
+
+def past_positions(transcript: Transcript) -> Counts:
+    """How often each position has occurred since the last capture or pawn move, as far as the conversation shows."""
+    counts: Counts = {}
+    for i in range(len(transcript) - 3, -1, -2):
+        board = chess.Board(plain_fen(transcript[i].text))
+        move = read_move(board, transcript[i + 1].text)
+        if move is not None:
+            board.push(move)
+            if board.halfmove_clock == 0:
+                break
+            counts, _ = count_position(counts, board)
+    return counts
+
+
+class RandomPolicy:
+    """A uniform legal move."""
+
+    def __init__(self, seed: int = 0, **_: Any) -> None:
+        self.random = random.Random(seed)
+
+    def act(self, transcript: Transcript) -> str | None:
+        text = transcript[-1].text
+        board = chess.Board(plain_fen(text))
+        move = board.san(self.move(board, transcript))
+        return " ".join(move) if text[1:2] == " " else move
+
+    def pick(self, items: list[chess.Move]) -> chess.Move:
+        """A uniform item."""
+        return items[int(self.random.random() * len(items))]
+
+    def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
+        """The move to play."""
+        return self.pick(list(board.legal_moves))
+
+
+class ExpertPolicy(RandomPolicy):
+    """The built-in engine at its strongest; in endgames against the bare king, the soonest mate (exact tables)."""
+
+    level: Level = LEVELS[-1]
+    slack = 0
+
+    def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
+        mates = mating_moves(board, self.slack)
+        if mates:
+            return self.pick(mates)
+        return chess.Move.from_uci(choose(self.level, board, self.random, past_positions(transcript)))
+
+
+class _Mixture(ExpertPolicy):
+    """The expert's move or, with probability ``epsilon``, a uniform one."""
+
+    epsilon = 0.0
+
+    def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
+        if self.random.random() < self.epsilon:
+            return self.pick(list(board.legal_moves))
+        return super().move(board, transcript)
+
+
+class SuboptimalPolicy(_Mixture):
+    """An engine a little better than the default opponent, with every 25th move played at random."""
+
+    level, epsilon = LEVELS[4], 0.04
+
+
+class MixedPolicy(_Mixture):
+    """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4)."""
+
+    weakest, strongest = 500, 4000
+    margin, slips, power = 5, 0.18, 2
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        strength = self.random.random()
+        nodes = round(self.weakest * (self.strongest / self.weakest) ** strength)
+        self.level = Level(nodes, self.margin, 0.0)
+        self.epsilon = self.slips * (1 - strength) ** self.power
+
+
+class EndgamesSuboptimalPolicy(_Mixture):
+    """The soonest mate, with every third move played at random."""
+
+    epsilon = 0.35
+
+
+class EndgamesMixedPolicy(_Mixture):
+    """The recipe of the Endgames data: a share of random moves per game, as in LMRL-Gym (app. C.5).
+
+    In some games the other moves are not the best ones either: any that mates at most one move later than need be.
+    """
+
+    most, unhurried = 0.855, 0.22
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.epsilon = self.most * self.random.random()
+        self.slack = int(self.random.random() < self.unhurried)
+
+
+POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}
