@@ -41,7 +41,7 @@ class CarDealerEnv(SimulatedTextEnv):
     end ``buyer``, ``decision``, ``car`` (the one sold or last talked about; {} if none) and ``price`` (0 without a sale).
     **Options**: ``{"buyer": {...}}`` pins any of personality, brand, type, features, budget, patience, concession.
 
-    A sale is never above the buyer's budget, nor above the car's MSRP; a price under 40 % of the MSRP is no offer.
+    A sale is never above the buyer's budget, nor above the car's MSRP; a price under 40 % of the MSRP is no offer to the buyer.
 
     Args:
         reward: "fancy" or "revenue".
@@ -115,9 +115,9 @@ class CarDealerEnv(SimulatedTextEnv):
         if (
             not isinstance(price, int | float)
             or not math.isfinite(price)
-            or not rules.least_offer(cars[0]) <= price <= most
+            or not 0 < price <= most
         ):
-            raise SimulatorError(f"the buyer decided {dict(outcome)!r}: the price must be at most {most}")
+            raise SimulatorError(f"the buyer decided {dict(outcome)!r}: the price must be above 0 and at most {most}")
         return {"decision": "accept", "price": round(price), "car": cars[0]}
 
     def _reveal(self) -> dict[str, Any]:

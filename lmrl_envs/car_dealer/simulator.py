@@ -56,6 +56,7 @@ def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
         "pressed": 0,
         "finals": 0,
         "courtesies": 0,
+        "manner": -1,
         "last": "",
     }
 
@@ -98,9 +99,13 @@ class _Turn:
 
     # -- small helpers
 
+    def roll(self) -> int:
+        """A number to choose words with."""
+        self.seed = (self.seed * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
+        return self.seed >> 40
+
     def say(self, intent: str, **values: Any) -> str:
-        self.seed = (self.seed * 1103515245 + 12345) & 0x7FFFFFFF
-        return say(intent, self.seed >> 8, **values)
+        return say(intent, self.roll(), **values)
 
     def feel(self, trust: float = 0.0, mood: float = 0.0) -> None:
         state = self.state
@@ -136,8 +141,9 @@ class _Turn:
                 text += self.say("soon")
         if self.notes:
             text = " ".join([*self.notes[:2], text])
-        if not self.outcome and self.line.acts - {"greeting"}:
-            text = manner(self.buyer["personality"], state["mood"], self.seed >> 9) + text
+        elif not self.outcome and state["turns"] > 1:
+            state["manner"], phrase = manner(self.buyer["personality"], state["mood"], self.roll(), state["manner"])
+            text = phrase + text
         return PartnerReply(text[:1].upper() + text[1:], not self.odd, self.outcome, state)
 
     def react(self) -> str:
@@ -181,14 +187,12 @@ class _Turn:
         self.decide("accept", index, price)
         self.notes.clear()
         values = {"car": short(self.stock[index]), "money": money(price)}
-        self.seed = (self.seed * 1103515245 + 12345) & 0x7FFFFFFF
-        return last_words("buy", self.buyer["personality"], self.seed >> 8, **values)
+        return last_words("buy", self.buyer["personality"], self.roll(), **values)
 
     def leave(self) -> str:
         self.decide("reject")
         self.notes.clear()
-        self.seed = (self.seed * 1103515245 + 12345) & 0x7FFFFFFF
-        return last_words("leave", self.buyer["personality"], self.seed >> 8)
+        return last_words("leave", self.buyer["personality"], self.roll())
 
     # -- manners
 
@@ -481,7 +485,7 @@ class _Turn:
     def hint(self, car: Car) -> str:
         """Something it misses in the car, from those who talk."""
         buyer = self.buyer
-        if self.traits.talk < 0.3 + (self.seed >> 11) % 10 / 10:
+        if self.traits.talk < 0.3 + self.roll() % 10 / 10:
             return ""
         if car["type"] != buyer["type"]:
             return self.say("hint_type", type=buyer["type"])
@@ -511,7 +515,9 @@ class _Turn:
             if state["courtesies"] < 8:
                 state["courtesies"] += 2
                 self.feel(0.04, 0.1 if self.traits.patience > 16 else -0.1)
-            return self.say("chat")
+            words = self.line.words
+            topic = next((topic for topic, cues in _TOPICS.items() if not cues.isdisjoint(words)), "chat")
+            return self.say(topic)
         if "greeting" in acts and state["turns"] == 1:
             return self.say("greet")
         known = acts & _KNOWN_ACTS
@@ -524,6 +530,11 @@ class _Turn:
         return self.nudge()
 
 
+_TOPICS = {
+    "chat_weather": frozenset({"weather", "rain", "sun"}),
+    "chat_family": frozenset({"family", "kids", "wife", "husband"}),
+    "chat_car": frozenset({"drive", "first", "commute"}),
+}
 _KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
 _COMMON = frozenset(
     "i you the a is it this that we to of for and in my your can me do have car cars yes no ok okay price let's sure well "

@@ -206,9 +206,24 @@ LINES: dict[str, tuple[str, ...]] = {
     "repeat": ("You said that already.", "You're repeating yourself.", "I heard you the first time."),
     "chat": (
         "I'm fine, thanks. Long week, so I'm glad to look at cars.",
-        "Can't complain. The old car is falling apart, that's why I'm here.",
-        "All good. I drive to work every day, so I need something reliable.",
-        "Fine, thank you. My family keeps asking when the new car comes.",
+        "Can't complain, thanks. The old car is falling apart, that's why I'm here.",
+        "All good, thank you.",
+        "Fine, thank you. It's been a busy day.",
+    ),
+    "chat_weather": (
+        "Yes, a good day to look at cars.",
+        "Oh, I hardly noticed. I've been looking at cars all morning.",
+        "Let's hope it stays like that.",
+    ),
+    "chat_family": (
+        "The car is mostly for me, but everybody will want a ride.",
+        "At home they keep asking when the new car comes.",
+        "They told me to choose well.",
+    ),
+    "chat_car": (
+        "My old one is falling apart, that's why I'm here.",
+        "I drive to work every day, so I need something reliable.",
+        "Something far too old. It's time for a change.",
     ),
     "reassured": ("Good, that matters to me.", "I appreciate that.", "That's reassuring."),
     "nudge": (
@@ -335,12 +350,15 @@ def last_words(intent: str, personality: str, seed: int, **values: Any) -> str:
     return lines[seed % len(lines)].format(**values)
 
 
-def manner(personality: str, mood: float, seed: int) -> str:
-    """A turn of phrase to begin with; often none."""
-    if seed % 5 >= 2:
-        return ""
+def manner(personality: str, mood: float, seed: int, last: int) -> tuple[int, str]:
+    """A turn of phrase to begin with, most often none, never the ``last`` one again; (which, phrase)."""
+    if seed % 10 >= 3:
+        return last, ""
     lines = MANNER[personality]["warm" if mood >= 0 else "cold"]
-    return lines[seed // 5 % len(lines)] + " "
+    chosen = seed // 10 % len(lines)
+    if chosen == last:
+        chosen = (chosen + 1) % len(lines)
+    return chosen, lines[chosen] + " "
 
 
 def listed(items: list[str]) -> str:
