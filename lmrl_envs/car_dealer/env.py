@@ -112,11 +112,7 @@ class CarDealerEnv(SimulatedTextEnv):
         if decision != "accept" or len(cars) != 1:
             raise SimulatorError(f"the buyer decided {dict(outcome)!r}: no decision about a car in stock")
         most = min(budget, cars[0]["msrp"])
-        if (
-            not isinstance(price, int | float)
-            or not math.isfinite(price)
-            or not 0 < price <= most
-        ):
+        if not isinstance(price, int | float) or not math.isfinite(price) or not 0 < price <= most:
             raise SimulatorError(f"the buyer decided {dict(outcome)!r}: the price must be above 0 and at most {most}")
         return {"decision": "accept", "price": round(price), "car": cars[0]}
 

@@ -77,7 +77,9 @@ def sell(buyer: Mapping[str, Any], stock: Sequence[Car], car: Car) -> tuple[int,
     for turn in range(1, MAX_TURNS + 1):
         wait = turn <= len(lines)
         line = lines[turn - 1] if wait else _WAIT[turn % 3]
-        if not wait and (state["patience"] - 1.0 <= 1.5 or turn == MAX_TURNS) or wait and turn > 2 and state["patience"] <= 2.4:
+        if (not wait and (state["patience"] - 1.0 <= 1.5 or turn == MAX_TURNS)) or (
+            wait and turn > 2 and state["patience"] <= 2.4
+        ):
             most = rules.reservation(buyer, car, persuasion(buyer, state, car))
             line = f"The {short(car)} is ${most:,}."
         said.append(line)

@@ -36,7 +36,12 @@ _KIND = (
     "I will be honest with you: no hidden fees here.",
     "You are welcome to take a test drive, of course.",
 )
-_CHAT = ("How are you today?", "What do you drive now?", "Lovely weather today, isn't it?", "Is the car for the family?")
+_CHAT = (
+    "How are you today?",
+    "What do you drive now?",
+    "Lovely weather today, isn't it?",
+    "Is the car for the family?",
+)
 _FLATTERY = ("You have excellent taste.", "It really suits you.", "I see you know your cars.")
 _PRESSURE = (
     "Another customer is coming to see it this afternoon.",
@@ -134,7 +139,7 @@ class Beliefs:
         about_budget = "ask_budget" in asked.acts
         if about_budget and amounts:
             self._budget(amounts[-1])
-        elif amounts and not priced or amounts and not self._echo(asked, amounts):
+        elif (amounts and not priced) or (amounts and not self._echo(asked, amounts)):
             pass
         if not about_budget and not asked.acts & {"about_you"}:
             self._wishes(asked, answer, text)
@@ -142,8 +147,14 @@ class Beliefs:
         if offers and not about_budget and "list" not in text.lower():
             self.counter = offers[-1]
             self.counters.append(self.counter)
-        self.far = any(word in text for word in ("far", "cheaper", "too much for me", "anywhere near", "miles apart", "league"))
-        self.hurry = 2 if any(line.strip() in text for line in LINES["last"]) else int(any(line.strip() in text for line in LINES["soon"]))
+        self.far = any(
+            word in text for word in ("far", "cheaper", "too much for me", "anywhere near", "miles apart", "league")
+        )
+        self.hurry = (
+            2
+            if any(line.strip() in text for line in LINES["last"])
+            else int(any(line.strip() in text for line in LINES["soon"]))
+        )
 
     def _echo(self, asked: Any, amounts: list[int]) -> bool:
         return any(round(price.amount) in amounts for price in asked.prices)
@@ -161,14 +172,18 @@ class Beliefs:
 
     def _wishes(self, asked: Any, answer: Any, text: str) -> None:
         shown = {kind for _, kind in asked.types} | {brand for _, brand in asked.brands}
-        wishing = not shown or any(word in text for word in ("prefer", "hoping", "would be better", "rather", "first choice"))
-        if wishing and "ask_needs" in asked.acts or shown and wishing:
+        wishing = not shown or any(
+            word in text for word in ("prefer", "hoping", "would be better", "rather", "first choice")
+        )
+        if (wishing and "ask_needs" in asked.acts) or (shown and wishing):
             self.types |= {kind for _, kind in answer.types} - shown
             self.brands |= {brand for _, brand in answer.brands} - shown
         if asked.acts & {"ask_needs", "ask_features"}:
             self.features |= set(answer.features)
         elif shown or asked.features:
-            self.features |= {f for f in answer.features if "mention" not in text and "sheet" not in text and "listed" not in text}
+            self.features |= {
+                f for f in answer.features if "mention" not in text and "sheet" not in text and "listed" not in text
+            }
 
     def as_buyer(self) -> dict[str, Any]:
         """A buyer with the wishes heard."""
@@ -223,7 +238,9 @@ class ExpertPolicy(_Seller):
         if turn == 1:
             return "Please take your time, there is no pressure. What is your budget?"
         if not beliefs.budget and turn <= 4:
-            return ("Our cars are inspected and come with a warranty. " if turn == 2 else "To be honest, it helps me. ") + _BUDGET[turn % 4]
+            return (
+                "Our cars are inspected and come with a warranty. " if turn == 2 else "To be honest, it helps me. "
+            ) + _BUDGET[turn % 4]
         if "which" not in self.tried:
             self.tried.add("which")
             return "Thank you. Which features matter to you?"

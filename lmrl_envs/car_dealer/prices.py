@@ -39,9 +39,11 @@ def normalise(text: str) -> str:
 
 _PLAIN = {ord(a): b for a, b in zip("’‘`´“”–—−‐\u00a0\u202f\u2009", "''''\"\"----   ", strict=True)}
 
-_SMALL = {w: i for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve thirteen "
-          "fourteen fifteen sixteen seventeen eighteen nineteen".split())}  # fmt: skip
-_TENS = {w: 10 * (i + 2) for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_SMALL = {w: i for i, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
+_TENS = {
+    w: 10 * (i + 2)
+    for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+}
 _SCALES = {"hundred": 100, "thousand": 1000, "grand": 1000, "k": 1000, "thou": 1000, "million": 1_000_000}
 _UNITS = {"k": 1000, "grand": 1000, "thousand": 1000, "thou": 1000, "g": 1000, "hundred": 100, "m": 1e6, "million": 1e6}
 
@@ -59,7 +61,13 @@ _WORDS = re.compile(
     rf"(?:(?:(?<=thousand),)?[\s-]+(?:and )?(?:a half(?= (?:grand|thousand|k\b))|(?:{_WORD})\b))*"
     r"(?P<dollars>\s?(?:dollars?|bucks)\b)?(?P<percent>\s?%|[\s-]?per\s?cent\b)?"
 )
-_HAS_WORD = frozenset([*_SMALL, *_TENS, "hundred", "thousand", "grand", "million", "percent"]) - {"zero", "one", "two", "three", "four"}
+_HAS_WORD = frozenset([*_SMALL, *_TENS, "hundred", "thousand", "grand", "million", "percent"]) - {
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+}
 _TOKEN = re.compile(r"[a-z0-9']+")
 _HALF = re.compile(r"\bhalf[ -](?:the )?(?:price|off)\b|\bhalf of (?:the )?(?:msrp|list|sticker|price)")
 _AT_LIST = re.compile(
@@ -80,8 +88,12 @@ _RATE = re.compile(
     r"|monthly|weekly|in monthly|down\b(?! to)|deposit|trade|in fees|(?:per|a) gallon|apr\b|financing|interest|budget"
     r"|limit|warranty|voucher|worth of|gift|down payment|cash ?back|payments?\b|installments?)"
 )
-_LESS = re.compile(r"\s*(?:dollars |bucks )?(?:off\b|less\b|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)")
-_OFF_LIST = re.compile(r"(?:dollars |bucks |discount )?(?:off|below|under|from|on)?(?: of)?(?: the| its)? ?(?:full )?(?:msrp|list|sticker|retail)")
+_LESS = re.compile(
+    r"\s*(?:dollars |bucks )?(?:off\b|less\b|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)"
+)
+_OFF_LIST = re.compile(
+    r"(?:dollars |bucks |discount )?(?:off|below|under|from|on)?(?: of)?(?: the| its)? ?(?:full )?(?:msrp|list|sticker|retail)"
+)
 _OVER = re.compile(r"\s*(?:over|above) (?:the )?(?:msrp|list|sticker|retail)")
 _TOO_LOW = re.compile(
     r"\s*(?:dollars |bucks )?(?:is|was|'s|would be|seems|sounds|won't|will not|isn't)?\s*(?:(?:just|way|far|much|still|a bit|simply|not|really) )*"
@@ -105,9 +117,15 @@ _NEVER = re.compile(
     r"(?<!why )\b(?:can'?t|cannot|can not|won'?t|will not|not|never|no way|couldn'?t|impossible|don'?t|unable)\b"
     r"(?P<rest>[^.!?;,\d]{0,35})$"
 )
-_AT_LEAST = re.compile(r"\b(?:below|under|(?:lower|less|more|cheaper|further|higher) than|beneath|beyond|over|past|higher|lower)\s*(?:the )?$")
-_RESET = re.compile(r"\b(?:but|now|for you|i'?ll|i can|i could|offer you|so|how about|what about|only|just|yours|it'?s|at(?! most)|i'd|let'?s)\b|,|:|\bto\s+(?:only |just )?$")
-_LIST_RESET = re.compile(r"\b(?:but|now|for you|i'?ll|i can|i could|offer you|so|how about|what about|yours|i'd|let'?s)\b|,\s*\w|\bto\s+(?:only |just )?$")
+_AT_LEAST = re.compile(
+    r"\b(?:below|under|(?:lower|less|more|cheaper|further|higher) than|beneath|beyond|over|past|higher|lower)\s*(?:the )?$"
+)
+_RESET = re.compile(
+    r"\b(?:but|now|for you|i'?ll|i can|i could|offer you|so|how about|what about|only|just|yours|it'?s|at(?! most)|i'd|let'?s)\b|,|:|\bto\s+(?:only |just )?$"
+)
+_LIST_RESET = re.compile(
+    r"\b(?:but|now|for you|i'?ll|i can|i could|offer you|so|how about|what about|yours|i'd|let'?s)\b|,\s*\w|\bto\s+(?:only |just )?$"
+)
 _ASK = re.compile(
     r"(?:\b(?:how about|what about|make it|call it|for|at|do|offer|go|take|pay|price is|price of|price|how does|does|would|settle|meet|say|it's"
     r"|it is|let's do|down to|to|asking|want|deal at|ask|be|and)\b|^|[:,])(?: (?:you|me|for|at|on|it|just|only|around|about|an?|even|flat|straight|clean"
@@ -150,9 +168,9 @@ def words_value(words: str) -> tuple[float, bool] | None:
             fresh = False
         else:
             value = _SMALL[token]
-            if groups and not fresh and groups[-1] >= 20 and groups[-1] % 10 == 0 and 0 < value < 10:
-                groups[-1] += value
-            elif groups and groups[-1] >= 100 and groups[-1] % 100 == 0:
+            if (groups and not fresh and groups[-1] >= 20 and groups[-1] % 10 == 0 and 0 < value < 10) or (
+                groups and groups[-1] >= 100 and groups[-1] % 100 == 0
+            ):
                 groups[-1] += value
             else:
                 groups.append(value)
@@ -171,7 +189,7 @@ def words_value(words: str) -> tuple[float, bool] | None:
 
 
 def _spoken(groups: list[float]) -> float | None:
-    """"twenty-seven", "five" -> 27,500; "twenty-nine", "nine", "fifty" -> 29,950; None for what is unclear."""
+    """ "twenty-seven", "five" -> 27,500; "twenty-nine", "nine", "fifty" -> 29,950; None for what is unclear."""
     if len(groups) == 1:
         return groups[0]
     if len(groups) == 2 and 10 <= groups[0] < 100 and 1 <= groups[1] < 10:
@@ -193,7 +211,10 @@ def read_prices(text: str, words: Iterable[str] | None = None) -> list[Price]:
             found.append(price)
     if not _HAS_WORD.isdisjoint(_TOKEN.findall(text) if words is None else words):
         for match in _WORDS.finditer(text):
-            if text[max(0, match.start() - 1) : match.start()].isdigit() or text[max(0, match.start() - 2) : match.start() - 1].isdigit():
+            if (
+                text[max(0, match.start() - 1) : match.start()].isdigit()
+                or text[max(0, match.start() - 2) : match.start() - 1].isdigit()
+            ):
                 continue  # "27 thousand" was read with its digits
             price = _from_words(text, match)
             if price is not None:
@@ -214,11 +235,10 @@ def _from_digits(text: str, match: re.Match[str]) -> Price | None:
     if before and (before[-1].isalnum() or before[-1] in ".,") and before[-3:] != "usd" and not left.endswith("$"):
         return None  # part of a word or of a longer number
     money = bool(dollars)
-    for currency in ("us$", "$", "usd", "€", "£"):
-        if left.endswith(currency):
-            start -= len(before) - len(left) + len(currency)
-            left, money = left[: -len(currency)].rstrip(), True
-            break
+    if left and (left[-1] in "$€£" or left.endswith("usd")):
+        width = 3 if left[-1] == "d" or left.endswith("us$") else 1
+        start -= len(before) - len(left) + width
+        left, money = left[:-width].rstrip(), True
     grouped = _GROUPED.search(number) is not None
     if grouped:
         value = float(number.replace(",", "").replace(" ", "").replace("'", ""))

@@ -43,6 +43,8 @@ _FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "speakers": (("speakers",), "premium sound"),
 }
 
+_NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
+
 _PHRASES: dict[str, tuple[str, ...]] = {
     "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "able to pay", "your limit",
                    "much money", "how much can you", "how much do you have"),
@@ -132,13 +134,16 @@ def read(line: str) -> Reading:
     brands: list[tuple[int, str]] = []
     types: list[tuple[int, str]] = []
     features: list[str] = []
-    for word in sorted(words):
+    named_words = words & _NAMES
+    if "'s" in text:
+        named_words |= {word for word in words if word.endswith("'s") and word[:-2] in _NAMES}
+    for word in sorted(named_words):
         base = word.removesuffix("'s")
         if base in _BRAND_WORDS:
             brands.append((text.find(word), _BRAND_WORDS[base]))
         elif base in _TYPE_WORDS:
             types.append((text.find(word), _TYPE_WORDS[base]))
-        elif base in _FEATURE_WORDS:
+        else:
             phrases, feature = _FEATURE_WORDS[base]
             if feature not in features and any(phrase in text for phrase in phrases):
                 features.append(feature)

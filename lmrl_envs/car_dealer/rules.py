@@ -84,7 +84,9 @@ PATIENCE_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 
 OPENING_HEAD = "Cars for sale:"
 OPENING_TAIL = "A customer walks in."
-_CAR_LINE = re.compile(r"^- (?P<name>(?P<year>\d{4}) (?P<brand>\w+) (?P<type>\w+)), MSRP \$(?P<msrp>[\d,]+): (?P<features>.+)$")
+_CAR_LINE = re.compile(
+    r"^- (?P<name>(?P<year>\d{4}) (?P<brand>\w+) (?P<type>\w+)), MSRP \$(?P<msrp>[\d,]+): (?P<features>.+)$"
+)
 
 
 # -- drawing a game
@@ -92,22 +94,24 @@ _CAR_LINE = re.compile(r"^- (?P<name>(?P<year>\d{4}) (?P<brand>\w+) (?P<type>\w+
 
 def draw_stock(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Thirteen cars, one of every brand, at least two of every type, two to four features each; MSRPs are made up."""
+    n = len(BRANDS)
     types = [*TYPES, *TYPES, TYPES[draw_index(rng, len(TYPES))]]
-    types = [types[i] for i in rng.permutation(len(types))]
-    tiers = [STOCK_TIERS[i] for i in rng.permutation(len(STOCK_TIERS))]
+    types = [types[i] for i in rng.permutation(n).tolist()]
+    tiers = [STOCK_TIERS[i] for i in rng.permutation(n).tolist()]
+    orders = rng.random((n, len(FEATURES))).argsort(axis=1, kind="stable").tolist()
+    draws = rng.random((n, 3)).tolist()
     stock = []
-    for brand, kind, tier in zip(BRANDS, types, tiers, strict=True):
-        features = [FEATURES[i] for i in rng.permutation(len(FEATURES))[: 2 + draw_index(rng, 3)]]
-        year = 2025 - draw_index(rng, 4) - (8 if tier == 10 else 0)
-        msrp = round(tier * (9.5 + 3.5 * float(rng.random()))) * 100
-        msrp = min(max(msrp, LEAST_MSRP), GREATEST_MSRP)
+    for brand, kind, tier, order, (more, age, price) in zip(BRANDS, types, tiers, orders, draws, strict=True):
+        features = [FEATURES[i] for i in sorted(order[: 2 + int(3 * more)])]
+        year = 2025 - int(4 * age) - (8 if tier == 10 else 0)
+        msrp = min(max(round(tier * (9.5 + 3.5 * price)) * 100, LEAST_MSRP), GREATEST_MSRP)
         stock.append(
             {
                 "name": f"{year} {brand} {kind}",
                 "year": year,
                 "brand": brand,
                 "type": kind,
-                "features": sorted(features, key=FEATURES.index),
+                "features": features,
                 "msrp": msrp,
             }
         )
@@ -162,11 +166,17 @@ def check_pinned(pinned: Any) -> dict[str, Any]:
     for key, value in pinned.items():
         if key in allowed:
             if isinstance(value, bool) or value not in allowed[key]:
-                raise ValueError(f"buyer {key}={value!r} is not known; choose one of {', '.join(map(repr, allowed[key]))}")
+                raise ValueError(
+                    f"buyer {key}={value!r} is not known; choose one of {', '.join(map(repr, allowed[key]))}"
+                )
             checked[key] = int(value) if key == "budget" else value
         elif key == "features":
             chosen = list(value) if isinstance(value, list | tuple | set | frozenset) else [None]
-            if not 1 <= len(chosen) <= 4 or len(set(map(str, chosen))) < len(chosen) or not set(chosen) <= set(FEATURES):
+            if (
+                not 1 <= len(chosen) <= 4
+                or len(set(map(str, chosen))) < len(chosen)
+                or not set(chosen) <= set(FEATURES)
+            ):
                 raise ValueError(f"buyer features={value!r} must be 1 to 4 different ones of {', '.join(FEATURES)}")
             checked[key] = sorted(chosen, key=FEATURES.index)
         elif key in ranges:

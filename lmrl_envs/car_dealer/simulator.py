@@ -382,7 +382,11 @@ class _Turn:
         kind = self.buyer["type"] if low == 0 and high >= 1 else ""
         brand = self.buyer["brand"] if low <= 1 < high else ""
         head = " ".join(part for part in (brand, kind) if part)
-        tail = listed([THE[feature] for feature in told if feature in features]) if high > 2 and len(told) > bool(kind) + bool(brand) else ""
+        tail = (
+            listed([THE[feature] for feature in told if feature in features])
+            if high > 2 and len(told) > bool(kind) + bool(brand)
+            else ""
+        )
         head = article(head) if head else ""
         return f"{head} with {tail}" if head and tail else head or tail
 
@@ -415,7 +419,14 @@ class _Turn:
             self.cost -= 0.2
             return self.say("yes")
         if self.traits.talk >= 0.6:
-            return self.say("no_hint", want=article(buyer["type"]) if line.types else article(buyer["brand"]) if line.brands else THE[buyer["features"][0]])
+            return self.say(
+                "no_hint",
+                want=article(buyer["type"])
+                if line.types
+                else article(buyer["brand"])
+                if line.brands
+                else THE[buyer["features"][0]],
+            )
         return self.say("no")
 
     # -- cars
@@ -429,7 +440,15 @@ class _Turn:
             spoke = self.claims(index)
             if not new and not spoke and state["counter_car"] != index:
                 return self.say("nudge_price", car=short(self.stock[index]))
-            return self.comment(index) if new else (self.say("nudge_counter", **self.counter_values()) if state["counter_car"] == index else self.say("ask_price"))
+            return (
+                self.comment(index)
+                if new
+                else (
+                    self.say("nudge_counter", **self.counter_values())
+                    if state["counter_car"] == index
+                    else self.say("ask_price")
+                )
+            )
         kind = ambiguous_type(line)
         if kind:
             have = any(car["type"] == kind for car in self.stock)
@@ -445,7 +464,7 @@ class _Turn:
     def claims(self, index: int) -> bool:
         """What the line says of features: wanted ones please, false ones cost trust. Whether anything was said."""
         state, car, said = self.state, self.stock[index], False
-        if not self.line.features or "question" in self.line.acts and not self.line.prices:
+        if not self.line.features or ("question" in self.line.acts and not self.line.prices):
             return False
         for feature in self.line.features:
             if feature in car["features"]:
@@ -456,7 +475,9 @@ class _Turn:
                     if not said:
                         self.notes.append(self.say("feature_good", feature=THE[feature]))
                     said = True
-            elif not any(word in self.line.words for word in ("no", "not", "without", "lacks", "doesn't", "don't", "isn't")):
+            elif not any(
+                word in self.line.words for word in ("no", "not", "without", "lacks", "doesn't", "don't", "isn't")
+            ):
                 self.feel(-0.15, -0.2)
                 self.cost += 0.5
                 self.notes.append(self.say("feature_lie", feature=THE[feature], car=short(car)))
@@ -537,14 +558,59 @@ _TOPICS = {
 }
 _KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
 _COMMON = frozenset(
-    "i you the a is it this that we to of for and in my your can me do have car cars yes no ok okay price let's sure well "
-    "so what how it's there any one not are with be would like good great".split()
+    [
+        "i",
+        "you",
+        "the",
+        "a",
+        "is",
+        "it",
+        "this",
+        "that",
+        "we",
+        "to",
+        "of",
+        "for",
+        "and",
+        "in",
+        "my",
+        "your",
+        "can",
+        "me",
+        "do",
+        "have",
+        "car",
+        "cars",
+        "yes",
+        "no",
+        "ok",
+        "okay",
+        "price",
+        "let's",
+        "sure",
+        "well",
+        "so",
+        "what",
+        "how",
+        "it's",
+        "there",
+        "any",
+        "one",
+        "not",
+        "are",
+        "with",
+        "be",
+        "would",
+        "like",
+        "good",
+        "great",
+    ]
 )
 
 
 def _plausible(line: Reading) -> bool:
     """Whether the line looks like English at all."""
-    return len(line.words & _COMMON) >= 1 and len(line.words) >= 2 or line.words <= _COMMON
+    return (len(line.words & _COMMON) >= 1 and len(line.words) >= 2) or line.words <= _COMMON
 
 
 def short(car: Car) -> str:

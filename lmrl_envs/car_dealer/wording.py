@@ -78,7 +78,11 @@ LINES: dict[str, tuple[str, ...]] = {
     ),
     "yes": ("Yes, that's what I like.", "Yes, very much.", "Yes, that would be nice.", "Oh yes, that's a plus for me."),
     "no": ("No, not really.", "Not especially.", "That's not what I'm after.", "I don't need that."),
-    "no_hint": ("Not really. I'd rather have {want}.", "No, {want} is more my thing.", "I was thinking of {want}, to be honest."),
+    "no_hint": (
+        "Not really. I'd rather have {want}.",
+        "No, {want} is more my thing.",
+        "I was thinking of {want}, to be honest.",
+    ),
     "which": (
         "Which {type} do you mean?",
         "You have more than one {type}, which one?",
@@ -201,7 +205,11 @@ LINES: dict[str, tuple[str, ...]] = {
     ),
     "flattered": ("Why, thank you.", "You're too kind.", "Well, I do know my cars.", "That's nice to hear."),
     "unflattered": ("Save the compliments.", "Flattery won't lower the price.", "Let's stick to the car."),
-    "pressed": ("Oh. I'd hate to miss it.", "Really? Then I'd better make up my mind.", "I see, I shouldn't wait too long then."),
+    "pressed": (
+        "Oh. I'd hate to miss it.",
+        "Really? Then I'd better make up my mind.",
+        "I see, I shouldn't wait too long then.",
+    ),
     "unpressed": ("Don't rush me.", "I don't like being pushed.", "If it goes, it goes. Don't press me."),
     "repeat": ("You said that already.", "You're repeating yourself.", "I heard you the first time."),
     "chat": (
