@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.conversation import short
+from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, persuasion
 from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car
-from lmrl_envs.car_dealer.simulator import GREATEST_PERSUASION, TRUST_SHARE, ScriptedBuyer, persuasion, short
+from lmrl_envs.car_dealer.simulator import ScriptedBuyer
 from lmrl_envs.simulators.base import PartnerRequest
 
 _HONEST = (

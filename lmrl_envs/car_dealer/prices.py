@@ -100,7 +100,7 @@ _TOO_LOW = re.compile(
     r"(?:too low|too little|too cheap|not enough|impossible|work|enough|doable|going to|doesn't|can't|out of the question|below|less than)"
 )
 _CUT = re.compile(
-    r"\b(?:(?:knock|tak|cut|dropp?|shav|slash|lower|reduc|discount|sav|deduct|chop)(?:e|ed|ing|s)?|minus|(?:come|go) down|less|rebate)"
+    r"\b(?:(?:knock|tak|took|cut|dropp?|shav|slash|lower|reduc|discount|sav|deduct|chop)(?:e|ed|ing|s)?|minus|(?:come|go) down|less|rebate)"
     r"(?: (?:you|it|off|another|an?|the|price|further|about|around|of|by|me|down|that|up|to save|extra|full|even))*\s*$"
 )
 _LIST = re.compile(
@@ -128,11 +128,11 @@ _LIST_RESET = re.compile(
 )
 _ASK = re.compile(
     r"(?:\b(?:how about|what about|make it|call it|for|at|do|offer|go|take|pay|price is|price of|price|how does|does|would|settle|meet|say|it's"
-    r"|it is|let's do|down to|to|asking|want|deal at|ask|be|and)\b|^|[:,])(?: (?:you|me|for|at|on|it|just|only|around|about|an?|even|flat|straight|clean"
+    r"|it is|let's do|down to|to|asking|want|deal at|ask|be|and|is|but|ok|okay|alright|fine|then|well)\b|^|[:,])(?: (?:you|me|for|at|on|it|just|only|around|about|an?|even|flat|straight|clean"
     r"|say|maybe|exactly|roughly|in the middle at|round|down to|something like|my|is|with|to|the|cool|nice|price|drive)\b)*\s*$"
 )
 _BARE_END = re.compile(
-    r"\s*(?:$|[.,!?;)]|even\b|flat\b|and (?!a half)|if\b|for (?:it|the|this|that|you|a)\b|but\b|today|then\b|total|out[- ]the|or\b|firm|max\b|cash"
+    r"\s*(?:$|ok\b|okay\b|[.,!?;)]|even\b|flat\b|and (?!a half)|if\b|for (?:it|the|this|that|you|a)\b|but\b|today|then\b|total|out[- ]the|or\b|firm|max\b|cash"
     r"|plus\b|right\b|deal\b|as\b|now\b|all\b|instead|is\b|so\b|sound|work|with\b|on the|it\b|even)"
 )
 
@@ -143,15 +143,15 @@ def words_value(words: str) -> tuple[float, bool] | None:
     total, scaled, fresh = 0.0, False, True
     tokens = words.replace("-", " ").replace(",", " ").split()
     half = tokens[:1] == ["half"]
-    for token in tokens:
-        if token in ("and", "a", "an"):
+    for word in tokens:
+        if word in ("and", "a", "an"):
             continue
-        if token == "half":
+        if word == "half":
             if groups and not fresh:
                 groups[-1] += 0.5
             continue
-        if token in _SCALES:
-            scale = _SCALES[token]
+        if word in _SCALES:
+            scale = _SCALES[word]
             value = _spoken(groups) if groups else 1.0
             if value is None:
                 return None
@@ -163,11 +163,11 @@ def words_value(words: str) -> tuple[float, bool] | None:
             else:
                 total, groups = total + value * scale, []
             scaled, fresh = True, True
-        elif token in _TENS:
-            groups.append(_TENS[token])
+        elif word in _TENS:
+            groups.append(_TENS[word])
             fresh = False
         else:
-            value = _SMALL[token]
+            value = _SMALL[word]
             if (groups and not fresh and groups[-1] >= 20 and groups[-1] % 10 == 0 and 0 < value < 10) or (
                 groups and groups[-1] >= 100 and groups[-1] % 100 == 0
             ):
@@ -318,7 +318,8 @@ def _classify(text: str, start: int, end: int, value: float, money: bool) -> Pri
         return Price("off", value, start, "list" if _OFF_LIST.search(right) else "")
     if _AT_LEAST.search(left):
         return Price("offer", value, start)
-    for pattern, kind in ((_QUOTE, "none"), (_LIST, "list"), (_NEVER, "none")):
+    contexts: tuple[tuple[re.Pattern[str], Kind], ...] = ((_QUOTE, "none"), (_LIST, "list"), (_NEVER, "none"))
+    for pattern, kind in contexts:
         match = pattern.search(left)
         reset = _LIST_RESET if kind == "list" else _RESET
         if match and not reset.search(match["rest"]):

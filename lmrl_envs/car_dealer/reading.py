@@ -48,16 +48,16 @@ _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
 _PHRASES: dict[str, tuple[str, ...]] = {
     "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "able to pay", "your limit",
                    "much money", "how much can you", "how much do you have"),
-    "ask_needs": ("looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
-                  "what brand", "do you need", "are you after", "would you like", "help you", "what sort", "your needs",
+    "ask_needs": ("u want", "which car", "what car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
+                  "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
                   "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
                   "you interested in", "dream car"),
     "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
                      "must have", "what matters", "important to you", "features are", "what extras", "which extras"),
-    "ask_offer": ("would you pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
+    "ask_offer": ("name a number", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
                   "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
                   "what would it take", "your counter", "can you offer", "are you willing to pay"),
-    "agree": ("agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
+    "agree": ("i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
               "works for me", "that works", "i accept", "fine by me", "shake on", "let's do it", "your price it is",
               "accept your", "i'll take your", "i will take your", "i take your", "you can have it", "it's yours",
               "it is yours", "we can do that", "i'll do it", "that's fine", "you win"),
@@ -69,8 +69,9 @@ _PHRASES: dict[str, tuple[str, ...]] = {
                  "stylish", "distinguished", "you know your", "impressive", "charming"),
     "pressure": ("today only", "only today", "last one", "won't last", "someone else", "another customer", "another buyer",
                  "other buyers", "other customers", "hurry", "limited time", "expires", "before it's gone", "now or never",
-                 "decide now", "sign today", "sign now", "going fast", "act now", "act fast", "right away", "buy it now",
+                 "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
                  "have to decide", "must decide", "take it or leave"),
+    "ask_opinion": ("think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
     "insult": ("idiot", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
                "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
     "polite": ("please", "thank", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
@@ -104,6 +105,7 @@ _QUESTION = re.compile(r"\?|\b(?:what|which|how|tell me|who|may i ask|could you|
 _ABOUT_YOU = ("you want", "you need", "you looking", "you like", "you prefer", "you interested", "you after", "you care",
               "you into", "important to you", "matter to you", "you love", "for you", "you be happy", "you fancy")  # fmt: skip
 _TRIGGERS = _triggers()
+_A_TYPE = re.compile(rf"\b(?:an?|any|some)\s+(?:{'|'.join(_TYPE_WORDS)})\b[^.!?]{{0,20}}\?")
 _NO_DEAL = re.compile(r"\b(?:no|not a|isn't a|great|good|best|better|big|real|what a|amazing|fair) deal\b")
 _DEAL = re.compile(r"^\W*(?:ok\w*\W+|alright\W+|fine\W+|great\W+|perfect\W+|yes\W+)*(?:deal|done)\b")
 
@@ -158,8 +160,10 @@ def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
         acts.add("marker")
     asks = _QUESTION.search(text) is not None
     if not asks:
-        acts -= {"ask_budget", "ask_needs", "ask_features", "ask_offer"}
-    elif any(phrase in text for phrase in _ABOUT_YOU):
+        acts -= {"ask_budget", "ask_needs", "ask_features", "ask_opinion"}
+        if "ask_offer" in acts and not words & {"name", "make"}:
+            acts.discard("ask_offer")
+    elif _A_TYPE.search(text) or any(phrase in text for phrase in _ABOUT_YOU):
         acts.add("about_you")
     if "ask_features" in acts:
         acts.discard("ask_needs")

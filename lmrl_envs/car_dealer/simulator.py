@@ -6,22 +6,22 @@ seller's words alone; the request's seed only picks the wording.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.conversation import Conversation, short
+from lmrl_envs.car_dealer.mind import aspiration, persuasion
 from lmrl_envs.car_dealer.prices import Price
-from lmrl_envs.car_dealer.reading import Reading, ambiguous_type, named, read
-from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, Car, money
-from lmrl_envs.car_dealer.wording import THE, last_words, listed, manner, say
+from lmrl_envs.car_dealer.reading import ambiguous_type, named
+from lmrl_envs.car_dealer.rules import MAX_TURNS, money
+from lmrl_envs.car_dealer.wording import last_words, manner
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
 
-ROUNDS = 6.0
-"""Rounds of haggling in which the concession curve runs from the first counter-offer to the reservation price."""
-TRUST_SHARE = 0.08
-"""What full trust (against none) adds to the share of the MSRP a buyer would pay."""
-GREATEST_PERSUASION = 0.2
-"""No persuasion adds more than this share (tests hold the figure to the traits)."""
+_WITH_MANNER = frozenset(
+    {"want", "want_more", "features", "budget", "like_car", "ok_car", "counter_first", "counter", "ask_price", "far"}
+)
+
+_AGAIN = frozenset({"another", "further", "extra", "additional", "more"})
 
 
 class ScriptedBuyer:
@@ -35,97 +35,8 @@ class ScriptedBuyer:
         """Nothing to release."""
 
 
-def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
-    """A buyer's state when it walks in."""
-    return {
-        "turns": 0,
-        "patience": float(buyer["patience"]),
-        "trust": PERSONALITIES[buyer["personality"]].trust,
-        "mood": 0.2,
-        "clock": 0.0,
-        "focus": -1,
-        "talked": (),
-        "heard": {},  # index of a car, as a string -> the price last asked for it
-        "counter": 0,
-        "counter_car": -1,
-        "praised": (),
-        "told": 0,
-        "told_budget": False,
-        "asked_budget": 0,
-        "compliments": 0,
-        "pressed": 0,
-        "finals": 0,
-        "courtesies": 0,
-        "manner": -1,
-        "last": "",
-    }
-
-
-def persuasion(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> float:
-    """What the seller's behaviour so far adds to the share of the MSRP the buyer would pay for the car."""
-    traits = PERSONALITIES[buyer["personality"]]
-    praised = sum(feature in car["features"] for feature in state["praised"])
-    total = (
-        traits.flattery * min(state["compliments"], 2)
-        + traits.pressure * min(state["pressed"], 2)
-        + traits.features * praised
-        + TRUST_SHARE * (state["trust"] - traits.trust)
-    )
-    return min(total, GREATEST_PERSUASION)
-
-
-def aspiration(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> int:
-    """The price the buyer would take now: the concession curve, below the reservation price."""
-    opening = PERSONALITIES[buyer["personality"]].opening
-    progress = min(1.0, state["clock"] / ROUNDS) ** buyer["concession"]
-    most = rules.reservation(buyer, car, persuasion(buyer, state, car))
-    return int(most * (opening + (1 - opening) * progress) // 50 * 50)
-
-
-class _Turn:
-    """One seller line and the buyer's reaction to it."""
-
-    def __init__(self, request: PartnerRequest) -> None:
-        self.buyer, self.stock = request.hidden["buyer"], request.hidden["stock"]
-        self.traits = PERSONALITIES[self.buyer["personality"]]
-        self.state: dict[str, Any] = dict(request.state) if request.state else opening_state(self.buyer)
-        self.state["turns"] += 1
-        self.seed = request.seed
-        self.cost = 1.0
-        self.notes: list[str] = []
-        self.outcome: dict[str, Any] = {}
-        self.odd = False
-        self.line: Reading = read(request.action)
-
-    # -- small helpers
-
-    def roll(self) -> int:
-        """A number to choose words with."""
-        self.seed = (self.seed * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
-        return self.seed >> 40
-
-    def say(self, intent: str, **values: Any) -> str:
-        return say(intent, self.roll(), **values)
-
-    def feel(self, trust: float = 0.0, mood: float = 0.0) -> None:
-        state = self.state
-        state["trust"] = min(1.0, max(0.0, state["trust"] + trust))
-        state["mood"] = min(1.0, max(-1.0, state["mood"] + mood))
-
-    @property
-    def focus(self) -> Car | None:
-        return self.stock[self.state["focus"]] if self.state["focus"] >= 0 else None
-
-    def look_at(self, index: int) -> bool:
-        """Talk about a car from now on; whether it is a new one."""
-        state = self.state
-        state["focus"] = index
-        new = index not in state["talked"]
-        if new:
-            state["talked"] = (*state["talked"], index)
-        return new
-
-    # -- the turn
+class _Turn(Conversation):
+    """Reacts to a line: manners, prices, and the decision."""
 
     def reply(self) -> PartnerReply:
         text = self.react()
@@ -141,7 +52,7 @@ class _Turn:
                 text += self.say("soon")
         if self.notes:
             text = " ".join([*self.notes[:2], text])
-        elif not self.outcome and state["turns"] > 1:
+        elif self.intent in _WITH_MANNER and not self.outcome and state["turns"] > 1:
             state["manner"], phrase = manner(self.buyer["personality"], state["mood"], self.roll(), state["manner"])
             text = phrase + text
         return PartnerReply(text[:1].upper() + text[1:], not self.odd, self.outcome, state)
@@ -159,8 +70,8 @@ class _Turn:
         if "insult" in acts:
             self.cost += 3.0
             self.feel(-0.3, -0.6)
-            state["counter"], state["counter_car"] = 0, -1
-            return self.say("insulted")
+            withdrawn, state["counter"], state["counter_car"] = state["counter"] > 0, 0, -1
+            return self.say("insulted_off" if withdrawn else "insulted")
         if "marker" in acts:
             self.odd = True
             self.cost += 0.5
@@ -172,6 +83,8 @@ class _Turn:
             self.decide("reject")
             return self.say("dismissed")
         self.courtesy()
+        if "month" in line.text and line.prices and not money_talk:
+            return self.say("monthly")
         for step in (self.answer_agreement, self.answer_prices, self.answer_question, self.answer_pitch):
             answer = step(cars, money_talk)
             if answer:
@@ -193,8 +106,6 @@ class _Turn:
         self.decide("reject")
         self.notes.clear()
         return last_words("leave", self.buyer["personality"], self.roll())
-
-    # -- manners
 
     def courtesy(self) -> None:
         """Politeness, compliments and pressure: what they do to trust and mood."""
@@ -218,8 +129,6 @@ class _Turn:
             self.feel(-0.01 if liked else -0.06, 0.0 if liked else -0.2)
             self.cost += 0.3 if liked else 0.8
             self.notes.append(self.say("pressed" if liked else "unpressed"))
-
-    # -- prices
 
     def answer_agreement(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
         """ "Deal!": the seller takes the buyer's last counter-offer."""
@@ -250,6 +159,8 @@ class _Turn:
         order = sorted(asked, key=lambda i: rules.match_share(self.buyer, self.stock[i]))
         for index in order:
             self.claims(index)
+            if len(order) > 1 and index == order[-1]:
+                self.notes.append(self.say("prefer_car", car=short(self.stock[index])))
             answer = self.weigh(index, asked[index])
             if self.outcome:
                 break
@@ -266,7 +177,9 @@ class _Turn:
             if index < 0:
                 continue
             msrp = self.stock[index]["msrp"]
-            base = asked.get(index, state["heard"].get(str(index), msrp)) if price.base != "list" else msrp
+            again = price.kind == "off" or not _AGAIN.isdisjoint(self.line.words)  # "10 % off" is off the list price
+            said: float = asked.get(index) or state["heard"].get(str(index)) or msrp
+            base = said if again and price.base != "list" else asked.get(index, msrp)
             if price.kind == "off":
                 asked[index] = base - price.amount
             elif price.kind == "percent":
@@ -275,7 +188,8 @@ class _Turn:
                 asked[index] = price.amount
         if not asked and "split" in self.line.acts and state["counter"] > 0:
             index = state["counter_car"]
-            asked[index] = (state["counter"] + state["heard"].get(str(index), state["counter"])) / 2
+            middle = (state["counter"] + state["heard"].get(str(index), state["counter"])) / 2
+            asked[index] = middle // 50 * 50
         return asked
 
     def weigh(self, index: int, amount: float) -> str:
@@ -289,7 +203,7 @@ class _Turn:
                 return self.say("absurd", car=short(car))
             return self.say("fishy", car=short(car), money=money(max(amount, 0)))
         price = round(amount)
-        before = state["heard"].get(str(index))
+        before: int | None = state["heard"].get(str(index))
         state["heard"] = {**state["heard"], str(index): price}
         conceded = 0.0 if before is None else (min(before, car["msrp"]) - price) / car["msrp"]
         if price > 1.01 * car["msrp"]:  # the list price is known to both: coming down to it is no concession
@@ -337,288 +251,3 @@ class _Turn:
         if final:
             return self.say("final_no", **values)
         return self.say("counter_first" if first else "counter_same" if counter == old else "counter", **values)
-
-    # -- wishes and budget
-
-    def answer_question(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-        """Questions about budget, wishes and features; guesses at them ("Do you like BMW?")."""
-        acts, state = self.line.acts, self.state
-        if "ask_budget" in acts:
-            return self.tell_budget()
-        if "ask_offer" in acts:
-            if state["counter"] > 0:
-                return self.say("nudge_counter", **self.counter_values())
-            return self.say("ask_offer")
-        line = self.line
-        if "about_you" in acts and (line.brands or line.types or line.features):
-            return self.answer_guess(cars)
-        if "ask_features" in acts:
-            return self.tell_features()
-        if "ask_needs" in acts and not cars:
-            return self.tell_wishes()
-        return ""
-
-    def tell_budget(self) -> str:
-        state, traits = self.state, self.traits
-        state["asked_budget"] += 1
-        asked = state["asked_budget"]
-        willing = state["trust"] >= traits.reveal or asked >= (2 if self.buyer["personality"] == "shy" else 4)
-        if not willing:
-            self.cost += 0.2
-            return self.say("budget_no")
-        amount = money(round(self.buyer["budget"] * traits.honesty, -2))
-        again, state["told_budget"] = state["told_budget"], True
-        if not again:
-            self.cost -= 0.3
-        return self.say("budget_again" if again else "budget", money=amount)
-
-    def wishes(self) -> list[str]:
-        """Type, brand and features, in the order in which they are told."""
-        return [self.buyer["type"], self.buyer["brand"], *self.buyer["features"]]
-
-    def phrase(self, low: int, high: int) -> str:
-        """The wishes from ``low`` to ``high`` as one phrase."""
-        told, features = self.wishes()[low:high], self.buyer["features"]
-        kind = self.buyer["type"] if low == 0 and high >= 1 else ""
-        brand = self.buyer["brand"] if low <= 1 < high else ""
-        head = " ".join(part for part in (brand, kind) if part)
-        tail = (
-            listed([THE[feature] for feature in told if feature in features])
-            if high > 2 and len(told) > bool(kind) + bool(brand)
-            else ""
-        )
-        head = article(head) if head else ""
-        return f"{head} with {tail}" if head and tail else head or tail
-
-    def tell_wishes(self) -> str:
-        state, n = self.state, 2 + len(self.buyer["features"])
-        told = state["told"]
-        if told >= n:
-            self.cost += 0.2
-            return self.say("want_all_told", want=self.phrase(0, n))
-        state["told"] = min(n, told + max(1, round(self.traits.talk * 3)))
-        self.cost -= 0.3
-        return self.say("want" if told == 0 else "want_more", want=self.phrase(told, state["told"]))
-
-    def tell_features(self) -> str:
-        features = self.buyer["features"]
-        shown = features if self.traits.talk >= 0.5 or self.state["told"] >= 2 else features[:1]
-        self.cost -= 0.2
-        if len(shown) == len(features) and self.state["told"] >= 2:
-            self.state["told"] = 2 + len(features)
-        return self.say("features", want=listed([THE[feature] for feature in shown]))
-
-    def answer_guess(self, cars: list[tuple[int, int]]) -> str:
-        line, buyer = self.line, self.buyer
-        if cars:
-            self.look_at(cars[-1][1])
-        hits = [brand == buyer["brand"] for _, brand in line.brands]
-        hits += [kind == buyer["type"] for _, kind in line.types]
-        hits += [feature in buyer["features"] for feature in line.features]
-        if all(hits):
-            self.cost -= 0.2
-            return self.say("yes")
-        if self.traits.talk >= 0.6:
-            return self.say(
-                "no_hint",
-                want=article(buyer["type"])
-                if line.types
-                else article(buyer["brand"])
-                if line.brands
-                else THE[buyer["features"][0]],
-            )
-        return self.say("no")
-
-    # -- cars
-
-    def answer_pitch(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-        """A car is shown, or features of the one under discussion are pointed out."""
-        line, state = self.line, self.state
-        if cars:
-            index = cars[-1][1]
-            new = self.look_at(index)
-            spoke = self.claims(index)
-            if not new and not spoke and state["counter_car"] != index:
-                return self.say("nudge_price", car=short(self.stock[index]))
-            return (
-                self.comment(index)
-                if new
-                else (
-                    self.say("nudge_counter", **self.counter_values())
-                    if state["counter_car"] == index
-                    else self.say("ask_price")
-                )
-            )
-        kind = ambiguous_type(line)
-        if kind:
-            have = any(car["type"] == kind for car in self.stock)
-            return self.say("which" if have else "none_such", type=kind)
-        if line.features and self.focus:
-            had = len(self.notes)
-            self.claims(state["focus"])
-            if len(self.notes) == had:
-                self.notes.append(self.say("feature_meh"))
-            return self.nudge()
-        return ""
-
-    def claims(self, index: int) -> bool:
-        """What the line says of features: wanted ones please, false ones cost trust. Whether anything was said."""
-        state, car, said = self.state, self.stock[index], False
-        if not self.line.features or ("question" in self.line.acts and not self.line.prices):
-            return False
-        for feature in self.line.features:
-            if feature in car["features"]:
-                if feature in self.buyer["features"] and feature not in state["praised"]:
-                    state["praised"] = (*state["praised"], feature)
-                    self.feel(0.03, 0.1)
-                    self.cost -= 0.3
-                    if not said:
-                        self.notes.append(self.say("feature_good", feature=THE[feature]))
-                    said = True
-            elif not any(
-                word in self.line.words for word in ("no", "not", "without", "lacks", "doesn't", "don't", "isn't")
-            ):
-                self.feel(-0.15, -0.2)
-                self.cost += 0.5
-                self.notes.append(self.say("feature_lie", feature=THE[feature], car=short(car)))
-                said = True
-        return said
-
-    def comment(self, index: int) -> str:
-        """What it thinks of a car that is shown to it, and a question back."""
-        car, buyer, state = self.stock[index], self.buyer, self.state
-        share = rules.match_share(buyer, car)
-        if car["msrp"] > 1.8 * buyer["budget"]:
-            return self.say("too_rich", car=short(car)) + self.hint(car)
-        if share >= 0.12:
-            self.cost -= 0.4
-            self.feel(0.03, 0.15)
-            opinion = self.say("like_car", car=short(car))
-        elif share >= 0.05:
-            self.cost -= 0.2
-            opinion = self.say("ok_car", car=short(car))
-        else:
-            opinion = self.say("dislike_car", car=short(car))
-        if str(index) in state["heard"]:
-            return opinion
-        return f"{opinion}{self.hint(car)} {self.say('ask_price')}"
-
-    def hint(self, car: Car) -> str:
-        """Something it misses in the car, from those who talk."""
-        buyer = self.buyer
-        if self.traits.talk < 0.3 + self.roll() % 10 / 10:
-            return ""
-        if car["type"] != buyer["type"]:
-            return self.say("hint_type", type=buyer["type"])
-        missing = [feature for feature in buyer["features"] if feature not in car["features"]]
-        if car["brand"] != buyer["brand"] and not missing:
-            return self.say("hint_brand", brand=buyer["brand"])
-        unsaid = missing or [feature for feature in buyer["features"] if feature not in self.state["praised"]]
-        return self.say("hint_feature", feature=THE[unsaid[0]]) if unsaid else ""
-
-    # -- the rest
-
-    def counter_values(self) -> dict[str, str]:
-        state = self.state
-        return {"counter": money(state["counter"]), "car": short(self.stock[state["counter_car"]])}
-
-    def nudge(self) -> str:
-        if self.state["counter"] > 0:
-            return self.say("nudge_counter", **self.counter_values())
-        if self.focus:
-            return self.say("nudge_price", car=short(self.focus))
-        return self.say("nudge")
-
-    def answer_chat(self) -> str:
-        """Small talk, greetings, and whatever else."""
-        acts, state = self.line.acts, self.state
-        if "small_talk" in acts:
-            if state["courtesies"] < 8:
-                state["courtesies"] += 2
-                self.feel(0.04, 0.1 if self.traits.patience > 16 else -0.1)
-            words = self.line.words
-            topic = next((topic for topic, cues in _TOPICS.items() if not cues.isdisjoint(words)), "chat")
-            return self.say(topic)
-        if "greeting" in acts and state["turns"] == 1:
-            return self.say("greet")
-        known = acts & _KNOWN_ACTS
-        if not known and not self.notes:
-            self.odd = not _plausible(self.line)
-            self.cost += 0.5 if self.odd else 0.0
-            if self.odd:
-                self.feel(-0.02, -0.05)
-                return self.say("confused")
-        return self.nudge()
-
-
-_TOPICS = {
-    "chat_weather": frozenset({"weather", "rain", "sun"}),
-    "chat_family": frozenset({"family", "kids", "wife", "husband"}),
-    "chat_car": frozenset({"drive", "first", "commute"}),
-}
-_KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
-_COMMON = frozenset(
-    [
-        "i",
-        "you",
-        "the",
-        "a",
-        "is",
-        "it",
-        "this",
-        "that",
-        "we",
-        "to",
-        "of",
-        "for",
-        "and",
-        "in",
-        "my",
-        "your",
-        "can",
-        "me",
-        "do",
-        "have",
-        "car",
-        "cars",
-        "yes",
-        "no",
-        "ok",
-        "okay",
-        "price",
-        "let's",
-        "sure",
-        "well",
-        "so",
-        "what",
-        "how",
-        "it's",
-        "there",
-        "any",
-        "one",
-        "not",
-        "are",
-        "with",
-        "be",
-        "would",
-        "like",
-        "good",
-        "great",
-    ]
-)
-
-
-def _plausible(line: Reading) -> bool:
-    """Whether the line looks like English at all."""
-    return (len(line.words & _COMMON) >= 1 and len(line.words) >= 2) or line.words <= _COMMON
-
-
-def short(car: Car) -> str:
-    """``Toyota SUV``."""
-    return f"{car['brand']} {car['type']}"
-
-
-def article(noun: str) -> str:
-    """``an SUV``, ``a Toyota``."""
-    an = noun[0] in "AEIO" or noun.startswith("SUV")
-    return f"{'an' if an else 'a'} {noun}"

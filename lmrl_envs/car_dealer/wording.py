@@ -30,7 +30,22 @@ LINES: dict[str, tuple[str, ...]] = {
     "insulted": (
         "There is no need to be rude. One more word like that and I'm gone.",
         "Excuse me? You don't talk to a customer like that.",
+        "I won't be spoken to that way.",
+    ),
+    "insulted_off": (
         "I won't be spoken to that way. Whatever I said about a price, forget it.",
+        "How rude. My offer is off the table.",
+    ),
+    "no_answer": (
+        "I haven't thought about that.",
+        "Hm, I couldn't say.",
+        "I don't mind either way.",
+        "That's not so important to me.",
+    ),
+    "monthly": (
+        "I don't want a monthly rate. What's the full price?",
+        "No payments by the month, please. What does it cost altogether?",
+        "I'd pay it at once. What is the whole price?",
     ),
     "want": (
         "I'm looking for {want}.",
@@ -88,7 +103,7 @@ LINES: dict[str, tuple[str, ...]] = {
         "You have more than one {type}, which one?",
         "Tell me which {type} exactly.",
     ),
-    "none_such": ("I don't see a {type} on your list.", "Do you even have a {type}?"),
+    "none_such": ("I don't see any {type} on your list.", "Do you even have one? I see no {type} on your list."),
     "like_car": (
         "The {car}? That's close to what I want.",
         "Now the {car} I like.",
@@ -106,7 +121,7 @@ LINES: dict[str, tuple[str, ...]] = {
         "I had something else in mind than the {car}.",
         "The {car}? I'm not sure that's me.",
     ),
-    "hint_type": (" I'd prefer a {type}.", " I was hoping for a {type}.", " A {type} would be better."),
+    "hint_type": (" I'd prefer {type}.", " I was hoping for {type}.", " I'd rather have {type}."),
     "hint_brand": (" I like {brand}, you know.", " A {brand} would be my first choice.", " I've always liked {brand}."),
     "hint_feature": (" Does it have {feature}?", " What about {feature}?", " I'd miss {feature}."),
     "ask_price": (
@@ -179,6 +194,11 @@ LINES: dict[str, tuple[str, ...]] = {
         "My number stays {counter}.",
         "No, {counter} is what I said.",
         "You haven't moved much, so it's {counter}.",
+    ),
+    "prefer_car": (
+        "Let's talk about the {car}.",
+        "The {car} interests me more.",
+        "If anything, the {car}.",
     ),
     "above_list": (
         "Your list says {money}!",
