@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 Kind = Literal["offer", "list", "off", "percent", "none"]
@@ -76,6 +75,7 @@ _AT_LIST = re.compile(
 )
 
 _GROUPED = re.compile(r"[, ']\d{3}")
+_DOTTED = re.compile(r"\d{1,3}\.\d{3}")
 _NOT_MONEY = re.compile(
     r"[\s-]*(?:(?:mi|miles?|km|kms|kilomet\w+|hp|bhp|horse\w*|rpm|lbs?|pounds?|cc|mpg|mph|watts?|cars?|vehicles?|people"
     r"|customers?|reviews?|stars?|years?|yrs?|months?|days?|hours?|weeks?|minutes?|mins?|doors?|seats?|airbags?"
@@ -135,6 +135,48 @@ _BARE_END = re.compile(
     r"\s*(?:$|ok\b|okay\b|[.,!?;)]|even\b|flat\b|and (?!a half)|if\b|for (?:it|the|this|that|you|a)\b|but\b|today|then\b|total|out[- ]the|or\b|firm|max\b|cash"
     r"|plus\b|right\b|deal\b|as\b|now\b|all\b|instead|is\b|so\b|sound|work|with\b|on the|it\b|even)"
 )
+
+
+_CUT_WORDS = frozenset(
+    f"{stem}{end}" for stem in ("knock", "tak", "cut", "cutt", "drop", "dropp", "shav", "slash", "lower", "reduc", "discount", "sav", "deduct", "chop")
+    for end in ("", "e", "ed", "ing", "s", "es")
+) | {"took", "minus", "less", "rebate", "down"}  # fmt: skip
+_LEAST_WORDS = frozenset({"below", "under", "than", "beneath", "beyond", "over", "past", "higher", "lower"})
+_LIST_WORDS = frozenset(
+    {"msrp", "list", "listed", "lists", "sticker", "retail", "retails", "normally", "usually", "originally", "regular"}
+    | {"regularly", "was", "were", "instead", "worth", "value", "valued", "from", "rather"}
+)
+_NEVER_WORDS = frozenset(
+    {
+        "can't",
+        "cant",
+        "cannot",
+        "can",
+        "won't",
+        "wont",
+        "will",
+        "not",
+        "never",
+        "no",
+        "couldn't",
+        "couldnt",
+        "impossible",
+    }
+    | {"don't", "dont", "unable"}
+)
+
+
+class _Cues(NamedTuple):
+    """Which sorts of context can be there at all, judged by the words of the text (so that most patterns need not run)."""
+
+    cut: bool
+    least: bool
+    listed: bool
+    never: bool
+
+
+def _cues(words: frozenset[str]) -> _Cues:
+    return _Cues(*(not words.isdisjoint(cue) for cue in (_CUT_WORDS, _LEAST_WORDS, _LIST_WORDS, _NEVER_WORDS)))
 
 
 def words_value(words: str) -> tuple[float, bool] | None:
@@ -199,24 +241,29 @@ def _spoken(groups: list[float]) -> float | None:
     return None
 
 
-def read_prices(text: str, words: Iterable[str] | None = None) -> list[Price]:
+def read_prices(text: str, words: frozenset[str] | None = None) -> list[Price]:
     """All amounts of money in a normalised text, in order. Runs in linear time; never raises.
 
     ``words`` are the words of the text, if the caller has them.
     """
+    if words is None:
+        words = frozenset(_TOKEN.findall(text))
     found: list[Price] = []
+    cues: _Cues | None = None
     for match in _DIGITS.finditer(text):
-        price = _from_digits(text, match)
+        cues = cues or _cues(words)
+        price = _from_digits(text, match, cues)
         if price is not None:
             found.append(price)
-    if not _HAS_WORD.isdisjoint(_TOKEN.findall(text) if words is None else words):
+    if not _HAS_WORD.isdisjoint(words):
+        cues = cues or _cues(words)
         for match in _WORDS.finditer(text):
             if (
                 text[max(0, match.start() - 1) : match.start()].isdigit()
                 or text[max(0, match.start() - 2) : match.start() - 1].isdigit()
             ):
                 continue  # "27 thousand" was read with its digits
-            price = _from_words(text, match)
+            price = _from_words(text, match, cues)
             if price is not None:
                 found.append(price)
         found.sort(key=lambda price: price.at)
@@ -227,7 +274,7 @@ def read_prices(text: str, words: Iterable[str] | None = None) -> list[Price]:
     return found
 
 
-def _from_digits(text: str, match: re.Match[str]) -> Price | None:
+def _from_digits(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
     number, unit, dollars, percent = match.groups()
     start = match.start()
     before = text[max(0, start - 8) : start]
@@ -242,7 +289,7 @@ def _from_digits(text: str, match: re.Match[str]) -> Price | None:
     grouped = _GROUPED.search(number) is not None
     if grouped:
         value = float(number.replace(",", "").replace(" ", "").replace("'", ""))
-    elif re.fullmatch(r"\d{1,3}\.\d{3}", number) and not unit:
+    elif not unit and _DOTTED.fullmatch(number):
         value, grouped = float(number.replace(".", "")), True
     else:
         value = float(number.replace(",", "."))
@@ -251,7 +298,7 @@ def _from_digits(text: str, match: re.Match[str]) -> Price | None:
     if unit:
         value *= _UNITS[unit]
     if percent:
-        return _percent(text, start, match.end(), value)
+        return _percent(text, start, match.end(), value, cues)
     if left.endswith("-") and (len(left) < 2 or not left[-2].isalnum()) and not left[:-1].rstrip()[-1:].isdigit():
         return Price("none", -value, start)
     clear = money or bool(unit) or grouped
@@ -260,31 +307,31 @@ def _from_digits(text: str, match: re.Match[str]) -> Price | None:
             off = _LESS.match(text[match.end() : match.end() + 20]) or _CUT.search(_clause(text, start))
             return Price("off", value, start) if off else None  # else a model year
         if value < 1000:
-            return _bare(text, start, match.end(), value)
-    return _classify(text, start, match.end(), value, money)
+            return _bare(text, start, match.end(), value, cues)
+    return _classify(text, start, match.end(), value, money, cues)
 
 
-def _from_words(text: str, match: re.Match[str]) -> Price | None:
+def _from_words(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
     words = text[match.start() : match.end() - len(match["dollars"] or "") - len(match["percent"] or "")]
     read = words_value(words)
     if read is None:
         return None
     value, scaled = read
     if match["percent"]:
-        return _percent(text, match.start(), match.end(), value)
+        return _percent(text, match.start(), match.end(), value, cues)
     if not scaled and not match["dollars"]:
-        return _bare(text, match.start(), match.end(), value) if value >= 5 else None
-    return _classify(text, match.start(), match.end(), value, bool(match["dollars"]))
+        return _bare(text, match.start(), match.end(), value, cues) if value >= 5 else None
+    return _classify(text, match.start(), match.end(), value, bool(match["dollars"]), cues)
 
 
-def _percent(text: str, start: int, end: int, value: float) -> Price | None:
+def _percent(text: str, start: int, end: int, value: float, cues: _Cues) -> Price | None:
     left, right = _clause(text, start), text[end : end + 40]
     if not (_LESS.match(right) or _CUT.search(left) or re.search(r"discount(?: of)?\s*$", left)):
         return None
     return Price("percent", value, start, "list" if _OFF_LIST.search(right) else "")
 
 
-def _bare(text: str, start: int, end: int, value: float) -> Price | None:
+def _bare(text: str, start: int, end: int, value: float, cues: _Cues) -> Price | None:
     """A number like 25 means 25,000 where a price is expected."""
     right = text[end : end + 24]
     if 100 <= value < 1000 and _CUT.search(_clause(text, start)) and not _NOT_MONEY.match(right):
@@ -294,7 +341,7 @@ def _bare(text: str, start: int, end: int, value: float) -> Price | None:
     left = _clause(text, start)
     if not _ASK.search(left):
         return None
-    return _classify(text, start, end, value * 1000, False)
+    return _classify(text, start, end, value * 1000, False, cues)
 
 
 def _clause(text: str, start: int) -> str:
@@ -304,7 +351,7 @@ def _clause(text: str, start: int) -> str:
     return left[cut + 1 :]
 
 
-def _classify(text: str, start: int, end: int, value: float, money: bool) -> Price | None:
+def _classify(text: str, start: int, end: int, value: float, money: bool, cues: _Cues) -> Price | None:
     left, right = _clause(text, start), text[end : end + 40]
     if not money and _NOT_MONEY.match(right):
         return None
@@ -314,13 +361,17 @@ def _classify(text: str, start: int, end: int, value: float, money: bool) -> Pri
         return Price("off", value, start, "list" if _OFF_LIST.search(right) else "")
     if _OVER.match(right):
         return Price("off", -value, start, "list")
-    if _CUT.search(left):
+    if cues.cut and _CUT.search(left):
         return Price("off", value, start, "list" if _OFF_LIST.search(right) else "")
-    if _AT_LEAST.search(left):
+    if cues.least and _AT_LEAST.search(left):
         return Price("offer", value, start)
-    contexts: tuple[tuple[re.Pattern[str], Kind], ...] = ((_QUOTE, "none"), (_LIST, "list"), (_NEVER, "none"))
-    for pattern, kind in contexts:
-        match = pattern.search(left)
+    contexts: tuple[tuple[re.Pattern[str], Kind, bool], ...] = (
+        (_QUOTE, "none", True),
+        (_LIST, "list", cues.listed),
+        (_NEVER, "none", cues.never),
+    )
+    for pattern, kind, possible in contexts:
+        match = pattern.search(left) if possible else None
         reset = _LIST_RESET if kind == "list" else _RESET
         if match and not reset.search(match["rest"]):
             return Price(kind, value, start)

@@ -72,9 +72,9 @@ _PHRASES: dict[str, tuple[str, ...]] = {
                  "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
                  "have to decide", "must decide", "take it or leave"),
     "ask_opinion": ("think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
-    "insult": ("idiot", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
+    "insult": ("idiot", "idiots", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
                "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
-    "polite": ("please", "thank", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
+    "polite": ("please", "thank", "thanks", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
                "understand", "no pressure", "take your time", "my apologies"),
     "small_talk": ("how are you", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
                    "about yourself", "drive now", "vacation", "holiday", "how is it going", "how's it going"),
@@ -86,10 +86,10 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "greeting": ("hello", "hi", "welcome", "good morning", "good afternoon", "good evening", "hey"),
     "split": ("split the difference", "meet in the middle", "meet halfway", "meet me halfway", "meet you halfway",
               "halfway between", "meet me in the middle", "meet you in the middle", "in the middle"),
+    "marker": ("[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
+               "you are now", "buyer:", "customer:", "as the buyer", "user:", "you agreed", "you already agreed",
+               "you said yes", "already sold", "you have accepted", "you accepted"),
 }  # fmt: skip
-_MARKERS = ("<|", "[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
-               "you are now", "###", "buyer:", "customer:", "as the buyer", "</", "user:", "you agreed", "you already agreed",
-               "you said yes", "already sold", "you have accepted", "you accepted")  # fmt: skip
 
 
 def _triggers() -> dict[str, list[tuple[str, str]]]:
@@ -101,7 +101,8 @@ def _triggers() -> dict[str, list[tuple[str, str]]]:
     return triggers
 
 
-_QUESTION = re.compile(r"\?|\b(?:what|which|how|tell me|who|may i ask|could you|can you|do you|are you|would you)\b")
+_QUESTION_WORDS = frozenset({"what", "which", "how", "who", "whom"})
+_QUESTION_PHRASES = ("tell me", "may i ask", "could you", "can you", "do you", "are you", "would you")
 _ABOUT_YOU = ("you want", "you need", "you looking", "you like", "you prefer", "you interested", "you after", "you care",
               "you into", "important to you", "matter to you", "you love", "for you", "you be happy", "you fancy")  # fmt: skip
 _TRIGGERS = _triggers()
@@ -155,15 +156,15 @@ def read(line: str) -> Reading:
 
 
 def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
-    acts = {act for word in words if word in _TRIGGERS for phrase, act in _TRIGGERS[word] if phrase in text}
-    if any(marker in text for marker in _MARKERS):
+    acts = {act for word in words & _TRIGGERS.keys() for phrase, act in _TRIGGERS[word] if phrase in text}
+    if "<|" in text or "###" in text or "</" in text:
         acts.add("marker")
-    asks = _QUESTION.search(text) is not None
+    asks = "?" in text or not words.isdisjoint(_QUESTION_WORDS) or any(phrase in text for phrase in _QUESTION_PHRASES)
     if not asks:
         acts -= {"ask_budget", "ask_needs", "ask_features", "ask_opinion"}
         if "ask_offer" in acts and not words & {"name", "make"}:
             acts.discard("ask_offer")
-    elif _A_TYPE.search(text) or any(phrase in text for phrase in _ABOUT_YOU):
+    elif (words & _TYPE_WORDS.keys() and _A_TYPE.search(text)) or any(phrase in text for phrase in _ABOUT_YOU):
         acts.add("about_you")
     if "ask_features" in acts:
         acts.discard("ask_needs")

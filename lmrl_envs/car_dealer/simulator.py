@@ -176,10 +176,11 @@ class _Turn(Conversation):
             index = before[-1] if before else cars[0][1] if cars else -1 if unclear else state["focus"]
             if index < 0:
                 continue
-            msrp = self.stock[index]["msrp"]
+            msrp = float(self.stock[index]["msrp"])
             again = price.kind == "off" or not _AGAIN.isdisjoint(self.line.words)  # "10 % off" is off the list price
-            said: float = asked.get(index) or state["heard"].get(str(index)) or msrp
-            base = said if again and price.base != "list" else asked.get(index, msrp)
+            now = asked.get(index, msrp)
+            last = asked.get(index, float(state["heard"].get(str(index), msrp)))
+            base = last if again and price.base != "list" else now
             if price.kind == "off":
                 asked[index] = base - price.amount
             elif price.kind == "percent":
