@@ -314,11 +314,11 @@ class SuboptimalPolicy(_Seller):
     figures (arXiv 2311.18232, Table 1: length 16.5 +- 3.61, 53 % sales, return .562 +- .422).
     """
 
-    length_mean, length_std = 16.4, 3.9
+    length_mean, length_std = 17.0, 4.1
     sale_share = 0.57
     stretch = {"sale": (0.9, 1.5), "no sale": (1.05, 3.0), "misjudged": (0.45, 0.8)}
     """MSRP of the cars it shows, over what it believes to be the budget."""
-    misjudged_share = 0.1
+    misjudged_share = 0.11
     """Of the episodes that it does not mean to end with a sale."""
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:

@@ -42,7 +42,7 @@ class _Turn(Conversation):
         text = self.react()
         state = self.state
         state["last"] = self.line.text[:200]
-        state["patience"] -= max(0.3, self.cost * (1 - 0.25 * state["mood"]))
+        state["patience"] -= max(0.4, self.cost * (1 - 0.2 * state["mood"]))
         if not self.outcome:
             if state["patience"] <= 0 or state["turns"] >= MAX_TURNS:
                 text = self.leave()
@@ -213,8 +213,8 @@ class _Turn(Conversation):
             self.notes.append(self.say("above_list", money=money(car["msrp"])))
         if before is not None:
             state["clock"] += 0.6 + min(0.9, 15 * conceded) if conceded > 0.002 else 0.3
-            if conceded > 0.002:
-                self.cost -= 0.3
+            if conceded > 0.008:
+                self.cost -= 0.2
         most = rules.reservation(self.buyer, car, persuasion(self.buyer, state, car))
         limit = wish = aspiration(self.buyer, state, car)
         final = "final" in self.line.acts
