@@ -86,6 +86,7 @@ OTHERS = [
     ("ten percent off the MSRP", [("percent", 10)]),
     ("knock off 5%", [("percent", 5)]),
     ("half price", [("percent", 50)]),
+    ("80% of the list price", [("percent", 20)]),
     ("sell it for MSRP", [("percent", 0)]),
     ("the MSRP is $30,000, but for you $27,000", [("list", 30_000), ("offer", 27_000)]),
     ("It lists at $31,200", [("list", 31_200)]),

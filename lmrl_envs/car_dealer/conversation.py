@@ -80,6 +80,7 @@ class Conversation:
         self.seed = request.seed
         self.cost = 1.0
         self.notes: list[str] = []
+        self.named: list[int] = []
         self.outcome: dict[str, Any] = {}
         self.odd = False
         self.intent = ""
@@ -129,6 +130,9 @@ class Conversation:
         """Questions about budget, wishes and features; guesses at them ("Do you like BMW?")."""
         acts, state = self.line.acts, self.state
         if "ask_budget" in acts:
+            if acts & {"ask_needs", "ask_features"} and not cars:
+                wishes = self.tell_features() if "ask_features" in acts else self.tell_wishes()
+                return f"{wishes} {self.tell_budget()}"
             return self.tell_budget()
         if "ask_offer" in acts:
             if state["counter"] > 0:
@@ -141,7 +145,7 @@ class Conversation:
         line = self.line
         if "about_you" in acts and (line.brands or line.types or line.features):
             return self.answer_guess(cars)
-        if "ask_features" in acts:
+        if "ask_features" in acts and not cars:
             return self.tell_features()
         if "ask_needs" in acts and not cars:
             return self.tell_wishes()
@@ -199,7 +203,8 @@ class Conversation:
             return self.say("want_all_told", want=self.phrase(0, n))
         state["told"] = min(n, told + max(1, round(self.traits.talk * 3)))
         self.cost -= 0.3
-        return self.say("want" if told == 0 else "want_more", want=self.phrase(told, state["told"]))
+        intent = "want" if told == 0 else "want_more" if told == 1 else "features"
+        return self.say(intent, want=self.phrase(told, state["told"]))
 
     def tell_features(self) -> str:
         features = self.buyer["features"]

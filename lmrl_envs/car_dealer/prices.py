@@ -94,6 +94,7 @@ _LESS = re.compile(
 _OFF_LIST = re.compile(
     r"(?:dollars |bucks |discount )?(?:off|below|under|from|on)?(?: of)?(?: the| its)? ?(?:full )?(?:msrp|list|sticker|retail)"
 )
+_OF_LIST = re.compile(r"\s*of (?:the |its )?(?:full )?(?:msrp|list|sticker|retail)")
 _OVER = re.compile(r"\s*(?:over|above) (?:the )?(?:msrp|list|sticker|retail)")
 _TOO_LOW = re.compile(
     r"\s*(?:dollars |bucks )?(?:is|was|'s|would be|seems|sounds|won't|will not|isn't)?\s*(?:(?:just|way|far|much|still|a bit|simply|not|really) )*"
@@ -326,6 +327,8 @@ def _from_words(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
 
 def _percent(text: str, start: int, end: int, value: float, cues: _Cues) -> Price | None:
     left, right = _clause(text, start), text[end : end + 40]
+    if _OF_LIST.match(right):
+        return Price("percent", 100.0 - value, start, "list")
     if not (_LESS.match(right) or _CUT.search(left) or re.search(r"discount(?: of)?\s*$", left)):
         return None
     return Price("percent", value, start, "list" if _OFF_LIST.search(right) else "")

@@ -46,9 +46,9 @@ _FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
 _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
 
 _PHRASES: dict[str, tuple[str, ...]] = {
-    "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "able to pay", "your limit",
+    "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
                    "much money", "how much can you", "how much do you have"),
-    "ask_needs": ("u want", "which car", "what car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
+    "ask_needs": ("u want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
                   "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
                   "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
                   "you interested in", "dream car"),
@@ -57,7 +57,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "ask_offer": ("name a number", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
                   "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
                   "what would it take", "your counter", "can you offer", "are you willing to pay"),
-    "agree": ("i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
+    "agree": ("yourself a deal", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
               "works for me", "that works", "i accept", "fine by me", "shake on", "let's do it", "your price it is",
               "accept your", "i'll take your", "i will take your", "i take your", "you can have it", "it's yours",
               "it is yours", "we can do that", "i'll do it", "that's fine", "you win"),
@@ -67,7 +67,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "flattery": ("taste", "great choice", "good choice", "excellent choice", "smart", "you look", "handsome", "good eye",
                  "sharp eye", "discerning", "someone like you", "suits you", "you deserve", "admire", "your style",
                  "stylish", "distinguished", "you know your", "impressive", "charming"),
-    "pressure": ("today only", "only today", "last one", "won't last", "someone else", "another customer", "another buyer",
+    "pressure": ("last chance", "today only", "only today", "last one", "won't last", "someone else", "another customer", "another buyer",
                  "other buyers", "other customers", "hurry", "limited time", "expires", "before it's gone", "now or never",
                  "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
                  "have to decide", "must decide", "take it or leave"),
@@ -166,6 +166,8 @@ def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
             acts.discard("ask_offer")
     elif (words & _TYPE_WORDS.keys() and _A_TYPE.search(text)) or any(phrase in text for phrase in _ABOUT_YOU):
         acts.add("about_you")
+    if asks and not words.isdisjoint(("features", "feature")) and not words.isdisjoint(("any", "what", "which")):
+        acts.add("ask_features")
     if "ask_features" in acts:
         acts.discard("ask_needs")
     if asks:

@@ -41,6 +41,8 @@ class _Turn(Conversation):
     def reply(self) -> PartnerReply:
         text = self.react()
         state = self.state
+        if self.named and state["focus"] not in self.named:
+            self.look_at(self.named[-1])
         state["last"] = self.line.text[:200]
         state["patience"] -= max(0.4, self.cost * (1 - 0.2 * state["mood"]))
         if not self.outcome:
@@ -54,7 +56,7 @@ class _Turn(Conversation):
             text = " ".join([*self.notes[:2], text])
         elif self.intent in _WITH_MANNER and not self.outcome and state["turns"] > 1:
             state["manner"], phrase = manner(self.buyer["personality"], state["mood"], self.roll(), state["manner"])
-            text = phrase + text
+            text = phrase + text[:1].upper() + text[1:]
         return PartnerReply(text[:1].upper() + text[1:], not self.odd, self.outcome, state)
 
     def react(self) -> str:
@@ -78,6 +80,7 @@ class _Turn(Conversation):
             self.feel(-0.1, -0.1)
             return self.say("confused")
         cars = named(line, self.stock, state["focus"], state["talked"])
+        self.named = [index for _, index in cars]
         money_talk = [price for price in line.prices if price.kind != "none"]
         if "farewell" in acts and not money_talk:
             self.decide("reject")
@@ -132,6 +135,8 @@ class _Turn(Conversation):
 
     def answer_agreement(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
         """ "Deal!": the seller takes the buyer's last counter-offer."""
+        if "split" in self.line.acts and self.state["counter"] <= 0 and not prices:
+            return self.say("nothing_to_agree")
         if "agree" not in self.line.acts:
             return ""
         state, index = self.state, self.state["counter_car"]
@@ -140,7 +145,7 @@ class _Turn(Conversation):
         if cars and index not in [i for _, i in cars]:
             return ""
         if state["counter"] <= 0:
-            return "" if prices or "question" in self.line.acts else self.say("nothing_to_agree")
+            return "" if self.line.prices or "question" in self.line.acts else self.say("nothing_to_agree")
         return self.buy(index, state["counter"])
 
     def answer_prices(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
@@ -237,7 +242,7 @@ class _Turn(Conversation):
         if before is not None and price > before * 1.005:
             self.feel(-0.1, -0.2)
             self.notes.append(self.say("raised", before=money(before), money=money(price)))
-        if price > 1.45 * most:
+        if min(price, car["msrp"]) > 1.45 * most:
             if state["counter_car"] == index:
                 state["counter"], state["counter_car"] = 0, -1
             known = before is not None and conceded < 0.15

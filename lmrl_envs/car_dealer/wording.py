@@ -60,9 +60,9 @@ LINES: dict[str, tuple[str, ...]] = {
         "Still the same: {want}.",
     ),
     "want_more": (
-        "And it should be {want}, if possible.",
-        "Well, I'd also like {want}.",
-        "Also {want}, since you ask.",
+        "Preferably {want}.",
+        "Well, I'd like {want}.",
+        "Best of all {want}, since you ask.",
     ),
     "want_all_told": (
         "I've told you all I care about: {want}.",
@@ -89,7 +89,7 @@ LINES: dict[str, tuple[str, ...]] = {
         "I'd rather not say just yet.",
         "Let's talk about the car first, then about my wallet.",
         "That depends on the car.",
-        "That's my business for now. What do you have?",
+        "Hm, show me a car first. What do you have?",
     ),
     "yes": ("Yes, that's what I like.", "Yes, very much.", "Yes, that would be nice.", "Oh yes, that's a plus for me."),
     "no": ("No, not really.", "Not especially.", "That's not what I'm after.", "I don't need that."),
