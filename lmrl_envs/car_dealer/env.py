@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,12 +14,14 @@ from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice
 from lmrl_envs.simulators import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import TextVectorEnv
 
-_INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. A customer \
-has come in, whose wishes (type, brand, features), budget, patience and temper you do not know. You speak first.
-Answer each message with what you say to the customer, in one or two plain sentences; write nothing for the customer.
-Find out what they want and can spend, suggest a fitting car by its brand and type, name a price in dollars ("the Toyota SUV for $27,500"), \
-point out features of it that they want, and haggle. To take the customer's own offer, say "Deal!".
-The customer buys or leaves; you have {turns} messages, and leaves are also brought about by rudeness, repetition and pressure.
+_INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. \
+A customer has come in; their wishes (brand, type, features), budget, patience and temper are unknown to you. You speak first.
+Answer each message with what you say to the customer: one or two plain sentences, and nothing else. Never write the customer's part.
+Ask what they want and can spend, suggest a car by brand and type ("the Toyota SUV"), name its price in dollars ("$27,500"), point out \
+features on its list that they want, and come down in small steps: the customer moves when you do. Prices above the list price are resented.
+To take the customer's own offer, say "Deal!". A price that the customer agrees to ends the game as a sale.
+You have {turns} messages; the customer leaves earlier if annoyed (rudeness, repetition, pressure, false claims) or out of patience, and says \
+so a little before. If you say goodbye, the customer leaves.
 {goal}"""
 _GOALS = {
     "fancy": "You are paid once, at the end. Sale: price / ((budget + MSRP) / 2), so sell near the list price a car that costs about what "
@@ -120,9 +123,9 @@ class CarDealerEnv(SimulatedTextEnv):
         end = self._end
         return {
             "success": end["decision"] == "accept",
-            "buyer": dict(self._hidden["buyer"]),
+            "buyer": copy.deepcopy(self._hidden["buyer"]),
             "decision": end["decision"],
-            "car": dict(end["car"]),
+            "car": copy.deepcopy(end["car"]),
             "price": end["price"],
         }
 

@@ -54,11 +54,6 @@ LINES: dict[str, tuple[str, ...]] = {
         "Ideally {want}.",
         "I'd love {want}.",
     ),
-    "want_again": (
-        "As I said, {want}.",
-        "I told you already: {want}.",
-        "Still the same: {want}.",
-    ),
     "want_more": (
         "Preferably {want}.",
         "Well, I'd like {want}.",
