@@ -12,6 +12,7 @@ from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money
 from lmrl_envs.car_dealer.wording import THE, listed, say
 from lmrl_envs.simulators.base import PartnerRequest
 
+_BOTH = ("looking for", "what kind", "what type", "which brand", "you after", "features", "you need")
 _TOPICS = {
     "chat_weather": frozenset({"weather", "rain", "sun"}),
     "chat_family": frozenset({"family", "kids", "wife", "husband"}),
@@ -130,7 +131,7 @@ class Conversation:
         """Questions about budget, wishes and features; guesses at them ("Do you like BMW?")."""
         acts, state = self.line.acts, self.state
         if "ask_budget" in acts:
-            if acts & {"ask_needs", "ask_features"} and not cars:
+            if acts & {"ask_needs", "ask_features"} and not cars and any(cue in self.line.text for cue in _BOTH):
                 wishes = self.tell_features() if "ask_features" in acts else self.tell_wishes()
                 return f"{wishes} {self.tell_budget()}"
             return self.tell_budget()

@@ -19,6 +19,12 @@ _WELCOME = (
     "Good morning! Tell me, what are you looking for?",
     "Hi, welcome. What brings you in today?",
 )
+_NEEDS = (
+    "What kind of car do you need?",
+    "Which brand do you prefer?",
+    "What else are you looking for?",
+    "Do you have a favorite brand?",
+)
 _BUDGET = (
     "What is your budget?",
     "May I ask how much you want to spend?",
@@ -135,13 +141,11 @@ class Beliefs:
         """Take in the buyer's ``text``, the answer to ``said``."""
         asked, answer = read(said), read(text)
         amounts = [int(amount.replace(",", "")) for amount in _MONEY.findall(text)]
-        priced = any(price.kind != "none" for price in asked.prices)
         about_budget = "ask_budget" in asked.acts
         if about_budget and amounts:
             self._budget(amounts[-1])
-        elif (amounts and not priced) or (amounts and not self._echo(asked, amounts)):
-            pass
-        if not about_budget and not asked.acts & {"about_you"}:
+        guess = "about_you" in asked.acts and (asked.brands or asked.types or asked.features)
+        if not about_budget and not guess:
             self._wishes(asked, answer, text)
         offers = [a for a in amounts if a not in {round(price.amount) for price in asked.prices}]
         if offers and not about_budget and "list" not in text.lower():
@@ -155,9 +159,6 @@ class Beliefs:
             if any(line.strip() in text for line in LINES["last"])
             else int(any(line.strip() in text for line in LINES["soon"]))
         )
-
-    def _echo(self, asked: Any, amounts: list[int]) -> bool:
-        return any(round(price.amount) in amounts for price in asked.prices)
 
     def _budget(self, stated: int) -> None:
         """The true budget and the sorts of buyer that would state it so."""
@@ -353,7 +354,7 @@ class SuboptimalPolicy(_Seller):
     def chat(self, turn: int) -> str:
         if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.75):
             return self.pick(_BUDGET)
-        return self.pick((*_CHAT, *_KIND, *_FEATURES, *_WELCOME[:2], *_FLATTERY))
+        return self.pick((*_CHAT, *_KIND, *_FEATURES, *_NEEDS, *_FLATTERY))
 
     def show(self) -> str:
         low, high = self.aim

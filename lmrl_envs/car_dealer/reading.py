@@ -48,7 +48,7 @@ _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
 _PHRASES: dict[str, tuple[str, ...]] = {
     "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
                    "much money", "how much can you", "how much do you have"),
-    "ask_needs": ("u want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
+    "ask_needs": ("what u want", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
                   "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
                   "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
                   "you interested in", "dream car"),
