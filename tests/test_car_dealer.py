@@ -299,6 +299,21 @@ def test_false_claims_about_features_are_noticed() -> None:
     assert env._partner["praised"] in ((), [])
 
 
+def test_trust_cannot_be_farmed() -> None:
+    """Asking for its opinion, praising the same feature or assuring it again and again: the gain is bounded."""
+    env = start(0, personality="friendly", patience=60, type="SUV", brand="Toyota", features=["sunroof"])
+    liked = max(stock_of(env), key=lambda car: rules.match_share(env._hidden["buyer"], car))
+    assert rules.match_share(env._hidden["buyer"], liked) >= 0.12
+    say(env, f"Look at the {short(liked)}.")
+    before = env._partner["trust"]
+    for i in range(8):
+        say(env, f"So, number {i}: what do you think of it?")
+    assert env._partner["trust"] <= before
+    for i in range(12):
+        say(env, f"Reason {i}: we are honest, thank you, and your taste is good.")
+    assert env._partner["trust"] <= PERSONALITIES["friendly"].trust + 0.45
+
+
 def test_answers_follow_the_hidden_wishes() -> None:
     for seed in range(25):
         env = start(seed, personality="friendly")

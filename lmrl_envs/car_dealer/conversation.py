@@ -142,7 +142,7 @@ class Conversation:
         if "ask_opinion" in acts and self.focus and not cars:
             if state["counter"] > 0:
                 return self.say("nudge_counter", **self.counter_values())
-            return self.comment(state["focus"])
+            return self.comment(state["focus"], new=False)
         line = self.line
         if "about_you" in acts and (line.brands or line.types or line.features):
             return self.answer_guess(cars)
@@ -291,18 +291,19 @@ class Conversation:
                 said = True
         return said
 
-    def comment(self, index: int) -> str:
+    def comment(self, index: int, new: bool = True) -> str:
         """What it thinks of a car that is shown to it, and a question back."""
         car, buyer, state = self.stock[index], self.buyer, self.state
         share = rules.match_share(buyer, car)
         if car["msrp"] > 1.8 * buyer["budget"]:
             return self.say("too_rich", car=short(car)) + self.hint(car)
         if share >= 0.12:
-            self.cost -= 0.4
-            self.feel(0.03, 0.15)
+            if new:  # it is glad once
+                self.cost -= 0.4
+                self.feel(0.03, 0.15)
             opinion = self.say("like_car", car=short(car))
         elif share >= 0.05:
-            self.cost -= 0.2
+            self.cost -= 0.2 * new
             opinion = self.say("ok_car", car=short(car))
         else:
             opinion = self.say("dislike_car", car=short(car))
