@@ -302,7 +302,7 @@ def test_false_claims_about_features_are_noticed() -> None:
 def test_trust_cannot_be_farmed() -> None:
     """Asking for its opinion, praising the same feature or assuring it again and again: the gain is bounded."""
     wish = {"type": "convertible", "brand": "Toyota", "features": ["sunroof"]}  # Toyota's is a convertible here
-    env = start(0, personality="friendly", patience=60, **wish)
+    env = start(0, personality="friendly", patience=60, budget=70_000, **wish)
     liked = max(stock_of(env), key=lambda car: rules.match_share(env._hidden["buyer"], car))
     assert rules.match_share(env._hidden["buyer"], liked) >= 0.12
     say(env, f"Look at the {short(liked)}.")

@@ -321,7 +321,9 @@ class Conversation:
         missing = [feature for feature in buyer["features"] if feature not in car["features"]]
         if car["brand"] != buyer["brand"] and not missing:
             return self.say("hint_brand", brand=buyer["brand"])
-        unsaid = missing or [feature for feature in buyer["features"] if feature not in self.state["praised"]]
+        if missing:
+            return self.say("hint_missing", feature=THE[missing[0]])
+        unsaid = [feature for feature in buyer["features"] if feature not in self.state["praised"]]
         return self.say("hint_feature", feature=THE[unsaid[0]]) if unsaid else ""
 
     def answer_chat(self) -> str:

@@ -118,7 +118,8 @@ LINES: dict[str, tuple[str, ...]] = {
     ),
     "hint_type": (" I'd prefer {type}.", " I was hoping for {type}.", " I'd rather have {type}."),
     "hint_brand": (" I like {brand}, you know.", " A {brand} would be my first choice.", " I've always liked {brand}."),
-    "hint_feature": (" Does it have {feature}?", " What about {feature}?", " I'd miss {feature}."),
+    "hint_feature": (" Does it really have {feature}?", " And it has {feature}, right?"),
+    "hint_missing": (" I'd miss {feature}.", " I'd want {feature}, though.", " A pity it doesn't list {feature}."),
     "ask_price": (
         "What would it cost me?",
         "What do you want for it?",
