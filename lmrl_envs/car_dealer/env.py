@@ -1,0 +1,159 @@
+"""Car Dealer as an environment."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.role import CarBuyerRole
+from lmrl_envs.car_dealer.simulator import ScriptedBuyer
+from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice
+from lmrl_envs.simulators import PartnerReply, PartnerRequest, SimulatorError, make_partner
+from lmrl_envs.vector import TextVectorEnv
+
+_INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. \
+A customer has come in; their wishes (brand, type, features), budget, patience and temper are unknown to you. You speak first.
+Answer each message with what you say to the customer: one or two plain sentences, and nothing else. Never write the customer's part.
+Ask what they want and can spend, suggest a car by brand and type ("the Toyota SUV"), name its price in dollars ("$27,500"), point out \
+features on its list that they want, and come down in small steps: the customer moves when you do. Prices above the list price are resented.
+To take the customer's own offer, say "Deal!". A price that the customer agrees to ends the game as a sale.
+You have {turns} messages; the customer leaves earlier if annoyed (rudeness, repetition, pressure, false claims) or out of patience, and says \
+so a little before. If you say goodbye, the customer leaves.
+{goal}"""
+_GOALS = {
+    "fancy": "You are paid once, at the end. Sale: price / ((budget + MSRP) / 2), so sell near the list price a car that costs about what "
+    "the customer can spend, or a little more. No sale: -(budget - MSRP) / MSRP, with the MSRP of the car last talked about (of your "
+    "cheapest car if none was).",
+    "revenue": "You are paid once, at the end: the price in thousands of dollars if you sell, nothing if you do not.",
+}
+
+
+class CarDealerEnv(SimulatedTextEnv):
+    """Car Dealer: the agent sells, the partner buys.
+
+    **Action**: what the seller says, in free English.
+    **Observation**: the stock list at first; then what the buyer says.
+    **Reward**: 0 until the end. ``fancy``: a sale pays price / ((budget + msrp) / 2), a buyer who leaves
+    -(budget - msrp) / msrp, with the MSRP of the car last talked about; when none was, of the cheapest car in stock
+    (so silence never pays). ``revenue``: the price in thousands, or 0.
+    **End**: terminated when the buyer buys or leaves, and after 25 seller turns (then the buyer leaves).
+    **Info**: ``understood`` says whether the buyer could make sense of the line; an empty line is not ``valid``. At the
+    end ``buyer``, ``decision``, ``car`` (the one sold or last talked about; {} if none) and ``price`` (0 without a sale).
+    **Options**: ``{"buyer": {...}}`` pins any of personality, brand, type, features, budget, patience, concession.
+
+    A sale is never above the buyer's budget, nor above the car's MSRP; a price under 40 % of the MSRP is no offer to the buyer.
+
+    Args:
+        reward: "fancy" or "revenue".
+        simulator: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>`` or ``replay:<file>``.
+        simulator_options: keyword arguments of that simulator.
+
+    Version history: v0, initial.
+    """
+
+    option_keys = frozenset({"buyer"})
+
+    def __init__(
+        self,
+        reward: Literal["fancy", "revenue"] = "fancy",
+        simulator: str = "scripted",
+        simulator_options: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(render_mode=render_mode)
+        check_choice("reward", reward, rules.REWARDS)
+        self.reward = reward
+        self.instructions = _INSTRUCTIONS.format(turns=rules.MAX_TURNS, goal=_GOALS[reward])
+        self.simulator = make_partner(simulator, ScriptedBuyer, CarBuyerRole(), **dict(simulator_options or {}))
+        self._hidden: dict[str, Any] = {}
+        self._partner: Mapping[str, Any] = {}
+        self._seed = 0
+        self._end: dict[str, Any] = {}
+
+    def _begin(self, options: Mapping[str, Any]) -> str:
+        pinned = rules.check_pinned(options.get("buyer", {}))
+        stock = rules.draw_stock(self.np_random)
+        buyer = rules.draw_buyer(self.np_random, pinned)
+        self._hidden = {"buyer": buyer, "stock": stock}
+        self._seed = int(self.np_random.integers(2**31))
+        self._partner, self._end = {}, {}
+        return rules.opening_text(stock)
+
+    def _ask(self, action: str) -> PartnerRequest:
+        seed = (self._seed * 1_000_003 + (len(self._rewards) + 1) * 0x9E3779B1) & 0x7FFFFFFF
+        return PartnerRequest(self._hidden, tuple(self._texts), action, seed, self._partner)
+
+    def _answer(self, action: str, reply: PartnerReply) -> Outcome:
+        end = self._checked(reply.outcome)
+        if not end and len(self._rewards) + 1 >= rules.MAX_TURNS:
+            end = {"decision": "reject", "price": 0}
+        self._partner = reply.state
+        info = {"valid": bool(action.strip()), "understood": reply.understood}
+        if not end:
+            return reply.text, 0.0, False, False, info
+        budget, stock = self._hidden["buyer"]["budget"], self._hidden["stock"]
+        if "car" not in end:
+            focus = reply.state.get("focus", -1)
+            end["car"] = stock[focus] if 0 <= focus < len(stock) else {}
+        msrp = (end["car"] or min(stock, key=lambda car: car["msrp"]))["msrp"]
+        self._end = end
+        reward = rules.REWARDS[self.reward](end["decision"], budget, msrp, end["price"])
+        return reply.text, float(reward), True, False, info
+
+    def _checked(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """A partner's decision, held to the rules, whoever the partner is."""
+        if not outcome:
+            return {}
+        decision = outcome.get("decision")
+        if decision == "reject":
+            return {"decision": "reject", "price": 0}
+        cars = rules.named_cars(self._hidden["stock"], outcome.get("car", ""))
+        price, budget = outcome.get("price"), self._hidden["buyer"]["budget"]
+        if decision != "accept" or len(cars) != 1:
+            raise SimulatorError(f"the buyer decided {dict(outcome)!r}: no decision about a car in stock")
+        most = min(budget, cars[0]["msrp"])
+        if not isinstance(price, int | float) or not math.isfinite(price) or not 0 < price <= most:
+            raise SimulatorError(f"the buyer decided {dict(outcome)!r}: the price must be above 0 and at most {most}")
+        return {"decision": "accept", "price": round(price), "car": cars[0]}
+
+    def _reveal(self) -> dict[str, Any]:
+        end = self._end
+        return {
+            "success": end["decision"] == "accept",
+            "buyer": copy.deepcopy(self._hidden["buyer"]),
+            "decision": end["decision"],
+            "car": copy.deepcopy(end["car"]),
+            "price": end["price"],
+        }
+
+    def _get_game(self) -> dict[str, Any]:
+        return {"hidden": self._hidden, "partner": _plain(self._partner), "seed": self._seed, "end": self._end}
+
+    def _set_game(self, state: Mapping[str, Any]) -> None:
+        self._hidden, self._partner = state["hidden"], state["partner"]
+        self._seed, self._end = state["seed"], state["end"]
+
+    def _draw(self) -> str:
+        lines = []
+        for turn in self.transcript:
+            who = "\x1b[1mSeller\x1b[0m" if turn.is_action else "\x1b[36mBuyer\x1b[0m"
+            lines.append(f"{who}: {turn.text}" if lines else turn.text)
+        if self._end:
+            car = self._end["car"].get("name", "")
+            sale = f"sold: {car} for {rules.money(self._end['price'])}"
+            lines.append(f"[{sale if self._end['decision'] == 'accept' else 'no sale'}]")
+        return "\n".join(lines)
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Tuples as lists, as JSON would give them back."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in state.items()}
+
+
+class CarDealerVectorEnv(TextVectorEnv):
+    """Vector entry point of Car Dealer."""
+
+    env_class = CarDealerEnv

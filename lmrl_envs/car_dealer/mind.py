@@ -1,0 +1,63 @@
+"""What a buyer keeps in mind between turns, and what follows from it: how much it would pay, and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.rules import PERSONALITIES, Car
+
+ROUNDS = 6.0
+"""Rounds of haggling in which the concession curve runs from the first counter-offer to the reservation price."""
+TRUST_SHARE = 0.08
+"""What full trust (against none) adds to the share of the MSRP a buyer would pay."""
+GREATEST_PERSUASION = 0.2
+"""No persuasion adds more than this share (tests hold the figure to the traits)."""
+
+
+def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
+    """A buyer's state when it walks in."""
+    return {
+        "turns": 0,
+        "patience": float(buyer["patience"]),
+        "trust": PERSONALITIES[buyer["personality"]].trust,
+        "mood": 0.2,
+        "clock": 0.0,
+        "focus": -1,
+        "talked": (),
+        "heard": {},  # index of a car, as a string -> the price last asked for it
+        "counter": 0,
+        "counter_car": -1,
+        "praised": (),
+        "told": 0,
+        "told_budget": False,
+        "asked_budget": 0,
+        "compliments": 0,
+        "pressed": 0,
+        "finals": 0,
+        "courtesies": 0,
+        "manner": -1,
+        "last": "",
+    }
+
+
+def persuasion(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> float:
+    """What the seller's behaviour so far adds to the share of the MSRP the buyer would pay for the car."""
+    traits = PERSONALITIES[buyer["personality"]]
+    praised = sum(feature in car["features"] for feature in state["praised"])
+    total = (
+        traits.flattery * min(state["compliments"], 2)
+        + traits.pressure * min(state["pressed"], 2)
+        + traits.features * praised
+        + TRUST_SHARE * (state["trust"] - traits.trust)
+    )
+    return min(total, GREATEST_PERSUASION)
+
+
+def aspiration(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> int:
+    """The price the buyer would take now: the concession curve, below the reservation price."""
+    opening = PERSONALITIES[buyer["personality"]].opening
+    progress = min(1.0, state["clock"] / ROUNDS) ** buyer["concession"]
+    most = rules.reservation(buyer, car, persuasion(buyer, state, car))
+    return int(most * (opening + (1 - opening) * progress) // 50 * 50)

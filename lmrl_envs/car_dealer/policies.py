@@ -1,0 +1,386 @@
+"""Sellers of Car Dealer: random lines, a middling seller for data, and an expert. They see the transcript only."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lmrl_envs.car_dealer.reading import read
+from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, Car, match_share, money, parse_stock
+from lmrl_envs.car_dealer.wording import LINES
+from lmrl_envs.core import Transcript
+
+_MONEY = re.compile(r"\$(\d[\d,]*)")
+_WELCOME = (
+    "Welcome! What are you looking for today?",
+    "Hello, thank you for coming in. What kind of car do you have in mind?",
+    "Good morning! Tell me, what are you looking for?",
+    "Hi, welcome. What brings you in today?",
+)
+_NEEDS = (
+    "What kind of car do you need?",
+    "Which brand do you prefer?",
+    "What else are you looking for?",
+    "Do you have a favorite brand?",
+)
+_BUDGET = (
+    "What is your budget?",
+    "May I ask how much you want to spend?",
+    "What price range do you have in mind?",
+    "Could you tell me your budget, please?",
+)
+_FEATURES = (
+    "Which features matter to you?",
+    "What features are important to you?",
+    "Are there any must-have features for you?",
+)
+_KIND = (
+    "Please take your time, there is no pressure.",
+    "Every car here is inspected and comes with a full service history.",
+    "I will be honest with you: no hidden fees here.",
+    "You are welcome to take a test drive, of course.",
+)
+_CHAT = (
+    "How are you today?",
+    "What do you drive now?",
+    "Lovely weather today, isn't it?",
+    "Is the car for the family?",
+)
+_FLATTERY = ("You have excellent taste.", "It really suits you.", "I see you know your cars.")
+_PRESSURE = (
+    "Another customer is coming to see it this afternoon.",
+    "This offer is for today only.",
+    "It won't last long at that price.",
+)
+_CLOSE = ("Deal!", "Deal! It's yours.", "Agreed, you've got a deal.", "All right, that works for me. Deal!")
+_STOP = ("I'm sorry, then we're done here. Goodbye.", "I can't help you then. Goodbye.")
+_LOWER = (
+    "I can come down to {price} for the {car}.",
+    "How about {price} for the {car}?",
+    "For you, {price} for the {car}.",
+    "Let me sharpen my pencil: {price} for the {car}.",
+    "I could let the {car} go for {price}.",
+)
+_PITCH = (
+    "Take a look at the {car}{extras}.",
+    "I would suggest the {car}{extras}.",
+    "The {car} could be right for you{extras}.",
+    "Let me show you the {car}{extras}.",
+)
+_ASK = ("The {car} is {price}.", "I am asking {price} for the {car}.", "The {car} can be yours for {price}.")
+
+
+class _Seller:
+    """What every seller can do: read the stock and the buyer's words."""
+
+    def __init__(self, seed: int = 0, reward: str = "fancy", **_: Any) -> None:
+        self.random = random.Random(seed)
+        self.reward = reward
+        self.stock: list[dict[str, Any]] = []
+        self._read = 0
+
+    def pick(self, items: Sequence[Any]) -> Any:
+        """A uniform item."""
+        return items[int(self.random.random() * len(items))]
+
+    def open(self, transcript: Transcript) -> None:
+        """Read the stock list; a text without one gives no cars."""
+        if not self.stock:
+            self.stock = parse_stock(transcript[0].text) if transcript else []
+
+    def lowered(self, car: Car, price: float, lines: Sequence[str] = _LOWER) -> str:
+        return self.pick(lines).format(car=short(car), price=money(price))
+
+    def pitch(self, car: Car, features: Sequence[str] = ()) -> str:
+        extras = f"; it has {' and '.join(features)}" if features else ""
+        return self.pick(_PITCH).format(car=short(car), extras=extras)
+
+
+def short(car: Car) -> str:
+    """``Toyota SUV``."""
+    return f"{car['brand']} {car['type']}"
+
+
+class RandomPolicy(_Seller):
+    """A random plausible line: a question, a car at a random price, a compliment, a push, a deal."""
+
+    def act(self, transcript: Transcript) -> str:
+        self.open(transcript)
+        kind = self.random.random()
+        if not self.stock or kind < 0.3:
+            return self.pick((*_WELCOME, *_BUDGET, *_FEATURES, *_CHAT, *_KIND))
+        car = self.pick(self.stock)
+        if kind < 0.45:
+            return self.pitch(car, car["features"][:2])
+        if kind < 0.8:
+            return self.lowered(car, round(car["msrp"] * (0.6 + 0.5 * self.random.random()), -2), (*_ASK, *_LOWER))
+        if kind < 0.86:
+            return f"I can take {money(500 * (1 + int(self.random.random() * 6)))} off."
+        if kind < 0.96:
+            return self.pick((*_FLATTERY, *_PRESSURE))
+        return self.pick(_CLOSE)
+
+
+class Beliefs:
+    """What a careful listener makes of the buyer's words so far."""
+
+    def __init__(self) -> None:
+        self.types: set[str] = set()
+        self.brands: set[str] = set()
+        self.features: set[str] = set()
+        self.budget = 0
+        self.personalities = tuple(PERSONALITIES)
+        self.counter = 0
+        self.counters: list[int] = []
+        self.far = False
+        self.hurry = 0
+
+    def hear(self, said: str, text: str) -> None:
+        """Take in the buyer's ``text``, the answer to ``said``."""
+        asked, answer = read(said), read(text)
+        amounts = [int(amount.replace(",", "")) for amount in _MONEY.findall(text)]
+        about_budget = "ask_budget" in asked.acts
+        if about_budget and amounts:
+            self._budget(amounts[-1])
+        guess = "about_you" in asked.acts and (asked.brands or asked.types or asked.features)
+        if not about_budget and not guess:
+            self._wishes(asked, answer, text)
+        offers = [a for a in amounts if a not in {round(price.amount) for price in asked.prices}]
+        if offers and not about_budget and "list" not in text.lower():
+            self.counter = offers[-1]
+            self.counters.append(self.counter)
+        self.far = any(
+            word in text for word in ("far", "cheaper", "too much for me", "anywhere near", "miles apart", "league")
+        )
+        self.hurry = (
+            2
+            if any(line.strip() in text for line in LINES["last"])
+            else int(any(line.strip() in text for line in LINES["soon"]))
+        )
+
+    def _budget(self, stated: int) -> None:
+        """The true budget and the sorts of buyer that would state it so."""
+        fits = [
+            (abs(level * traits.honesty - stated), level, name)
+            for level in BUDGETS
+            for name, traits in PERSONALITIES.items()
+        ]
+        least = min(fits)[0]
+        self.budget = next(level for gap, level, _ in fits if gap == least)
+        self.personalities = tuple(name for gap, _, name in fits if gap == least)
+
+    def _wishes(self, asked: Any, answer: Any, text: str) -> None:
+        shown = {kind for _, kind in asked.types} | {brand for _, brand in asked.brands}
+        wishing = not shown or any(
+            word in text for word in ("prefer", "hoping", "would be better", "rather", "first choice")
+        )
+        if (wishing and "ask_needs" in asked.acts) or (shown and wishing):
+            self.types |= {kind for _, kind in answer.types} - shown
+            self.brands |= {brand for _, brand in answer.brands} - shown
+        if asked.acts & {"ask_needs", "ask_features"}:
+            self.features |= set(answer.features)
+        elif shown or asked.features:
+            self.features |= {
+                f for f in answer.features if "mention" not in text and "sheet" not in text and "listed" not in text
+            }
+
+    def as_buyer(self) -> dict[str, Any]:
+        """A buyer with the wishes heard."""
+        return {
+            "type": next(iter(sorted(self.types)), ""),
+            "brand": next(iter(sorted(self.brands)), ""),
+            "features": sorted(self.features) or ["none"],
+        }
+
+
+class ExpertPolicy(_Seller):
+    """Asks, picks the car with the best expected reward, praises what fits, then concedes in small steps.
+
+    It takes the buyer's counter-offer once it has stopped rising or patience runs out.
+    """
+
+    step = 0.012
+    """Share of the MSRP that it gives up per turn: enough to count as a concession."""
+
+    def __init__(self, seed: int = 0, reward: str = "fancy", **kwargs: Any) -> None:
+        super().__init__(seed, reward, **kwargs)
+        self.beliefs = Beliefs()
+        self.car: dict[str, Any] = {}
+        self.price = 0.0
+        self.asked = 0
+        self.kind = 0
+        self.still = 0
+        self.tried: set[str] = set()
+
+    def act(self, transcript: Transcript) -> str:
+        self.open(transcript)
+        for i in range(self._read + 1, len(transcript) - 1, 2):
+            self.beliefs.hear(transcript[i].text, transcript[i + 1].text)
+        self._read = max(self._read, len(transcript) - 1)
+        turn = len(transcript) // 2
+        if not self.stock:
+            return _WELCOME[0]
+        line = self.inquire(turn)
+        if line:
+            return line
+        if not self.car:
+            return self.show()
+        return self.haggle(turn)
+
+    def inquire(self, turn: int) -> str:
+        """Questions, with the courtesies that make a buyer answer them."""
+        beliefs = self.beliefs
+        if turn == 0:
+            return _WELCOME[0]
+        if beliefs.hurry or self.car:
+            return ""
+        if turn == 1:
+            return "Please take your time, there is no pressure. What is your budget?"
+        if not beliefs.budget and turn <= 4:
+            return (
+                "Our cars are inspected and come with a warranty. " if turn == 2 else "To be honest, it helps me. "
+            ) + _BUDGET[turn % 4]
+        if "which" not in self.tried:
+            self.tried.add("which")
+            return "Thank you. Which features matter to you?"
+        if not beliefs.types and "needs" not in self.tried:
+            self.tried.add("needs")
+            return "And what kind of car are you looking for?"
+        if not beliefs.brands and "brand" not in self.tried:
+            self.tried.add("brand")
+            return "Which brand do you prefer, and what else are you looking for?"
+        return ""
+
+    def value(self, car: Car) -> float:
+        """Expected reward of selling this car."""
+        beliefs = self.beliefs
+        budget = beliefs.budget or 50_000
+        bases = [PERSONALITIES[name].base for name in beliefs.personalities]
+        share = min(1.0, sum(bases) / len(bases) + match_share(beliefs.as_buyer(), car) + 0.05)
+        price = min(budget, share * car["msrp"])
+        if self.reward == "revenue":
+            return price
+        return 2 * price / (budget + car["msrp"])
+
+    def show(self) -> str:
+        left = [car for car in self.stock if car["name"] not in self.tried]
+        self.car = max(left or self.stock, key=self.value)
+        self.tried.add(self.car["name"])
+        self.still, self.price = 0, 0.0
+        self.beliefs.counters.clear()
+        praised = [feature for feature in self.car["features"] if feature in self.beliefs.features]
+        return self.pitch(self.car, praised or self.car["features"][:2])
+
+    def haggle(self, turn: int) -> str:
+        beliefs, car = self.beliefs, self.car
+        if beliefs.far and turn < 16 and not beliefs.hurry and self.still >= 1:
+            beliefs.far = False
+            return self.show()
+        if not self.price:
+            start = car["msrp"]
+            if beliefs.budget:
+                start = min(start, 1.35 * beliefs.budget)
+            self.price = start
+            praise = self._praise()
+            return f"{praise}{self.lowered(car, self.price, _ASK)}"
+        counters = beliefs.counters
+        rising = len(counters) < 2 or counters[-1] > counters[-2]
+        self.still = 0 if rising and not beliefs.far else self.still + 1
+        enough = beliefs.hurry == 2 or turn >= 23 or self.still >= 3 or (beliefs.hurry and self.still >= 1)
+        if counters and (enough or counters[-1] >= self.price * 0.995):
+            return _CLOSE[0]
+        self.price = max(self.price - self.step * car["msrp"], counters[-1] if counters else 0.0)
+        if beliefs.far:
+            self.price *= 0.93
+        self.price = round(self.price, -1)
+        return self._praise() + self.lowered(car, self.price)
+
+    def _praise(self) -> str:
+        """A compliment or a push for the buyers who can only be of a sort that likes it."""
+        names = self.beliefs.personalities
+        self.kind += 1
+        if self.kind <= 2 and all(PERSONALITIES[name].flattery > 0.004 for name in names):
+            return _FLATTERY[self.kind % 3] + " "
+        if self.kind <= 4:
+            return _KIND[self.kind % 4] + " "
+        return ""
+
+
+class SuboptimalPolicy(_Seller):
+    """A middling seller, made for data: it takes its time, has its own idea of the outcome, and is careless about price.
+
+    The target length, the share of sales and the care about price are set so that a dataset of it has LMRL-Gym's
+    figures (arXiv 2311.18232, Table 1: length 16.5 +- 3.61, 53 % sales, return .562 +- .422).
+    """
+
+    length_mean, length_std = 17.0, 4.1
+    sale_share = 0.57
+    stretch = {"sale": (0.9, 1.5), "no sale": (1.05, 3.0), "misjudged": (0.45, 0.8)}
+    """MSRP of the cars it shows, over what it believes to be the budget."""
+    misjudged_share = 0.11
+    """Of the episodes that it does not mean to end with a sale."""
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.beliefs = Beliefs()
+        self.car: dict[str, Any] = {}
+        self.price = 0.0
+        self.length = min(25, max(7, round(self.random.gauss(self.length_mean, self.length_std))))
+        self.sells = self.random.random() < self.sale_share
+        aim = "misjudged" if self.random.random() < self.misjudged_share else "no sale"
+        self.aim = self.stretch["sale" if self.sells else aim]
+        self.talk = min(3 + int(self.random.random() * 5), self.length - 5)
+
+    def act(self, transcript: Transcript) -> str:
+        self.open(transcript)
+        for i in range(self._read + 1, len(transcript) - 1, 2):
+            self.beliefs.hear(transcript[i].text, transcript[i + 1].text)
+        self._read = max(self._read, len(transcript) - 1)
+        turn = len(transcript) // 2
+        if turn == 0 or not self.stock:
+            return self.pick(_WELCOME)
+        if self.sells and self.beliefs.counters and (turn >= self.length - 1 or self.beliefs.hurry == 2):
+            return self.pick(_CLOSE)
+        if turn >= self.length - 1 + 4 * self.sells:
+            return self.pick(_STOP)
+        if turn <= self.talk:
+            return self.chat(turn)
+        if not self.car or self.random.random() < 0.06:
+            return self.show()
+        return self.bargain()
+
+    def chat(self, turn: int) -> str:
+        if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.75):
+            return self.pick(_BUDGET)
+        return self.pick((*_CHAT, *_KIND, *_FEATURES, *_NEEDS, *_FLATTERY))
+
+    def show(self) -> str:
+        low, high = self.aim
+        target = (self.beliefs.budget or 70_000) * (low + (high - low) * self.random.random())
+        wished = self.beliefs.as_buyer()
+        near = sorted(self.stock, key=lambda car: abs(car["msrp"] - target) - 40_000 * match_share(wished, car))
+        self.car = near[0] if self.random.random() < 0.8 else self.pick(near[:4])
+        self.price = 0.0
+        return self.pitch(self.car, self.car["features"][: 1 + int(self.random.random() * 2)])
+
+    def bargain(self) -> str:
+        car, chance = self.car, self.random.random()
+        if not self.price:
+            self.price = car["msrp"]
+            return self.lowered(car, round(self.price, -2), _ASK)
+        if chance < 0.35:
+            return self.pick((*_KIND, *_FLATTERY, *_PRESSURE, *_CHAT))
+        step = (0.005 + 0.025 * self.random.random()) * car["msrp"]
+        least = max(self.beliefs.counter * 1.03, 0.7 * car["msrp"])
+        self.price = max(self.price - step, least)
+        return self.lowered(car, round(self.price, -2))
+
+
+POLICIES = {
+    "random": RandomPolicy,
+    "suboptimal": SuboptimalPolicy,
+    "mixed": SuboptimalPolicy,
+    "expert": ExpertPolicy,
+}

@@ -1,0 +1,223 @@
+"""Understanding a seller's line: which cars, features and prices it names, and what it does (asks, presses, praises)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lmrl_envs.car_dealer.prices import Price, normalise, read_prices
+from lmrl_envs.car_dealer.rules import BRANDS, TYPES, Car
+
+READ_LENGTH = 2000
+"""Characters of a line that a buyer takes in."""
+
+_WORD = re.compile(r"[a-z0-9']+")
+_BRAND_WORDS = {brand.lower(): brand for brand in BRANDS} | {
+    "chevy": "Chevrolet", "vw": "Volkswagen", "merc": "Mercedes", "benz": "Mercedes", "beemer": "BMW", "bimmer": "BMW",
+    "beamer": "BMW",
+}  # fmt: skip
+_TYPE_WORDS = {kind.lower(): kind for kind in TYPES} | {
+    "suvs": "SUV", "crossover": "SUV", "sedans": "sedan", "saloon": "sedan", "trucks": "truck", "pickup": "truck", "van": "minivan", "minivans": "minivan", "vans": "minivan", "convertibles": "convertible",
+    "cabrio": "convertible", "cabriolet": "convertible", "roadster": "convertible", "hatchbacks": "hatchback",
+    "hatch": "hatchback",
+}  # fmt: skip
+_FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
+    # a word of the line -> the phrases that must be there (any), the feature
+    "leather": (("leather",), "leather seats"),
+    "sunroof": (("sunroof",), "sunroof"),
+    "sun": (("sun roof", "sun-roof"), "sunroof"),
+    "moonroof": (("moonroof",), "sunroof"),
+    "panoramic": (("panoramic",), "sunroof"),
+    "heated": (("heated",), "heated seats"),
+    "camera": (("camera",), "backup camera"),
+    "row": (("third row", "3rd row", "third-row"), "third row"),
+    "seven": (("seven seat", "seven-seat"), "third row"),
+    "wheel": (("all-wheel", "all wheel", "four-wheel", "four wheel"), "all-wheel drive"),
+    "awd": (("awd",), "all-wheel drive"),
+    "4wd": (("4wd",), "all-wheel drive"),
+    "hybrid": (("hybrid",), "hybrid engine"),
+    "sound": (("sound system", "premium sound", "great sound"), "premium sound"),
+    "stereo": (("stereo",), "premium sound"),
+    "audio": (("audio",), "premium sound"),
+    "speakers": (("speakers",), "premium sound"),
+}
+
+_NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
+
+_PHRASES: dict[str, tuple[str, ...]] = {
+    "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
+                   "much money", "how much can you", "how much do you have"),
+    "ask_needs": ("what u want", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
+                  "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
+                  "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
+                  "you interested in", "dream car"),
+    "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
+                     "must have", "what matters", "important to you", "features are", "what extras", "which extras"),
+    "ask_offer": ("name a number", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
+                  "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
+                  "what would it take", "your counter", "can you offer", "are you willing to pay"),
+    "agree": ("yourself a deal", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
+              "works for me", "that works", "i accept", "fine by me", "shake on", "let's do it", "your price it is",
+              "accept your", "i'll take your", "i will take your", "i take your", "you can have it", "it's yours",
+              "it is yours", "we can do that", "i'll do it", "that's fine", "you win"),
+    "refuse": ("can't", "cannot", "too low", "no deal", "not possible", "no way", "unfortunately", "impossible"),
+    "final": ("final offer", "last offer", "best i can", "lowest i can", "take it or leave", "final price",
+              "my best price", "rock bottom", "can't go lower", "cannot go lower", "can't go below", "final:", "last price"),
+    "flattery": ("taste", "great choice", "good choice", "excellent choice", "smart", "you look", "handsome", "good eye",
+                 "sharp eye", "discerning", "someone like you", "suits you", "you deserve", "admire", "your style",
+                 "stylish", "distinguished", "you know your", "impressive", "charming"),
+    "pressure": ("last chance", "today only", "only today", "last one", "won't last", "someone else", "another customer", "another buyer",
+                 "other buyers", "other customers", "hurry", "limited time", "expires", "before it's gone", "now or never",
+                 "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
+                 "have to decide", "must decide", "take it or leave"),
+    "ask_opinion": ("think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
+    "insult": ("idiot", "idiots", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
+               "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
+    "polite": ("please", "thank", "thanks", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
+               "understand", "no pressure", "take your time", "my apologies"),
+    "small_talk": ("how are you", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
+                   "about yourself", "drive now", "vacation", "holiday", "how is it going", "how's it going"),
+    "honest": ("honest", "transparent", "fair price", "no hidden", "warranty", "guarantee", "inspection", "inspected",
+               "service record", "service history", "accident-free", "one owner", "return it", "test drive", "no pressure",
+               "take your time"),
+    "farewell": ("goodbye", "good bye", "bye bye", "get out", "not selling", "we're done", "we are done", "no longer for sale",
+                 "leave now", "leave my", "come back another", "end this conversation", "good luck elsewhere"),
+    "greeting": ("hello", "hi", "welcome", "good morning", "good afternoon", "good evening", "hey"),
+    "split": ("split the difference", "meet in the middle", "meet halfway", "meet me halfway", "meet you halfway",
+              "halfway between", "meet me in the middle", "meet you in the middle", "in the middle"),
+    "marker": ("[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
+               "you are now", "buyer:", "customer:", "as the buyer", "user:", "you agreed", "you already agreed",
+               "you said yes", "already sold", "you have accepted", "you accepted"),
+}  # fmt: skip
+
+
+def _triggers() -> dict[str, list[tuple[str, str]]]:
+    """The longest word of each phrase -> (phrase, act): only phrases whose word is there are looked for."""
+    triggers: dict[str, list[tuple[str, str]]] = {}
+    for act, phrases in _PHRASES.items():
+        for phrase in phrases:
+            triggers.setdefault(max(_WORD.findall(phrase), key=len), []).append((phrase, act))
+    return triggers
+
+
+_QUESTION_WORDS = frozenset({"what", "which", "how", "who", "whom"})
+_QUESTION_PHRASES = ("tell me", "may i ask", "could you", "can you", "do you", "are you", "would you")
+_ABOUT_YOU = ("you want", "you need", "you looking", "you like", "you prefer", "you interested", "you after", "you care",
+              "you into", "important to you", "matter to you", "you love", "for you", "you be happy", "you fancy")  # fmt: skip
+_TRIGGERS = _triggers()
+_A_TYPE = re.compile(rf"\b(?:an?|any|some)\s+(?:{'|'.join(_TYPE_WORDS)})\b[^.!?]{{0,20}}\?")
+_NO_DEAL = re.compile(r"\b(?:no|not a|isn't a|great|good|best|better|big|real|what a|amazing|fair) deal\b")
+_DEAL = re.compile(r"^\W*(?:ok\w*\W+|alright\W+|fine\W+|great\W+|perfect\W+|yes\W+)*(?:deal|done)\b")
+
+
+class Reading(NamedTuple):
+    """What a buyer takes in of a line."""
+
+    text: str
+    """Normalised and cut."""
+    words: frozenset[str]
+    prices: list[Price]
+    brands: list[tuple[int, str]]
+    """Where each brand is named."""
+    types: list[tuple[int, str]]
+    features: list[str]
+    acts: frozenset[str]
+
+    @property
+    def empty(self) -> bool:
+        """Nothing in it that could be a word."""
+        return not self.words
+
+
+def read(line: str) -> Reading:
+    """Read any string; never raises."""
+    text = normalise(line[:READ_LENGTH])
+    words = frozenset(_WORD.findall(text))
+    brands: list[tuple[int, str]] = []
+    types: list[tuple[int, str]] = []
+    features: list[str] = []
+    named_words = words & _NAMES
+    if "'s" in text:
+        named_words |= {word for word in words if word.endswith("'s") and word[:-2] in _NAMES}
+    for word in sorted(named_words):
+        base = word.removesuffix("'s")
+        if base in _BRAND_WORDS:
+            brands.append((text.find(word), _BRAND_WORDS[base]))
+        elif base in _TYPE_WORDS:
+            types.append((text.find(word), _TYPE_WORDS[base]))
+        else:
+            phrases, feature = _FEATURE_WORDS[base]
+            if feature not in features and any(phrase in text for phrase in phrases):
+                features.append(feature)
+    brands.sort()
+    types.sort()
+    return Reading(text, words, read_prices(text, words), brands, types, features, _acts(text, words))
+
+
+def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
+    acts = {act for word in words & _TRIGGERS.keys() for phrase, act in _TRIGGERS[word] if phrase in text}
+    if "<|" in text or "###" in text or "</" in text:
+        acts.add("marker")
+    asks = "?" in text or not words.isdisjoint(_QUESTION_WORDS) or any(phrase in text for phrase in _QUESTION_PHRASES)
+    if not asks:
+        acts -= {"ask_budget", "ask_needs", "ask_features", "ask_opinion"}
+        if "ask_offer" in acts and not words & {"name", "make"}:
+            acts.discard("ask_offer")
+    elif (words & _TYPE_WORDS.keys() and _A_TYPE.search(text)) or any(phrase in text for phrase in _ABOUT_YOU):
+        acts.add("about_you")
+    if asks and not words.isdisjoint(("features", "feature")) and not words.isdisjoint(("any", "what", "which")):
+        acts.add("ask_features")
+    if "ask_features" in acts:
+        acts.discard("ask_needs")
+    if asks:
+        acts.add("question")
+    if ("deal" in words or "done" in words) and _DEAL.match(text):
+        acts.add("agree")
+    if "agree" in acts and (_NO_DEAL.search(text) or "marker" in acts or "if you" in text or "?" in text):
+        acts.discard("agree")
+    if "no pressure" in text:
+        acts.discard("pressure")
+    if "bye" in words:
+        acts.add("farewell")
+    return frozenset(acts)
+
+
+def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[int]) -> list[tuple[int, int]]:
+    """(position, index in stock) of the cars a line names, in order; "it" and "this one" are left to the focus.
+
+    A type alone ("the SUV") means the car under discussion if it is one, else one already talked about, else the only
+    one in stock; otherwise it names none.
+    """
+    found: list[tuple[int, int]] = []
+    brand_cars = {car["brand"]: i for i, car in enumerate(stock)}
+    for at, brand in reading.brands:
+        if brand in brand_cars:
+            found.append((at, brand_cars[brand]))
+    for at, kind in reading.types:
+        if any(abs(at - other) < 30 for other, _ in reading.brands):
+            continue
+        of_type = [i for i, car in enumerate(stock) if car["type"] == kind]
+        known = [i for i in reversed(talked) if i in of_type]
+        if focus in of_type:
+            found.append((at, focus))
+        elif known:
+            found.append((at, known[0]))
+        elif len(of_type) == 1:
+            found.append((at, of_type[0]))
+    if not found and reading.words & _SUPERLATIVES.keys():
+        word = next(word for word in sorted(_SUPERLATIVES) if word in reading.words)
+        if "expensive" not in _SUPERLATIVES[word] or "most expensive" in reading.text:
+            last = _SUPERLATIVES[word] != "cheap"
+            ranked = sorted(range(len(stock)), key=lambda i: stock[i]["msrp"])
+            found.append((reading.text.find(word), ranked[-1 if last else 0]))
+    found.sort()
+    return found
+
+
+_SUPERLATIVES = {"cheapest": "cheap", "expensive": "expensive", "priciest": "dear", "dearest": "dear"}
+
+
+def ambiguous_type(reading: Reading) -> str | None:
+    """A type named without a brand ("the SUV")."""
+    return reading.types[0][1] if reading.types and not reading.brands else None
