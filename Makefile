@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 $(VENV)/bench.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch>=2.8"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[data,train,report]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[data,train,report,textworld]"
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/bench.stamp

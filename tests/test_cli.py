@@ -92,7 +92,17 @@ def test_without_torch_training_says_what_to_install_and_scripted_agents_play(tm
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\nsys.meta_path.insert(0, Block())\n"
     )
     path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *(p for p in sys.path if p)])}
-    train = ["train", "bc", "--env", "lmrl/Wordle-v0", "--data", "wordle/mixed-v0", "--sample", "--out", tmp_path / "run"]
+    train = [
+        "train",
+        "bc",
+        "--env",
+        "lmrl/Wordle-v0",
+        "--data",
+        "wordle/mixed-v0",
+        "--sample",
+        "--out",
+        tmp_path / "run",
+    ]
     result = lmrl(*train, env=path)
     assert result.returncode == 1 and 'pip install "lmrl[train]"' in result.stderr and "Traceback" not in result.stderr
     scripted = ["eval", "--agent", "expert", "--env", "lmrl/Wordle-v0", "--episodes", 5, "--out", tmp_path / "eval"]

@@ -69,13 +69,17 @@ def _jobs(suite: Suite, agents: Sequence[SuiteAgent], out: Path) -> list[Job]:
                 raise SuiteError(
                     f"{cell.task.id} has no data in suite {suite.name!r}, but {cell.agent.name} is trained"
                 )
-            data_job = f"data {data['name']} {data['episodes']}"
-            data_folder = out / "data" / f"{data['name'].replace('/', '--')}-{data['episodes']}"
-            jobs[data_job] = Job("data", data_job, (data["name"], str(data_folder), data["episodes"]))
+            sample = bool(data.get("sample"))
+            if sample:
+                data_job, data_source = None, data["name"]
+            else:
+                data_job = f"data {data['name']} {data['episodes']}"
+                data_source = str(out / "data" / f"{data['name'].replace('/', '--')}-{data['episodes']}")
+                jobs[data_job] = Job("data", data_job, (data["name"], data_source, data["episodes"]))
             folder = out / "training" / cell.task.slug / cell.agent.training_key / f"seed-{cell.seed}"
             train_job = f"train {cell.agent.train} {cell.task.slug} seed {cell.seed}"
-            arguments = (cell.agent.train, cell.task.id, str(data_folder), str(folder), cell.agent.preset, cell.seed)
-            jobs[train_job] = Job("train", train_job, arguments, (data_job,))
+            arguments = (cell.agent.train, cell.task.id, data_source, str(folder), cell.agent.preset, cell.seed, sample)
+            jobs[train_job] = Job("train", train_job, arguments, (data_job,) if data_job else ())
             spec, needs = str(folder), (train_job,)
         evaluation = EvaluationSpec(
             env_id=cell.task.id,
@@ -103,14 +107,17 @@ def _do_data(name: str, folder: str, episodes: int) -> None:
     generate(name, folder, episodes=episodes)
 
 
-def _do_train(algorithm: str, env_id: str, data: str, folder: str, preset: str, seed: int) -> None:
+def _do_train(algorithm: str, env_id: str, data: str, folder: str, preset: str, seed: int, sample: bool) -> None:
     from lmrl_agents.algorithms import train
     from lmrl_agents.training import FINAL, TrainingRun
 
     if (Path(folder) / FINAL / "lmrl.json").is_file():
         return
-    # The data are named relative to the run, so that runs in different places have equal settings.
-    train(TrainingRun(algorithm, env_id, data, Path(folder), preset, seed, resume=True, show_progress=False))
+    train(
+        TrainingRun(
+            algorithm, env_id, data, Path(folder), preset, seed, sample=sample, resume=True, show_progress=False
+        )
+    )
 
 
 def _do_eval(spec: EvaluationSpec, folder: str, agent_spec: str) -> None:

@@ -26,7 +26,7 @@ class SuiteTask:
     episodes: int | None = None
     """Evaluation episodes, if other than the suite's."""
     data: dict[str, Any] = field(default_factory=dict)
-    """``name`` and ``episodes`` of the dataset that agents are trained on."""
+    """``name`` of the dataset that agents are trained on, and ``episodes`` to generate or ``sample = true``."""
 
     @property
     def slug(self) -> str:

@@ -14,19 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import lmrl_datasets
-from lmrl_datasets.dataset import data_home, installed_datasets
+from lmrl_datasets.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 
 
 def list_datasets() -> None:
     """List all datasets: what plays, size, and whether it is here (generated, or as a sample in the package)."""
-    here, samples = set(installed_datasets()), set(lmrl_datasets.dataset.samples())
+    here, shipped = set(installed_datasets()), set(samples())
     table = Table()
     for column in ("name", "task", "policy", "episodes", "here"):
         table.add_column(column)
     for name in dataset_names():
         recipe = load_recipe(name)
-        where = ", ".join(kind for kind, names in (("generated", here), ("sample", samples)) if name in names)
+        where = ", ".join(kind for kind, names in (("generated", here), ("sample", shipped)) if name in names)
         table.add_row(name, recipe.env, recipe.policy, f"{recipe.episodes:,}", where or "-")
     Console().print(table)
 
