@@ -35,6 +35,8 @@ class ModelConfig:
 class CharacterComposition(nn.Module):
     """Token embeddings as a free row plus one vector per (position, character) of the token's text."""
 
+    parts: torch.Tensor
+
     def __init__(self, texts: list[str], width: int, positions: int = 8) -> None:
         super().__init__()
         characters = sorted({c for text in texts for c in text[:positions]})
