@@ -205,6 +205,18 @@ TABLE: tuple[Task, ...] = (
         reference=Reference(random=-5.9981, optimum=-2.4505, optimum_is="best known"),
         kwargs={"vocabulary": "full"},
     ),
+    Task(
+        id="lmrl/GuessMyCity-v0",
+        entry_point="lmrl_envs.guess_my_city.env:GuessMyCityEnv",
+        vector_entry_point="lmrl_envs.guess_my_city.vector:GuessMyCityVectorEnv",
+        policies="lmrl_envs.guess_my_city.policies",
+        family="guess_my_city",
+        summary="Find a hidden large city with yes/no and open questions (100 cities).",
+        tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
+        return_range=(-20.0, 0.0),
+        reference=Reference(random=-19.9, optimum=-1.0, lmrl=(-20.0, -18.8, -8.56)),
+        simulators=("scripted", "transformers:", "openai:", "replay:"),
+    ),
 )
 
 

@@ -1,0 +1,228 @@
+"""From known phrases to the predicates of a question."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from lmrl_envs.guess_my_city.lexicon import NEGATORS
+from lmrl_envs.guess_my_city.reading import AUXILIARIES, STOP, Atom, Query
+from lmrl_envs.guess_my_city.rules import tokens
+from lmrl_envs.guess_my_city.table import cities
+
+OPEN_ORDER = (
+    "hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
+    "lake river timezone coordinates founded olympics worldcup elevation sports airport university people festival food industry government sea "
+    "landmark climate population hemisphere mountains metro tram regional_capital capital_of former_capital capital coast beach island "
+    "letters subregion continent province location known country name"
+).split()
+"""Topics that have an open answer, the most telling first: a question is about the first one it mentions."""
+
+OPEN_ALIASES = {
+    **dict.fromkeys(
+        "hot very_hot hot_year cold snow rain dry humid temperate tropical tropics mediterranean seasons desert".split(),
+        "climate",
+    ),
+    "big": "population", "small": "population", "megacity": "population", "largest": "population",
+    "world_largest": "population", "bigger": "population", "smaller": "population", "population>": "population",
+    "ancient": "founded", "modern": "founded", "medieval": "founded", "older": "founded", "high": "elevation",
+    "below_sea": "elevation", "higher": "elevation", "equator": "coordinates", "inland": "coast", "port": "coast", "monarchy": "government",
+    "republic": "government", "communist": "government", "democracy": "government", "hilly": "mountains", "volcano": "mountains",
+    "flat": "mountains", "tourist": "landmark", "unesco": "landmark", "skyscrapers": "landmark", "tech": "industry",
+    "finance": "industry", "film": "industry", "game": "sports", "lang": "language", "water": "sea",
+    "border": "neighbours", "rich": "industry", "nightlife": "known", "fashion": "known", "tallest": "landmark",
+    "holy": "religion", "two_continents": "continent", "landlocked_country": "coast", "planned": "founded",
+    "utc": "timezone", "coast_side": "sea", "english_speaking": "language", "group": "group", "starts": "letters",
+}  # fmt: skip
+"""The open topic that a yes/no topic belongs to ("how cold does it get?" asks for the climate)."""
+
+_WEAK = frozenset(
+    "country continent subregion location province name known landmark people festival food sports nickname climate "
+    "population industry religion language currency script flag government colony founded timezone dst university "
+    "elevation coordinates hemisphere hemisphere_alt metro_population drive phone airport letters sea neighbours "
+    "tourist big former_name country_population".split()
+)
+"""Topics that only set the scene of a yes/no question when it has another predicate ("is the religion Islam?")."""
+
+_SOFT = frozenset(
+    "mountains river lake flat hilly port tram film game skyscrapers tech tallest canals ancient high beach nightlife "
+    "traffic finance rich volcano hot cold dry modern desert metro island holy war".split()
+)
+"""Topics that give way to a proper name or rare word of the table ("a flat mountain")."""
+
+_LOOKED_UP = frozenset("food known landmark sports people festival industry nickname".split())
+"""With one of these topics, a word that is in no table means "No." and not "I do not understand"."""
+
+_POLAR_FRAGMENTS = frozenset(
+    "olympics worldcup capital capital_of former_capital regional_capital coast beach island metro tram".split()
+)
+_ALTERNATIVES = (
+    {"hot", "cold", "temperate", "tropical", "dry", "rain", "humid", "very_hot", "desert", "mediterranean", "snow"},
+    {"coast", "inland", "port"},
+    {"big", "small"},
+    {"hemisphere"},
+    {"monarchy", "republic", "democracy", "communist", "dictatorship"},
+    {"religion"},
+    {"currency"},
+    {"drive"},
+    {"ancient", "modern", "medieval"},
+)
+_KEPT_FAMILIES = {"currency": "currency", "religion": "religion", "drive": "drive"}
+
+
+def stem(word: str) -> str:
+    """A crude stem: plural and verb endings off."""
+    for ending in ("ies", "ing", "es", "ed", "s", "y"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+@lru_cache(maxsize=1)
+def fact_words() -> dict[str, frozenset[str]]:
+    """Stem of a word of the table -> cities whose facts have it."""
+    owners: dict[str, set[str]] = {}
+    for city in cities().values():
+        texts = [
+            *city.landmarks, *city.foods, *city.known, *city.nicknames, *city.clubs, *city.rivers, *city.airports,
+            city.mountains, *city.industries, *city.universities, *city.people, city.festival, city.founded, city.water,
+            city.climate, *city.traits,
+        ]  # fmt: skip
+        for word in tokens(" ".join(texts)):
+            if word not in STOP and len(word) > 1:
+                owners.setdefault(stem(word), set()).add(city.name)
+    return {word: frozenset(names) for word, names in owners.items()}
+
+
+def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tuple[int, str, Any]]:
+    """Predicates of the phrases that no relation has used up, with their positions."""
+    topics = {entry["topic"] for k, (_, entry, _) in enumerate(items) if entry and "topic" in entry and k not in used}
+    about_language = "language" in topics or any(topic.endswith("_speaking") for topic in topics)
+    found: list[tuple[int, str, Any]] = []
+    for k, (text, entry, _) in enumerate(items):
+        if entry is None or k in used:
+            continue
+        after = items[k + 1][1] if k + 1 < len(items) else None
+        if "language" in entry and (about_language or not {"adjective", "country", "city"} & entry.keys()):
+            if text == "latin" and "script" in topics:
+                found.append((k, "script", "latin"))
+            else:
+                found.append((k, "lang", entry["language"]))
+        elif "colony" in topics and {"adjective", "country", "continent"} & entry.keys():
+            found.append((k, "colony", entry.get("country") or entry.get("adjective") or "any"))
+        elif "city" in entry:
+            found.append((k, "is_city", entry["city"]))
+        elif "country" in entry or "adjective" in entry:
+            name = entry.get("country") or entry["adjective"]
+            if text in ("the us", "us dollar", "us") and after and after.get("topic") == "currency=dollar":
+                continue
+            found.append((k, "in_country", name))
+        elif "continent" in entry:
+            found.append((k, "in_continent", entry["continent"]))
+        elif "water" in entry:
+            found.append((k, "water", entry["water"]))
+        elif "region" in entry:
+            found.append((k, "in_region", entry["region"]))
+        elif "other" in entry:
+            found.append((k, "is_city", None))
+        elif "fact" in entry:
+            found.append((k, "fact", entry["fact"]))
+        elif "topic" in entry:
+            topic, _, value = entry["topic"].partition("=")
+            found.append((k, topic, value or None))
+        elif "number" in entry:
+            number = entry["number"]
+            if "olympics" in topics and 1890 < number < 2050:
+                found.append((k, "olympic_year", int(number)))
+            elif "timezone" in topics:
+                sign = -1 if {"minus", "behind"} & set(words) else 1
+                found.append((k, "utc", sign * number))
+    if "letters" in topics:
+        letter = next((word for word in reversed(words) if len(word) == 1 and word != "s"), None)
+        if letter is None and {"vowel", "consonant"} & set(words):
+            letter = "vowel" if "vowel" in words else "consonant"
+        if letter:
+            place = "ends" if {"end", "ends"} & set(words) else "has" if {"contain", "contains", "have", "include"} & set(words) else "starts"  # fmt: skip
+            found = [atom for atom in found if atom[1] != "letters"] + [(len(items), place, letter)]
+    return found
+
+
+def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
+    """Words that no lexicon knows."""
+    return [
+        (k, text)
+        for k, (text, entry, _) in enumerate(items)
+        if entry is None and text not in STOP and text not in NEGATORS and text not in AUXILIARIES and len(text) > 1
+    ]
+
+
+def build(
+    words: tuple[str, ...], items: list[Any], form: str, relations: list[tuple[int, str, Any]], used: set[int]
+) -> Query | None:
+    """The query of a scanned question, or None."""
+    found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
+    topics = [topic for _, topic, _ in found]
+    if "or" in words or "hemisphere_alt" in topics:
+        for family in _ALTERNATIVES:
+            values = {(topic, value) for _, topic, value in found if topic in family and (value or len(family) > 1)}
+            if len(values) > 1 or "hemisphere_alt" in topics:
+                topic = "hemisphere" if "hemisphere_alt" in topics else next(iter(sorted(family & set(topics))))
+                return Query("open", (Atom(OPEN_ALIASES.get(topic, topic)),))
+    strong = [atom for atom in found if atom[1] not in _WEAK or atom[2] is not None]
+    if form == "":
+        plain = [topic for topic in topics if topic in OPEN_ORDER and topic not in _POLAR_FRAGMENTS]
+        decided = [atom for atom in strong if atom[1] not in OPEN_ORDER or atom[1] in _POLAR_FRAGMENTS or atom[2]]
+        form = "open" if plain and not decided else "polar"
+    if form == "open":
+        return _open(found, words)
+    return _polar(words, items, found, strong, used)
+
+
+def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | None:
+    present: dict[str, Any] = {}
+    for _, topic, value in found:
+        present.setdefault(OPEN_ALIASES.get(topic, topic), value)
+    for topic in OPEN_ORDER:
+        if topic in present:
+            if topic == "name":
+                return Query("name", ())
+            if topic == "country" and "colony" in present:
+                topic = "colony"
+            return Query("open", (Atom(topic, present[topic]),))
+    return None
+
+
+def _polar(
+    words: tuple[str, ...], items: list[Any], found: list[tuple[int, str, Any]],
+    strong: list[tuple[int, str, Any]], used: set[int],
+) -> Query | None:  # fmt: skip
+    content = _content(items, used)
+    vocabulary = fact_words()
+    known = [(k, word) for k, word in content if stem(word) in vocabulary]
+    firm = [atom for atom in strong if atom[1] not in _SOFT]
+    weak = {topic for _, topic, _ in found} & _LOOKED_UP
+    if known and not firm:
+        soft = [(k, word) for k, topic, _ in strong for word in items[k][0].split() if stem(word) in vocabulary]
+        unknown = len(content) - len(known)
+        if unknown <= 1 + len(known) // 2 or weak:
+            stems = tuple(sorted({stem(word) for _, word in known + soft}))
+            return Query("polar", (Atom("facts", stems, _negated(items, known[0][0], -1)),))
+    if not strong:
+        if weak & {"food", "known", "landmark"} and content:
+            return Query("polar", (Atom("facts", ("?",), _negated(items, content[0][0], -1)),))
+        strong = [atom for atom in found if atom[1] in ("river", "lake", "mountains")] or found
+        if not strong or (len(content) > 3):
+            return None
+        strong = strong[:1] if all(topic in _WEAK for _, topic, _ in strong) else strong
+    if len(content) > 6:
+        return None
+    atoms, previous = [], -1
+    for k, topic, value in strong:
+        atoms.append(Atom(topic, value, _negated(items, k, previous)))
+        previous = k
+    return Query("polar", tuple(atoms), either="or" in words)
+
+
+def _negated(items: list[Any], k: int, previous: int) -> bool:
+    between = [text for text, entry, _ in items[max(previous + 1, 1) : k] if entry is None]
+    return sum(text in NEGATORS for text in between) % 2 == 1

@@ -1,0 +1,73 @@
+"""The scripted oracle: reads a free-form English question and answers it about the hidden city."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmrl_envs.guess_my_city.answers import POLAR
+from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
+from lmrl_envs.guess_my_city.reading import Query, read
+from lmrl_envs.guess_my_city.sentences import (
+    COUNTRY_REFUSED, COUNTRY_TOLD, NO, ONE_AT_A_TIME, SECRET, UNREAD, YES, variants,
+)  # fmt: skip
+from lmrl_envs.guess_my_city.table import City, cities
+from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
+
+
+class CityOracle:
+    """Answers truthfully from the bundled table; the wording is chosen by the request's seed, and nothing else is."""
+
+    def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
+        return [_answer(request) for request in requests]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _answer(request: PartnerRequest) -> PartnerReply:
+    seed = request.seed
+    city = cities()[request.hidden["city"]]
+    query = read(request.action)
+    if query is None:
+        return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
+    if query.form == "list":
+        return PartnerReply(ONE_AT_A_TIME[seed % len(ONE_AT_A_TIME)], understood=False)
+    if query.form == "name":
+        return PartnerReply(SECRET[seed % len(SECRET)])
+    if query.form == "polar":
+        words = YES if holds(query, city) else NO
+        return PartnerReply(words[seed % len(words)])
+    topic = query.atoms[0].topic
+    if topic == "country":
+        if request.hidden.get("reveal_country"):
+            return PartnerReply(COUNTRY_TOLD[seed % len(COUNTRY_TOLD)].format(x=_with_article(city.country.name)))
+        return PartnerReply(COUNTRY_REFUSED[seed % len(COUNTRY_REFUSED)])
+    wordings = variants(city.name, topic)
+    if not wordings:
+        return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
+    return PartnerReply(wordings[seed % len(wordings)])
+
+
+def _with_article(country: str) -> str:
+    return f"the {country}" if country.startswith(("United", "DR ", "Philippines")) else country
+
+
+def holds(query: Query, city: City) -> bool:
+    """The truth of a yes/no question. "or" joins predicates of one kind; different kinds must all hold."""
+    if len(query.atoms) == 1:
+        atom = query.atoms[0]
+        return _truth(atom.topic, atom.value, city) != atom.negated
+    results: dict[str, list[bool]] = {}
+    for atom in query.atoms:
+        kind = "place" if atom.topic.startswith(("in_", "water")) else OPEN_ALIASES.get(atom.topic, atom.topic)
+        results.setdefault(kind, []).append(_truth(atom.topic, atom.value, city) != atom.negated)
+    if query.either:
+        if all(len(values) == 1 for values in results.values()):
+            return any(values[0] for values in results.values())
+        return all(any(values) for values in results.values())
+    return all(all(values) for values in results.values())
+
+
+def _truth(topic: str, value: object, city: City) -> bool:
+    predicate = POLAR.get(topic)
+    return predicate is None or bool(predicate(city, value))
