@@ -71,12 +71,18 @@ _GAMES: dict[str, str] = {
     "american football": "United States",
     "australian football": "Australia",
 }
-_NOT_FOOTBALL = "India,Pakistan,Bangladesh,Philippines,United States,Canada,Cuba,Nepal,Taiwan,Australia,New Zealand,Afghanistan"
-_AUTOCRATIC = "Iran,Syria,Uzbekistan,Azerbaijan,Russia,Myanmar,Egypt,Algeria,Venezuela,Ethiopia,Angola,Thailand,DR Congo"
+_NOT_FOOTBALL = (
+    "India,Pakistan,Bangladesh,Philippines,United States,Canada,Cuba,Nepal,Taiwan,Australia,New Zealand,Afghanistan"
+)
+_AUTOCRATIC = (
+    "Iran,Syria,Uzbekistan,Azerbaijan,Russia,Myanmar,Egypt,Algeria,Venezuela,Ethiopia,Angola,Thailand,DR Congo"
+)
 _RICH = "Japan,South Korea,Taiwan,United Arab Emirates,Saudi Arabia,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,United States,Canada,Australia,New Zealand,Czechia,Poland,Hungary"  # fmt: skip
 _POOR = "Afghanistan,Nepal,Bangladesh,Myanmar,Syria,Senegal,DR Congo,Ethiopia,Tanzania,Kenya,Nigeria,Ghana,Pakistan,Angola,Bolivia,India,Cuba,Venezuela,Philippines,Vietnam,Egypt,Uzbekistan,Lebanon"  # fmt: skip
 _BOMBED = "Tokyo,Osaka,Berlin,Munich,Milan,London,Warsaw,Manila,Belgrade,Budapest,Vienna,Kyiv,Shanghai,Hong Kong,Saint Petersburg,Bucharest,Brussels,Taipei,Rome,Yangon"  # fmt: skip
-_WARS = "Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
+_WARS = (
+    "Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
+)
 _CUPS = "Rio de Janeiro,Montevideo,Rome,Paris,Santiago,London,Mexico City,Munich,Buenos Aires,Madrid,Barcelona,Los Angeles,Chicago,Berlin,Johannesburg,Cape Town,Moscow,Saint Petersburg,Seoul,Busan,Osaka,Milan,Sao Paulo,Brasilia,New York,Houston,Philadelphia,Toronto,Stockholm"  # fmt: skip
 _WEST_COAST = "Los Angeles,Lima,Dakar,Lagos,Accra,Luanda,Casablanca,Mumbai,Karachi,Perth,Cape Town"
 _EAST_COAST = "New York,Sydney,Brisbane,Busan,Shanghai,Rio de Janeiro,Buenos Aires,Dar es Salaam,Dublin,Stockholm,Barcelona,Philadelphia,Tokyo"  # fmt: skip
@@ -401,7 +407,9 @@ POLAR: dict[str, Truth] = {
         c.country.name not in _NOT_FOOTBALL.split(",") if v == "football" else c.country.name in _GAMES[v].split(",")
     ),
     "sports": lambda c, v: True,
-    "coast_side": lambda c, v: c.name in {"west": _WEST_COAST, "east": _EAST_COAST, "north": _NORTH_COAST, "south": _SOUTH_COAST}[v].split(","),  # fmt: skip
+    "coast_side": lambda c, v: (
+        c.name in {"west": _WEST_COAST, "east": _EAST_COAST, "north": _NORTH_COAST, "south": _SOUTH_COAST}[v].split(",")
+    ),  # fmt: skip
     "colony": _colony,
     "olympics": lambda c, v: bool(c.olympics),
     "olympic_year": lambda c, v: any(games.startswith(str(v)) for games in c.olympics),

@@ -17,7 +17,11 @@ UNREAD = (
     "Hmm, I can't answer that one.",
 )
 ONE_AT_A_TIME = ("One city at a time, please.", "I can only answer about one city at a time.")
-SECRET = ("I can't tell you that. You have to guess it.", "That's for you to guess.", "Nice try, but I won't say the name.")
+SECRET = (
+    "I can't tell you that. You have to guess it.",
+    "That's for you to guess.",
+    "Nice try, but I won't say the name.",
+)
 COUNTRY_REFUSED = (
     "I can't tell you the country.",
     "I'd rather not say which country it is.",

@@ -130,10 +130,7 @@ def _year(text: str) -> int:
 def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
     """Great-circle distance in kilometres between points (latitude, longitude)."""
     la, lb = math.radians(a[0]), math.radians(b[0])
-    h = (
-        math.sin((lb - la) / 2) ** 2
-        + math.cos(la) * math.cos(lb) * math.sin(math.radians(b[1] - a[1]) / 2) ** 2
-    )
+    h = math.sin((lb - la) / 2) ** 2 + math.cos(la) * math.cos(lb) * math.sin(math.radians(b[1] - a[1]) / 2) ** 2
     return 12742 * math.asin(min(1.0, math.sqrt(h)))
 
 
