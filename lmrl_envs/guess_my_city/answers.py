@@ -242,6 +242,19 @@ def _side(c: City, value: Any, axis: str, sign: int) -> bool:
     return sign * (here - there) > 0
 
 
+def _part(c: City, value: Any, axis: str, sign: int) -> bool:
+    """Whether the city lies in the northern (...) part of a country or continent it is in."""
+    if not _place_truth(c, value):
+        return False
+    if value[0] == "country":
+        points = list(_country_points(value[1]))
+    else:
+        points = [(x.lat, x.lon) for x in cities().values() if in_continent(x, value[1])]
+    numbers = [point[0 if axis == "lat" else 1] for point in points]
+    middle = (min(numbers) + max(numbers)) / 2
+    return sign * ((c.lat if axis == "lat" else c.lon) - middle) > 0
+
+
 def _same(c: City, value: Any) -> bool:
     phrase, (kind, place) = value
     if kind != "city":
@@ -276,7 +289,10 @@ def _facts(c: City, stems: tuple[str, ...]) -> bool:
     from lmrl_envs.guess_my_city.predicates import fact_words
 
     table = fact_words()
-    return all(c.name in table.get(word, ()) for word in stems)
+    owned = [c.name in table.get(word, ()) for word in stems]
+    if len(owned) > 2:
+        return sum(owned) * 3 >= 2 * len(owned)
+    return all(owned)
 
 
 def _colony(c: City, value: Any) -> bool:
@@ -314,6 +330,15 @@ POLAR: dict[str, Truth] = {
     "former_capital": lambda c, v: c.capital == "former",
     "regional_capital": lambda c, v: c.regional_capital,
     "coast": lambda c, v: c.coastal,
+    "country_coast": lambda c, v: not c.country.landlocked,
+    "country_water": lambda c, v: any(on_water(x, v) for x in cities().values() if x.country is c.country)
+    or (c.country.name, v) == ("Chile", "Pacific Ocean"),
+    "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
+    "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
+    "part_north": lambda c, v: _part(c, v, "lat", 1),
+    "part_south": lambda c, v: _part(c, v, "lat", -1),
+    "part_east": lambda c, v: _part(c, v, "lon", 1),
+    "part_west": lambda c, v: _part(c, v, "lon", -1),
     "inland": lambda c, v: not c.coastal,
     "landlocked_country": lambda c, v: c.country.landlocked,
     "port": lambda c, v: "port" in c.traits,

@@ -51,7 +51,7 @@ TOPICS: dict[str, str] = {
     "things to see, things to do, iconic, structure, structures, worth seeing, worth visiting, site, sites, tourist site, "
     "visit, postcard, postcards, icon, photo, tourists photograph, places, architecture, see in, tourist attraction, highlights, "
     "something you can see, visit first",
-    "known": "famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
+    "known": "know it, know this city, know the city, people know, heard of, heard about, come to mind, think of, famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
     "popular for, associated with, stand out, stands out, fame, unique, distinctive, well known, celebrated, specialize, "
     "interesting fact, interesting facts, fun fact, hint, clue, something about, about the city, about your city, about it, "
     "about yourself, features, feature, typical of, remarkable, interesting, describe it, describe the city, describe your city",
@@ -85,7 +85,7 @@ TOPICS: dict[str, str] = {
     # yes/no properties
     "capital": "capital, capital city, seat of government, national capital, capitals, national government",
     "capital_of": "capital of the country, capital of your country, capital of its country, capital of that country",
-    "former_capital": "former capital, formerly the capital, once the capital, used to be the capital, ever the capital, "
+    "former_capital": "use to be the capital, former capital, formerly the capital, once the capital, used to be the capital, ever the capital, "
     "ever been the capital, previously the capital, old capital, been the capital, once been the capital, been a capital, "
     "imperial capital, ancient capital, historical capital, ever a capital, once a capital, former imperial capital",
     "regional_capital": "state capital, provincial capital, regional capital, capital of a state, capital of its state, "
@@ -100,6 +100,7 @@ TOPICS: dict[str, str] = {
     "beach": "beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
     "island": "island, islands, isle, archipelago, on an island, island nation, island country, islets",
     "peninsula": "peninsula, peninsular",
+    "mainland": "mainland, on the mainland, on the continent itself",
     "desert": "desert, sand dunes, sahara, dunes",
     "jungle": "jungle, rainforest, rain forest, amazon",
     "volcano": "volcano, volcanoes, volcanic, volcanos",
@@ -309,6 +310,10 @@ RELATIONS: dict[str, str] = {
     "colder": "colder than, cooler than, colder, cooler",
     "higher": "higher than, higher, more elevated",
     "lower": "lower than, lower",
+    "part_north": "in the north of, in northern, northern part of, northern, north of the country in, in the northern part of, northern half of",
+    "part_south": "in the south of, in southern, southern part of, southern, in the southern part of, southern half of",
+    "part_east": "in the east of, in eastern, eastern part of, eastern, in the eastern part of, eastern half of",
+    "part_west": "in the west of, in western, western part of, western, in the western part of, western half of",
     "north": "north of, further north than, farther north than, to the north of, more northerly than, northward of, further up north than",
     "south": "south of, further south than, farther south than, to the south of, more southerly than",
     "east": "east of, further east than, farther east than, to the east of",
@@ -342,7 +347,7 @@ REGIONS: dict[str, str] = {
     "southern africa": "southern africa, southern part of africa, south of africa",
     "sub-saharan": "sub saharan africa, subsaharan africa, sub saharan, black africa, south of the sahara",
     "latin america": "latin america, latin american, spanish america",
-    "americas": "the americas, americas, american continent, american continents, new world",
+    "americas": "north or south america, north and south america, the americas, americas, american continent, american continents, new world",
     "caribbean": "caribbean, the caribbean, caribbean sea, west indies",
     "andes region": "andes, the andes, andean, andean country",
     "eurasia": "eurasia",

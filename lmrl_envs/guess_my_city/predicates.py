@@ -8,7 +8,7 @@ from typing import Any
 from lmrl_envs.guess_my_city.lexicon import NEGATORS
 from lmrl_envs.guess_my_city.reading import AUXILIARIES, STOP, Atom, Query
 from lmrl_envs.guess_my_city.rules import tokens
-from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.guess_my_city.table import cities, word_list
 
 OPEN_ORDER = (
     "hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
@@ -70,6 +70,13 @@ _ALTERNATIVES = (
 _KEPT_FAMILIES = {"currency": "currency", "religion": "religion", "drive": "drive"}
 
 
+_OF_COUNTRY = {
+    "coast": "country_coast", "inland": "landlocked_country", "water": "country_water", "two_continents": "country_two_continents",
+    "ancient": "ancient", "largest_country": "largest_country", "mountains": "mountains", "rich": "rich",
+}  # fmt: skip
+"""What a topic becomes when a question is about the country."""
+
+
 def stem(word: str) -> str:
     """A crude stem: plural and verb endings off."""
     for ending in ("ies", "ing", "es", "ed", "s", "y"):
@@ -82,11 +89,12 @@ def stem(word: str) -> str:
 def fact_words() -> dict[str, frozenset[str]]:
     """Stem of a word of the table -> cities whose facts have it."""
     owners: dict[str, set[str]] = {}
+    extra = word_list("keywords")
     for city in cities().values():
         texts = [
             *city.landmarks, *city.foods, *city.known, *city.nicknames, *city.clubs, *city.rivers, *city.airports,
             city.mountains, *city.industries, *city.universities, *city.people, city.festival, city.founded, city.water,
-            city.climate, *city.traits,
+            city.climate, *city.traits, extra.get(city.name, ""), extra.get(city.country.name, ""),
         ]  # fmt: skip
         for word in tokens(" ".join(texts)):
             if word not in STOP and len(word) > 1:
@@ -130,6 +138,8 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
         elif "topic" in entry:
             topic, _, value = entry["topic"].partition("=")
             found.append((k, topic, value or None))
+        elif entry.get("relation") == "border":
+            found.append((k, "neighbours", None))
         elif "number" in entry:
             number = entry["number"]
             if "olympics" in topics and 1890 < number < 2050:
@@ -137,6 +147,13 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
             elif "timezone" in topics:
                 sign = -1 if {"minus", "behind"} & set(words) else 1
                 found.append((k, "utc", sign * number))
+    present = {topic for _, topic, _ in found}
+    if "neighbours" in present and "in_country" in present:
+        found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
+    if "war" in present:
+        found = [atom for atom in found if atom[1] != "in_country"]
+    if {"country", "nation"} & set(words):
+        found = [(k, _OF_COUNTRY.get(topic, topic), v) for k, topic, v in found]
     if "letters" in topics:
         letter = next((word for word in reversed(words) if len(word) == 1 and word != "s"), None)
         if letter is None and {"vowel", "consonant"} & set(words):
@@ -169,6 +186,8 @@ def build(
                 topic = "hemisphere" if "hemisphere_alt" in topics else next(iter(sorted(family & set(topics))))
                 return Query("open", (Atom(OPEN_ALIASES.get(topic, topic)),))
     strong = [atom for atom in found if atom[1] not in _WEAK or atom[2] is not None]
+    if form == "" and len(words) <= 2 and words[0] in ("ocean", "sea"):
+        form = "open"
     if form == "":
         plain = [topic for topic in topics if topic in OPEN_ORDER and topic not in _POLAR_FRAGMENTS]
         decided = [atom for atom in strong if atom[1] not in OPEN_ORDER or atom[1] in _POLAR_FRAGMENTS or atom[2]]
@@ -180,6 +199,8 @@ def build(
 
 def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | None:
     present: dict[str, Any] = {}
+    if {"ocean", "sea", "oceans", "seas"} & set(words) and {"coast", "sea", "country_coast"} & {atom[1] for atom in found}:
+        return Query("open", (Atom("sea"),))
     for _, topic, value in found:
         present.setdefault(OPEN_ALIASES.get(topic, topic), value)
     for topic in OPEN_ORDER:

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmrl_envs.guess_my_city import lexicon
 from lmrl_envs.guess_my_city.rules import MAX_TOKENS, tokens
-from lmrl_envs.guess_my_city.table import cities, countries, places
+from lmrl_envs.guess_my_city.table import cities, countries, places, word_list
 
 Entry = dict[str, Any]
 
@@ -64,7 +64,21 @@ STOP = frozenset(
     have-in-mind specific special recently currently today nowadays during after before since until am
     thanks sir oh ah well hmm um let lets ask question questions boast boasts possess contain contains
     actually definitely probably maybe perhaps possibly generally typically locally globally worldwide international
-    internationally national nationally largest biggest great""".split()
+    internationally national nationally largest biggest great above administration against air almost among
+    ball balls base begin behind below birthday branch building buildings busiest but camp center centre centuries century
+    civil clear cut cuts deep district divided east edge ended family far farther final fine former full further
+    greatest hand hardly head high hot hour house huge king land large late law long low making meet middle mix mouth named
+    night north ocean old older open opposite oval permanent plain plan point power public range raw real rest ridge rise
+    run runs running sea season seat services shaped short show side sides site small soft south start stations sticky stops
+    straight street sum summer tall three third two under uniting ups vast view views walls water way weather week west
+    western eastern northern southern wide winter without mount culture cultural history nature natural animals animal
+    beautiful nice pretty good best better bad cool amazing main-land consider considered rule ruled regarded thought
+    across per directly exactly speaking lying stand stands standing set surrounded covered filled full dotted lined
+    talking referring referred talk think able possible capitals towns countries states continents own belong belongs
+    member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically
+    describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
+    practice practise practiced follow follows following majority minority percent per cent official officially
+    considered overlooking overlook flock swim sail inhabited continuously""".split()
 )
 
 _ADDITIONAL_COUNTRIES = {
@@ -136,6 +150,8 @@ class _Lexicon:
     def _add_facts(self) -> None:
         """Proper names of sights, clubs, rivers, people: yes/no questions about them are looked up."""
         owners: dict[tuple[str, ...], set[str]] = {}
+        for province, names in word_list("provinces").items():
+            owners[tokens(province)] = set(_phrases(names))
         for city in cities().values():
             for field in (city.landmarks, city.nicknames, city.clubs, city.rivers, city.universities, city.people,
                           city.airports, city.foods):  # fmt: skip
@@ -145,7 +161,7 @@ class _Lexicon:
                     if 0 < len(words) <= 5 and not (len(words) == 1 and words[0] in STOP):
                         owners.setdefault(words, set()).add(city.name)
         for words, names in owners.items():
-            if words not in self.entries:
+            if words not in self.entries or "alias" in self.entries[words]:
                 self.entries[words] = {"fact": frozenset(names)}
 
 
@@ -169,6 +185,8 @@ def _number(words: tuple[str, ...], i: int) -> tuple[float, int] | None:
     word = words[i]
     if word[0].isdigit():
         # "5,000,000" and "1,200": commas between thousands
+        if i + 1 < len(words) and words[i + 1] == "m" and len(word) > 2:
+            return float(re.sub(r"\D", "", word)), i + 2  # metres
         value = float(re.sub(r"[^\d.]", "", word.replace(",", "")).rstrip(".") or 0) if word.count(".") < 2 else 0.0
     elif word in _NUMERALS and i + 1 < len(words) and (words[i + 1] in _UNITS or word in ("ten", "twenty", "fifty")):
         value = float(_NUMERALS[word])
@@ -232,9 +250,13 @@ def _form(words: tuple[str, ...]) -> str:
     wh = [k for k, word in enumerate(rest) if word in _WH]
     if wh and not any(word in AUXILIARIES for word in rest[: wh[0]]):
         return "open"
+    if rest[-1] in ("right", "correct", "yes", "no", "true", "huh", "it", "there", "from") and len(rest) > 2:
+        return "polar"
     auxiliary = next((k for k, word in enumerate(rest) if word in AUXILIARIES), None)
     if auxiliary is not None and wh and auxiliary > 0:
         return "open"
+    if auxiliary is not None and len(rest) > 3:
+        return "polar"
     return ""
 
 
@@ -298,6 +320,11 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
             else:
                 continue
             used.update((i, k))
+        elif relation.startswith("part_"):
+            k = _ahead(items, i, used, ("country", "adjective", "continent"), 2)
+            if k is not None:
+                found.append((i, relation, _place(items[k][1])))
+                used.update((i, k))
         elif relation in _DIRECTIONS or relation in ("near", "border"):
             k = _ahead(items, i, used, _PLACES, 5)
             if k is None or (relation == "border" and not {"country", "adjective"} & items[k][1].keys()):
@@ -310,7 +337,7 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
 _COMPARED_NUMBER = {
     "bigger": ("population", ">"), "smaller": ("population", "<"), "more": ("", ">"), "less": ("", "<"),
     "older": ("age", ">"), "younger": ("age", "<"), "before": ("year", "<"), "after": ("year", ">"),
-    "hotter": ("temperature", ">"), "colder": ("temperature", "<"), "higher": ("", ">"), "lower": ("", "<"),
+    "hotter": ("temperature", ">"), "colder": ("temperature", "<"), "higher": ("elevation", ">"), "lower": ("elevation", "<"),
 }  # fmt: skip
 
 

@@ -164,6 +164,14 @@ def places() -> dict[str, Any]:
     return _read("places.json")
 
 
+@lru_cache(maxsize=2)
+def word_list(name: str) -> dict[str, str]:
+    """``data/<name>.txt`` as a dict: what stands before and after the first colon of each line."""
+    text = resources.files("lmrl_envs.guess_my_city").joinpath("data", f"{name}.txt").read_text("utf-8")
+    rows = [line.partition(":") for line in text.splitlines() if line and not line.startswith("#")]
+    return {key: words.strip() for key, _, words in rows}
+
+
 HELD_OUT = (
     "Osaka,Chengdu,Hanoi,Kolkata,Lahore,Damascus,Tbilisi,Munich,Milan,Prague,Sofia,Copenhagen,Algiers,Accra,Luanda,"
     "Chicago,Montreal,Medellin,La Paz,Brisbane"
