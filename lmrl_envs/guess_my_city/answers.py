@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -95,6 +96,7 @@ _TECH = "Bengaluru,Tokyo,Seoul,Taipei,Beijing,Shanghai,Berlin,Stockholm,Dublin,L
 _FILM = "Los Angeles,Mumbai,Lagos,Hong Kong,Tokyo,Seoul,London,New York,Rome,Paris"
 _UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Karachi,Kinshasa,Bogota,Mexico City,Damascus,Chicago,Philadelphia,Nairobi,Lima,Quito,Dhaka"  # fmt: skip
 _QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
+_DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
 _JUNGLE = "Manila"
 _SEAS = {
     "Black Sea": "Istanbul", "South China Sea": "Hong Kong,Guangzhou,Manila", "Caribbean": "Havana,Caracas",
@@ -289,10 +291,9 @@ def _facts(c: City, stems: tuple[str, ...]) -> bool:
     from lmrl_envs.guess_my_city.predicates import fact_words
 
     table = fact_words()
-    owned = [c.name in table.get(word, ()) for word in stems]
-    if len(owned) > 2:
-        return sum(owned) * 3 >= 2 * len(owned)
-    return all(owned)
+    weights = [math.log(101 / max(1, len(table.get(word, ())))) for word in stems]
+    held = sum(weight for word, weight in zip(stems, weights, strict=True) if c.name in table.get(word, ()))
+    return held > 0.55 * sum(weights)
 
 
 def _colony(c: City, value: Any) -> bool:
@@ -357,6 +358,9 @@ POLAR: dict[str, Truth] = {
     "hot": lambda c, v: c.mean_temperature >= 19 or max(c.january, c.july) >= 28,
     "very_hot": lambda c, v: max(c.january, c.july) >= 25,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
+    "warm_year": lambda c, v: min(c.january, c.july) >= 13,
+    "dense": _among(_DENSE),
+    "main_lang": lambda c, v: _SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
     "snow": lambda c, v: c.snow == "yes",
     "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),

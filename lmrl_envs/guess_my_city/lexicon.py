@@ -111,8 +111,9 @@ TOPICS: dict[str, str] = {
     "high temperatures",
     "very_hot": "very hot, really hot, extremely hot, hot summers, hot summer, hot in summer, hot in the summer, "
     "40 degrees, 35 degrees, 30 degrees",
-    "hot_year": "hot all year, warm all year, hot year round, warm year round, hot the whole year, warm the whole year, "
-    "all year round, year round, all year long",
+    "hot_year": "hot all year, hot year round, hot the whole year, hot all the time",
+    "warm_year": "warm all year, warm year round, warm the whole year, all year round, year round, all year long, all year, "
+    "warm all the time, never cold",
     "cold": "cold, chilly, freezing, freeze, frost, cold winters, cold winter, cold in winter, cold in the winter, cold climate, frosty, "
     "harsh winters, icy, low temperatures, cold weather, subzero, below zero, below freezing, cool climate, winter coat, cold place, "
     "really cold, very cold",
@@ -141,10 +142,11 @@ TOPICS: dict[str, str] = {
     "very close to the equator",
     "arctic": "arctic circle, arctic, near the north pole, polar circle",
     "big": "big city, large city, huge, big, large, enormous, populous, major city, large population, big population, metropolis, "
-    "heavily populated, densely populated, highly populated, crowded, massive, high population",
+    "heavily populated, highly populated, crowded, massive, high population",
     "megacity": "megacity, mega city, megacities, megalopolis, most populous cities, largest cities in the world, biggest cities in the world, "
     "largest cities on earth, biggest cities on earth, world s largest cities, largest urban areas, largest cities, biggest cities, "
     "one of the largest cities, most populated cities",
+    "dense": "densely populated, dense, population density, overcrowded, overpopulated, crowded",
     "small": "small city, small, tiny, little, small town, small population, town, village, sparsely populated",
     "largest": "largest city, biggest city, most populous city, country s largest, country largest, country biggest, largest in the country, "
     "biggest in the country, largest city in the country, largest city in its country, biggest city in its country, "
@@ -170,7 +172,7 @@ TOPICS: dict[str, str] = {
     "unesco": "unesco, world heritage, world heritage site, world heritage sites",
     "nightlife": "nightlife, clubbing, parties, party, night clubs, nightclubs, bars",
     "fashion": "fashion, haute couture, fashion week, fashion capital",
-    "finance": "financial, finance, banking, stock exchange, financial center, financial centre, financial hub, banks, business center, "
+    "finance": "financial capital, financial, financial centers, financial centres,  finance, banking, stock exchange, financial center, financial centre, financial hub, banks, business center, "
     "business centre, wall street, economic hub, stock market",
     "canals": "canal, canals",
     "expo": "world fair, world s fair, expo, world expo",
@@ -354,7 +356,7 @@ REGIONS: dict[str, str] = {
     "pacific rim": "pacific rim",
     "mediterranean region": "mediterranean basin, mediterranean region, mediterranean country, mediterranean city",
     "polynesia": "polynesia",
-    "west": "the west, western world, western country",
+    "west": "western world, western country",
     "scandinavian peninsula": "scandinavian peninsula",
 }
 
@@ -380,7 +382,7 @@ WATERS: dict[str, str] = {
     "Red Sea": "red sea",
     "North Sea": "north sea",
     "Arabian Sea": "arabian sea",
-    "Persian Gulf": "persian gulf, arabian gulf, the gulf",
+    "Persian Gulf": "persian gulf, arabian gulf",
     "Marmara": "sea of marmara, marmara",
     "Tasman": "tasman sea, tasman",
     "Java Sea": "java sea",

@@ -18,9 +18,11 @@ OPEN_ORDER = (
 ).split()
 """Topics that have an open answer, the most telling first: a question is about the first one it mentions."""
 
+_RANK = {topic: i for i, topic in enumerate(OPEN_ORDER)}
+
 OPEN_ALIASES = {
     **dict.fromkeys(
-        "hot very_hot hot_year cold snow rain dry humid temperate tropical tropics mediterranean seasons desert".split(),
+        "hot very_hot hot_year warm_year cold snow rain dry humid temperate tropical tropics mediterranean seasons desert".split(),
         "climate",
     ),
     "big": "population", "small": "population", "megacity": "population", "largest": "population",
@@ -77,6 +79,9 @@ _OF_COUNTRY = {
 """What a topic becomes when a question is about the country."""
 
 
+_MAIN = frozenset("main primary dominant principal majority".split())
+
+
 def stem(word: str) -> str:
     """A crude stem: plural and verb endings off."""
     for ending in ("ies", "ing", "es", "ed", "s", "y"):
@@ -115,8 +120,8 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
             if text == "latin" and "script" in topics:
                 found.append((k, "script", "latin"))
             else:
-                found.append((k, "lang", entry["language"]))
-        elif "colony" in topics and {"adjective", "country", "continent"} & entry.keys():
+                found.append((k, "main_lang" if _MAIN & set(words) else "lang", entry["language"]))
+        elif ("colony" in topics or ("empire" in words and "adjective" in entry)) and {"adjective", "country", "continent"} & entry.keys():
             found.append((k, "colony", entry.get("country") or entry.get("adjective") or "any"))
         elif "city" in entry:
             found.append((k, "is_city", entry["city"]))
@@ -223,10 +228,9 @@ def _polar(
     firm = [atom for atom in strong if atom[1] not in _SOFT]
     weak = {topic for _, topic, _ in found} & _LOOKED_UP
     if known and not firm:
-        soft = [(k, word) for k, topic, _ in strong for word in items[k][0].split() if stem(word) in vocabulary]
         unknown = len(content) - len(known)
         if unknown <= 1 + len(known) // 2 or weak:
-            stems = tuple(sorted({stem(word) for _, word in known + soft}))
+            stems = tuple(sorted({stem(word) for _, word in known}))
             return Query("polar", (Atom("facts", stems, _negated(items, known[0][0], -1)),))
     if not strong:
         if weak & {"food", "known", "landmark"} and content:
@@ -234,7 +238,8 @@ def _polar(
         strong = [atom for atom in found if atom[1] in ("river", "lake", "mountains")] or found
         if not strong or (len(content) > 3):
             return None
-        strong = strong[:1] if all(topic in _WEAK for _, topic, _ in strong) else strong
+        if all(topic in _WEAK for _, topic, _ in strong):
+            strong = [min(strong, key=lambda atom: _RANK.get(atom[1], 99))]
     if len(content) > 6:
         return None
     atoms, previous = [], -1

@@ -78,7 +78,7 @@ STOP = frozenset(
     member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically
     describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
     practice practise practiced follow follows following majority minority percent per cent official officially
-    considered overlooking overlook flock swim sail inhabited continuously""".split()
+    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully""".split()
 )
 
 _ADDITIONAL_COUNTRIES = {
@@ -150,7 +150,7 @@ class _Lexicon:
     def _add_facts(self) -> None:
         """Proper names of sights, clubs, rivers, people: yes/no questions about them are looked up."""
         owners: dict[tuple[str, ...], set[str]] = {}
-        for province, names in word_list("provinces").items():
+        for province, names in word_list("phrases").items():
             owners[tokens(province)] = set(_phrases(names))
         for city in cities().values():
             for field in (city.landmarks, city.nicknames, city.clubs, city.rivers, city.universities, city.people,
@@ -158,7 +158,7 @@ class _Lexicon:
                 for text in field:
                     words = tuple(word for word in tokens(text))
                     words = words[1:] if words[:1] == ("the",) else words
-                    if 0 < len(words) <= 5 and not (len(words) == 1 and words[0] in STOP):
+                    if 1 < len(words) <= 5:
                         owners.setdefault(words, set()).add(city.name)
         for words, names in owners.items():
             if words not in self.entries or "alias" in self.entries[words]:
@@ -242,7 +242,7 @@ def _form(words: tuple[str, ...]) -> str:
         ):
             tail = rest[2:]
             return "polar" if {"whether", "if"} & set(tail) else "open"
-        return "polar"
+        return "open" if _asks_which(rest) else "polar"
     if head in _WH or head in _IMPERATIVES:
         return "polar" if "whether" in rest or rest[:3] in (("tell", "me", "if"), ("how", "about", "in")) else "open"
     if head in _PREPOSITIONS and len(rest) > 1 and rest[1] in _WH:
@@ -258,6 +258,13 @@ def _form(words: tuple[str, ...]) -> str:
     if auxiliary is not None and len(rest) > 3:
         return "polar"
     return ""
+
+
+def _asks_which(words: tuple[str, ...]) -> bool:
+    """ "Is there a river? Which one?", "Does it have a river, and what is it called?" """
+    if words[-1] in ("which", "what", "when", "who", "where") or words[-2:] == ("which", "one"):
+        return True
+    return any(a in ("and", "so", "river", "yes") and b in ("what", "which") for a, b in zip(words, words[1:], strict=False))
 
 
 _PLACES = ("city", "other", "country", "continent", "region", "water", "adjective")

@@ -19,6 +19,7 @@ _POSSESSIVE = re.compile(r"['’`´]s\b")
 _FIXED = {"whats": "what", "wheres": "where", "hows": "how", "whos": "who", "wich": "which", "u": "you", "ur": "your"}
 
 
+@lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers: lower case, without accents, invisible characters and punctuation ("'s" is dropped)."""
     if not text.isascii():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from lmrl_envs.guess_my_city.answers import POLAR
 from lmrl_envs.guess_my_city.rules import tokens
 from lmrl_envs.guess_my_city.table import City, cities
 
@@ -120,7 +121,7 @@ def _river(c: City) -> Sequence[str]:
         text = c.rivers[0] if c.rivers else "no river"
         return (f"There is {text}.", f"It has {text}.")
     names = [name if name.startswith(("a ", "one ")) else f"the {name}" for name in c.rivers]
-    return (f"There is {listed(names)}.", f"It lies on {listed(names)}.", f"You can walk along {listed(names)}.")
+    return (f"It lies on {listed(names)}.", f"There you find {listed(names)}.", f"You can walk along {listed(names)}.")
 
 
 def _neighbours(c: City) -> Sequence[str]:
@@ -197,7 +198,7 @@ OPEN: dict[str, Builder] = {
     "language": _say(lambda c: listed(c.country.languages), "People speak {x}.", "You would hear {x} there.", "They speak {x}."),
     "script": _say(lambda c: c.country.script, "They write with {x}.", "The writing is {x}."),
     "currency": _say(lambda c: c.country.currency, "People pay with the {x}.", "The currency is the {x}.", "You would need the {x} there."),
-    "religion": _say(lambda c: c.country.religion, "Mostly {x}.", "The main religion is {x}.", "You would find mostly {x}."),
+    "religion": _say(lambda c: c.country.religion, "Mainly {x}.", "The main religion is {x}.", "You would find mainly {x}."),
     "continent": _say(lambda c: "Europe and Asia" if c.name == "Istanbul" else c.country.continent, "It's in {x}.", "The continent is {x}.", "You would find it in {x}."),
     "subregion": _say(_subregion, "It's in {x}.", "It lies in {x}."),
     "location": _say(lambda c: f"{c.country.subregion}, in the {'northern' if c.lat >= 0 else 'southern'} hemisphere" if c.country.subregion != c.country.continent else f"{c.country.continent}", "It's in {x}.", "It lies in {x}."),
@@ -221,12 +222,12 @@ OPEN: dict[str, Builder] = {
     "neighbours": _neighbours,
     "climate": _say(_climate, "The weather is {x}.", "It's {x}.", "Expect weather that is {x}."),
     "food": _say(lambda c: listed(c.foods), "People like {x}.", "You should try {x}.", "It is known for {x}."),
-    "landmark": _say(lambda c: listed(c.landmarks), "You can see {x}.", "Visitors go to {x}.", "There is {x}, for example."),
+    "landmark": _say(lambda c: listed(c.landmarks), "You can see {x}.", "Visitors go to {x}.", "People come for {x}."),
     "known": _say(lambda c: listed(c.known), "It is known for {x}.", "People think of {x}.", "It's famous for {x}."),
     "nickname": _say(lambda c: listed(c.nicknames), "People call it {x}.", "It is called {x}."),
     "sports": _say(lambda c: listed(c.clubs), "The teams there include {x}.", "Fans cheer for {x}."),
     "olympics": _olympics,
-    "worldcup": lambda c: ("I don't remember the years.",),
+    "worldcup": lambda c: ("It has been a host of a World Cup.",) if POLAR["worldcup"](c, None) else ("Not that I know of.",),
     "airport": _say(lambda c: _or_none(c.airports, "an international airport named like the city"), "You would fly to {x}.", "There is {x}."),
     "university": _say(lambda c: listed(c.universities), "You could study at {x}.", "There is {x}."),
     "people": _say(lambda c: listed(c.people), "People such as {x} are tied to it.", "Think of {x}."),
