@@ -332,8 +332,10 @@ POLAR: dict[str, Truth] = {
     "regional_capital": lambda c, v: c.regional_capital,
     "coast": lambda c, v: c.coastal,
     "country_coast": lambda c, v: not c.country.landlocked,
-    "country_water": lambda c, v: any(on_water(x, v) for x in cities().values() if x.country is c.country)
-    or (c.country.name, v) == ("Chile", "Pacific Ocean"),
+    "country_water": lambda c, v: (
+        any(on_water(x, v) for x in cities().values() if x.country is c.country)
+        or (c.country.name, v) == ("Chile", "Pacific Ocean")
+    ),
     "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
     "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
     "part_north": lambda c, v: _part(c, v, "lat", 1),

@@ -301,7 +301,7 @@ RELATIONS: dict[str, str] = {
     "larger population, bigger population, more people living, higher population, exceed, exceeds, population exceed",
     "smaller": "smaller than, less populous than, fewer people than, smaller, less populous, fewer people, fewer inhabitants, less people, "
     "fewer residents, less populated, smaller population, lower population, less inhabitants",
-    "more": "more than, over, above, at least, greater than, upwards of, in excess of, exceeding, beyond, north of, than",
+    "more": "more than, over, above, at least, greater than, upwards of, in excess of, exceeding, beyond, than",
     "less": "less than, under, below, fewer than, at most, not more than, up to",
     "between": "between",
     "older": "older than, older, more ancient, founded before, founded earlier, established before",

@@ -121,7 +121,11 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
                 found.append((k, "script", "latin"))
             else:
                 found.append((k, "main_lang" if _MAIN & set(words) else "lang", entry["language"]))
-        elif ("colony" in topics or ("empire" in words and "adjective" in entry)) and {"adjective", "country", "continent"} & entry.keys():
+        elif ("colony" in topics or ("empire" in words and "adjective" in entry)) and {
+            "adjective",
+            "country",
+            "continent",
+        } & entry.keys():
             found.append((k, "colony", entry.get("country") or entry.get("adjective") or "any"))
         elif "city" in entry:
             found.append((k, "is_city", entry["city"]))
@@ -204,7 +208,9 @@ def build(
 
 def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | None:
     present: dict[str, Any] = {}
-    if {"ocean", "sea", "oceans", "seas"} & set(words) and {"coast", "sea", "country_coast"} & {atom[1] for atom in found}:
+    if {"ocean", "sea", "oceans", "seas"} & set(words) and {"coast", "sea", "country_coast"} & {
+        atom[1] for atom in found
+    }:
         return Query("open", (Atom("sea"),))
     for _, topic, value in found:
         present.setdefault(OPEN_ALIASES.get(topic, topic), value)

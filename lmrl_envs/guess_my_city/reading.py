@@ -264,7 +264,9 @@ def _asks_which(words: tuple[str, ...]) -> bool:
     """ "Is there a river? Which one?", "Does it have a river, and what is it called?" """
     if words[-1] in ("which", "what", "when", "who", "where") or words[-2:] == ("which", "one"):
         return True
-    return any(a in ("and", "so", "river", "yes") and b in ("what", "which") for a, b in zip(words, words[1:], strict=False))
+    return any(
+        a in ("and", "so", "river", "yes") and b in ("what", "which") for a, b in zip(words, words[1:], strict=False)
+    )
 
 
 _PLACES = ("city", "other", "country", "continent", "region", "water", "adjective")
@@ -334,6 +336,10 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
                 used.update((i, k))
         elif relation in _DIRECTIONS or relation in ("near", "border"):
             k = _ahead(items, i, used, _PLACES, 5)
+            if k is None and relation == "north" and (n := _ahead(items, i, used, ("number",), 2)) is not None:
+                found.append((i, f"{_dimension(words)}>", items[n][1]["number"]))  # "north of ten million"
+                used.update((i, n))
+                continue
             if k is None or (relation == "border" and not {"country", "adjective"} & items[k][1].keys()):
                 continue
             found.append((i, relation, _place(items[k][1])))

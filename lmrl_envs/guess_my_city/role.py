@@ -54,7 +54,7 @@ class CityRole:
         forbidden = list(city.names)
         if not request.hidden.get("reveal_country"):
             forbidden += [city.country.name, *city.country.aliases]
-        if any(_names(sentence, name) for name in forbidden):
+        if any(_names(sentence, name) for name in forbidden) or _holds(sentence, city.name):
             return None
         return PartnerReply(sentence, understood=not sentence.lower().startswith("i don't know how to answer"))
 
@@ -64,4 +64,9 @@ def _names(sentence: str, name: str) -> bool:
     if any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1)):
         # "us" and "la" are words too
         return len("".join(wanted)) > 2 or name in sentence
-    return len(name) > 4 and "".join(wanted) in "".join(words) and " " not in name
+    return False
+
+
+def _holds(sentence: str, name: str) -> bool:
+    """Whether a long enough name stands in the sentence across spaces and signs ("T-o-k-y-o")."""
+    return len(name) > 4 and "".join(tokens(name)) in "".join(tokens(sentence))
