@@ -43,7 +43,7 @@ _REGION_COUNTRIES: dict[str, str] = {
     "iberia": "Spain",
     "british isles": "United Kingdom,Ireland",
     "benelux": "Belgium",
-    "andes region": "Chile,Peru,Colombia,Ecuador,Venezuela,Bolivia,Argentina",
+    "andes region": "Chile,Peru,Colombia,Ecuador,Bolivia",
     "mediterranean region": "Spain,Italy,Turkey,Egypt,Algeria,Lebanon,Syria,Morocco,France",
     "polynesia": "New Zealand",
     "west": "United States,Canada,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,Australia,New Zealand",
@@ -82,7 +82,7 @@ _RICH = "Japan,South Korea,Taiwan,United Arab Emirates,Saudi Arabia,United Kingd
 _POOR = "Afghanistan,Nepal,Bangladesh,Myanmar,Syria,Senegal,DR Congo,Ethiopia,Tanzania,Kenya,Nigeria,Ghana,Pakistan,Angola,Bolivia,India,Cuba,Venezuela,Philippines,Vietnam,Egypt,Uzbekistan,Lebanon"  # fmt: skip
 _BOMBED = "Tokyo,Osaka,Berlin,Munich,Milan,London,Warsaw,Manila,Belgrade,Budapest,Vienna,Kyiv,Shanghai,Hong Kong,Saint Petersburg,Bucharest,Brussels,Taipei,Rome,Yangon"  # fmt: skip
 _WARS = (
-    "Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
+    "Ho Chi Minh City,Hanoi,Seoul,Berlin,Warsaw,Tokyo,London,Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
 )
 _CUPS = "Rio de Janeiro,Montevideo,Rome,Paris,Santiago,London,Mexico City,Munich,Buenos Aires,Madrid,Barcelona,Los Angeles,Chicago,Berlin,Johannesburg,Cape Town,Moscow,Saint Petersburg,Seoul,Busan,Osaka,Milan,Sao Paulo,Brasilia,New York,Houston,Philadelphia,Toronto,Stockholm"  # fmt: skip
 _WEST_COAST = "Los Angeles,Lima,Dakar,Lagos,Accra,Luanda,Casablanca,Mumbai,Karachi,Perth,Cape Town"
@@ -97,6 +97,8 @@ _FILM = "Los Angeles,Mumbai,Lagos,Hong Kong,Tokyo,Seoul,London,New York,Rome,Par
 _UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Karachi,Kinshasa,Bogota,Mexico City,Damascus,Chicago,Philadelphia,Nairobi,Lima,Quito,Dhaka"  # fmt: skip
 _QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
 _DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
+_SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
+_THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
 _JUNGLE = "Manila"
 _SEAS = {
     "Black Sea": "Istanbul", "South China Sea": "Hong Kong,Guangzhou,Manila", "Caribbean": "Havana,Caracas",
@@ -131,6 +133,8 @@ def in_region(c: City, region: str) -> bool:
     """Whether the city is in a part of the world."""
     if region == "eurasia":
         return c.country.continent in ("Asia", "Europe")
+    if region == "andes region" and c.name in ("Lima", "Buenos Aires"):
+        return False
     if region == "pacific rim":
         return c.ocean == "Pacific Ocean"
     if region == "balkans" and c.name == "Istanbul":
@@ -257,6 +261,17 @@ def _part(c: City, value: Any, axis: str, sign: int) -> bool:
     return sign * ((c.lat if axis == "lat" else c.lon) - middle) > 0
 
 
+def _largest_in(c: City, kind: str, place: str) -> bool:
+    """Whether it is the largest city of a country, continent or region, within its limits or with its suburbs."""
+    if not _place_truth(c, (kind.removeprefix("in_"), place)):
+        return False
+    if kind == "in_country":
+        return c.largest_in_country
+    rivals = [x for x in cities().values() if _place_truth(x, (kind.removeprefix("in_"), place))]
+    rivals = [x for x in rivals if x.name != "Istanbul" or place != "Europe"]
+    return c in (max(rivals, key=lambda x: x.population), max(rivals, key=lambda x: x.metro))
+
+
 def _same(c: City, value: Any) -> bool:
     phrase, (kind, place) = value
     if kind != "city":
@@ -337,6 +352,13 @@ POLAR: dict[str, Truth] = {
         or (c.country.name, v) == ("Chile", "Pacific Ocean")
     ),
     "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
+    "not_water": lambda c, v: not on_water(c, v),
+    "far": lambda c, v: not near_place(c.name, *v),
+    "was_in": lambda c, v: c.country.name == v or _colony(c, v),
+    "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
+    "largest_in": lambda c, v: _largest_in(c, *v),
+    "second_largest": _among(_SECOND),
+    "third_largest": _among(_THIRD),
     "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
     "part_north": lambda c, v: _part(c, v, "lat", 1),
     "part_south": lambda c, v: _part(c, v, "lat", -1),
@@ -482,6 +504,7 @@ def _define_numbers() -> None:
     """Comparisons with a number: population in people (or millions), age in years, elevation in metres."""
     measures: dict[str, tuple[Callable[[City], float], Callable[[float], float]]] = {
         "population": (lambda c: c.population, _millions),
+        "metro_population": (lambda c: c.metro, _millions),
         "age": (lambda c: 2025 - c.year, lambda v: v if v < 1000 or v > 2030 else v),
         "year": (lambda c: c.year, lambda v: v),
         "elevation": (lambda c: c.elevation, lambda v: v),

@@ -51,7 +51,7 @@ TOPICS: dict[str, str] = {
     "things to see, things to do, iconic, structure, structures, worth seeing, worth visiting, site, sites, tourist site, "
     "visit, postcard, postcards, icon, photo, tourists photograph, places, architecture, see in, tourist attraction, highlights, "
     "something you can see, visit first",
-    "known": "know it, know this city, know the city, people know, heard of, heard about, come to mind, think of, famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
+    "known": "know it, know this city, know the city, people know, hear of, hear about, hear the name, people hear, heard of, heard about, come to mind, think of, famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
     "popular for, associated with, stand out, stands out, fame, unique, distinctive, well known, celebrated, specialize, "
     "interesting fact, interesting facts, fun fact, hint, clue, something about, about the city, about your city, about it, "
     "about yourself, features, feature, typical of, remarkable, interesting, describe it, describe the city, describe your city",
@@ -73,7 +73,7 @@ TOPICS: dict[str, str] = {
     "flag": "flag, flags, colors of the flag, colours of the flag",
     "drive": "drive, driving, side of the road, traffic go, steering wheel, side of the street, traffic drive",
     "phone": "calling code, phone code, dialling code, dialing code, country code, telephone code, phone prefix, area code",
-    "colony": "colony, colonised, colonized, colonial, colonies, coloniser, colonizer, ruled over, under rule, rule, occupied, "
+    "colony": "colonize, colonise, conquered, conquer, occupy, under the control of, controlled by, ruled by, belonged to, colony, colonised, colonized, colonial, colonies, coloniser, colonizer, ruled over, under rule, rule, occupied, "
     "colonialism, colonial power, independence from, independence, british rule, colonists, ruled by a european power",
     "letters": "letter, letters, spelled, spelling, spell, starts with, start with, begins with, begin with, begin, starts, vowel, "
     "vowels, initial, syllable, syllables, ends with, end with, first letter, one word, two words, consonant",
@@ -100,7 +100,7 @@ TOPICS: dict[str, str] = {
     "beach": "beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
     "island": "island, islands, isle, archipelago, on an island, island nation, island country, islets",
     "peninsula": "peninsula, peninsular",
-    "mainland": "mainland, on the mainland, on the continent itself",
+    "mainland": "mainland, on the mainland, on the continent itself, continental europe, mainland europe, european mainland, on the european continent",
     "desert": "desert, sand dunes, sahara, dunes",
     "jungle": "jungle, rainforest, rain forest, amazon",
     "volcano": "volcano, volcanoes, volcanic, volcanos",
@@ -148,6 +148,8 @@ TOPICS: dict[str, str] = {
     "one of the largest cities, most populated cities",
     "dense": "densely populated, dense, population density, overcrowded, overpopulated, crowded",
     "small": "small city, small, tiny, little, small town, small population, town, village, sparsely populated",
+    "second_largest": "second largest, second biggest, second largest city, second biggest city, second most populous, second city",
+    "third_largest": "third largest, third biggest, third largest city, third biggest city",
     "largest": "largest city, biggest city, most populous city, country s largest, country largest, country biggest, largest in the country, "
     "biggest in the country, largest city in the country, largest city in its country, biggest city in its country, "
     "biggest city in the country, largest city of its country, largest city of the country, most populous in the country, "
@@ -293,6 +295,7 @@ TOPICS: dict[str, str] = {
 RELATIONS: dict[str, str] = {
     "near": "near, nearby, close to, closer to, next to, not far from, around, in the vicinity of, adjacent to, beside, within reach of, "
     "near to, alongside, close by, neighbour of, neighbor of, across from, opposite",
+    "far": "far from, far away from, a long way from, distant from, far off from, nowhere near",
     "border": "borders, border, bordering, bordered by, share a border with, shares a border with, sharing a border with, neighbours, "
     "neighbors, neighbour, neighbor, neighbouring, neighboring, share borders with, adjoin, border with, borders with, "
     "touch, touches, land border with, next to the country",

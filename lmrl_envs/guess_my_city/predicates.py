@@ -34,7 +34,7 @@ OPEN_ALIASES = {
     "finance": "industry", "film": "industry", "game": "sports", "lang": "language", "water": "sea",
     "border": "neighbours", "rich": "industry", "nightlife": "known", "fashion": "known", "tallest": "landmark",
     "holy": "religion", "two_continents": "continent", "landlocked_country": "coast", "planned": "founded",
-    "utc": "timezone", "coast_side": "sea", "english_speaking": "language", "group": "group", "starts": "letters",
+    "utc": "timezone", "coast_side": "sea", "in_continent": "subregion", "in_region": "subregion", "english_speaking": "language", "group": "group", "starts": "letters",
 }  # fmt: skip
 """The open topic that a yes/no topic belongs to ("how cold does it get?" asks for the climate)."""
 
@@ -79,6 +79,7 @@ _OF_COUNTRY = {
 """What a topic becomes when a question is about the country."""
 
 
+_PAST = frozenset("ever once formerly previously until".split())
 _MAIN = frozenset("main primary dominant principal majority".split())
 
 
@@ -137,11 +138,13 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
         elif "continent" in entry:
             found.append((k, "in_continent", entry["continent"]))
         elif "water" in entry:
-            found.append((k, "water", entry["water"]))
+            found.append((k, "not_water" if "far" in words else "water", entry["water"]))
         elif "region" in entry:
             found.append((k, "in_region", entry["region"]))
         elif "other" in entry:
             found.append((k, "is_city", None))
+        elif "century" in entry:
+            found.append((k, "century", entry["century"]))
         elif "fact" in entry:
             found.append((k, "fact", entry["fact"]))
         elif "topic" in entry:
@@ -159,6 +162,13 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
     present = {topic for _, topic, _ in found}
     if "neighbours" in present and "in_country" in present:
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
+    if _PAST & set(words) and "colony" not in topics:
+        found = [(k, "was_in", v) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
+    if "largest" in present:
+        places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
+        if places and not any(topic == "capital" for _, topic, _ in found):
+            found = [atom for atom in found if atom not in places and atom[1] != "largest"]
+            found.append((places[0][0], "largest_in", (places[0][1], places[0][2])))
     if "war" in present:
         found = [atom for atom in found if atom[1] != "in_country"]
     if {"country", "nation"} & set(words):
@@ -214,7 +224,9 @@ def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | 
         return Query("open", (Atom("sea"),))
     for _, topic, value in found:
         present.setdefault(OPEN_ALIASES.get(topic, topic), value)
-    for topic in OPEN_ORDER:
+    direct = {atom[1] for atom in found} - {"country", "name", "location", "continent", "province"}
+    order = [topic for topic in OPEN_ORDER if topic in direct] + list(OPEN_ORDER)
+    for topic in order:
         if topic in present:
             if topic == "name":
                 return Query("name", ())

@@ -75,7 +75,7 @@ STOP = frozenset(
     beautiful nice pretty good best better bad cool amazing main-land consider considered rule ruled regarded thought
     across per directly exactly speaking lying stand stands standing set surrounded covered filled full dotted lined
     talking referring referred talk think able possible capitals towns countries states continents own belong belongs
-    member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically
+    member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times
     describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
     practice practise practiced follow follows following majority minority percent per cent official officially
     considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully""".split()
@@ -214,6 +214,15 @@ def _scan(words: tuple[str, ...]) -> list[tuple[str, Entry | None, int]]:
     while i < n:
         number = _number(words, i)
         if number is not None:
+            value, after = number[0], number[1]
+            if words[after : after + 1] in (("th",), ("st",), ("nd",), ("rd",)) and words[after + 1 : after + 2] in (("century",), ("centuries",)):  # fmt: skip
+                items.append((words[i], {"century": int(value)}, i))
+                i = after + 2
+                continue
+            if words[after : after + 1] == ("s",) and 1000 <= value <= 2000 and value % 100 == 0:
+                items.append((words[i], {"century": int(value // 100) + 1}, i))
+                i = after + 1
+                continue
             items.append((words[i], {"number": number[0]}, i))
             i = max(number[1], i + 1)
             continue
@@ -334,7 +343,7 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
             if k is not None:
                 found.append((i, relation, _place(items[k][1])))
                 used.update((i, k))
-        elif relation in _DIRECTIONS or relation in ("near", "border"):
+        elif relation in _DIRECTIONS or relation in ("near", "far", "border"):
             k = _ahead(items, i, used, _PLACES, 5)
             if k is None and relation == "north" and (n := _ahead(items, i, used, ("number",), 2)) is not None:
                 found.append((i, f"{_dimension(words)}>", items[n][1]["number"]))  # "north of ten million"
@@ -345,6 +354,16 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
             found.append((i, relation, _place(items[k][1])))
             used.update((i, k))
     return found
+
+
+_OPPOSITES = (
+    ("bigger", "smaller"), ("older", "younger"), ("hotter", "colder"), ("higher", "lower"), ("north", "south"), ("east", "west"),
+    ("part_north", "south"), ("part_east", "west"), ("part_south", "north"), ("part_west", "east"),
+)  # fmt: skip
+
+
+def _said(items: list[Any]) -> set[str]:
+    return {entry["relation"] for _, entry, _ in items if entry and "relation" in entry}
 
 
 _COMPARED_NUMBER = {
@@ -367,6 +386,8 @@ def _dimension(words: tuple[str, ...]) -> str:
         return "letters"
     if present & {"olympics", "olympic", "games", "times"} and not present & {"people", "population"}:
         return "olympics"
+    if present & {"metro", "metropolitan", "greater", "suburbs", "urban", "agglomeration", "surroundings"}:
+        return "metro_population"
     return "population"
 
 
@@ -392,6 +413,11 @@ def _assemble(words: tuple[str, ...]) -> Query | None:
     used: set[int] = set()
     relations = _relations(items, words, used)
     free = {entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used}
+    pair = next((pair for pair in _OPPOSITES if "or" in words and set(pair) <= _said(items)), None)
+    if pair is not None:
+        place = next((_place(entry) for _, entry, _ in items if entry and {"city", "other"} & entry.keys()), None)
+        if place is not None:
+            return Query("open", (Atom("compare", (*pair, place)),))
     if len(free & (mentioned | others)) > 1:
         return Query("list", ())
     return build(words, items, form, relations, used)

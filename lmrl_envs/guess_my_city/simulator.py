@@ -35,9 +35,15 @@ def _answer(request: PartnerRequest) -> PartnerReply:
     if query.form == "name":
         return PartnerReply(SECRET[seed % len(SECRET)])
     if query.form == "polar":
-        words = YES if holds(query, city) else NO
-        return PartnerReply(words[seed % len(words)])
+        true = holds(query, city)
+        words = YES if true else NO
+        which = _which(query, city) if true and query.either else ""
+        return PartnerReply(f"Yes, {which}." if which else words[seed % len(words)])
     topic = query.atoms[0].topic
+    if topic == "compare":
+        first, second, place = query.atoms[0].value
+        relation = first if _truth(first.removeprefix("part_"), place, city) else second
+        return PartnerReply(f"It's {_COMPARED.get(relation.removeprefix('part_'), relation)}.")
     if topic == "country":
         if request.hidden.get("reveal_country"):
             return PartnerReply(COUNTRY_TOLD[seed % len(COUNTRY_TOLD)].format(x=_with_article(city.country.name)))
@@ -46,6 +52,20 @@ def _answer(request: PartnerRequest) -> PartnerReply:
     if not wordings:
         return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
     return PartnerReply(wordings[seed % len(wordings)])
+
+
+_COMPARED = {
+    "hotter": "warmer", "north": "farther north", "south": "farther south", "east": "farther east", "west": "farther west",
+}  # fmt: skip
+_NAMED_CHOICES = frozenset({"lang", "in_continent", "currency", "religion"})
+
+
+def _which(query: Query, city: City) -> str:
+    """Which of the alternatives of an "or" question holds, where that may be said."""
+    if len(query.atoms) < 2 or {atom.topic for atom in query.atoms} - _NAMED_CHOICES:
+        return ""
+    true = [atom for atom in query.atoms if _truth(atom.topic, atom.value, city) != atom.negated]
+    return " and ".join(str(atom.value).capitalize() if atom.topic == "lang" else str(atom.value) for atom in true)
 
 
 def _with_article(country: str) -> str:
