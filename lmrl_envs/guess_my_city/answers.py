@@ -61,8 +61,6 @@ _SYNONYMS = {
     "farsi": "persian", "chinese": "mandarin", "tagalog": "filipino", "azeri": "azerbaijani", "castilian": "spanish",
     "gaelic": "irish", "flemish": "dutch", "twi": "twi", "hanzi": "mandarin",
 }  # fmt: skip
-_LOCAL_LANGUAGES = {"Barcelona": "catalan", "Hong Kong": "cantonese", "Guangzhou": "cantonese", "Kolkata": "bengali", "Chennai": "tamil",
-    "Mumbai": "marathi", "Bengaluru": "kannada", "Lahore": "punjabi", "Kyiv": "russian", "Busan": "korean", "Almaty": "russian"}  # fmt: skip
 _GAMES: dict[str, str] = {
     "cricket": "India,Pakistan,Bangladesh,United Kingdom,Australia,South Africa,New Zealand,Afghanistan",
     "rugby": "New Zealand,Australia,South Africa,United Kingdom,France,Ireland,Georgia,Argentina",
@@ -98,6 +96,7 @@ _UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Kar
 _QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
 _DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
 _SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
+_STORMS = "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
 _THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
 _JUNGLE = "Manila"
 _SEAS = {
@@ -124,9 +123,7 @@ def _trait(name: str) -> Truth:
 def speaks(c: City, language: str) -> bool:
     """Whether a language is one of the city's."""
     language = _SYNONYMS.get(language, language)
-    return any(language == own.lower().split(" ")[0] for own in c.country.languages) or (
-        _LOCAL_LANGUAGES.get(c.name) == language
-    )
+    return any(language == own.lower().split(" ")[0] for own in c.country.languages)
 
 
 def in_region(c: City, region: str) -> bool:
@@ -279,7 +276,7 @@ def _same(c: City, value: Any) -> bool:
         return phrase.startswith(("same country", "same nation")) and c.country.iso == country
     other = cities()[place]
     if "country" in phrase or "nation" in phrase:
-        return c.country is other.country
+        return c.country.name == other.country.name
     if "continent" in phrase:
         return c.country.continent == other.country.continent
     if "time" in phrase:
@@ -348,11 +345,12 @@ POLAR: dict[str, Truth] = {
     "coast": lambda c, v: c.coastal,
     "country_coast": lambda c, v: not c.country.landlocked,
     "country_water": lambda c, v: (
-        any(on_water(x, v) for x in cities().values() if x.country is c.country)
+        any(on_water(x, v) for x in cities().values() if x.country.name == c.country.name)
         or (c.country.name, v) == ("Chile", "Pacific Ocean")
     ),
     "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
     "not_water": lambda c, v: not on_water(c, v),
+    "hurricanes": _among(_STORMS),
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,

@@ -13,6 +13,7 @@ TOPICS: dict[str, str] = {
     "continent": "continent, continents, landmass, part of the world, part of the globe, corner of the world, continental location",
     "subregion": "region, regions, part of the continent, subregion, area of the world, region of the world, geographic region",
     "province": "province, which state, what state, us state, name of the state, prefecture, county, federal state, state is it in",
+    "distance": "how far, distance, how many miles, how many kilometers, how many kilometres, how many km",
     "country": "country, nation, homeland",
     "location": "where is it, where are you, where is the city, where is your city, where exactly, where located, located where, "
     "where in the world, whereabouts, where can i find, where would i find, where do i find, where on the map, where on earth, "
@@ -51,7 +52,7 @@ TOPICS: dict[str, str] = {
     "things to see, things to do, iconic, structure, structures, worth seeing, worth visiting, site, sites, tourist site, "
     "visit, postcard, postcards, icon, photo, tourists photograph, places, architecture, see in, tourist attraction, highlights, "
     "something you can see, visit first",
-    "known": "know it, know this city, know the city, people know, hear of, hear about, hear the name, people hear, heard of, heard about, come to mind, think of, famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
+    "known": "look like, looks like, what is it like, know it, know this city, know the city, people know, hear of, hear about, hear the name, people hear, heard of, heard about, come to mind, think of, famous for, known for, best known, renowned, reputation, known, famous, special, notable, noteworthy, claim to fame, "
     "popular for, associated with, stand out, stands out, fame, unique, distinctive, well known, celebrated, specialize, "
     "interesting fact, interesting facts, fun fact, hint, clue, something about, about the city, about your city, about it, "
     "about yourself, features, feature, typical of, remarkable, interesting, describe it, describe the city, describe your city",
@@ -104,6 +105,7 @@ TOPICS: dict[str, str] = {
     "desert": "desert, sand dunes, sahara, dunes",
     "jungle": "jungle, rainforest, rain forest, amazon",
     "volcano": "volcano, volcanoes, volcanic, volcanos",
+    "hurricanes": "hurricane, hurricanes, typhoon, typhoons, cyclone, cyclones, tropical storms",
     "earthquakes": "earthquake, earthquakes, quake, quakes, seismic, ring of fire, tremors",
     "hilly": "hilly, hills, hill, built on hills, steep",
     "flat": "flat, flat land, plain, lowland, plains, flatland",

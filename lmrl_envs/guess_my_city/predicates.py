@@ -11,7 +11,7 @@ from lmrl_envs.guess_my_city.rules import tokens
 from lmrl_envs.guess_my_city.table import cities, word_list
 
 OPEN_ORDER = (
-    "hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
+    "distance hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
     "lake river timezone coordinates founded olympics worldcup elevation sports airport university people festival food industry government sea "
     "landmark climate population hemisphere mountains metro tram regional_capital capital_of former_capital capital coast beach island "
     "letters subregion continent province location known country name"
@@ -117,7 +117,7 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
         if entry is None or k in used:
             continue
         after = items[k + 1][1] if k + 1 < len(items) else None
-        if "language" in entry and (about_language or not {"adjective", "country", "city"} & entry.keys()):
+        if "language" in entry and (about_language or len(words) == 1 or not {"adjective", "country", "city"} & entry.keys()):
             if text == "latin" and "script" in topics:
                 found.append((k, "script", "latin"))
             else:
@@ -162,8 +162,10 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
     present = {topic for _, topic, _ in found}
     if "neighbours" in present and "in_country" in present:
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
-    if _PAST & set(words) and "colony" not in topics:
+    if (_PAST & set(words) or words[0] in ("was", "were")) and "colony" not in topics:
         found = [(k, "was_in", v) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
+    if "largest" in present and "fact" in present:
+        found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
     if "largest" in present:
         places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
         if places and not any(topic == "capital" for _, topic, _ in found):
@@ -232,8 +234,13 @@ def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | 
                 return Query("name", ())
             if topic == "country" and "colony" in present:
                 topic = "colony"
-            return Query("open", (Atom(topic, present[topic]),))
+            value = _place_of(found) if topic == "distance" else present[topic]
+            return None if topic == "distance" and value is None else Query("open", (Atom(topic, value),))
     return None
+
+
+def _place_of(found: list[tuple[int, str, Any]]) -> tuple[str, str] | None:
+    return next(((topic.removeprefix("in_"), value) for _, topic, value in found if topic in ("in_country", "is_city") and value), None)
 
 
 def _polar(

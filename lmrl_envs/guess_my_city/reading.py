@@ -356,6 +356,7 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
     return found
 
 
+_SIDES = frozenset("north south east west northern southern eastern western central".split())
 _OPPOSITES = (
     ("bigger", "smaller"), ("older", "younger"), ("hotter", "colder"), ("higher", "lower"), ("north", "south"), ("east", "west"),
     ("part_north", "south"), ("part_east", "west"), ("part_south", "north"), ("part_west", "east"),
@@ -412,7 +413,16 @@ def _assemble(words: tuple[str, ...]) -> Query | None:
     form = _form(words)
     used: set[int] = set()
     relations = _relations(items, words, used)
-    free = {entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used}
+    free = {entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used} - {None}
+    if free and {"or", "and"} & set(words) and (free & mentioned):
+        return Query("list", ())
+    if "or" in words[1:-1] and "either" not in words:
+        k = words.index("or", 1)
+        if words[k - 1] in _SIDES and words[k + 1] in _SIDES and len(words) > k + 2:
+            if words[k + 2] in ("america", "americas"):
+                return Query("open", (Atom("continent"),))
+            if words[k + 2] in ("part", "half", "side", "asia", "africa", "europe", "end"):
+                return Query("open", (Atom("subregion"),))
     pair = next((pair for pair in _OPPOSITES if "or" in words and set(pair) <= _said(items)), None)
     if pair is not None:
         place = next((_place(entry) for _, entry, _ in items if entry and {"city", "other"} & entry.keys()), None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmrl_envs.guess_my_city.answers import POLAR
+from lmrl_envs.guess_my_city.answers import POLAR, near_place
 from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
 from lmrl_envs.guess_my_city.reading import Query, read
 from lmrl_envs.guess_my_city.sentences import (
     COUNTRY_REFUSED, COUNTRY_TOLD, NO, ONE_AT_A_TIME, SECRET, UNREAD, YES, variants,
 )  # fmt: skip
-from lmrl_envs.guess_my_city.table import City, cities
+from lmrl_envs.guess_my_city.table import City, cities, distance
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
 
 
@@ -48,6 +48,8 @@ def _answer(request: PartnerRequest) -> PartnerReply:
         if request.hidden.get("reveal_country"):
             return PartnerReply(COUNTRY_TOLD[seed % len(COUNTRY_TOLD)].format(x=_with_article(city.country.name)))
         return PartnerReply(COUNTRY_REFUSED[seed % len(COUNTRY_REFUSED)])
+    if topic == "distance":
+        return PartnerReply(_distance(city, *query.atoms[0].value))
     wordings = variants(city.name, topic)
     if not wordings:
         return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
@@ -58,6 +60,16 @@ _COMPARED = {
     "hotter": "warmer", "north": "farther north", "south": "farther south", "east": "farther east", "west": "farther west",
 }  # fmt: skip
 _NAMED_CHOICES = frozenset({"lang", "in_continent", "currency", "religion"})
+
+
+def _distance(city: City, kind: str, place: str) -> str:
+    if kind == "is_city":
+        other = cities()[place]
+        far = distance((city.lat, city.lon), (other.lat, other.lon))
+        return f"About {round(far, -2):.0f} kilometres." if far > 100 else "Not far at all."
+    if place == city.country.name:
+        return "It's in that country."
+    return "Not very far." if near_place(city.name, "country", place) else "It's far from there."
 
 
 def _which(query: Query, city: City) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any
@@ -78,6 +78,8 @@ class City:
     universities: tuple[str, ...]
     people: tuple[str, ...]
     festival: str
+    local: dict[str, Any]
+    """What differs from the country: its own languages, or in Hong Kong its currency and history."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -153,7 +155,7 @@ def cities() -> dict[str, City]:
     """Cities by name."""
     known = countries()
     return {
-        name: City(**{**_freeze(row), "name": name, "country": known[row["country"]]})
+        name: City(**{**_freeze(row), "name": name, "country": replace(known[row["country"]], **_freeze(row["local"]))})
         for name, row in _read("cities.json").items()
     }
 
