@@ -97,6 +97,7 @@ _QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
 _DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
 _SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
 _STORMS = "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
+_PARTLY = {"Europe": "Turkey,Russia,Azerbaijan,Georgia", "Asia": "Turkey,Russia,Egypt", "Africa": "Spain"}
 _THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
 _JUNGLE = "Manila"
 _SEAS = {
@@ -258,15 +259,16 @@ def _part(c: City, value: Any, axis: str, sign: int) -> bool:
     return sign * ((c.lat if axis == "lat" else c.lon) - middle) > 0
 
 
-def _largest_in(c: City, kind: str, place: str) -> bool:
+def _largest_in(c: City, kind: str, place: str, rank: int = 1) -> bool:
     """Whether it is the largest city of a country, continent or region, within its limits or with its suburbs."""
     if not _place_truth(c, (kind.removeprefix("in_"), place)):
         return False
-    if kind == "in_country":
+    if kind == "in_country" and rank == 1:
         return c.largest_in_country
     rivals = [x for x in cities().values() if _place_truth(x, (kind.removeprefix("in_"), place))]
     rivals = [x for x in rivals if x.name != "Istanbul" or place != "Europe"]
-    return c in (max(rivals, key=lambda x: x.population), max(rivals, key=lambda x: x.metro))
+    measures = (sorted(x.population for x in rivals)[-rank:][0], sorted(x.metro for x in rivals)[-rank:][0])
+    return c.population >= measures[0] or c.metro >= measures[1]
 
 
 def _same(c: City, value: Any) -> bool:
@@ -351,6 +353,11 @@ POLAR: dict[str, Truth] = {
     "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
     "not_water": lambda c, v: not on_water(c, v),
     "hurricanes": _among(_STORMS),
+    "capitalist": lambda c, v: "communist" not in c.country.groups,
+    "palms": lambda c, v: min(c.january, c.july) >= 9,
+    "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
+    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in _PARTLY.get(v, "").split(","),
+    "among_largest": lambda c, v: _largest_in(c, *v, 5),
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
@@ -402,7 +409,7 @@ POLAR: dict[str, Truth] = {
     "small": lambda c, v: c.population < 2 and c.metro < 4,
     "largest": lambda c, v: c.largest_in_country,
     "world_largest": lambda c, v: c.name == "Tokyo",
-    "ancient": lambda c, v: c.year < 1000,
+    "ancient": lambda c, v: c.year < 1000 or c.name == "Mexico City",
     "modern": lambda c, v: c.year >= 1800,
     "medieval": lambda c, v: 500 <= c.year < 1500,
     "planned": _among("Brasilia,Ankara"),

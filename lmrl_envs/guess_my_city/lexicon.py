@@ -40,7 +40,8 @@ TOPICS: dict[str, str] = {
     "bodies of water, what water, ocean is nearest, ocean is closest, sea is nearest, name of the sea, gulf, bay, strait, "
     "which water, sea or ocean, ocean or sea",
     "neighbours": "neighbours, neighbors, neighbouring, neighboring, bordering, borders, border, land border, land borders, "
-    "adjacent, share a border, shares a border, share borders, sharing a border, surrounding, next door, frontier, borders with",
+    "adjacent, share a border, shares a border, share borders, sharing a border, surrounding, next to yours, beside yours, close to yours, around yours, countries are next, nations are next, countries are nearby, "
+    "countries are close, countries surround, surround, touching yours, next door, frontier, borders with",
     "climate": "weather, climate, temperature, temperatures, season, seasons, winters, summers, winter, summer, forecast, "
     "degrees, climatic, rainfall, precipitation, weather like",
     "food": "food, foods, dish, dishes, cuisine, eat, eating, eaten, meal, meals, snack, snacks, drink, drinks, delicacy, "
@@ -124,7 +125,7 @@ TOPICS: dict[str, str] = {
     "dry": "dry, arid, little rain, dry climate, drought, semi arid, dry season",
     "humid": "humid, humidity, muggy, sticky",
     "temperate": "temperate, mild, moderate, mild climate, moderate climate, temperate climate, pleasant",
-    "tropical": "tropical, tropical climate, palm trees",
+    "tropical": "tropical, tropical climate",
     "tropics": "tropics, in the tropics, between the tropics, tropical zone",
     "mediterranean": "mediterranean climate, mediterranean weather, mediterranean type climate",
     "seasons": "four seasons, four distinct seasons, distinct seasons",
@@ -192,6 +193,8 @@ TOPICS: dict[str, str] = {
     "film": "film industry, movie industry, movies made, film making, filmmaking, movies, films, cinema, movie stars, movie",
     "monarchy": "monarchy, king, queen, royal family, royalty, emperor, monarch, kingdom, royals, sultan, prince, crown",
     "republic": "republic, president",
+    "capitalist": "capitalist, capitalism, market economy, free market",
+    "palms": "palm trees, palm tree, palms",
     "communist": "communist, communism, socialist, communist party, one party state, communist country",
     "democracy": "democracy, democratic, free elections, democratically, elections",
     "dictatorship": "dictatorship, authoritarian, dictator",

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmrl_envs.guess_my_city.lexicon import NEGATORS
 from lmrl_envs.guess_my_city.reading import AUXILIARIES, STOP, Atom, Query
-from lmrl_envs.guess_my_city.rules import tokens
+from lmrl_envs.guess_my_city.rules import stem, tokens
 from lmrl_envs.guess_my_city.table import cities, word_list
 
 OPEN_ORDER = (
@@ -69,7 +69,7 @@ _ALTERNATIVES = (
     {"drive"},
     {"ancient", "modern", "medieval"},
 )
-_KEPT_FAMILIES = {"currency": "currency", "religion": "religion", "drive": "drive"}
+_EXHAUSTIVE = tuple(family for family in _ALTERNATIVES if not family & {"religion", "currency"})
 
 
 _OF_COUNTRY = {
@@ -81,14 +81,6 @@ _OF_COUNTRY = {
 
 _PAST = frozenset("ever once formerly previously until".split())
 _MAIN = frozenset("main primary dominant principal majority".split())
-
-
-def stem(word: str) -> str:
-    """A crude stem: plural and verb endings off."""
-    for ending in ("ies", "ing", "es", "ed", "s", "y"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
-    return word
 
 
 @lru_cache(maxsize=1)
@@ -170,9 +162,12 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
         places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
         if places and not any(topic == "capital" for _, topic, _ in found):
             found = [atom for atom in found if atom not in places and atom[1] != "largest"]
-            found.append((places[0][0], "largest_in", (places[0][1], places[0][2])))
+            among = "among_largest" if "one" in words or "among" in words else "largest_in"
+            found.append((places[0][0], among, (places[0][1], places[0][2])))
     if "war" in present:
         found = [atom for atom in found if atom[1] != "in_country"]
+    if {"partly", "partially"} & set(words):
+        found = [(k, "partly_in", v) if topic == "in_continent" else (k, topic, v) for k, topic, v in found]
     if {"country", "nation"} & set(words):
         found = [(k, _OF_COUNTRY.get(topic, topic), v) for k, topic, v in found]
     if "letters" in topics:
@@ -201,7 +196,7 @@ def build(
     found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
     topics = [topic for _, topic, _ in found]
     if "or" in words or "hemisphere_alt" in topics:
-        for family in _ALTERNATIVES:
+        for family in _ALTERNATIVES if form != "polar" else _EXHAUSTIVE:
             values = {(topic, value) for _, topic, value in found if topic in family and (value or len(family) > 1)}
             if len(values) > 1 or "hemisphere_alt" in topics:
                 topic = "hemisphere" if "hemisphere_alt" in topics else next(iter(sorted(family & set(topics))))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from lmrl_envs.guess_my_city import lexicon
-from lmrl_envs.guess_my_city.rules import MAX_TOKENS, tokens
+from lmrl_envs.guess_my_city.rules import MAX_TOKENS, stem, tokens
 from lmrl_envs.guess_my_city.table import cities, countries, places, word_list
 
 Entry = dict[str, Any]
@@ -78,7 +78,7 @@ STOP = frozenset(
     member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times
     describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
     practice practise practiced follow follows following majority minority percent per cent official officially
-    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully""".split()
+    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully drives driven boost rely relies depend depends""".split()
 )
 
 _ADDITIONAL_COUNTRIES = {
@@ -94,7 +94,7 @@ def _phrases(text: str) -> list[str]:
 
 
 class _Lexicon:
-    """First word -> (words, entry), longest first. An entry maps kinds ("topic", "country", ...) to values."""
+    """Phrases and their entries, which map kinds ("topic", "country", ...) to values; the lengths of phrases by first word."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, ...], Entry] = {}
@@ -112,11 +112,44 @@ class _Lexicon:
             self.add(language, "language", language)
         self._add_places()
         self._add_facts()
-        self.index: dict[str, list[tuple[tuple[str, ...], Entry]]] = {}
-        for words, entry in self.entries.items():
-            self.index.setdefault(words[0], []).append((words, entry))
-        for found in self.index.values():
-            found.sort(key=lambda pair: (-len(pair[0]), pair[0]))
+        lengths: dict[str, set[int]] = {}
+        for words in self.entries:
+            lengths.setdefault(words[0], set()).add(len(words))
+        self.lengths = {word: tuple(sorted(found, reverse=True)) for word, found in lengths.items()}
+
+        self._learn_typos()
+
+    def _learn_typos(self) -> None:
+        """Words with one letter left out -> the word, for words that a slip of the keyboard should not hide."""
+        from lmrl_envs.guess_my_city.predicates import fact_words
+
+        self.known = {word for words in self.entries for word in words} | STOP | AUXILIARIES | fact_words().keys()
+        kinds = {"topic", "continent", "region", "water", "language", "relation"}
+        targets = {word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 4}
+        self.shortened: dict[str, str] = {}
+        for word in sorted(targets):
+            for i in range(1, len(word)):
+                self.shortened.setdefault(word[:i] + word[i + 1 :], word)
+
+    def corrected(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The question with slips of one letter put right, in words of five letters and more that nothing else knows."""
+        known = self.known
+        if all(word in known or len(word) < 5 for word in words):
+            return words
+        return tuple([word if word in known or len(word) < 5 or word[0].isdigit() else self._correct(word) for word in words])
+
+    def _correct(self, word: str) -> str:
+        if stem(word) in self.known:
+            return word
+        if word in self.shortened:  # a letter is missing
+            return self.shortened[word]
+        for i in range(1, len(word)):
+            shorter = word[:i] + word[i + 1 :]
+            if shorter in self.known and len(shorter) > 4:  # one too many
+                return shorter
+            if shorter in self.shortened and abs(len(self.shortened[shorter]) - len(word)) == 0:  # a wrong one, or two swapped
+                return self.shortened[shorter]
+        return word
 
     def add(self, phrase: str, kind: str, value: Any) -> None:
         words = tokens(phrase)
@@ -150,8 +183,10 @@ class _Lexicon:
     def _add_facts(self) -> None:
         """Proper names of sights, clubs, rivers, people: yes/no questions about them are looked up."""
         owners: dict[tuple[str, ...], set[str]] = {}
-        for province, names in word_list("phrases").items():
-            owners[tokens(province)] = set(_phrases(names))
+        for phrase, names in word_list("phrases").items():
+            owners[tokens(phrase)] = set(_phrases(names))
+            if self.entries.get(tokens(phrase), {}).keys() == {"other"}:
+                del self.entries[tokens(phrase)]
         for city in cities().values():
             for field in (city.landmarks, city.nicknames, city.clubs, city.rivers, city.universities, city.people,
                           city.airports, city.foods):  # fmt: skip
@@ -178,6 +213,9 @@ _NUMERALS = {
         "eighteen nineteen twenty".split()
     )
 } | {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "half": 0.5, "twelve": 12}
+
+
+_NUMERIC = frozenset(_NUMERALS) | {"a", "million", "billion"}
 
 
 def _number(words: tuple[str, ...], i: int) -> tuple[float, int] | None:
@@ -210,9 +248,11 @@ Item = tuple[str, Any, int]
 
 def _scan(words: tuple[str, ...]) -> list[tuple[str, Entry | None, int]]:
     """The question as known phrases and other words: (text, entry or None, position)."""
-    index, items, i, n = _lexicon().index, [], 0, len(words)
+    table, items, i, n = _lexicon(), [], 0, len(words)
+    lengths, entries = table.lengths, table.entries
     while i < n:
-        number = _number(words, i)
+        word = words[i]
+        number = _number(words, i) if word in _NUMERIC or word[0] <= "9" else None
         if number is not None:
             value, after = number[0], number[1]
             if words[after : after + 1] in (("th",), ("st",), ("nd",), ("rd",)) and words[after + 1 : after + 2] in (("century",), ("centuries",)):  # fmt: skip
@@ -226,13 +266,14 @@ def _scan(words: tuple[str, ...]) -> list[tuple[str, Entry | None, int]]:
             items.append((words[i], {"number": number[0]}, i))
             i = max(number[1], i + 1)
             continue
-        for phrase, entry in index.get(words[i], ()):
-            if words[i : i + len(phrase)] == phrase:
-                items.append((" ".join(phrase), entry, i))
-                i += len(phrase)
+        for length in lengths.get(word, ()):
+            entry = entries.get(words[i : i + length])
+            if entry is not None and i + length <= n:
+                items.append((word if length == 1 else " ".join(words[i : i + length]), entry, i))
+                i += length
                 break
         else:
-            items.append((words[i], None, i))
+            items.append((word, None, i))
             i += 1
     return items
 
@@ -247,7 +288,7 @@ def _form(words: tuple[str, ...]) -> str:
     if head in AUXILIARIES:
         start = rest[1:7]
         if head in ("can", "could", "would", "will", "may", "might", "do", "are") and set(start[:3]) & (
-            _IMPERATIVES | {"know", "able"}
+            _IMPERATIVES | {"know", "able", "mind"}
         ):
             tail = rest[2:]
             return "polar" if {"whether", "if"} & set(tail) else "open"
@@ -310,7 +351,11 @@ def _relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list
         relation = entry.get("relation") if entry else None
         if relation is None or i in used:
             continue
-        if relation == "between" and len(numbers) >= 2:
+        if relation == "between" and len(numbers) < 2:
+            ends = [k for k in range(i + 1, len(items)) if k not in used and _place(items[k][1])][:2]
+            found += [(k, "between", _place(items[k][1])) for k in ends]
+            used.update(ends)
+        elif relation == "between":
             low, high = (items[k][1]["number"] for k in numbers[:2])
             if high >= 1e6 > low:
                 low *= 1e6
@@ -407,6 +452,7 @@ def read(text: str) -> Query | None:
 def _assemble(words: tuple[str, ...]) -> Query | None:
     from lmrl_envs.guess_my_city.predicates import build
 
+    words = _lexicon().corrected(words)
     items = _scan(words)
     mentioned = {entry["city"] for _, entry, _ in items if entry and "city" in entry}
     others = {entry["other"] for _, entry, _ in items if entry and "other" in entry}
@@ -418,7 +464,7 @@ def _assemble(words: tuple[str, ...]) -> Query | None:
         return Query("list", ())
     if "or" in words[1:-1] and "either" not in words:
         k = words.index("or", 1)
-        if words[k - 1] in _SIDES and words[k + 1] in _SIDES and len(words) > k + 2:
+        if words[k - 1] in _SIDES and words[k - 2] not in ("middle", "far", "near") and words[k + 1] in _SIDES and len(words) > k + 2:
             if words[k + 2] in ("america", "americas"):
                 return Query("open", (Atom("continent"),))
             if words[k + 2] in ("part", "half", "side", "asia", "africa", "europe", "end"):

@@ -32,6 +32,14 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple([_FIXED.get(token, token) for token in _TOKEN.findall(text)])
 
 
+def stem(word: str) -> str:
+    """A crude stem: plural and verb endings off."""
+    for ending in ("ies", "ing", "es", "ed", "s", "y"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
 @lru_cache(maxsize=1)
 def city_phrases() -> dict[str, list[tuple[tuple[str, ...], str]]]:
     """First word -> (words of a name or alias, city), longest first."""
