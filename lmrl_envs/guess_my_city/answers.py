@@ -1,10 +1,11 @@
+
 """What the oracle knows: truth of yes/no predicates, and sentences for open questions. Nothing here names the city."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lmrl_envs.guess_my_city.table import City, cities, countries, distance, places
@@ -79,9 +80,7 @@ _AUTOCRATIC = (
 _RICH = "Japan,South Korea,Taiwan,United Arab Emirates,Saudi Arabia,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,United States,Canada,Australia,New Zealand,Czechia,Poland,Hungary"  # fmt: skip
 _POOR = "Afghanistan,Nepal,Bangladesh,Myanmar,Syria,Senegal,DR Congo,Ethiopia,Tanzania,Kenya,Nigeria,Ghana,Pakistan,Angola,Bolivia,India,Cuba,Venezuela,Philippines,Vietnam,Egypt,Uzbekistan,Lebanon"  # fmt: skip
 _BOMBED = "Tokyo,Osaka,Berlin,Munich,Milan,London,Warsaw,Manila,Belgrade,Budapest,Vienna,Kyiv,Shanghai,Hong Kong,Saint Petersburg,Bucharest,Brussels,Taipei,Rome,Yangon"  # fmt: skip
-_WARS = (
-    "Ho Chi Minh City,Hanoi,Seoul,Berlin,Warsaw,Tokyo,London,Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
-)
+_WARS = "Ho Chi Minh City,Hanoi,Seoul,Berlin,Warsaw,Tokyo,London,Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
 _CUPS = "Rio de Janeiro,Montevideo,Rome,Paris,Santiago,London,Mexico City,Munich,Buenos Aires,Madrid,Barcelona,Los Angeles,Chicago,Berlin,Johannesburg,Cape Town,Moscow,Saint Petersburg,Seoul,Busan,Osaka,Milan,Sao Paulo,Brasilia,New York,Houston,Philadelphia,Toronto,Stockholm"  # fmt: skip
 _WEST_COAST = "Los Angeles,Lima,Dakar,Lagos,Accra,Luanda,Casablanca,Mumbai,Karachi,Perth,Cape Town"
 _EAST_COAST = "New York,Sydney,Brisbane,Busan,Shanghai,Rio de Janeiro,Buenos Aires,Dar es Salaam,Dublin,Stockholm,Barcelona,Philadelphia,Tokyo"  # fmt: skip
@@ -96,7 +95,9 @@ _UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Kar
 _QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
 _DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
 _SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
-_STORMS = "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
+_STORMS = (
+    "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
+)
 _PARTLY = {"Europe": "Turkey,Russia,Azerbaijan,Georgia", "Asia": "Turkey,Russia,Egypt", "Africa": "Spain"}
 _THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
 _JUNGLE = "Manila"
@@ -123,6 +124,8 @@ def _trait(name: str) -> Truth:
 
 def speaks(c: City, language: str) -> bool:
     """Whether a language is one of the city's."""
+    if (c.name, language) == ("Guangzhou", "cantonese"):  # its other name would give the city away
+        return True
     language = _SYNONYMS.get(language, language)
     return any(language == own.lower().split(" ")[0] for own in c.country.languages)
 
@@ -149,7 +152,7 @@ def in_continent(c: City, continent: str) -> bool:
     return c.country.continent == continent
 
 
-@lru_cache(maxsize=None)
+@cache
 def _country_points(name: str) -> tuple[tuple[float, float], ...]:
     own = [(city.lat, city.lon) for city in cities().values() if city.country.name == name]
     row = places()["countries"].get(name)

@@ -8,7 +8,12 @@ from typing import Any, Literal
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
 from lmrl_envs.guess_my_city.role import CityRole
 from lmrl_envs.guess_my_city.rules import (
-    MAX_QUESTIONS, OPENING, QUESTION_REWARD, WIN_REWARD, guessed_city, tokens,
+    MAX_QUESTIONS,
+    OPENING,
+    QUESTION_REWARD,
+    WIN_REWARD,
+    guessed_city,
+    tokens,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.simulator import CityOracle
 from lmrl_envs.guess_my_city.table import cities, split_names

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """What words and phrases of a question are about. A phrase means ``topic`` or ``topic=value``; the longest phrase wins."""
 
 from __future__ import annotations

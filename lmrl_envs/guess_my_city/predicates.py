@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """From known phrases to the predicates of a question."""
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tup
         if entry is None or k in used:
             continue
         after = items[k + 1][1] if k + 1 < len(items) else None
-        if "language" in entry and (about_language or len(words) == 1 or not {"adjective", "country", "city"} & entry.keys()):
+        if "language" in entry and (
+            about_language or len(words) == 1 or not {"adjective", "country", "city"} & entry.keys()
+        ):
             if text == "latin" and "script" in topics:
                 found.append((k, "script", "latin"))
             else:
@@ -235,7 +238,14 @@ def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | 
 
 
 def _place_of(found: list[tuple[int, str, Any]]) -> tuple[str, str] | None:
-    return next(((topic.removeprefix("in_"), value) for _, topic, value in found if topic in ("in_country", "is_city") and value), None)
+    return next(
+        (
+            (topic.removeprefix("in_"), value)
+            for _, topic, value in found
+            if topic in ("in_country", "is_city") and value
+        ),
+        None,
+    )
 
 
 def _polar(

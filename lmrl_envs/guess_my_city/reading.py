@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """From a question's text to what it asks: its form (yes/no or open) and its predicates. The same for every city."""
 
 from __future__ import annotations
@@ -125,7 +126,9 @@ class _Lexicon:
 
         self.known = {word for words in self.entries for word in words} | STOP | AUXILIARIES | fact_words().keys()
         kinds = {"topic", "continent", "region", "water", "language", "relation"}
-        targets = {word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 4}
+        targets = {
+            word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 4
+        }
         self.shortened: dict[str, str] = {}
         for word in sorted(targets):
             for i in range(1, len(word)):
@@ -136,7 +139,9 @@ class _Lexicon:
         known = self.known
         if all(word in known or len(word) < 5 for word in words):
             return words
-        return tuple([word if word in known or len(word) < 5 or word[0].isdigit() else self._correct(word) for word in words])
+        return tuple(
+            [word if word in known or len(word) < 5 or word[0].isdigit() else self._correct(word) for word in words]
+        )
 
     def _correct(self, word: str) -> str:
         if stem(word) in self.known:
@@ -147,7 +152,9 @@ class _Lexicon:
             shorter = word[:i] + word[i + 1 :]
             if shorter in self.known and len(shorter) > 4:  # one too many
                 return shorter
-            if shorter in self.shortened and abs(len(self.shortened[shorter]) - len(word)) == 0:  # a wrong one, or two swapped
+            if (
+                shorter in self.shortened and abs(len(self.shortened[shorter]) - len(word)) == 0
+            ):  # a wrong one, or two swapped
                 return self.shortened[shorter]
         return word
 
@@ -459,12 +466,19 @@ def _assemble(words: tuple[str, ...]) -> Query | None:
     form = _form(words)
     used: set[int] = set()
     relations = _relations(items, words, used)
-    free = {entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used} - {None}
+    free = {
+        entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used
+    } - {None}
     if free and {"or", "and"} & set(words) and (free & mentioned):
         return Query("list", ())
     if "or" in words[1:-1] and "either" not in words:
         k = words.index("or", 1)
-        if words[k - 1] in _SIDES and words[k - 2] not in ("middle", "far", "near") and words[k + 1] in _SIDES and len(words) > k + 2:
+        if (
+            words[k - 1] in _SIDES
+            and words[k - 2] not in ("middle", "far", "near")
+            and words[k + 1] in _SIDES
+            and len(words) > k + 2
+        ):
             if words[k + 2] in ("america", "americas"):
                 return Query("open", (Atom("continent"),))
             if words[k + 2] in ("part", "half", "side", "asia", "africa", "europe", "end"):

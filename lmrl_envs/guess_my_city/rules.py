@@ -1,10 +1,11 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """Guess My City: how texts are taken apart, and what counts as a guess. 20 questions; a guess names one city."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from lmrl_envs.guess_my_city.table import City, cities, countries
 
@@ -110,7 +111,7 @@ def _skip_qualifier(words: tuple[str, ...], i: int, city: City) -> int:
     return start
 
 
-@lru_cache(maxsize=None)
+@cache
 def _qualifiers(name: str) -> tuple[tuple[str, ...], ...]:
     city = cities()[name]
     country = countries()[city.country.name]

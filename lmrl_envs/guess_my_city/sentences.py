@@ -1,3 +1,4 @@
+
 """Sentences for open questions, in several wordings. None holds the city's name, nor (but when it may) the country's."""
 
 from __future__ import annotations

@@ -8,7 +8,14 @@ from lmrl_envs.guess_my_city.answers import POLAR, near_place
 from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
 from lmrl_envs.guess_my_city.reading import Query, read
 from lmrl_envs.guess_my_city.sentences import (
-    COUNTRY_REFUSED, COUNTRY_TOLD, NO, ONE_AT_A_TIME, SECRET, UNREAD, YES, variants,
+    COUNTRY_REFUSED,
+    COUNTRY_TOLD,
+    NO,
+    ONE_AT_A_TIME,
+    SECRET,
+    UNREAD,
+    YES,
+    variants,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.table import City, cities, distance
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """The cities and what is known about them: frozen tables, read once (see SOURCE.md)."""
 
 from __future__ import annotations
