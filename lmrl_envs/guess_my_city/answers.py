@@ -1,111 +1,25 @@
-
 """What the oracle knows: truth of yes/no predicates, and sentences for open questions. Nothing here names the city."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache, lru_cache
 from typing import Any
 
-from lmrl_envs.guess_my_city.table import City, cities, countries, distance, places
+from lmrl_envs.guess_my_city import members as m
+from lmrl_envs.guess_my_city.geography import (
+    in_continent,
+    in_region,
+    in_the_part,
+    is_largest_in,
+    near_place,
+    on_water,
+    to_the,
+)  # fmt: skip
+from lmrl_envs.guess_my_city.phrases import fact_words
+from lmrl_envs.guess_my_city.table import City, cities, places
 
 Truth = Callable[[City, Any], bool]
-
-_SUBREGIONS: dict[str, frozenset[str]] = {
-    "southeast asia": frozenset({"Southeast Asia"}),
-    "east asia": frozenset({"East Asia"}),
-    "south asia": frozenset({"South Asia"}),
-    "central asia": frozenset({"Central Asia"}),
-    "caucasus": frozenset({"the Caucasus"}),
-    "northern europe": frozenset({"Northern Europe"}),
-    "central europe": frozenset({"Central Europe"}),
-    "southern europe": frozenset({"Southern Europe"}),
-    "north africa": frozenset({"North Africa"}),
-    "west africa": frozenset({"West Africa"}),
-    "east africa": frozenset({"East Africa"}),
-    "central africa": frozenset({"Central Africa"}),
-    "southern africa": frozenset({"Southern Africa"}),
-    "sub-saharan": frozenset({"West Africa", "East Africa", "Central Africa", "Southern Africa"}),
-    "caribbean": frozenset({"the Caribbean"}),
-    "americas": frozenset({"North America", "South America", "Latin America", "the Caribbean"}),
-    "latin america": frozenset({"South America", "Latin America", "the Caribbean"}),
-}
-_REGION_COUNTRIES: dict[str, str] = {
-    "middle east": "Iran,Iraq,Syria,Lebanon,Saudi Arabia,United Arab Emirates,Turkey,Egypt",
-    "gulf": "Saudi Arabia,United Arab Emirates",
-    "western europe": "United Kingdom,France,Germany,Austria,Belgium,Ireland,Spain",
-    "northern europe": "United Kingdom,Ireland,Sweden,Denmark",
-    "eastern europe": "Poland,Czechia,Romania,Bulgaria,Serbia,Ukraine,Russia,Hungary",
-    "central europe": "Germany,Austria,Hungary,Poland,Czechia",
-    "southern europe": "Spain,Italy,Bulgaria,Serbia",
-    "scandinavia": "Sweden,Denmark",
-    "balkans": "Romania,Bulgaria,Serbia",
-    "iberia": "Spain",
-    "british isles": "United Kingdom,Ireland",
-    "benelux": "Belgium",
-    "andes region": "Chile,Peru,Colombia,Ecuador,Bolivia",
-    "mediterranean region": "Spain,Italy,Turkey,Egypt,Algeria,Lebanon,Syria,Morocco,France",
-    "polynesia": "New Zealand",
-    "west": "United States,Canada,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,Australia,New Zealand",
-    "caucasus": "Azerbaijan,Georgia",
-}
-_FAMILIES = {
-    "romance": "Spanish Portuguese French Italian Romanian",
-    "germanic": "English German Dutch Swedish Danish Afrikaans",
-    "slavic": "Russian Ukrainian Polish Czech Bulgarian Serbian",
-    "semitic": "Arabic Amharic",
-    "turkic": "Turkish Uzbek Azerbaijani",
-    "tonal": "Mandarin Thai Vietnamese Burmese Yoruba Zulu Xhosa",
-}
-_SYNONYMS = {
-    "farsi": "persian", "chinese": "mandarin", "tagalog": "filipino", "azeri": "azerbaijani", "castilian": "spanish",
-    "gaelic": "irish", "flemish": "dutch", "twi": "twi", "hanzi": "mandarin",
-}  # fmt: skip
-_GAMES: dict[str, str] = {
-    "cricket": "India,Pakistan,Bangladesh,United Kingdom,Australia,South Africa,New Zealand,Afghanistan",
-    "rugby": "New Zealand,Australia,South Africa,United Kingdom,France,Ireland,Georgia,Argentina",
-    "baseball": "Japan,South Korea,Taiwan,United States,Cuba,Venezuela,Canada",
-    "ice hockey": "Canada,Russia,Sweden,Czechia,United States",
-    "basketball": "United States,Philippines,Spain,Serbia,China,Canada,Turkey",
-    "american football": "United States",
-    "australian football": "Australia",
-}
-_NOT_FOOTBALL = (
-    "India,Pakistan,Bangladesh,Philippines,United States,Canada,Cuba,Nepal,Taiwan,Australia,New Zealand,Afghanistan"
-)
-_AUTOCRATIC = (
-    "Iran,Syria,Uzbekistan,Azerbaijan,Russia,Myanmar,Egypt,Algeria,Venezuela,Ethiopia,Angola,Thailand,DR Congo"
-)
-_RICH = "Japan,South Korea,Taiwan,United Arab Emirates,Saudi Arabia,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,United States,Canada,Australia,New Zealand,Czechia,Poland,Hungary"  # fmt: skip
-_POOR = "Afghanistan,Nepal,Bangladesh,Myanmar,Syria,Senegal,DR Congo,Ethiopia,Tanzania,Kenya,Nigeria,Ghana,Pakistan,Angola,Bolivia,India,Cuba,Venezuela,Philippines,Vietnam,Egypt,Uzbekistan,Lebanon"  # fmt: skip
-_BOMBED = "Tokyo,Osaka,Berlin,Munich,Milan,London,Warsaw,Manila,Belgrade,Budapest,Vienna,Kyiv,Shanghai,Hong Kong,Saint Petersburg,Bucharest,Brussels,Taipei,Rome,Yangon"  # fmt: skip
-_WARS = "Ho Chi Minh City,Hanoi,Seoul,Berlin,Warsaw,Tokyo,London,Kabul,Baghdad,Damascus,Beirut,Kyiv,Kinshasa,Luanda,Belgrade,Algiers,Tbilisi,Baku,Moscow,Saint Petersburg,Yangon"
-_CUPS = "Rio de Janeiro,Montevideo,Rome,Paris,Santiago,London,Mexico City,Munich,Buenos Aires,Madrid,Barcelona,Los Angeles,Chicago,Berlin,Johannesburg,Cape Town,Moscow,Saint Petersburg,Seoul,Busan,Osaka,Milan,Sao Paulo,Brasilia,New York,Houston,Philadelphia,Toronto,Stockholm"  # fmt: skip
-_WEST_COAST = "Los Angeles,Lima,Dakar,Lagos,Accra,Luanda,Casablanca,Mumbai,Karachi,Perth,Cape Town"
-_EAST_COAST = "New York,Sydney,Brisbane,Busan,Shanghai,Rio de Janeiro,Buenos Aires,Dar es Salaam,Dublin,Stockholm,Barcelona,Philadelphia,Tokyo"  # fmt: skip
-_NORTH_COAST = "Algiers,Alexandria,Jakarta,Havana,Accra,Dubai,Auckland"
-_SOUTH_COAST = "Karachi,Melbourne,Lagos,Tokyo,Montevideo,Casablanca"
-_HOLY = "Rome,Kyoto,Lahore,Baghdad,Kathmandu,Damascus"
-_EXPENSIVE = "Tokyo,Hong Kong,London,Paris,New York,Los Angeles,Copenhagen,Dublin,Munich,Sydney,Stockholm,Dubai,Milan,Toronto,Auckland,Seoul,Luanda,Vienna,Shanghai,Melbourne"  # fmt: skip
-_POLLUTED = "Delhi,Beijing,Dhaka,Lahore,Cairo,Tehran,Kathmandu,Mexico City,Karachi,Mumbai,Kolkata,Hanoi,Jakarta,Baghdad,Kabul,Santiago,Lagos,Chengdu"  # fmt: skip
-_TECH = "Bengaluru,Tokyo,Seoul,Taipei,Beijing,Shanghai,Berlin,Stockholm,Dublin,London,Nairobi,New York,Los Angeles,Munich,Toronto,Kyiv,Chengdu"  # fmt: skip
-_FILM = "Los Angeles,Mumbai,Lagos,Hong Kong,Tokyo,Seoul,London,New York,Rome,Paris"
-_UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Karachi,Kinshasa,Bogota,Mexico City,Damascus,Chicago,Philadelphia,Nairobi,Lima,Quito,Dhaka"  # fmt: skip
-_QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
-_DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
-_SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
-_STORMS = (
-    "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
-)
-_PARTLY = {"Europe": "Turkey,Russia,Azerbaijan,Georgia", "Asia": "Turkey,Russia,Egypt", "Africa": "Spain"}
-_THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
-_JUNGLE = "Manila"
-_SEAS = {
-    "Black Sea": "Istanbul", "South China Sea": "Hong Kong,Guangzhou,Manila", "Caribbean": "Havana,Caracas",
-    "Gulf of Mexico": "Houston,Havana", "Mediterranean": "Beirut,Alexandria,Algiers,Barcelona", "Aegean": "Istanbul",
-    "Baltic": "Stockholm,Saint Petersburg,Copenhagen", "Bosphorus": "Istanbul", "North Sea": "Copenhagen",
-}  # fmt: skip
 
 
 def _among(names: str) -> Truth:
@@ -126,81 +40,8 @@ def speaks(c: City, language: str) -> bool:
     """Whether a language is one of the city's."""
     if (c.name, language) == ("Guangzhou", "cantonese"):  # its other name would give the city away
         return True
-    language = _SYNONYMS.get(language, language)
+    language = m.SYNONYMS.get(language, language)
     return any(language == own.lower().split(" ")[0] for own in c.country.languages)
-
-
-def in_region(c: City, region: str) -> bool:
-    """Whether the city is in a part of the world."""
-    if region == "eurasia":
-        return c.country.continent in ("Asia", "Europe")
-    if region == "andes region" and c.name in ("Lima", "Buenos Aires"):
-        return False
-    if region == "pacific rim":
-        return c.ocean == "Pacific Ocean"
-    if region == "balkans" and c.name == "Istanbul":
-        return True
-    if c.country.subregion in _SUBREGIONS.get(region, ()):
-        return True
-    return c.country.name in _REGION_COUNTRIES.get(region, "").split(",")
-
-
-def in_continent(c: City, continent: str) -> bool:
-    """Whether the city is on a continent (Istanbul is on two; the Caucasus counts as both)."""
-    if c.name == "Istanbul" or c.country.subregion == "the Caucasus":
-        return continent in ("Asia", "Europe")
-    return c.country.continent == continent
-
-
-@cache
-def _country_points(name: str) -> tuple[tuple[float, float], ...]:
-    own = [(city.lat, city.lon) for city in cities().values() if city.country.name == name]
-    row = places()["countries"].get(name)
-    iso = row[0] if row else countries()[name].iso
-    own += [(other[0], other[1]) for other in places()["cities"].values() if other[2] == iso]
-    return tuple(own + ([(row[3], row[4])] if row else []))
-
-
-@lru_cache(maxsize=65536)
-def near_place(name: str, kind: str, place: str | None) -> bool:
-    """Whether a city is near a place: 500 km of a city, 900 km of a country or its neighbour."""
-    c = cities()[name]
-    if kind in ("city", "other") and place:
-        return distance((c.lat, c.lon), _point(kind, place)) < 500
-    if kind == "country" and place:
-        if place == c.country.name or place in c.country.neighbours:
-            return True
-        return any(distance((c.lat, c.lon), point) < 900 for point in _country_points(place))
-    return _place_truth(c, (kind, place))
-
-
-def _point(kind: str, place: str) -> tuple[float, float]:
-    if kind == "city":
-        return cities()[place].lat, cities()[place].lon
-    row = places()["cities"][place]
-    return row[0], row[1]
-
-
-def _place_truth(c: City, value: tuple[str, str | None]) -> bool:
-    kind, place = value
-    if kind == "city":
-        return c.name == place
-    if kind == "country":
-        return c.country.name == place
-    if kind == "continent":
-        return in_continent(c, place or "")
-    if kind == "region":
-        return in_region(c, place or "")
-    if kind == "water":
-        return on_water(c, place or "")
-    return False
-
-
-def on_water(c: City, water: str) -> bool:
-    """Whether the city lies on a sea or ocean (an ocean counts for its seas)."""
-    if c.name in _SEAS.get(water, "").split(","):
-        return True
-    return c.coastal and (water.lower() in c.water.lower() or water == c.ocean)
 
 
 def _compare(measure: Callable[[City], float], other: Callable[[str, str], float | None], sign: int) -> Truth:
@@ -227,51 +68,6 @@ def _attribute(name: str) -> Callable[[str, str], float | None]:
         return None
 
     return value
-
-
-def _side(c: City, value: Any, axis: str, sign: int) -> bool:
-    kind, place = value
-    here = c.lat if axis == "lat" else c.lon
-    if kind in ("city", "other"):
-        there = _point(kind, place)[0 if axis == "lat" else 1]
-    elif kind == "country":
-        if place == c.country.name:
-            return False
-        points = _country_points(place)
-        there = sum(point[0 if axis == "lat" else 1] for point in points) / len(points)
-    elif kind == "continent":
-        if in_continent(c, place):
-            return False
-        own = [x for x in cities().values() if x.country.continent == place]
-        there = sum(x.lat if axis == "lat" else x.lon for x in own) / max(1, len(own))
-    else:
-        return False
-    return sign * (here - there) > 0
-
-
-def _part(c: City, value: Any, axis: str, sign: int) -> bool:
-    """Whether the city lies in the northern (...) part of a country or continent it is in."""
-    if not _place_truth(c, value):
-        return False
-    if value[0] == "country":
-        points = list(_country_points(value[1]))
-    else:
-        points = [(x.lat, x.lon) for x in cities().values() if in_continent(x, value[1])]
-    numbers = [point[0 if axis == "lat" else 1] for point in points]
-    middle = (min(numbers) + max(numbers)) / 2
-    return sign * ((c.lat if axis == "lat" else c.lon) - middle) > 0
-
-
-def _largest_in(c: City, kind: str, place: str, rank: int = 1) -> bool:
-    """Whether it is the largest city of a country, continent or region, within its limits or with its suburbs."""
-    if not _place_truth(c, (kind.removeprefix("in_"), place)):
-        return False
-    if kind == "in_country" and rank == 1:
-        return c.largest_in_country
-    rivals = [x for x in cities().values() if _place_truth(x, (kind.removeprefix("in_"), place))]
-    rivals = [x for x in rivals if x.name != "Istanbul" or place != "Europe"]
-    measures = (sorted(x.population for x in rivals)[-rank:][0], sorted(x.metro for x in rivals)[-rank:][0])
-    return c.population >= measures[0] or c.metro >= measures[1]
 
 
 def _same(c: City, value: Any) -> bool:
@@ -305,8 +101,6 @@ def _starts(c: City, value: str) -> bool:
 
 
 def _facts(c: City, stems: tuple[str, ...]) -> bool:
-    from lmrl_envs.guess_my_city.predicates import fact_words
-
     table = fact_words()
     weights = [math.log(101 / max(1, len(table.get(word, ())))) for word in stems]
     held = sum(weight for word, weight in zip(stems, weights, strict=True) if c.name in table.get(word, ()))
@@ -355,23 +149,23 @@ POLAR: dict[str, Truth] = {
     ),
     "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
     "not_water": lambda c, v: not on_water(c, v),
-    "hurricanes": _among(_STORMS),
+    "hurricanes": _among(m.STORMS),
     "capitalist": lambda c, v: "communist" not in c.country.groups,
     "palms": lambda c, v: min(c.january, c.july) >= 9,
     "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
-    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in _PARTLY.get(v, "").split(","),
-    "among_largest": lambda c, v: _largest_in(c, *v, 5),
+    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in m.PARTLY.get(v, "").split(","),
+    "among_largest": lambda c, v: is_largest_in(c, v[0], v[1], 5),
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
-    "largest_in": lambda c, v: _largest_in(c, *v),
-    "second_largest": _among(_SECOND),
-    "third_largest": _among(_THIRD),
+    "largest_in": lambda c, v: is_largest_in(c, *v),
+    "second_largest": _among(m.SECOND),
+    "third_largest": _among(m.THIRD),
     "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
-    "part_north": lambda c, v: _part(c, v, "lat", 1),
-    "part_south": lambda c, v: _part(c, v, "lat", -1),
-    "part_east": lambda c, v: _part(c, v, "lon", 1),
-    "part_west": lambda c, v: _part(c, v, "lon", -1),
+    "part_north": lambda c, v: in_the_part(c, v, "lat", 1),
+    "part_south": lambda c, v: in_the_part(c, v, "lat", -1),
+    "part_east": lambda c, v: in_the_part(c, v, "lon", 1),
+    "part_west": lambda c, v: in_the_part(c, v, "lon", -1),
     "inland": lambda c, v: not c.coastal,
     "landlocked_country": lambda c, v: c.country.landlocked,
     "port": lambda c, v: "port" in c.traits,
@@ -379,7 +173,7 @@ POLAR: dict[str, Truth] = {
     "island": lambda c, v: "island" in c.traits or "island" in c.country.groups,
     "peninsula": lambda c, v: "peninsula" in c.country.groups,
     "desert": lambda c, v: c.climate in ("desert", "arid"),
-    "jungle": _among(_JUNGLE),
+    "jungle": _among(m.JUNGLE),
     "volcano": _trait("volcano"),
     "earthquakes": _trait("earthquakes"),
     "hilly": _trait("hilly"),
@@ -391,8 +185,8 @@ POLAR: dict[str, Truth] = {
     "very_hot": lambda c, v: max(c.january, c.july) >= 25,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
     "warm_year": lambda c, v: min(c.january, c.july) >= 13,
-    "dense": _among(_DENSE),
-    "main_lang": lambda c, v: _SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
+    "dense": _among(m.DENSE),
+    "main_lang": lambda c, v: m.SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
     "snow": lambda c, v: c.snow == "yes",
     "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),
@@ -428,36 +222,36 @@ POLAR: dict[str, Truth] = {
     "finance": _trait("finance"),
     "canals": _trait("canals"),
     "expo": _trait("expo"),
-    "tourist": lambda c, v: c.name not in _QUIET.split(","),
-    "rich": _in_countries(_RICH),
-    "poor": _in_countries(_POOR),
-    "expensive": _among(_EXPENSIVE),
-    "safe": lambda c, v: c.name not in _UNSAFE.split(","),
-    "pollution": _among(_POLLUTED),
+    "tourist": lambda c, v: c.name not in m.QUIET.split(","),
+    "rich": _in_countries(m.RICH),
+    "poor": _in_countries(m.POOR),
+    "expensive": _among(m.EXPENSIVE),
+    "safe": lambda c, v: c.name not in m.UNSAFE.split(","),
+    "pollution": _among(m.POLLUTED),
     "traffic": lambda c, v: c.metro >= 5,
-    "tech": _among(_TECH),
-    "film": _among(_FILM),
+    "tech": _among(m.TECH),
+    "film": _among(m.FILM),
     "monarchy": lambda c, v: c.country.government == "monarchy",
     "republic": lambda c, v: "republic" in c.country.government,
     "communist": lambda c, v: "communist" in c.country.groups,
     "democracy": lambda c, v: not POLAR["dictatorship"](c, v),
     "dictatorship": lambda c, v: (
         "communist" in c.country.groups
-        or c.country.name in ("Afghanistan", "Saudi Arabia", "United Arab Emirates", *_AUTOCRATIC.split(","))
+        or c.country.name in ("Afghanistan", "Saudi Arabia", "United Arab Emirates", *m.AUTOCRATIC.split(","))
     ),
     "largest_country": lambda c, v: c.country.name == "Russia",
     "most_populous_country": lambda c, v: c.country.population > 9e8,
-    "war": _among(_WARS),
-    "ww2": _among(_BOMBED),
+    "war": _among(m.WARS),
+    "ww2": _among(m.BOMBED),
     "two_continents": _among("Istanbul"),
-    "holy": _among(_HOLY),
+    "holy": _among(m.HOLY),
     "english_speaking": lambda c, v: speaks(c, "english"),
     "french_speaking": lambda c, v: speaks(c, "french"),
     "spanish_speaking": lambda c, v: speaks(c, "spanish"),
     "portuguese_speaking": lambda c, v: speaks(c, "portuguese"),
     "arabic_speaking": lambda c, v: "arab" in c.country.groups,
     "euro_football": lambda c, v: c.country.continent == "Europe",
-    "family": lambda c, v: any(own in _FAMILIES[v].split() for own in c.country.languages[:1]),
+    "family": lambda c, v: any(own in m.FAMILIES[v].split() for own in c.country.languages[:1]),
     "script": lambda c, v: v is None or v in c.country.script.lower(),
     "currency": lambda c, v: v is None or v in c.country.currency.lower(),
     "religion": _religion,
@@ -465,16 +259,17 @@ POLAR: dict[str, Truth] = {
     "bloc": _in_countries("Hungary,Poland,Czechia,Romania,Bulgaria,Ukraine,Russia,Georgia,Azerbaijan,Uzbekistan"),
     "drive": lambda c, v: v is None or c.country.drive == v,
     "game": lambda c, v: (
-        c.country.name not in _NOT_FOOTBALL.split(",") if v == "football" else c.country.name in _GAMES[v].split(",")
+        c.country.name not in m.NOT_FOOTBALL.split(",") if v == "football" else c.country.name in m.GAMES[v].split(",")
     ),
     "sports": lambda c, v: True,
     "coast_side": lambda c, v: (
-        c.name in {"west": _WEST_COAST, "east": _EAST_COAST, "north": _NORTH_COAST, "south": _SOUTH_COAST}[v].split(",")
-    ),  # fmt: skip
+        c.name
+        in {"west": m.WEST_COAST, "east": m.EAST_COAST, "north": m.NORTH_COAST, "south": m.SOUTH_COAST}[v].split(",")
+    ),
     "colony": _colony,
     "olympics": lambda c, v: bool(c.olympics),
     "olympic_year": lambda c, v: any(games.startswith(str(v)) for games in c.olympics),
-    "worldcup": _among(_CUPS),
+    "worldcup": _among(m.CUPS),
     "former_name": lambda c, v: len(c.aliases) > 0,
     "former_name_polar": lambda c, v: len(c.aliases) > 0,
     "neighbours": lambda c, v: bool(c.country.neighbours),
@@ -495,10 +290,10 @@ POLAR: dict[str, Truth] = {
     "colder": _compare(lambda c: c.mean_temperature, _attribute("mean_temperature"), -1),
     "higher": _compare(lambda c: c.elevation, _attribute("elevation"), 1),
     "lower": _compare(lambda c: c.elevation, _attribute("elevation"), -1),
-    "north": lambda c, v: _side(c, v, "lat", 1),
-    "south": lambda c, v: _side(c, v, "lat", -1),
-    "east": lambda c, v: _side(c, v, "lon", 1),
-    "west": lambda c, v: _side(c, v, "lon", -1),
+    "north": lambda c, v: to_the(c, v, "lat", 1),
+    "south": lambda c, v: to_the(c, v, "lat", -1),
+    "east": lambda c, v: to_the(c, v, "lon", 1),
+    "west": lambda c, v: to_the(c, v, "lon", -1),
     "same": _same,
 }
 """Topic of a yes/no predicate -> its truth for a city and a value. A topic that is not here holds of every city."""
@@ -513,7 +308,7 @@ def _define_numbers() -> None:
     measures: dict[str, tuple[Callable[[City], float], Callable[[float], float]]] = {
         "population": (lambda c: c.population, _millions),
         "metro_population": (lambda c: c.metro, _millions),
-        "age": (lambda c: 2025 - c.year, lambda v: v if v < 1000 or v > 2030 else v),
+        "age": (lambda c: 2025 - c.year, lambda v: v),
         "year": (lambda c: c.year, lambda v: v),
         "elevation": (lambda c: c.elevation, lambda v: v),
         "temperature": (lambda c: max(c.january, c.july), lambda v: v),

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from lmrl_envs.guess_my_city.lexicon import NEGATORS
-from lmrl_envs.guess_my_city.reading import AUXILIARIES, STOP, Atom, Query
-from lmrl_envs.guess_my_city.rules import stem, tokens
-from lmrl_envs.guess_my_city.table import cities, word_list
+from lmrl_envs.guess_my_city.phrases import AUXILIARIES, STOP, fact_words
+from lmrl_envs.guess_my_city.query import Atom, Query
+from lmrl_envs.guess_my_city.rules import stem
 
 OPEN_ORDER = (
     "distance hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
@@ -84,103 +83,108 @@ _PAST = frozenset("ever once formerly previously until".split())
 _MAIN = frozenset("main primary dominant principal majority".split())
 
 
-@lru_cache(maxsize=1)
-def fact_words() -> dict[str, frozenset[str]]:
-    """Stem of a word of the table -> cities whose facts have it."""
-    owners: dict[str, set[str]] = {}
-    extra = word_list("keywords")
-    for city in cities().values():
-        texts = [
-            *city.landmarks, *city.foods, *city.known, *city.nicknames, *city.clubs, *city.rivers, *city.airports,
-            city.mountains, *city.industries, *city.universities, *city.people, city.festival, city.founded, city.water,
-            city.climate, *city.traits, extra.get(city.name, ""), extra.get(city.country.name, ""),
-        ]  # fmt: skip
-        for word in tokens(" ".join(texts)):
-            if word not in STOP and len(word) > 1:
-                owners.setdefault(stem(word), set()).add(city.name)
-    return {word: frozenset(names) for word, names in owners.items()}
+Found = tuple[int, str, Any]
+"""A predicate at a position: topic and value."""
+
+_SIMPLE = {
+    "city": "is_city", "continent": "in_continent", "region": "in_region", "century": "century", "fact": "fact",
+}  # fmt: skip
 
 
-def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tuple[int, str, Any]]:
+def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[Found]:
     """Predicates of the phrases that no relation has used up, with their positions."""
-    topics = {entry["topic"] for k, (_, entry, _) in enumerate(items) if entry and "topic" in entry and k not in used}
-    about_language = "language" in topics or any(topic.endswith("_speaking") for topic in topics)
-    found: list[tuple[int, str, Any]] = []
-    for k, (text, entry, _) in enumerate(items):
-        if entry is None or k in used:
-            continue
+    free = [(k, text, entry) for k, (text, entry, _) in enumerate(items) if entry and k not in used]
+    topics = {entry["topic"] for _, _, entry in free if "topic" in entry}
+    found = []
+    for k, text, entry in free:
         after = items[k + 1][1] if k + 1 < len(items) else None
-        if "language" in entry and (
-            about_language or len(words) == 1 or not {"adjective", "country", "city"} & entry.keys()
-        ):
+        predicate = _predicate(text, entry, after, topics, words)
+        if predicate is not None:
+            found.append((k, *predicate))
+    return _letters(_refine(found, words, topics), words, topics, len(items))
+
+
+def _predicate(
+    text: str, entry: dict[str, Any], after: dict[str, Any] | None, topics: set[str], words: tuple[str, ...]
+) -> tuple[str, Any] | None:
+    """What one phrase says, in the light of the other topics of the question."""
+    place = {"adjective", "country", "continent"} & entry.keys()
+    if "language" in entry:
+        about_language = "language" in topics or any(topic.endswith("_speaking") for topic in topics)
+        if about_language or len(words) == 1 or not {"adjective", "country", "city"} & entry.keys():
             if text == "latin" and "script" in topics:
-                found.append((k, "script", "latin"))
-            else:
-                found.append((k, "main_lang" if _MAIN & set(words) else "lang", entry["language"]))
-        elif ("colony" in topics or ("empire" in words and "adjective" in entry)) and {
-            "adjective",
-            "country",
-            "continent",
-        } & entry.keys():
-            found.append((k, "colony", entry.get("country") or entry.get("adjective") or "any"))
-        elif "city" in entry:
-            found.append((k, "is_city", entry["city"]))
-        elif "country" in entry or "adjective" in entry:
-            name = entry.get("country") or entry["adjective"]
-            if text in ("the us", "us dollar", "us") and after and after.get("topic") == "currency=dollar":
-                continue
-            found.append((k, "in_country", name))
-        elif "continent" in entry:
-            found.append((k, "in_continent", entry["continent"]))
-        elif "water" in entry:
-            found.append((k, "not_water" if "far" in words else "water", entry["water"]))
-        elif "region" in entry:
-            found.append((k, "in_region", entry["region"]))
-        elif "other" in entry:
-            found.append((k, "is_city", None))
-        elif "century" in entry:
-            found.append((k, "century", entry["century"]))
-        elif "fact" in entry:
-            found.append((k, "fact", entry["fact"]))
-        elif "topic" in entry:
-            topic, _, value = entry["topic"].partition("=")
-            found.append((k, topic, value or None))
-        elif entry.get("relation") == "border":
-            found.append((k, "neighbours", None))
-        elif "number" in entry:
-            number = entry["number"]
-            if "olympics" in topics and 1890 < number < 2050:
-                found.append((k, "olympic_year", int(number)))
-            elif "timezone" in topics:
-                sign = -1 if {"minus", "behind"} & set(words) else 1
-                found.append((k, "utc", sign * number))
-    present = {topic for _, topic, _ in found}
-    if "neighbours" in present and "in_country" in present:
+                return "script", "latin"
+            return ("main_lang" if _MAIN & set(words) else "lang"), entry["language"]
+    if place and ("colony" in topics or ("empire" in words and "adjective" in entry)):
+        return "colony", entry.get("country") or entry.get("adjective") or "any"
+    if "city" not in entry and place - {"continent"}:
+        if after and after.get("topic") == "currency=dollar" and text in ("the us", "us"):
+            return None
+        return "in_country", entry.get("country") or entry["adjective"]
+    for kind, topic in _SIMPLE.items():
+        if kind in entry:
+            return topic, entry[kind]
+    if "water" in entry:
+        return ("not_water" if "far" in words else "water"), entry["water"]
+    if "other" in entry:
+        return "is_city", None
+    if "topic" in entry:
+        topic, _, value = entry["topic"].partition("=")
+        return topic, value or None
+    if entry.get("relation") == "border":
+        return "neighbours", None
+    number = entry.get("number", 0)
+    if "olympics" in topics and 1890 < number < 2050:
+        return "olympic_year", int(number)
+    if "timezone" in topics and "number" in entry:
+        return "utc", (-number if {"minus", "behind"} & set(words) else number)
+    return None
+
+
+def _renamed(found: list[Found], old: str, new: str) -> list[Found]:
+    return [(k, new if topic == old else topic, value) for k, topic, value in found]
+
+
+def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> list[Found]:
+    """Predicates that change their meaning in company."""
+    present, said = {topic for _, topic, _ in found}, set(words)
+    if {"neighbours", "in_country"} <= present:
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
-    if (_PAST & set(words) or words[0] in ("was", "were")) and "colony" not in topics:
-        found = [(k, "was_in", v) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
-    if "largest" in present and "fact" in present:
+    if (_PAST & said or words[:1] in (("was",), ("were",))) and "colony" not in topics:
+        found = _renamed(found, "in_country", "was_in")
+    if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
-    if "largest" in present:
+    elif "largest" in present and "capital" not in present:
         places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
-        if places and not any(topic == "capital" for _, topic, _ in found):
+        if places:
             found = [atom for atom in found if atom not in places and atom[1] != "largest"]
-            among = "among_largest" if "one" in words or "among" in words else "largest_in"
+            among = "among_largest" if {"one", "among"} & said else "largest_in"
             found.append((places[0][0], among, (places[0][1], places[0][2])))
     if "war" in present:
         found = [atom for atom in found if atom[1] != "in_country"]
-    if {"partly", "partially"} & set(words):
-        found = [(k, "partly_in", v) if topic == "in_continent" else (k, topic, v) for k, topic, v in found]
-    if {"country", "nation"} & set(words):
+    if {"partly", "partially"} & said:
+        found = _renamed(found, "in_continent", "partly_in")
+    if {"country", "nation"} & said:
         found = [(k, _OF_COUNTRY.get(topic, topic), v) for k, topic, v in found]
-    if "letters" in topics:
-        letter = next((word for word in reversed(words) if len(word) == 1 and word != "s"), None)
-        if letter is None and {"vowel", "consonant"} & set(words):
-            letter = "vowel" if "vowel" in words else "consonant"
-        if letter:
-            place = "ends" if {"end", "ends"} & set(words) else "has" if {"contain", "contains", "have", "include"} & set(words) else "starts"  # fmt: skip
-            found = [atom for atom in found if atom[1] != "letters"] + [(len(items), place, letter)]
     return found
+
+
+def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: int) -> list[Found]:
+    """Add what is asked about a letter of the name."""
+    if "letters" not in topics:
+        return found
+    said = set(words)
+    letter = next((word for word in reversed(words) if len(word) == 1 and word != "s"), None)
+    if letter is None:
+        letter = next((kind for kind in ("vowel", "consonant") if kind in said), None)
+    if letter is None:
+        return found
+    place = "starts"
+    if {"end", "ends"} & said:
+        place = "ends"
+    elif {"contain", "contains", "have", "include"} & said:
+        place = "has"
+    return [atom for atom in found if atom[1] != "letters"] + [(end, place, letter)]
 
 
 def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
@@ -192,9 +196,7 @@ def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
     ]
 
 
-def build(
-    words: tuple[str, ...], items: list[Any], form: str, relations: list[tuple[int, str, Any]], used: set[int]
-) -> Query | None:
+def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[Found], used: set[int]) -> Query | None:
     """The query of a scanned question, or None."""
     found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
     topics = [topic for _, topic, _ in found]
@@ -205,7 +207,7 @@ def build(
                 topic = "hemisphere" if "hemisphere_alt" in topics else next(iter(sorted(family & set(topics))))
                 return Query("open", (Atom(OPEN_ALIASES.get(topic, topic)),))
     strong = [atom for atom in found if atom[1] not in _WEAK or atom[2] is not None]
-    if form == "" and len(words) <= 2 and words[0] in ("ocean", "sea"):
+    if form == "" and len(words) <= 2 and words[:1] in (("ocean",), ("sea",)):
         form = "open"
     if form == "":
         plain = [topic for topic in topics if topic in OPEN_ORDER and topic not in _POLAR_FRAGMENTS]
@@ -216,7 +218,7 @@ def build(
     return _polar(words, items, found, strong, used)
 
 
-def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | None:
+def _open(found: list[Found], words: tuple[str, ...]) -> Query | None:
     present: dict[str, Any] = {}
     if {"ocean", "sea", "oceans", "seas"} & set(words) and {"coast", "sea", "country_coast"} & {
         atom[1] for atom in found
@@ -237,7 +239,7 @@ def _open(found: list[tuple[int, str, Any]], words: tuple[str, ...]) -> Query | 
     return None
 
 
-def _place_of(found: list[tuple[int, str, Any]]) -> tuple[str, str] | None:
+def _place_of(found: list[Found]) -> tuple[str, str] | None:
     return next(
         (
             (topic.removeprefix("in_"), value)
@@ -249,8 +251,8 @@ def _place_of(found: list[tuple[int, str, Any]]) -> tuple[str, str] | None:
 
 
 def _polar(
-    words: tuple[str, ...], items: list[Any], found: list[tuple[int, str, Any]],
-    strong: list[tuple[int, str, Any]], used: set[int],
+    words: tuple[str, ...], items: list[Any], found: list[Found],
+    strong: list[Found], used: set[int],
 ) -> Query | None:  # fmt: skip
     content = _content(items, used)
     vocabulary = fact_words()

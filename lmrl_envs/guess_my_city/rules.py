@@ -30,7 +30,8 @@ def tokens(text: str) -> tuple[str, ...]:
     text = text.lower()
     if "'" in text or "’" in text or "`" in text:
         text = _POSSESSIVE.sub(" ", text).replace("'", "").replace("’", "").replace("`", "")
-    return tuple([_FIXED.get(token, token) for token in _TOKEN.findall(text)])
+    found: list[str] = _TOKEN.findall(text)
+    return tuple([_FIXED.get(token, token) for token in found])
 
 
 def stem(word: str) -> str:

@@ -1,4 +1,3 @@
-
 """Sentences for open questions, in several wordings. None holds the city's name, nor (but when it may) the country's."""
 
 from __future__ import annotations

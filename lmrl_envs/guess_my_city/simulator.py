@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmrl_envs.guess_my_city.answers import POLAR, near_place
+from lmrl_envs.guess_my_city.answers import POLAR
+from lmrl_envs.guess_my_city.geography import near_place
 from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
-from lmrl_envs.guess_my_city.reading import Query, read
+from lmrl_envs.guess_my_city.query import Query
+from lmrl_envs.guess_my_city.reading import read
 from lmrl_envs.guess_my_city.sentences import (
     COUNTRY_REFUSED,
     COUNTRY_TOLD,
