@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ import pytest
 import lmrl_envs
 from lmrl_envs import check_text_env, make_policy
 from lmrl_envs.guess_my_city.env import GuessMyCityEnv
+from lmrl_envs.guess_my_city.phrases import STOP, phrase_table
 from lmrl_envs.guess_my_city.policies import CHATTER, OPEN_QUESTIONS, POLAR_QUESTIONS, answers
 from lmrl_envs.guess_my_city.reading import read
 from lmrl_envs.guess_my_city.role import MAX_QUOTED, CityRole
@@ -22,7 +24,7 @@ from lmrl_envs.guess_my_city.table import HELD_OUT, cities, countries, split_nam
 from lmrl_envs.simulators import PartnerRequest
 
 ID = "lmrl/GuessMyCity-v0"
-EVALUATION = Path(__file__).parent / "data" / "guess_my_city_eval.jsonl"
+DATA = Path(__file__).parent / "data"
 
 
 def ask(city: str, question: str, seed: int = 0, reveal_country: bool = False):
@@ -252,23 +254,38 @@ def test_nonsense_is_not_understood() -> None:
         assert not reply.understood and reply.text
 
 
-def test_evaluation_set() -> None:
-    """Questions of other wordings than the lexicon was made from; the first figures were 93.9 % right, 99.6 % read."""
-    rows = [json.loads(line) for line in EVALUATION.read_text("utf-8").splitlines()]
+def judge(rows: list[dict]) -> tuple[float, float]:
+    """Shares of questions answered right and understood."""
     right = understood = 0
     for i, row in enumerate(rows):
         guess = guessed_city(row["question"])
         if guess is not None:
-            text, known = ("Yes" if guess == row["city"] else "No"), True
+            text, known = ("yes" if guess == row["city"] else "no"), True
         else:
             reply = ask(row["city"], row["question"], i)
-            text, known = reply.text, reply.understood
-        text = text.lower()
+            text, known = reply.text.lower(), reply.understood
         expected = row["expect"]
         fits = text.startswith(expected) if isinstance(expected, str) else any(word in text for word in expected)
         right += known and fits
         understood += known
-    assert len(rows) >= 200 and right / len(rows) >= 0.90 and understood / len(rows) >= 0.92
+    return right / len(rows), understood / len(rows)
+
+
+def load(name: str) -> list[dict]:
+    return [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
+
+
+def test_evaluation_set() -> None:
+    """Written before the oracle was first run; the first figures were 93.9 % right, 99.6 % read."""
+    rows = load("guess_my_city_eval.jsonl")
+    right, understood = judge(rows)
+    assert len(rows) >= 200 and right >= 0.90 and understood >= 0.92
+
+
+def test_regression_set() -> None:
+    """Five later sets of questions, each new when first asked: 88.4, 92.9, 88.4, 88.0 and 98.1 % right at first sight."""
+    right, understood = judge(load("guess_my_city_regression.jsonl"))
+    assert right >= 0.96 and understood >= 0.98
 
 
 # -- a language model as oracle
@@ -340,3 +357,47 @@ def test_suboptimal_has_the_published_length_and_success() -> None:
     games = [play("suboptimal", seed) for seed in range(400)]
     assert np.mean([game[1] for game in games]) == pytest.approx(18.8, rel=0.05)
     assert np.mean([game[2] for game in games]) == pytest.approx(0.53, abs=0.08)
+
+
+# -- what the oracle must survive
+
+
+def test_no_heap_of_phrases_breaks_the_oracle_or_makes_it_leak() -> None:
+    rng = random.Random(0)
+    phrases = [" ".join(words) for words in phrase_table().entries]
+    glue = [
+        *sorted(STOP),
+        "or",
+        "and",
+        "not",
+        "than",
+        "5 million",
+        "1900",
+        "2,000",
+        "m",
+        "@",
+        "?",
+        "of",
+        "20th century",
+    ]
+    heads = [
+        "Is it",
+        "What",
+        "Which",
+        "Does it have",
+        "",
+        "Tell me",
+        "How",
+        "Was it ever",
+        "Could you name",
+        "Is it not",
+    ]
+    names = sorted(cities())
+    for i in range(6000):
+        parts = [rng.choice(phrases if rng.random() < 0.6 else glue) for _ in range(rng.randrange(1, 6))]
+        text = f"{rng.choice(heads)} {' '.join(parts)}?"
+        name = names[i % len(names)]
+        reply = ask(name, text, i)
+        assert isinstance(reply.text, str) and reply.text
+        for word in forbidden(name):
+            assert contains(text, word) or not contains(reply.text, word), (text, reply.text)

@@ -14,6 +14,7 @@ from lmrl_envs.guess_my_city.geography import (
     is_largest_in,
     near_place,
     on_water,
+    point_of,
     to_the,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.phrases import fact_words
@@ -155,6 +156,13 @@ POLAR: dict[str, Truth] = {
     "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
     "partly_in": lambda c, v: in_continent(c, v) or c.country.name in m.PARTLY.get(v, "").split(","),
     "among_largest": lambda c, v: is_largest_in(c, v[0], v[1], 5),
+    "n_cancer": lambda c, v: c.lat > 23.44,
+    "s_capricorn": lambda c, v: c.lat < -23.44,
+    "closer_equator": lambda c, v: v is not None and abs(c.lat) < abs(point_of(*v)[0]),
+    "country": lambda c, v: False,
+    "country_starts": lambda c, v: c.country.name.lower().startswith(v),
+    "country_ends": lambda c, v: c.country.name.lower().endswith(v),
+    "country_has": lambda c, v: v in c.country.name.lower(),
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
@@ -307,6 +315,7 @@ def _define_numbers() -> None:
     """Comparisons with a number: population in people (or millions), age in years, elevation in metres."""
     measures: dict[str, tuple[Callable[[City], float], Callable[[float], float]]] = {
         "population": (lambda c: c.population, _millions),
+        "country_population": (lambda c: c.country.population / 1e6, _millions),
         "metro_population": (lambda c: c.metro, _millions),
         "age": (lambda c: 2025 - c.year, lambda v: v),
         "year": (lambda c: c.year, lambda v: v),

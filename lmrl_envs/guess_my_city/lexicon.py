@@ -76,9 +76,9 @@ TOPICS: dict[str, str] = {
     "flag": "flag, flags, colors of the flag, colours of the flag",
     "drive": "drive, driving, side of the road, traffic go, steering wheel, side of the street, traffic drive",
     "phone": "calling code, phone code, dialling code, dialing code, country code, telephone code, phone prefix, area code",
-    "colony": "colonize, colonise, conquered, conquer, occupy, under the control of, controlled by, ruled by, belonged to, colony, colonised, colonized, colonial, colonies, coloniser, colonizer, ruled over, under rule, rule, occupied, "
+    "colony": "which empire, what empire, colonize, colonise, conquered, conquer, occupy, under the control of, controlled by, ruled by, belonged to, colony, colonised, colonized, colonial, colonies, coloniser, colonizer, ruled over, under rule, rule, occupied, "
     "colonialism, colonial power, independence from, independence, british rule, colonists, ruled by a european power",
-    "letters": "letter, letters, spelled, spelling, spell, starts with, start with, begins with, begin with, begin, starts, vowel, "
+    "letters": "letter, letters, spelled, spelling, spell, starting with, beginning with, ending with, starts with, start with, begins with, begin with, begin, starts, vowel, "
     "vowels, initial, syllable, syllables, ends with, end with, first letter, one word, two words, consonant",
     "name": "name of the city, city name, name of your city, what city, which city, your name, name your city, the answer, "
     "the city called, city called, what is it called, the secret, the name, called",
@@ -113,7 +113,7 @@ TOPICS: dict[str, str] = {
     "flat": "flat, flat land, plain, lowland, plains, flatland",
     "hot": "hot, warm, heat, warm weather, hot climate, warm climate, scorching, boiling, sunny, hot weather, warm place, sweltering, sunshine, "
     "high temperatures",
-    "very_hot": "very hot, really hot, extremely hot, hot summers, hot summer, hot in summer, hot in the summer, "
+    "very_hot": "hot in july, hot in august, hot during summer, hot during the summer, very hot, really hot, extremely hot, hot summers, hot summer, hot in summer, hot in the summer, "
     "40 degrees, 35 degrees, 30 degrees",
     "hot_year": "hot all year, hot year round, hot the whole year, hot all the time",
     "warm_year": "warm all year, warm year round, warm the whole year, all year round, year round, all year long, all year, "
@@ -127,6 +127,8 @@ TOPICS: dict[str, str] = {
     "humid": "humid, humidity, muggy, sticky",
     "temperate": "temperate, mild, moderate, mild climate, moderate climate, temperate climate, pleasant",
     "tropical": "tropical, tropical climate",
+    "n_cancer": "north of the tropic of cancer, above the tropic of cancer",
+    "s_capricorn": "south of the tropic of capricorn, below the tropic of capricorn",
     "tropics": "tropics, in the tropics, between the tropics, tropical zone",
     "mediterranean": "mediterranean climate, mediterranean weather, mediterranean type climate",
     "seasons": "four seasons, four distinct seasons, distinct seasons",
@@ -321,6 +323,7 @@ RELATIONS: dict[str, str] = {
     "colder": "colder than, cooler than, colder, cooler",
     "higher": "higher than, higher, more elevated",
     "lower": "lower than, lower",
+    "closer_equator": "closer to the equator than, nearer to the equator than, nearer the equator than",
     "part_north": "in the north of, in northern, northern part of, northern, north of the country in, in the northern part of, northern half of",
     "part_south": "in the south of, in southern, southern part of, southern, in the southern part of, southern half of",
     "part_east": "in the east of, in eastern, eastern part of, eastern, in the eastern part of, eastern half of",

@@ -102,7 +102,7 @@ class PhraseTable:
         self.known = {word for words in self.entries for word in words} | STOP | AUXILIARIES | fact_words().keys()
         kinds = {"topic", "continent", "region", "water", "language", "relation"}
         targets = {
-            word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 4
+            word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 5
         }
         self.shortened: dict[str, str] = {}
         for word in sorted(targets):
@@ -125,7 +125,7 @@ class PhraseTable:
             return self.shortened[word]
         for i in range(1, len(word)):
             shorter = word[:i] + word[i + 1 :]
-            if shorter in self.known and len(shorter) > 4:  # one too many
+            if shorter in self.known and len(shorter) > 5:  # one too many
                 return shorter
             if (
                 shorter in self.shortened and abs(len(self.shortened[shorter]) - len(word)) == 0

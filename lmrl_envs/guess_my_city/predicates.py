@@ -141,6 +141,10 @@ def _predicate(
     return None
 
 
+_SOUTHERN_SUMMER = frozenset("december january february christmas".split())
+_SOUTHERN_WINTER = frozenset("june july august".split())
+
+
 def _renamed(found: list[Found], old: str, new: str) -> list[Found]:
     return [(k, new if topic == old else topic, value) for k, topic, value in found]
 
@@ -160,6 +164,12 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
             found = [atom for atom in found if atom not in places and atom[1] != "largest"]
             among = "among_largest" if {"one", "among"} & said else "largest_in"
             found.append((places[0][0], among, (places[0][1], places[0][2])))
+    for season, months in (("summer", _SOUTHERN_SUMMER), ("winter", _SOUTHERN_WINTER)):
+        if season in said and (_SOUTHERN_SUMMER | _SOUTHERN_WINTER) & said and "climate" in present:
+            found = [
+                (k, "hemisphere", "S" if months & said else "N") if topic == "climate" else (k, topic, v)
+                for k, topic, v in found
+            ][:1]
     if "war" in present:
         found = [atom for atom in found if atom[1] != "in_country"]
     if {"partly", "partially"} & said:
@@ -184,6 +194,8 @@ def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: 
         place = "ends"
     elif {"contain", "contains", "have", "include"} & said:
         place = "has"
+    if {"country", "nation"} & said:
+        place = f"country_{place}"
     return [atom for atom in found if atom[1] != "letters"] + [(end, place, letter)]
 
 
@@ -268,6 +280,8 @@ def _polar(
         if weak & {"food", "known", "landmark"} and content:
             return Query("polar", (Atom("facts", ("?",), _negated(items, content[0][0], -1)),))
         strong = [atom for atom in found if atom[1] in ("river", "lake", "mountains")] or found
+        if not found and not content and {"city", "town", "place", "metropolis"} & set(words):
+            return Query("polar", (Atom("a_city"),))
         if not strong or (len(content) > 3):
             return None
         if all(topic in _WEAK for _, topic, _ in strong):

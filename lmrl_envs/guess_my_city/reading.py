@@ -96,6 +96,9 @@ def _assemble(words: tuple[str, ...]) -> Query | None:
     free = {
         entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used
     } - {None}
+    if {"closer", "nearer"} & set(words) and len(mentioned | others) == 2:
+        ends = [place_of(entry) for _, entry, _ in items if entry and {"city", "other"} & entry.keys()]
+        return Query("open", (Atom("closer", tuple(ends[:2])),))
     if free and {"or", "and"} & set(words) and (free & mentioned):
         return Query("list", ())
     if "or" in words[1:-1] and "either" not in words:

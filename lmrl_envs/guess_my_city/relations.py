@@ -18,7 +18,7 @@ def place_of(entry: Entry | None) -> tuple[str, str] | None:
     return None
 
 
-_COMPARE = {"bigger", "smaller", "older", "younger", "hotter", "colder", "higher", "lower"}
+_COMPARE = {"bigger", "smaller", "older", "younger", "hotter", "colder", "higher", "lower", "closer_equator"}
 _DIRECTIONS = {"north", "south", "east", "west"}
 
 
@@ -110,4 +110,6 @@ def _dimension(words: tuple[str, ...]) -> str:
         return "olympics"
     if present & {"metro", "metropolitan", "greater", "suburbs", "urban", "agglomeration", "surroundings"}:
         return "metro_population"
+    if present & {"country", "nation"} and "city" not in present:
+        return "country_population"
     return "population"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lmrl_envs.guess_my_city.answers import POLAR
-from lmrl_envs.guess_my_city.geography import near_place
+from lmrl_envs.guess_my_city.geography import near_place, point_of
 from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
 from lmrl_envs.guess_my_city.query import Query
 from lmrl_envs.guess_my_city.reading import read
@@ -57,6 +57,10 @@ def _answer(request: PartnerRequest) -> PartnerReply:
         if request.hidden.get("reveal_country"):
             return PartnerReply(COUNTRY_TOLD[seed % len(COUNTRY_TOLD)].format(x=_with_article(city.country.name)))
         return PartnerReply(COUNTRY_REFUSED[seed % len(COUNTRY_REFUSED)])
+    if topic == "closer":
+        here, ends = (city.lat, city.lon), query.atoms[0].value
+        nearest = min(ends, key=lambda end: distance(here, point_of(*end)))
+        return PartnerReply("It's closer to the first one." if nearest == ends[0] else "It's closer to the second one.")
     if topic == "distance":
         return PartnerReply(_distance(city, *query.atoms[0].value))
     wordings = variants(city.name, topic)
