@@ -163,6 +163,8 @@ POLAR: dict[str, Truth] = {
     "country_starts": lambda c, v: c.country.name.lower().startswith(v),
     "country_ends": lambda c, v: c.country.name.lower().endswith(v),
     "country_has": lambda c, v: v in c.country.name.lower(),
+    "low": lambda c, v: c.elevation < 100,
+    "was_capital": lambda c, v: c.capital != "no",
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,

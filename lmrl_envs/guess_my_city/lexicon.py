@@ -6,7 +6,7 @@ from __future__ import annotations
 TOPICS: dict[str, str] = {
     # what is asked about, with no value
     "language": "language, languages, tongue, tongues, speak, speaks, speaking, spoken, spoke, talk in, lingo, lingua franca, "
-    "mother tongue, dialect, dialects, speakers, speaker, linguistic, native language, bilingual, talk, chatting, converse",
+    "mother tongue, dialect, dialects, speakers, speaker, linguistic, native language, bilingual, understood, understand, fluent, talk, chatting, converse",
     "script": "alphabet, script, scripts, writing system, write with, written with, written in, characters, writing",
     "currency": "currency, currencies, money, cash, coins, coin, banknotes, banknote, bills, legal tender, pay with, pay in, "
     "pay for, pay, paying, spend, monetary unit, wallet, tender, payment, prices quoted, prices, buy things, buy stuff",
@@ -169,6 +169,7 @@ TOPICS: dict[str, str] = {
     "planned": "planned city, purpose built, planned capital, built from scratch",
     "high": "high altitude, high elevation, mountain city, at altitude, elevated, high above sea level, highest, highest capitals, "
     "highest cities, high in the mountains, highlands, thin air, altitude sickness, plateau, in the mountains",
+    "low": "near sea level, at sea level, close to sea level, low lying, low altitude, low elevation, around sea level",
     "below_sea": "below sea level, under sea level",
     "metro": "metro, subway, underground, tube, rapid transit, underground railway, metro system, underground trains, underground train, "
     "metro network, underground rail, mass transit, public transport, public transportation, subways, underground system, trains",

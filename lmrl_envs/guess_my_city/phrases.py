@@ -52,7 +52,7 @@ STOP = frozenset(
     member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times
     describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
     practice practise practiced follow follows following majority minority percent per cent official officially
-    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully drives driven boost rely relies depend depends""".split()
+    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully drives driven boost rely relies depend depends birthplace originate originated originates""".split()
 )
 
 _ADDITIONAL_COUNTRIES = {

@@ -156,6 +156,8 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
     if (_PAST & said or words[:1] in (("was",), ("were",))) and "colony" not in topics:
         found = _renamed(found, "in_country", "was_in")
+    if "capital" in present and (_PAST & said or {"used", "be"} <= said or {"use", "be"} <= said):
+        found = _renamed(found, "capital", "was_capital")
     if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
     elif "largest" in present and "capital" not in present:
@@ -232,7 +234,7 @@ def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[F
 
 def _open(found: list[Found], words: tuple[str, ...]) -> Query | None:
     present: dict[str, Any] = {}
-    if {"ocean", "sea", "oceans", "seas"} & set(words) and {"coast", "sea", "country_coast"} & {
+    if {"ocean", "sea", "oceans", "seas", "water"} & set(words) and {"coast", "sea", "country_coast"} & {
         atom[1] for atom in found
     }:
         return Query("open", (Atom("sea"),))
