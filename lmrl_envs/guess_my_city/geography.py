@@ -150,6 +150,8 @@ def to_the(c: City, value: Any, axis: str, sign: int) -> bool:
 
 def in_the_part(c: City, value: Any, axis: str, sign: int) -> bool:
     """Whether the city lies in the northern (...) part of a country or continent it is in."""
+    if value[0] == "own country":
+        value = ("country", c.country.name)
     if not is_in(c, value):
         return False
     if value[0] == "country":

@@ -72,7 +72,10 @@ def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[
             used.update((i, k))
         elif relation.startswith("part_"):
             k = _ahead(items, i, used, ("country", "adjective", "continent"), 2)
-            if k is not None:
+            if k is None and any(text == "country" for text, _, _ in items[i + 1 : i + 4]):
+                found.append((i, relation, ("own country", "")))
+                used.add(i)
+            elif k is not None:
                 found.append((i, relation, place_of(items[k][1])))
                 used.update((i, k))
         elif relation in _DIRECTIONS or relation in ("near", "far", "border"):
