@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.guess_my_city.oracle import holds
 from lmrl_envs.guess_my_city.reading import read
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS, guessed_city
 from lmrl_envs.guess_my_city.sentences import NO, YES, variants
-from lmrl_envs.guess_my_city.simulator import holds
 from lmrl_envs.guess_my_city.table import cities, split_names
 
 OPEN_QUESTIONS: tuple[str, ...] = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from lmrl_envs.guess_my_city.rules import tokens
-from lmrl_envs.guess_my_city.sentences import OPEN, variants
 from lmrl_envs.guess_my_city.table import cities
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
 
@@ -34,6 +33,8 @@ class CityRole:
     max_new_tokens = 48
 
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
+        from lmrl_envs.guess_my_city.sentences import OPEN, variants  # not needed to make an environment
+
         city = cities()[request.hidden["city"]]
         country = "" if request.hidden.get("reveal_country") else ", or the name of its country"
         facts = [f"- City: {city.name}", f"- Country: {city.country.name}"]
