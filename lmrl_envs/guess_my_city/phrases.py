@@ -112,7 +112,7 @@ class PhraseTable:
     def corrected(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The question with slips of one letter put right, in words of five letters and more that nothing else knows."""
         known = self.known
-        if all(word in known or len(word) < 5 for word in words):
+        if known.issuperset(words):
             return words
         return tuple(
             [word if word in known or len(word) < 5 or word[0].isdigit() else self._correct(word) for word in words]

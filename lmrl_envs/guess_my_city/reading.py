@@ -88,36 +88,33 @@ def read(text: str) -> Query | None:
 def _assemble(words: tuple[str, ...]) -> Query | None:
     words = phrase_table().corrected(words)
     items = scan(words)
-    mentioned = {entry["city"] for _, entry, _ in items if entry and "city" in entry}
-    others = {entry["other"] for _, entry, _ in items if entry and "other" in entry}
     form = _form(words)
     used: set[int] = set()
     related = relations(items, words, used)
-    free = {
-        entry.get("city") or entry.get("other") for k, (_, entry, _) in enumerate(items) if entry and k not in used
-    } - {None}
-    if {"closer", "nearer"} & set(words) and len(mentioned | others) == 2:
-        ends = [place_of(entry) for _, entry, _ in items if entry and {"city", "other"} & entry.keys()]
-        return Query("open", (Atom("closer", tuple(ends[:2])),))
-    if free and {"or", "and"} & set(words) and (free & mentioned):
+    named = [(k, entry) for k, (_, entry, _) in enumerate(items) if entry and ("city" in entry or "other" in entry)]
+    query = _alternatives(words, items, named, used) if "or" in words or named else None
+    return query or build(words, items, form, related, used)
+
+
+def _alternatives(words: tuple[str, ...], items: list[Any], named: list[Any], used: set[int]) -> Query | None:
+    """Questions that put two things up for choice, and lists of cities; None for all others."""
+    free = {entry.get("city") or entry["other"] for k, entry in named if k not in used}
+    ends = [place_of(entry) for _, entry in named]
+    if len(set(ends)) == 2 and {"closer", "nearer"} & set(words):
+        return Query("open", (Atom("closer", tuple(dict.fromkeys(ends))),))
+    if {"or", "and"} & set(words) and any(k not in used and "city" in entry for k, entry in named):
         return Query("list", ())
     if "or" in words[1:-1] and "either" not in words:
         k = words.index("or", 1)
-        if (
-            words[k - 1] in _SIDES
-            and words[k - 2] not in ("middle", "far", "near")
-            and words[k + 1] in _SIDES
-            and len(words) > k + 2
-        ):
-            if words[k + 2] in ("america", "americas"):
-                return Query("open", (Atom("continent"),))
-            if words[k + 2] in ("part", "half", "side", "asia", "africa", "europe", "end"):
-                return Query("open", (Atom("subregion"),))
-    pair = next((pair for pair in _OPPOSITES if "or" in words and set(pair) <= _said(items)), None)
-    if pair is not None:
-        place = next((place_of(entry) for _, entry, _ in items if entry and {"city", "other"} & entry.keys()), None)
-        if place is not None:
-            return Query("open", (Atom("compare", (*pair, place)),))
-    if len(free & (mentioned | others)) > 1:
-        return Query("list", ())
-    return build(words, items, form, related, used)
+        sides = words[k - 1] in _SIDES and words[k + 1] in _SIDES and words[k - 2] not in ("middle", "far", "near")
+        after = words[k + 2] if sides and len(words) > k + 2 else ""
+        if after in ("america", "americas"):
+            return Query("open", (Atom("continent"),))
+        if after in ("part", "half", "side", "asia", "africa", "europe", "end"):
+            return Query("open", (Atom("subregion"),))
+    if ends and "or" in words:
+        said = _said(items)
+        pair = next((pair for pair in _OPPOSITES if said.issuperset(pair)), None)
+        if pair is not None:
+            return Query("open", (Atom("compare", (*pair, ends[0])),))
+    return Query("list", ()) if len(free) > 1 else None
