@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -189,7 +190,9 @@ def _check_leaks(base: TextEnv, seen: Sequence[tuple[Any, ...]], shown: str) -> 
     texts = " ".join([seen[0][0], *(step[0] for step in seen[1:-1]), shown]).lower()
     for key, value in revealed.items():
         if isinstance(value, str) and len(value) >= 4 and value.lower() not in said:
-            _demand(value.lower() not in texts, f"the hidden {key} {value!r} shows before the end")
+            # Whole words: "Japanese" does not tell the hidden "Japan".
+            shown_word = re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", texts)
+            _demand(shown_word is None, f"the hidden {key} {value!r} shows before the end")
 
 
 def _check_state(base: TextEnv, script: Sequence[str], seed: int) -> None:

@@ -274,6 +274,18 @@ TABLE: tuple[Task, ...] = (
         # Measured (car_dealer/SOURCE.md): random over 16,000 games; the optimum is the best play found against the known
         # buyer over 4,000 (no play can exceed .9293); lmrl's maximum is the expert's mean, as the paper's table asks.
         reference=Reference(random=0.3364, optimum=0.9277, lmrl=(0.0, 0.562, 0.9052), optimum_is="best known"),
+    ),
+    Task(
+        id="lmrl/GuessMyCity-v0",
+        entry_point="lmrl_envs.guess_my_city.env:GuessMyCityEnv",
+        vector_entry_point="lmrl_envs.guess_my_city.vector:GuessMyCityVectorEnv",
+        policies="lmrl_envs.guess_my_city.policies",
+        family="guess_my_city",
+        summary="Find a hidden large city with yes/no and open questions (100 cities).",
+        tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
+        return_range=(-20.0, 0.0),
+        # random: measured over 10,000 games; optimum: exact, see ExpertPolicy.
+        reference=Reference(random=-19.7611, optimum=-1.0, lmrl=(-20.0, -18.8, -8.56)),
         simulators=("scripted", "transformers:", "openai:", "replay:"),
     ),
 )

@@ -1,0 +1,334 @@
+"""What the oracle knows: truth of yes/no predicates, and sentences for open questions. Nothing here names the city."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from lmrl_envs.guess_my_city import members as m
+from lmrl_envs.guess_my_city.geography import (
+    in_continent,
+    in_region,
+    in_the_part,
+    is_largest_in,
+    near_place,
+    on_water,
+    point_of,
+    to_the,
+)  # fmt: skip
+from lmrl_envs.guess_my_city.phrases import fact_words
+from lmrl_envs.guess_my_city.table import City, cities, places
+
+Truth = Callable[[City, Any], bool]
+
+
+def _among(names: str) -> Truth:
+    members = frozenset(names.split(","))
+    return lambda c, v: c.name in members
+
+
+def _in_countries(names: str) -> Truth:
+    members = frozenset(names.split(","))
+    return lambda c, v: c.country.name in members
+
+
+def _trait(name: str) -> Truth:
+    return lambda c, v: name in c.traits
+
+
+def speaks(c: City, language: str) -> bool:
+    """Whether a language is one of the city's."""
+    if (c.name, language) == ("Guangzhou", "cantonese"):  # its other name would give the city away
+        return True
+    language = m.SYNONYMS.get(language, language)
+    return any(language == own.lower().split(" ")[0] for own in c.country.languages)
+
+
+def _compare(measure: Callable[[City], float], other: Callable[[str, str], float | None], sign: int) -> Truth:
+    def truth(c: City, value: Any) -> bool:
+        kind, place = value if value else ("", "")
+        reference = other(kind, place)
+        return reference is not None and sign * (measure(c) - reference) > 0
+
+    return truth
+
+
+def _population_of(kind: str, place: str) -> float | None:
+    if kind == "city":
+        return cities()[place].population
+    return places()["cities"][place][3] if kind == "other" else None
+
+
+def _attribute(name: str) -> Callable[[str, str], float | None]:
+    def value(kind: str, place: str) -> float | None:
+        if kind == "city":
+            return getattr(cities()[place], name)
+        if kind == "other" and name == "mean_temperature":
+            return 27 - abs(places()["cities"][place][0]) * 0.4
+        return None
+
+    return value
+
+
+def _same(c: City, value: Any) -> bool:
+    phrase, (kind, place) = value
+    if kind != "city":
+        country = places()["cities"][place][2]
+        return phrase.startswith(("same country", "same nation")) and c.country.iso == country
+    other = cities()[place]
+    if "country" in phrase or "nation" in phrase:
+        return c.country.name == other.country.name
+    if "continent" in phrase:
+        return c.country.continent == other.country.continent
+    if "time" in phrase:
+        return c.utc == other.utc
+    if "language" in phrase:
+        return c.country.languages[0] == other.country.languages[0]
+    if "currency" in phrase:
+        return c.country.currency == other.country.currency
+    return c.country.subregion == other.country.subregion
+
+
+def _letter(c: City, value: str) -> str:
+    return "".join(letter for letter in c.name.lower() if letter.isalpha())
+
+
+def _starts(c: City, value: str) -> bool:
+    name = _letter(c, value)
+    if value in ("vowel", "consonant"):
+        return (name[0] in "aeiou") == (value == "vowel")
+    return name.startswith(value)
+
+
+def _facts(c: City, stems: tuple[str, ...]) -> bool:
+    table = fact_words()
+    weights = [math.log(101 / max(1, len(table.get(word, ())))) for word in stems]
+    held = sum(weight for word, weight in zip(stems, weights, strict=True) if c.name in table.get(word, ()))
+    return held > 0.55 * sum(weights)
+
+
+def _colony(c: City, value: Any) -> bool:
+    if value in (None, "any"):
+        return bool(c.country.coloniser) or c.name in ("Hong Kong",)
+    return value in (c.country.coloniser, {"Hong Kong": "United Kingdom"}.get(c.name))
+
+
+def _religion(c: City, value: str | None) -> bool:
+    text = c.country.religion.lower()
+    if value is None:
+        return not text.startswith("no religion")
+    if value == "islam":
+        return text.startswith(("islam", "christianity and islam"))
+    return value in text
+
+
+def _has_no_river(c: City) -> bool:
+    return not c.rivers or c.rivers[0].startswith("no ")
+
+
+POLAR: dict[str, Truth] = {
+    "facts": _facts,
+    "fact": lambda c, v: c.name in v,
+    "is_city": lambda c, v: c.name == v,
+    "in_country": lambda c, v: c.country.name == v or (v == "Hong Kong" and c.name == v),
+    "in_continent": in_continent,
+    "in_region": in_region,
+    "water": on_water,
+    "near": lambda c, v: near_place(c.name, *v),
+    "border": lambda c, v: v[1] in c.country.neighbours,
+    "lang": speaks,
+    "capital": lambda c, v: c.capital == "yes",
+    "capital_of": lambda c, v: c.capital == "yes",
+    "former_capital": lambda c, v: c.capital == "former",
+    "regional_capital": lambda c, v: c.regional_capital,
+    "coast": lambda c, v: c.coastal,
+    "country_coast": lambda c, v: not c.country.landlocked,
+    "country_water": lambda c, v: (
+        any(on_water(x, v) for x in cities().values() if x.country.name == c.country.name)
+        or (c.country.name, v) == ("Chile", "Pacific Ocean")
+    ),
+    "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
+    "not_water": lambda c, v: not on_water(c, v),
+    "hurricanes": _among(m.STORMS),
+    "capitalist": lambda c, v: "communist" not in c.country.groups,
+    "palms": lambda c, v: min(c.january, c.july) >= 9,
+    "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
+    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in m.PARTLY.get(v, "").split(","),
+    "among_largest": lambda c, v: is_largest_in(c, v[0], v[1], 5),
+    "n_cancer": lambda c, v: c.lat > 23.44,
+    "s_capricorn": lambda c, v: c.lat < -23.44,
+    "closer_equator": lambda c, v: v is not None and abs(c.lat) < abs(point_of(*v)[0]),
+    "country": lambda c, v: False,
+    "country_starts": lambda c, v: c.country.name.lower().startswith(v),
+    "country_ends": lambda c, v: c.country.name.lower().endswith(v),
+    "country_has": lambda c, v: v in c.country.name.lower(),
+    "low": lambda c, v: c.elevation < 100,
+    "was_capital": lambda c, v: c.capital != "no",
+    "far": lambda c, v: not near_place(c.name, *v),
+    "was_in": lambda c, v: c.country.name == v or _colony(c, v),
+    "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
+    "largest_in": lambda c, v: is_largest_in(c, *v),
+    "second_largest": _among(m.SECOND),
+    "third_largest": _among(m.THIRD),
+    "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
+    "part_north": lambda c, v: in_the_part(c, v, "lat", 1),
+    "part_south": lambda c, v: in_the_part(c, v, "lat", -1),
+    "part_east": lambda c, v: in_the_part(c, v, "lon", 1),
+    "part_west": lambda c, v: in_the_part(c, v, "lon", -1),
+    "inland": lambda c, v: not c.coastal,
+    "landlocked_country": lambda c, v: c.country.landlocked,
+    "port": lambda c, v: "port" in c.traits,
+    "beach": _trait("beach"),
+    "island": lambda c, v: "island" in c.traits or "island" in c.country.groups,
+    "peninsula": lambda c, v: "peninsula" in c.country.groups,
+    "desert": lambda c, v: c.climate in ("desert", "arid"),
+    "jungle": _among(m.JUNGLE),
+    "volcano": _trait("volcano"),
+    "earthquakes": _trait("earthquakes"),
+    "hilly": _trait("hilly"),
+    "flat": lambda c, v: "flat" in c.mountains,
+    "river": lambda c, v: not _has_no_river(c),
+    "lake": lambda c, v: c.lake,
+    "mountains": lambda c, v: not c.mountains.startswith(("no ", "hills", "low hills", "only a small")),
+    "hot": lambda c, v: c.mean_temperature >= 19 or max(c.january, c.july) >= 28,
+    "very_hot": lambda c, v: max(c.january, c.july) >= 25,
+    "hot_year": lambda c, v: min(c.january, c.july) >= 19,
+    "warm_year": lambda c, v: min(c.january, c.july) >= 13,
+    "dense": _among(m.DENSE),
+    "main_lang": lambda c, v: m.SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
+    "cold": lambda c, v: min(c.january, c.july) <= 3,
+    "snow": lambda c, v: c.snow == "yes",
+    "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),
+    "dry": lambda c, v: c.climate in ("desert", "arid"),
+    "humid": lambda c, v: c.climate in ("tropical", "humid subtropical"),
+    "temperate": lambda c, v: c.climate in ("oceanic", "mediterranean", "humid subtropical", "continental", "highland"),
+    "tropical": lambda c, v: c.climate == "tropical",
+    "tropics": lambda c, v: abs(c.lat) < 23.44,
+    "mediterranean": lambda c, v: c.climate == "mediterranean",
+    "climate": lambda c, v: True,
+    "seasons": lambda c, v: c.climate in ("oceanic", "mediterranean", "humid subtropical", "continental"),
+    "hemisphere": lambda c, v: {"N": c.lat > 0, "S": c.lat < 0, "E": c.lon > 0, "W": c.lon < 0}.get(v or "N", True),
+    "equator": lambda c, v: abs(c.lat) < 10,
+    "arctic": lambda c, v: False,
+    "big": lambda c, v: c.population >= 2 or c.metro >= 4,
+    "megacity": lambda c, v: c.metro >= 10,
+    "small": lambda c, v: c.population < 2 and c.metro < 4,
+    "largest": lambda c, v: c.largest_in_country,
+    "world_largest": lambda c, v: c.name == "Tokyo",
+    "ancient": lambda c, v: c.year < 1000 or c.name == "Mexico City",
+    "modern": lambda c, v: c.year >= 1800,
+    "medieval": lambda c, v: 500 <= c.year < 1500,
+    "planned": _among("Brasilia,Ankara"),
+    "high": lambda c, v: c.elevation >= 1000,
+    "below_sea": lambda c, v: c.elevation < 0,
+    "metro": _trait("metro"),
+    "tram": _trait("tram"),
+    "skyscrapers": _trait("skyscrapers"),
+    "tallest": _among("Dubai"),
+    "unesco": _trait("unesco"),
+    "nightlife": _trait("nightlife"),
+    "fashion": _trait("fashion"),
+    "finance": _trait("finance"),
+    "canals": _trait("canals"),
+    "expo": _trait("expo"),
+    "tourist": lambda c, v: c.name not in m.QUIET.split(","),
+    "rich": _in_countries(m.RICH),
+    "poor": _in_countries(m.POOR),
+    "expensive": _among(m.EXPENSIVE),
+    "safe": lambda c, v: c.name not in m.UNSAFE.split(","),
+    "pollution": _among(m.POLLUTED),
+    "traffic": lambda c, v: c.metro >= 5,
+    "tech": _among(m.TECH),
+    "film": _among(m.FILM),
+    "monarchy": lambda c, v: c.country.government == "monarchy",
+    "republic": lambda c, v: "republic" in c.country.government,
+    "communist": lambda c, v: "communist" in c.country.groups,
+    "democracy": lambda c, v: not POLAR["dictatorship"](c, v),
+    "dictatorship": lambda c, v: (
+        "communist" in c.country.groups
+        or c.country.name in ("Afghanistan", "Saudi Arabia", "United Arab Emirates", *m.AUTOCRATIC.split(","))
+    ),
+    "largest_country": lambda c, v: c.country.name == "Russia",
+    "most_populous_country": lambda c, v: c.country.population > 9e8,
+    "war": _among(m.WARS),
+    "ww2": _among(m.BOMBED),
+    "two_continents": _among("Istanbul"),
+    "holy": _among(m.HOLY),
+    "english_speaking": lambda c, v: speaks(c, "english"),
+    "french_speaking": lambda c, v: speaks(c, "french"),
+    "spanish_speaking": lambda c, v: speaks(c, "spanish"),
+    "portuguese_speaking": lambda c, v: speaks(c, "portuguese"),
+    "arabic_speaking": lambda c, v: "arab" in c.country.groups,
+    "euro_football": lambda c, v: c.country.continent == "Europe",
+    "family": lambda c, v: any(own in m.FAMILIES[v].split() for own in c.country.languages[:1]),
+    "script": lambda c, v: v is None or v in c.country.script.lower(),
+    "currency": lambda c, v: v is None or v in c.country.currency.lower(),
+    "religion": _religion,
+    "group": lambda c, v: v in c.country.groups,
+    "bloc": _in_countries("Hungary,Poland,Czechia,Romania,Bulgaria,Ukraine,Russia,Georgia,Azerbaijan,Uzbekistan"),
+    "drive": lambda c, v: v is None or c.country.drive == v,
+    "game": lambda c, v: (
+        c.country.name not in m.NOT_FOOTBALL.split(",") if v == "football" else c.country.name in m.GAMES[v].split(",")
+    ),
+    "sports": lambda c, v: True,
+    "coast_side": lambda c, v: (
+        c.name
+        in {"west": m.WEST_COAST, "east": m.EAST_COAST, "north": m.NORTH_COAST, "south": m.SOUTH_COAST}[v].split(",")
+    ),
+    "colony": _colony,
+    "olympics": lambda c, v: bool(c.olympics),
+    "olympic_year": lambda c, v: any(games.startswith(str(v)) for games in c.olympics),
+    "worldcup": _among(m.CUPS),
+    "former_name": lambda c, v: len(c.aliases) > 0,
+    "former_name_polar": lambda c, v: len(c.aliases) > 0,
+    "neighbours": lambda c, v: bool(c.country.neighbours),
+    "nickname": lambda c, v: bool(c.nicknames),
+    "dst": lambda c, v: c.utc != c.utc_summer,
+    "starts": _starts,
+    "ends": lambda c, v: _letter(c, v).endswith(v),
+    "has": lambda c, v: v in _letter(c, v),
+    "letters": lambda c, v: " " in c.name,
+    "letters>": lambda c, v: len(_letter(c, "")) > v,
+    "letters<": lambda c, v: len(_letter(c, "")) < v,
+    "utc": lambda c, v: v in (c.utc, c.utc_summer),
+    "bigger": _compare(lambda c: c.population, _population_of, 1),
+    "smaller": _compare(lambda c: c.population, _population_of, -1),
+    "older": _compare(lambda c: c.year, _attribute("year"), -1),
+    "younger": _compare(lambda c: c.year, _attribute("year"), 1),
+    "hotter": _compare(lambda c: c.mean_temperature, _attribute("mean_temperature"), 1),
+    "colder": _compare(lambda c: c.mean_temperature, _attribute("mean_temperature"), -1),
+    "higher": _compare(lambda c: c.elevation, _attribute("elevation"), 1),
+    "lower": _compare(lambda c: c.elevation, _attribute("elevation"), -1),
+    "north": lambda c, v: to_the(c, v, "lat", 1),
+    "south": lambda c, v: to_the(c, v, "lat", -1),
+    "east": lambda c, v: to_the(c, v, "lon", 1),
+    "west": lambda c, v: to_the(c, v, "lon", -1),
+    "same": _same,
+}
+"""Topic of a yes/no predicate -> its truth for a city and a value. A topic that is not here holds of every city."""
+
+
+def _millions(v: float) -> float:
+    return v / 1e6 if v >= 1e4 else v
+
+
+def _define_numbers() -> None:
+    """Comparisons with a number: population in people (or millions), age in years, elevation in metres."""
+    measures: dict[str, tuple[Callable[[City], float], Callable[[float], float]]] = {
+        "population": (lambda c: c.population, _millions),
+        "country_population": (lambda c: c.country.population / 1e6, _millions),
+        "metro_population": (lambda c: c.metro, _millions),
+        "age": (lambda c: 2025 - c.year, lambda v: v),
+        "year": (lambda c: c.year, lambda v: v),
+        "elevation": (lambda c: c.elevation, lambda v: v),
+        "temperature": (lambda c: max(c.january, c.july), lambda v: v),
+        "olympics": (lambda c: len(c.olympics), lambda v: v),
+    }
+    for name, (measure, scale) in measures.items():
+        POLAR[f"{name}>"] = lambda c, v, m=measure, s=scale: m(c) > s(v)  # type: ignore[misc]
+        POLAR[f"{name}<"] = lambda c, v, m=measure, s=scale: m(c) < s(v)  # type: ignore[misc]
+        POLAR[f"{name}_between"] = lambda c, v, m=measure, s=scale: s(v[0]) <= m(c) <= s(v[1])  # type: ignore[misc]
+
+
+_define_numbers()

@@ -1,0 +1,125 @@
+"""Guess My City as an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
+from lmrl_envs.guess_my_city.role import CityRole
+from lmrl_envs.guess_my_city.rules import (
+    MAX_QUESTIONS,
+    OPENING,
+    QUESTION_REWARD,
+    WIN_REWARD,
+    guessed_city,
+    tokens,
+)  # fmt: skip
+from lmrl_envs.guess_my_city.simulator import CityOracle
+from lmrl_envs.guess_my_city.table import cities, split_names
+from lmrl_envs.simulators import PartnerReply, PartnerRequest, make_partner
+
+RIGHT, WRONG = "Yes, that's it!", "No, that's not my city."
+
+_INSTRUCTIONS = """I am thinking of a large city (more than a million people), somewhere in the world. Find out which.
+Each of your messages is one question of at most one sentence, and nothing else. You may ask yes/no questions ("Is it in Asia?",
+"Is it bigger than Madrid?") and open ones ("What language do people speak there?", "What is the city famous for?").
+I answer truthfully, but I never say the city's name{country}.
+To guess, ask about one city: "Is it Tokyo?". Lists of cities do not count.
+You have 20 questions, guesses included. Every question costs 1 point, except the guess that is right."""
+
+
+class GuessMyCityEnv(SimulatedTextEnv):
+    """Guess My City.
+
+    **Action**: a question in English, or a guess: a text that names exactly one city and asks whether that is it
+    (``Is it Tokyo?``; case and accents do not matter).
+    **Observation**: ``Questions:`` at first, then the oracle's answer.
+    **Reward**: -1 a question (an empty one too), 0 for the right guess.
+    **End**: terminated by the right guess, and after 20 questions (the limit is a rule of the game).
+    **Info**: ``understood`` tells whether the oracle could read the question; at the end ``success``, ``secret`` and
+    ``country``.
+    **Options**: ``{"secret": city}``, a name or alias of any city of the table, whatever the split.
+
+    Whether a text wins is decided by the rules, never by the simulator. Several cities in one text are no guess, and are
+    answered "One city at a time, please."; "Is it in Japan?" is answered truthfully whatever ``reveal_country`` says.
+
+    Args:
+        simulator: "scripted", or a language model: "transformers:<path-or-id>", "openai:<model>", "replay:<file>".
+        split: cities to draw from: "all" (100), "train" (80) or "test" (20 held-out ones).
+        reveal_country: whether the question which country it is gets an answer.
+        simulator_options: keyword arguments of the simulator.
+
+    Version history: v0, initial.
+    """
+
+    option_keys = frozenset({"secret"})
+
+    def __init__(
+        self,
+        simulator: str = "scripted",
+        split: Literal["all", "train", "test"] = "all",
+        reveal_country: bool = False,
+        simulator_options: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(render_mode=render_mode)
+        check_choice("split", split, ("all", "train", "test"))
+        self._names = split_names(split)
+        self._reveal_country = bool(reveal_country)
+        told = ", and its country only when you ask for it" if reveal_country else " nor its country's"
+        self.instructions = _INSTRUCTIONS.format(country=told)
+        self.simulator = make_partner(simulator, CityOracle, CityRole(), **dict(simulator_options or {}))
+        self._secret, self._seed = "", 0
+
+    def _begin(self, options: Mapping[str, Any]) -> str:
+        if "secret" in options:
+            secret = guessed_city(options["secret"]) if isinstance(options["secret"], str) else None
+            if secret is None or not _is_name(options["secret"], secret):
+                raise ValueError(
+                    f"secret={options['secret']!r} is not one of the {len(cities())} cities: {', '.join(sorted(cities()))}"
+                )
+            self._secret = secret
+        else:
+            self._secret = self._names[draw_index(self.np_random, len(self._names))]
+        self._seed = draw_index(self.np_random, 2**31)
+        return OPENING
+
+    def _ask(self, action: str) -> PartnerRequest | None:
+        if not action.strip() or not tokens(action[:1000]) or guessed_city(action) is not None:
+            return None
+        turn = len(self._rewards)
+        seed = (self._seed ^ (turn + 1) * 0x9E3779B1) % 2**31
+        hidden = {"city": self._secret, "reveal_country": self._reveal_country}
+        return PartnerRequest(hidden, tuple(self._texts), action, seed >> 3)
+
+    def _answer(self, action: str, reply: PartnerReply | None) -> Outcome:
+        last = len(self._rewards) + 1 >= MAX_QUESTIONS
+        if reply is not None:
+            return reply.text, QUESTION_REWARD, last, False, {"valid": True, "understood": reply.understood}
+        guess = guessed_city(action)
+        if guess is None:
+            return "Please ask a question.", QUESTION_REWARD, last, False, {"valid": False, "understood": False}
+        if guess == self._secret:
+            return RIGHT, WIN_REWARD, True, False, {"valid": True, "understood": True}
+        return WRONG, QUESTION_REWARD, last, False, {"valid": True, "understood": True}
+
+    def _reveal(self) -> dict[str, Any]:
+        won = self._rewards[-1] == WIN_REWARD
+        return {"success": won, "secret": self._secret, "country": cities()[self._secret].country.name}
+
+    def _get_game(self) -> dict[str, Any]:
+        return {"secret": self._secret, "seed": self._seed}
+
+    def _set_game(self, state: Mapping[str, Any]) -> None:
+        self._secret, self._seed = state["secret"], state["seed"]
+
+    def _draw(self) -> str:
+        lines = []
+        for turn in self.transcript:
+            lines.append(f"  You: {turn.text}" if turn.is_action else f"Oracle: {turn.text}")
+        return "\n".join(lines)
+
+
+def _is_name(text: str, city: str) -> bool:
+    return tokens(text) in {tokens(name) for name in cities()[city].names}

@@ -1,0 +1,183 @@
+"""Players of Guess My City. They know the bundled table, as a well-read person would, and see only the transcript."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from typing import Any
+
+from lmrl_envs.core import Transcript
+from lmrl_envs.guess_my_city.oracle import holds
+from lmrl_envs.guess_my_city.reading import read
+from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS, guessed_city
+from lmrl_envs.guess_my_city.sentences import NO, YES, variants
+from lmrl_envs.guess_my_city.table import cities, split_names
+
+OPEN_QUESTIONS: tuple[str, ...] = (
+    "What are its most famous landmarks?", "Which continent is it on?", "What language do people speak there?", "What currency do they use?",
+    "What is the weather like?", "How many people live there?", "Which river runs through it?", "What is the city famous for?",
+    "What do people like to eat there?", "What is the time zone?", "Which hemisphere is it in?", "Has it hosted the Olympics, and when?",
+    "What is the main religion?", "Which countries border yours?", "Is it on the coast or inland?", "When was it founded?",
+    "How high above sea level is it?", "Which ocean is nearest?", "What is the main industry?", "What mountains are nearby?",
+)  # fmt: skip
+
+POLAR_QUESTIONS: tuple[str, ...] = (
+    "Is it in Asia?", "Is it in Europe?", "Is it in Africa?", "Is it in North America?", "Is it in South America?", "Is it in Oceania?",
+    "Is it a capital?", "Is it on the coast?", "Is it in the southern hemisphere?", "Is it in the western hemisphere?",
+    "Does it snow there?", "Is it hot there?", "Do people there speak English?", "Do people there speak Spanish?", "Do people there speak Arabic?",
+    "Does it have more than 5 million people?", "Does it have more than 3 million people?", "Does it have more than 10 million people?",
+    "Is the main religion Islam?", "Is it a Christian country?", "Is it a Catholic country?", "Has it hosted the Olympics?",
+    "Does it have a metro?", "Is it in Southeast Asia?", "Is it in the Middle East?", "Is it in South Asia?", "Is it in East Asia?",
+    "Is it in Western Europe?", "Is it in Eastern Europe?", "Is it in Latin America?", "Is it in West Africa?", "Do they use the euro?",
+    "Do they use the dollar?", "Do they drive on the left?", "Is the country a monarchy?", "Was it ever a colony?", "Is it near the equator?",
+    "Is it at a high altitude?", "Is it an ancient city?", "Is it a former capital?", "Is the country landlocked?", "Are there mountains?",
+    "Is it known for skyscrapers?", "Are there famous beaches?", "Is there a volcano nearby?", "Is it a major port?", "Is it in the European Union?",
+    "Is the country a member of NATO?", "Was it part of the Soviet Union?", "Is cricket popular there?", "Are there trams?", "Is it on an island?",
+    "Is it older than Rome?", "Is it bigger than London?", "Is it warmer than Rome?", "Is it north of Madrid?", "Is it in India?", "Is it in China?",
+    "Is it in the United States?", "Is it in Japan?", "Is it in Brazil?", "Is it in Australia?", "Is it close to France?", "Does it border Russia?",
+    "Is it known for fashion?", "Is it a big financial center?", "Does its name start with a vowel?", "Does its name start with B?",
+    "Does its name start with M?", "Does its name start with S?", "Does its name start with K?", "Is it tropical?", "Is it a desert city?",
+)  # fmt: skip
+
+CHATTER: tuple[str, ...] = (
+    "Is it a nice place to visit?", "Do many tourists go there?", "Is there an airport?", "Is there a university?", "Do people live there?",
+    "Is it a city you like?", "Is it a well known city?", "Does it have restaurants?", "Is it a big city?",
+)  # fmt: skip
+
+_YES, _NO = frozenset(YES), frozenset(NO)
+
+
+@lru_cache(maxsize=4096)
+def answers(question: str) -> tuple[frozenset[str], ...] | None:
+    """For each city, in the table's order, the replies it may give to a question; None when it cannot be read."""
+    query = read(question)
+    if query is None or query.form not in ("polar", "open"):
+        return None
+    if query.form == "polar":
+        return tuple(_YES if holds(query, city) else _NO for city in cities().values())
+    return tuple(frozenset(variants(city.name, query.atoms[0].topic)) for city in cities().values())
+
+
+def consistent(transcript: Transcript, names: tuple[str, ...]) -> list[str]:
+    """The cities that fit everything said so far. Replies that no wording explains tell nothing."""
+    order = {name: i for i, name in enumerate(cities())}
+    possible = list(names)
+    for i in range(1, len(transcript) - 1, 2):
+        question, reply = transcript[i].text, transcript[i + 1].text
+        guess = guessed_city(question)
+        if guess is not None:
+            possible = [name for name in possible if name != guess]
+            continue
+        table = answers(question)
+        if table is not None:
+            kept = [name for name in possible if reply in table[order[name]]]
+            possible = kept or possible
+    return possible
+
+
+class _CityPolicy:
+    def __init__(self, seed: int = 0, split: str = "all", **_: Any) -> None:
+        self.random = random.Random(seed)
+        self.names = split_names(split)
+
+    def pick(self, items: Any) -> Any:
+        """A uniform item of a sequence."""
+        return items[int(self.random.random() * len(items))]
+
+
+class RandomPolicy(_CityPolicy):
+    """A random question of the bank, or, one time in ten, a random city."""
+
+    def act(self, transcript: Transcript) -> str:
+        if self.random.random() < 0.1:
+            return f"Is it {self.pick(self.names)}?"
+        return self.pick(POLAR_QUESTIONS + OPEN_QUESTIONS + CHATTER)
+
+
+class ExpertPolicy(_CityPolicy):
+    """Asks for the landmarks, which no two cities share, and guesses. Its return of -1 is the best possible mean.
+
+    Proof: a first action that is no guess costs 1, so such a game returns at most -1; one that is a guess wins with
+    probability 1/100 at most and tells nothing else, so it returns at most 0 / 100 - 1 / 100 - 2 * 98 / 100 on the
+    average.
+    """
+
+    def act(self, transcript: Transcript) -> str:
+        possible = consistent(transcript, self.names)
+        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
+            return f"Is it {possible[0]}?"
+        return _best_question(tuple(possible), OPEN_QUESTIONS, tuple(transcript.actions))
+
+
+class PolarExpertPolicy(_CityPolicy):
+    """Asks yes/no questions only: each time the one of the bank that splits the possible cities most evenly."""
+
+    def act(self, transcript: Transcript) -> str:
+        possible = consistent(transcript, self.names)
+        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
+            return f"Is it {possible[0]}?"
+        return _best_question(tuple(possible), POLAR_QUESTIONS, tuple(transcript.actions))
+
+
+@lru_cache(maxsize=65536)
+def _best_question(possible: tuple[str, ...], bank: tuple[str, ...], asked: tuple[str, ...]) -> str:
+    """The question whose largest class of answers is smallest; a guess where nothing splits."""
+    order = {name: i for i, name in enumerate(cities())}
+    best, least = f"Is it {possible[0]}?", len(possible)
+    for question in bank:
+        table = answers(question)
+        if table is None or question in asked:
+            continue
+        classes: dict[frozenset[str], int] = {}
+        for name in possible:
+            key = table[order[name]]
+            classes[key] = classes.get(key, 0) + 1
+        if max(classes.values()) < least:
+            best, least = question, max(classes.values())
+    return best
+
+
+class SuboptimalPolicy(_CityPolicy):
+    """Talks for long, asks yes/no questions at random, and guesses near the end from what it has understood.
+
+    The first guess comes at a turn drawn from `first_guess`, and each reply has been taken in with probability
+    `attention`. Both are set so that games have the published length and success of the dataset (arXiv 2311.18232,
+    table 1: 18.8 and .53); here 18.8 and .54. Its return of -18.8 cannot be had together with these: a game lost at
+    20 questions costs 20, one won at question k costs k - 1, so return = success - length = -18.3.
+    """
+
+    attention = 0.57
+    first_guess = (15, 19)
+
+    def __init__(self, seed: int = 0, split: str = "all", **kwargs: Any) -> None:
+        super().__init__(seed, split, **kwargs)
+        self.start = self.first_guess[0] + int(self.random.random() * (self.first_guess[1] - self.first_guess[0] + 1))
+        self.heard: list[bool] = []
+
+    def act(self, transcript: Transcript) -> str:
+        turn = len(transcript) // 2
+        while len(self.heard) < turn:
+            self.heard.append(self.random.random() < self.attention)
+        if turn + 1 >= self.start:
+            taken = Transcript(
+                transcript[:1]
+                + tuple(
+                    text
+                    for k in range(turn)
+                    if self.heard[k] or guessed_city(transcript[2 * k + 1].text)
+                    for text in transcript[2 * k + 1 : 2 * k + 3]
+                )
+            )
+            return f"Is it {self.pick(consistent(taken, self.names))}?"
+        if self.random.random() < 0.25:
+            return self.pick(CHATTER)
+        return self.pick(POLAR_QUESTIONS)
+
+
+POLICIES = {
+    "random": RandomPolicy,
+    "suboptimal": SuboptimalPolicy,
+    "expert": ExpertPolicy,
+    "mixed": SuboptimalPolicy,
+    "yes_no": PolarExpertPolicy,
+}

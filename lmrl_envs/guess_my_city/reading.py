@@ -1,0 +1,120 @@
+# ruff: noqa: SIM905 - long word lists read better as text
+"""From a question's text to what it asks: its form (yes/no or open) and its predicates. The same for every city."""
+
+from __future__ import annotations
+
+import itertools
+from functools import lru_cache
+from typing import Any
+
+from lmrl_envs.guess_my_city.phrases import AUXILIARIES, phrase_table, scan
+from lmrl_envs.guess_my_city.predicates import build
+from lmrl_envs.guess_my_city.query import Atom, Query
+from lmrl_envs.guess_my_city.relations import place_of, relations
+from lmrl_envs.guess_my_city.rules import MAX_TOKENS, tokens
+
+_WH = frozenset("what which who whom whose where when how why whereabouts".split())
+_IMPERATIVES = frozenset("name tell give describe list mention say show identify specify state share reveal".split())
+_LEADS = frozenset(
+    "so ok okay hey hi hello please hmm well and but now alright right then um uh oh also just actually yo ah say "
+    "by way btw next question first second third let me ask see think guess maybe perhaps i am i'm im wondering wonder if whether "
+    "curious interesting great thanks cool got it good nice do".split()
+)
+_PREPOSITIONS = frozenset("in on at to of for with from by near through under into about which".split())
+
+
+def _form(words: tuple[str, ...]) -> str:
+    """ "open", "polar" or "" (a fragment or statement)."""
+    i, n = 0, len(words)
+    while i < n and words[i] in _LEADS and not (words[i] == "do" and i + 1 < n and words[i + 1] not in ("tell", "say")):
+        i += 1
+    rest = words[i:] or words
+    head = rest[0]
+    if head in AUXILIARIES:
+        start = rest[1:7]
+        if head in ("can", "could", "would", "will", "may", "might", "do", "are") and set(start[:3]) & (
+            _IMPERATIVES | {"know", "able", "mind"}
+        ):
+            tail = rest[2:]
+            return "polar" if {"whether", "if"} & set(tail) else "open"
+        return "open" if _asks_which(rest) else "polar"
+    if head in _WH or head in _IMPERATIVES:
+        return "polar" if "whether" in rest or rest[:3] in (("tell", "me", "if"), ("how", "about", "in")) else "open"
+    if head in _PREPOSITIONS and len(rest) > 1 and rest[1] in _WH:
+        return "open"
+    wh = [k for k, word in enumerate(rest) if word in _WH]
+    if wh and not any(word in AUXILIARIES for word in rest[: wh[0]]):
+        return "open"
+    if len(rest) > 2 and rest[-1] in ("right", "correct", "yes", "no", "true", "huh", "it", "there", "from"):
+        return "polar"
+    auxiliary = next((k for k, word in enumerate(rest) if word in AUXILIARIES), None)
+    if auxiliary is not None and wh and auxiliary > 0:
+        return "open"
+    if auxiliary is not None and len(rest) > 3:
+        return "polar"
+    return ""
+
+
+def _asks_which(words: tuple[str, ...]) -> bool:
+    """ "Is there a river? Which one?", "Does it have a river, and what is it called?" """
+    if words[-1] in ("which", "what", "when", "who", "where") or words[-2:] == ("which", "one"):
+        return True
+    return any(a in ("and", "so", "river", "yes") and b in ("what", "which") for a, b in itertools.pairwise(words))
+
+
+_SIDES = frozenset("north south east west northern southern eastern western central".split())
+_OPPOSITES = (
+    ("bigger", "smaller"), ("older", "younger"), ("hotter", "colder"), ("higher", "lower"), ("north", "south"), ("east", "west"),
+    ("part_north", "south"), ("part_east", "west"), ("part_south", "north"), ("part_west", "east"),
+)  # fmt: skip
+
+
+def _said(items: list[Any]) -> set[str]:
+    return {entry["relation"] for _, entry, _ in items if entry and "relation" in entry}
+
+
+@lru_cache(maxsize=65536)
+def read(text: str) -> Query | None:
+    """What a question asks; None when it cannot be read."""
+    if len(text) > 1000:
+        return None
+    words = tokens(text)
+    if not words or len(words) > MAX_TOKENS:
+        return None
+    return _assemble(words)
+
+
+@lru_cache(maxsize=65536)
+def _assemble(words: tuple[str, ...]) -> Query | None:
+    words = phrase_table().corrected(words)
+    items = scan(words)
+    form = _form(words)
+    used: set[int] = set()
+    related = relations(items, words, used)
+    named = [(k, entry) for k, (_, entry, _) in enumerate(items) if entry and ("city" in entry or "other" in entry)]
+    query = _alternatives(words, items, named, used) if "or" in words or named else None
+    return query or build(words, items, form, related, used)
+
+
+def _alternatives(words: tuple[str, ...], items: list[Any], named: list[Any], used: set[int]) -> Query | None:
+    """Questions that put two things up for choice, and lists of cities; None for all others."""
+    free = {entry.get("city") or entry["other"] for k, entry in named if k not in used}
+    ends = [place_of(entry) for _, entry in named]
+    if len(set(ends)) == 2 and {"closer", "nearer"} & set(words):
+        return Query("open", (Atom("closer", tuple(dict.fromkeys(ends))),))
+    if {"or", "and"} & set(words) and any(k not in used and "city" in entry for k, entry in named):
+        return Query("list", ())
+    if "or" in words[1:-1] and "either" not in words:
+        k = words.index("or", 1)
+        sides = words[k - 1] in _SIDES and words[k + 1] in _SIDES and words[k - 2] not in ("middle", "far", "near")
+        after = words[k + 2] if sides and len(words) > k + 2 else ""
+        if after in ("america", "americas"):
+            return Query("open", (Atom("continent"),))
+        if after in ("part", "half", "side", "asia", "africa", "europe", "end"):
+            return Query("open", (Atom("subregion"),))
+    if ends and "or" in words:
+        said = _said(items)
+        pair = next((pair for pair in _OPPOSITES if said.issuperset(pair)), None)
+        if pair is not None:
+            return Query("open", (Atom("compare", (*pair, ends[0])),))
+    return Query("list", ()) if len(free) > 1 else None
