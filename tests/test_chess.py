@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import lmrl_envs
+from lmrl_envs import make_policy
 from lmrl_envs.chess.env import ChessEnv
 from lmrl_envs.chess.opponents import LEVELS, BuiltinOpponent, MoveRequest, RandomOpponent, best_moves, mix
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
@@ -207,7 +208,7 @@ def test_legal_moves_are_told_only_when_asked_for() -> None:
         ({"fen": 3}, "no position"),
         ({"fen": "8/8/8/8/8/8/8/8 w - - 0 1"}, "impossible"),
         ({"fen": "4k3/8/8/8/8/8/8/4K2R b K - 0 1"}, "Black to move"),
-        ({"fen": "4k2R/8/8/8/8/8/8/4K3 w - - 0 1"}, "impossible"),
+        ({"fen": "4k3/8/8/8/8/8/8/P3K3 w - - 0 1"}, "impossible"),
         ({"fen": "8/8/8/8/8/5k2/5q2/7K w - - 0 1"}, "stalemate"),
         ({"fen": "4k3/8/8/8/8/8/8/4K3 w - - 0 1"}, "insufficient"),
         ({"replies": "e5"}, "allowed is a list"),
@@ -220,6 +221,18 @@ def test_legal_moves_are_told_only_when_asked_for() -> None:
 def test_impossible_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         gym.make(ID).reset(seed=0, options=options)
+
+
+def test_a_composed_start_with_black_in_check_is_played_on_but_no_king_is_taken() -> None:
+    env = gym.make(ID, legal_moves=True)
+    fen = "7k/8/6K1/8/8/8/8/Q7 w - - 0 1"
+    _, info = env.reset(options={"fen": fen})
+    assert "Qa8#" in info["legal_moves"] and not any("h8" in move for move in info["legal_moves"])
+    assert env.step("Qxh8")[1] == env.step("a1h8")[1] == -1.0  # illegal: the position stays
+    for policy in ("random", "suboptimal", "expert"):
+        assert read_move(chess.Board(fen), make_policy(ID, policy).act(env.unwrapped.transcript)) is not None
+    _, reward, terminated, _, info = env.step(make_policy(ID, "expert").act(env.unwrapped.transcript))
+    assert (reward, terminated, info["success"]) == (1.0, True, True)
 
 
 def test_an_illegal_reply_is_refused_when_its_turn_comes() -> None:

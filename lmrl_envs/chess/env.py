@@ -15,6 +15,7 @@ from lmrl_envs.chess.rules import (
     draw,
     ending,
     looks_like_a_move,
+    playable_moves,
     position_text,
     read_move,
     read_position,
@@ -175,7 +176,7 @@ class ChessEnv(SimulatedTextEnv):
 
     def _with_moves(self, info: dict[str, Any]) -> dict[str, Any]:
         if self._list_moves:
-            info["legal_moves"] = [self._board.san(move) for move in self._board.legal_moves]
+            info["legal_moves"] = [self._board.san(move) for move in playable_moves(self._board)]
         return info
 
     def _reveal(self) -> dict[str, Any]:

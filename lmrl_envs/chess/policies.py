@@ -9,7 +9,7 @@ import chess
 
 from lmrl_envs.chess.endgames import mating_moves
 from lmrl_envs.chess.opponents import LEVELS, Level, choose
-from lmrl_envs.chess.rules import Counts, count_position, plain_fen, read_move
+from lmrl_envs.chess.rules import Counts, count_position, plain_fen, playable_moves, read_move
 from lmrl_envs.core import Transcript
 
 
@@ -45,7 +45,7 @@ class RandomPolicy:
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
         """The move to play."""
-        return self.pick(list(board.legal_moves))
+        return self.pick(playable_moves(board))
 
 
 class ExpertPolicy(RandomPolicy):
@@ -55,10 +55,22 @@ class ExpertPolicy(RandomPolicy):
     slack = 0
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
+        if board.was_into_check():  # a composed start that no game leads to, nor the tables and the search know
+            return self._mate_now(board)
         mates = mating_moves(board, self.slack)
         if mates:
             return self.pick(mates)
         return chess.Move.from_uci(choose(self.level, board, self.random, past_positions(transcript)))
+
+    def _mate_now(self, board: chess.Board) -> chess.Move:
+        moves = playable_moves(board)
+        for move in moves:
+            board.push(move)
+            mate = board.is_checkmate()
+            board.pop()
+            if mate:
+                return move
+        return self.pick(moves)
 
 
 class _Mixture(ExpertPolicy):
@@ -68,7 +80,7 @@ class _Mixture(ExpertPolicy):
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
         if self.random.random() < self.epsilon:
-            return self.pick(list(board.legal_moves))
+            return self.pick(playable_moves(board))
         return super().move(board, transcript)
 
 

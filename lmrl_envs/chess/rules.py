@@ -85,7 +85,8 @@ def read_position(fen: Any) -> chess.Board:
         board = chess.Board(plain_fen(fen))
     except ValueError as error:
         raise ValueError(f"fen={fen!r} is no position ({error}); {allowed}") from None
-    status = board.status()
+    # Black in check with White to move cannot arise in a game, but it can be played on, as composed positions are.
+    status = board.status() & ~chess.STATUS_OPPOSITE_CHECK
     if status != chess.STATUS_VALID:
         problem = str(status.name).replace("STATUS_", "").replace("_", " ").lower()
         raise ValueError(f"fen={fen!r} is impossible ({problem}); {allowed}")
@@ -105,13 +106,20 @@ def read_move(board: chess.Board, text: str) -> chess.Move | None:
         if not 2 <= len(text) <= MAX_MOVE_LENGTH:
             return None
         move = _UCI.get(text)
-    if move is not None and board.is_legal(move):
+    if move is not None and board.is_legal(move) and move.to_square != board.king(not board.turn):
         return _CASTLES[move] if move in _CASTLES and board.is_castling(move) else move
     try:
-        # Its result is false for the null move, which is none here.
-        return board.parse_san(text) or None
+        move = board.parse_san(text)
     except ValueError:
         return None
+    # False is the null move, which is none here.
+    return move if move and move.to_square != board.king(not board.turn) else None
+
+
+def playable_moves(board: chess.Board) -> list[chess.Move]:
+    """The legal moves; where a composed start has Black in check already, not those that would take the king."""
+    king = board.king(not board.turn)
+    return [move for move in board.legal_moves if move.to_square != king]
 
 
 def position_key(board: chess.Board) -> tuple[int, ...]:
