@@ -1,0 +1,135 @@
+"""The reader's dictionary, built from lexicon.txt, the attributes' own questions, the objects' names and references.txt."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from lmrl_envs.twenty_questions.rules import Knowledge, lines_of, load_knowledge, number, split_names, to_set
+from lmrl_envs.twenty_questions.words import SOFT, STOP, Lemmas, simple_lemma, words
+
+ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material", "place", "part", "use", "who")
+_FALLBACK = (ANY, USE, PLACE, PART, MATERIAL, WHO, SELF)
+
+
+class Lexicon:
+    """Phrases and what they mean."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        raw = self._read_lexicon()
+        references = [self._read_reference(line) for line in self._reference_lines()]
+        texts = [phrase for _, _, phrases in raw for phrase in phrases]
+        texts += [alias for own in knowledge.aliases for alias in own]
+        texts += [name for names, _ in references for name in names]
+        texts += knowledge.questions.values()
+        pieces = {text: words(text.lower()) for text in texts}
+        vocabulary = {word for piece in pieces.values() for word in piece}
+        # Two passes: "drums" and "drum" must be one word, whichever a phrase was written with.
+        folded = {word: simple_lemma(word, vocabulary) for word in vocabulary}
+        self.lemma = Lemmas(folded.values())
+        self._fold = {word: self.lemma(word) for word in vocabulary}
+        self._pieces = pieces
+
+        self.phrases: dict[str, dict[str, int]] = {}
+        exact: set[tuple[str, str]] = set()
+        for keep_stop_words in (True, False):
+            # What stands in the lexicon word for word goes before what comes of leaving words out.
+            for section, expression, phrases in raw:
+                objects = knowledge.select(expression)
+                for phrase in phrases:
+                    key = self.key(phrase)
+                    whole = len(key.split()) == len(pieces[phrase])
+                    if whole and keep_stop_words:
+                        exact.add((section, key))
+                        self._add(section, key, objects)
+                    elif not (whole or keep_stop_words or (section, key) in exact or SOFT.issuperset(key.split())):
+                        self._add(section, key, objects)
+        for name, question in knowledge.questions.items():
+            # An attribute's own question defines its longer phrases.
+            key = self.key(question)
+            if " " in key:
+                self.phrases[key] = {ANY: knowledge.attributes[name]}
+        self.aliases: dict[str, int] = {}
+        self.references: dict[str, dict[str, float | None]] = {}
+        for names, measures in references:
+            for name in names:
+                self.references[self.key(name)] = measures
+        for index, own in enumerate(knowledge.aliases):
+            measures = {key: values[index] for key, values in knowledge.measures.items()}
+            for alias in own:
+                name = " ".join(self._fold[word] for word in pieces[alias])
+                self.aliases[name] = index
+                self.references.setdefault(name, measures)
+        for alias, index in self.aliases.items():
+            # A name means the object wherever the lexicon has no other sense for the word.
+            self.phrases.setdefault(alias, {}).setdefault(ANY, 1 << index)
+        self.lookup = {phrase: self._by_sense(found) for phrase, found in self.phrases.items()}
+        self.longest = self._longest(self.lookup)
+        self.longest_reference = self._longest(self.references)
+
+    def key(self, text: str) -> str:
+        """A phrase in the form the reader looks it up: base forms, words without meaning left out."""
+        found = self._pieces.get(text) or words(text.lower())
+        lemmas = [self._fold.get(word) or self.lemma(word) for word in found]
+        return " ".join(word for word in lemmas if word not in STOP) or " ".join(lemmas)
+
+    def _add(self, section: str, phrase: str, objects: int) -> None:
+        senses = self.phrases.setdefault(phrase, {})
+        before = senses.get(section)
+        if not before:
+            senses[section] = objects
+        elif objects:
+            # A later line refines an earlier one, or adds another meaning to it.
+            senses[section] = objects if objects & ~before == 0 else before | objects
+
+    @staticmethod
+    def _by_sense(found: dict[str, int]) -> dict[str, int]:
+        default = next(found[sense] for sense in _FALLBACK if sense in found)
+        senses = {sense: found.get(sense, default) for sense in SENSES}
+        if USE not in found and ANY not in found and WHO in found:
+            senses[USE] = found[WHO]
+        return senses
+
+    @staticmethod
+    def _longest(keys: dict[str, object] | dict[str, dict[str, int]]) -> dict[str, int]:
+        """First word -> words in the longest phrase that begins with it."""
+        longest: dict[str, int] = {}
+        for key in keys:
+            parts = key.split(" ")
+            longest[parts[0]] = max(longest.get(parts[0], 0), len(parts))
+        return longest
+
+    @staticmethod
+    def _read_lexicon() -> list[tuple[str, str, list[str]]]:
+        section, entries = ANY, []
+        for line in lines_of("lexicon.txt"):
+            if line.startswith("["):
+                section = line.strip("[]")
+                continue
+            expression, _, rest = line.partition(":")
+            phrases = [phrase.strip() for phrase in rest.split(";")]
+            entries.append((section, expression, [p for p in phrases if p and "&" not in p and not p.endswith(" or")]))
+        return entries
+
+    @staticmethod
+    def _reference_lines() -> list[str]:
+        lines = lines_of("references.txt")
+        return lines[: lines.index("@speed km/h of objects")]
+
+    @staticmethod
+    def _read_reference(line: str) -> tuple[tuple[str, ...], dict[str, float | None]]:
+        title, _, fields = line.rpartition(": ")
+        values = [number(field) for field in fields.split("/")] + [None]
+        measures = dict(zip(("len", "bulk", "kg", "usd", "speed"), values, strict=False))
+        measures["fit"] = measures["len"]
+        return split_names(title), measures
+
+    def set_of_names(self, key: str) -> int:
+        """The object of an alias, as a set; empty for no alias."""
+        return to_set([self.aliases[key]]) if key in self.aliases else 0
+
+
+@lru_cache(maxsize=1)
+def load_lexicon() -> Lexicon:
+    """The bundled dictionary (built once per process, at the first question)."""
+    return Lexicon(load_knowledge())

@@ -1,0 +1,239 @@
+"""Reads a free-form English yes/no question as a set of objects: those for which the honest answer is yes.
+
+A question is cut to words in base form, words that say nothing are dropped, and the rest is covered by the longest
+phrases of the lexicon. Words before a phrase (in, made of, has, used for, "does it") choose among its senses. Phrases
+add up: all must hold, alternatives with "or" need one, "not" and "without" turn the next one round.
+
+Conventions: a question with "n't" in front ("Isn't it alive?") asks the same as without; "Is it not alive?" and
+"It isn't alive, right?" ask for the contrary. A tag ("right?", "isn't it?") changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from lmrl_envs.twenty_questions.lexicon import ANY, MATERIAL, PART, PLACE, SELF, USE, WHO, Lexicon, load_lexicon
+from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity
+from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
+from lmrl_envs.twenty_questions.spelling import read_spelling
+from lmrl_envs.twenty_questions.words import SOFT, STOP, clean, words
+
+
+class Reading(NamedTuple):
+    """What a question means."""
+
+    objects: int | None
+    """The objects for which the answer is yes; None: not understood."""
+    guess: int | None = None
+    """Index of the one object whose identity is asked about."""
+
+
+UNREAD = Reading(None)
+
+_MARKERS = {
+    "make": MATERIAL, "consist": MATERIAL, "compose": MATERIAL, "construct": MATERIAL, "material": MATERIAL,
+    "in": PLACE, "at": PLACE, "on": PLACE, "inside": PLACE, "near": PLACE, "around": PLACE, "within": PLACE,
+    "under": PLACE, "into": PLACE, "through": PLACE, "onto": PLACE,
+    "have": PART, "contain": PART, "with": PART, "include": PART, "possess": PART, "own": PART, "cover": PART,
+    "use": USE, "for": USE, "function": USE, "help": USE, "by": WHO,
+}  # fmt: skip
+_NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
+_PRONOUNS = frozenset("it they you this that these those people we the i there most someone".split())
+_AUX = frozenset("do does did can will has have had".split())
+_BE = frozenset("is are be was it's".split())
+_IDENTITY = frozenset(
+    """is are be was it they this that these those a an the my your our final guess answer object thing item secret word could
+    would might may must i think maybe perhaps so ok okay well hmm then just right correct true by any chance now of
+    say am sure going with im i'm its believe suppose really possibly actually let me try yes some called here go
+    question next hidden mystery something we looking for to bet could what about how there
+    """.split()
+)
+_CLAUSE = re.compile(
+    r"\b(?:the |this |that )?(?:secret |mystery |hidden )?(?:object|thing|item|word|answer|one|it|what|something)?"
+    r" ?(?:that |which )?(?:you are|you're|youre|your|you were|you) (?:currently )?(?:thinking(?: of| about)?|have in mind|had in mind|think of|picked|chose|hiding|holding in mind)\b(?: of)?"
+)
+_OPINION = re.compile(r"\b(?:would you (?:say|consider|call|describe)(?: that)?|do you (?:think|believe)|can you tell me (?:if|whether)|could you tell me (?:if|whether)|i wonder (?:if|whether)|tell me|are you able to say)\b")
+_TAG = re.compile(
+    r"[\s,.?!]+(?:(?:is|are|does|do|can|was|would|has|could)(?:n't|nt| not)? (?:it|they|you|that|this)|(?:is|am i|isn't) (?:that |this )?(?:right|correct|true)|right|correct|"
+    r"yes or no|yes|no|or not|or no|huh|eh|true|please|perhaps|maybe|by any chance|at all|then)[\s?!.]*$"
+)
+_FILLER = re.compile(r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*")
+_SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
+
+
+@lru_cache(maxsize=1 << 16)
+def read(question: str) -> Reading:
+    """The meaning of a question; `UNREAD` when there is none to be found."""
+    if len(question) > MAX_QUESTION_LENGTH:
+        return UNREAD
+    return _read(question)
+
+
+def _read(question: str) -> Reading:
+    lexicon = load_lexicon()
+    text = clean(question).strip()
+    if not text:
+        return UNREAD
+    sentences = [s.strip() for s in _SENTENCE.split(text) if s.strip()]
+    if len(sentences) > 1:
+        sentences = [s for s in sentences if not _FILLER.fullmatch(s.rstrip("?!. "))] or sentences[:1]
+    asked = [s for s in sentences if s.endswith("?")]
+    chosen = asked[-1] if asked else sentences[-1]
+    reading = _read_sentence(lexicon, chosen)
+    if reading.guess is not None and len(sentences) > 1 and _names_others(lexicon, sentences, reading.guess, len(asked)):
+        return Reading(reading.objects)
+    return reading
+
+
+def _names_others(lexicon: Lexicon, sentences: list[str], guess: int, questions: int) -> bool:
+    """Whether a text of several sentences names another object too, or asks more than once: then it is no guess."""
+    if questions > 1:
+        return True
+    found = [lexicon.lemma(word) for word in words(" ".join(sentences))]
+    for size in (1, 2, 3):
+        for start in range(len(found) - size + 1):
+            if lexicon.aliases.get(" ".join(found[start : start + size]), guess) != guess:
+                return True
+    return False
+
+
+def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
+    text = _CLAUSE.sub(" it ", sentence) if "you" in sentence else sentence
+    if "you" in text or "tell" in text or "wonder" in text:
+        text = _OPINION.sub(" ", text)
+    shorter = _TAG.sub("", text)
+    if re.search("[a-z]", shorter):
+        text = shorter
+    spelled = read_spelling(lexicon.knowledge, text)
+    if spelled is not None:
+        return Reading(_turned(lexicon, text, spelled))
+    plain = words(text.replace("/", " or ").replace("-", " "))
+    if not plain:
+        return UNREAD
+    guess = _identity(lexicon, plain)
+    if guess is not None:
+        return Reading(1 << guess, guess)
+    amount = read_quantity(lexicon, plain)
+    if amount is not None:
+        objects = int(amount)
+        before = plain[: next((i for i, w in enumerate(plain) if w in COMPARATIVES), 0)]
+        if "than" in plain and before:
+            scanned = _scan(lexicon, before)
+            if scanned is not None and "not" not in before:
+                objects &= scanned
+        return Reading(_turned(lexicon, text, objects))
+    return Reading(_scan(lexicon, plain))
+
+
+def _turned(lexicon: Lexicon, text: str, objects: int) -> int:
+    """The contrary, if the question is put with "not"."""
+    return lexicon.knowledge.everything & ~objects if re.search(r"\b(?:not|no)\b (?!more)", text) else objects
+
+
+def _identity(lexicon: Lexicon, plain: list[str]) -> int | None:
+    """The object whose identity is asked about, if the text does nothing else."""
+    rest = [word for word in plain if word not in _IDENTITY]
+    if not 0 < len(rest) <= 4 or "," in rest:
+        rest = [word for word in rest if word != ","]
+        if not 0 < len(rest) <= 4 or plain.count(",") > 1:
+            return None
+    name = " ".join([lexicon.lemma(word) for word in rest])
+    index = lexicon.aliases.get(name)
+    if index is None:
+        return None
+    # "Does it drill?" and "Is it something you watch?" use a name as a verb.
+    bare = len(rest) == len(plain)
+    if not bare and (not _BE.isdisjoint(plain) or "guess" in plain or "answer" in plain or plain[0] in ("a", "an", "the", "its")) is False:
+        return None
+    if "something" in plain or (not _AUX.isdisjoint(plain)):
+        return None
+    # "Is it orange?" asks for the colour.
+    return None if name == "orange" and not {"a", "an", "the"} & set(plain) else index
+
+
+class _Scan:
+    """Goes through the words once, from left to right."""
+
+    def __init__(self, lexicon: Lexicon, plain: list[str]) -> None:
+        self.lookup, self.longest = lexicon.lookup, lexicon.longest
+        self.everything = lexicon.knowledge.everything
+        self.tokens = _base_forms(lexicon, plain)
+        self.alternatives = "or" in self.tokens
+        self.groups: list[list[int]] = []
+        self.sense = SELF if _is_subject(plain) else ANY
+        self.read_words = self.unread = 0
+        self.negate = self.join = False
+
+    def run(self) -> int | None:
+        """The objects meant, or None."""
+        tokens, i = self.tokens, 0
+        while i < len(tokens):
+            size = self._phrase_at(i)
+            if size == 0:
+                self._leftover(tokens[i])
+                size = 1
+            i += size
+        if not self.groups or self.unread > self.read_words:
+            return None
+        objects = self.everything
+        for found, turned in self.groups:
+            objects &= ~found if turned else found
+        return objects
+
+    def _phrase_at(self, i: int) -> int:
+        tokens = self.tokens
+        limit = min(self.longest.get(tokens[i], 0), len(tokens) - i)
+        for size in range(limit, 0, -1):
+            senses = self.lookup.get(" ".join(tokens[i : i + size]))
+            if senses is not None:
+                self._add(senses[self.sense])
+                self.read_words += size
+                return size
+        return 0
+
+    def _add(self, objects: int) -> None:
+        if self.join and self.groups:
+            self.groups[-1][0] |= objects
+        else:
+            self.groups.append([objects, self.negate])
+        self.negate = self.join = False
+
+    def _leftover(self, token: str) -> None:
+        if token in _MARKERS:
+            self.sense = _MARKERS[token]
+        elif token in _NEGATIONS:
+            self.negate = not self.negate
+        elif token == "or" or (token == "," and self.alternatives):
+            self.join = True
+        elif token not in SOFT and token not in ("and", ",", "to", "than", "but", "either"):
+            self.unread += 1
+
+
+def _base_forms(lexicon: Lexicon, plain: list[str]) -> list[str]:
+    tokens = []
+    lemma = lexicon.lemma
+    for i, word in enumerate(plain):
+        if word == "n't":
+            # "isn't it", "don't people": asked as without; "it isn't": the contrary.
+            if i + 1 < len(plain) and plain[i + 1] in _PRONOUNS and not tokens:
+                continue
+            tokens.append("not")
+        elif word not in STOP:
+            base = lemma(word)
+            if base not in STOP:
+                tokens.append(base)
+    return tokens
+
+
+def _is_subject(plain: list[str]) -> bool:
+    """Whether the question asks what the thing itself does ("does it swim", "can it fly")."""
+    for i in range(min(4, len(plain) - 2)):
+        if plain[i] in ("does", "do", "can", "could", "will", "would", "did") and plain[i + 1] in ("it", "they", "this", "that", "n't"):
+            return "be" not in plain[i + 2 : i + 4] and not (plain[i + 2] in ("have", "get", "come", "belong"))
+    return any(a in ("that", "which") and b in ("can", "eats", "lives", "flies", "swims", "walks", "runs") for a, b in zip(plain, plain[1:], strict=False))
+
+
+def _scan(lexicon: Lexicon, plain: list[str]) -> int | None:
+    return _Scan(lexicon, plain).run()
