@@ -205,6 +205,19 @@ TABLE: tuple[Task, ...] = (
         reference=Reference(random=-5.9981, optimum=-2.4505, optimum_is="best known"),
         kwargs={"vocabulary": "full"},
     ),
+    Task(
+        id="lmrl/TwentyQuestions-v0",
+        entry_point="lmrl_envs.twenty_questions.env:TwentyQuestionsEnv",
+        vector_entry_point="lmrl_envs.twenty_questions.vector:TwentyQuestionsVectorEnv",
+        policies="lmrl_envs.twenty_questions.policies",
+        family="twenty_questions",
+        summary="Find the hidden object with at most 20 yes/no questions (158 objects).",
+        tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
+        return_range=(-20.0, 0.0),
+        # random: measured over 4,000 games; optimum: exact, the bound of policies.least_questions(158), which the expert keeps.
+        reference=Reference(random=-19.349, optimum=-1072 / 158, lmrl=(-20.0, -17.3, -12.6)),
+        simulators=("scripted", "transformers:", "openai:", "replay:"),
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from lmrl_envs.twenty_questions.rules import Knowledge, lines_of, load_knowledge, number, split_names, to_set
@@ -91,7 +92,7 @@ class Lexicon:
         return senses
 
     @staticmethod
-    def _longest(keys: dict[str, object] | dict[str, dict[str, int]]) -> dict[str, int]:
+    def _longest(keys: Iterable[str]) -> dict[str, int]:
         """First word -> words in the longest phrase that begins with it."""
         longest: dict[str, int] = {}
         for key in keys:
@@ -120,7 +121,7 @@ class Lexicon:
     def _read_reference(line: str) -> tuple[tuple[str, ...], dict[str, float | None]]:
         title, _, fields = line.rpartition(": ")
         values = [number(field) for field in fields.split("/")] + [None]
-        measures = dict(zip(("len", "bulk", "kg", "usd", "speed"), values, strict=False))
+        measures: dict[str, float | None] = dict(zip(("len", "bulk", "kg", "usd", "speed"), values, strict=False))
         measures["fit"] = measures["len"]
         return split_names(title), measures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -25,8 +26,8 @@ ADJECTIVES = {
 _VERBS = {"weigh": "kg", "weight": "kg", "cost": "usd", "price": "usd", "worth": "usd", "buy": "usd", "pay": "usd",
           "length": "len", "height": "len", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
           "fit": "fit", "speed": "speed", "sell": "usd"}  # fmt: skip
-_MORE_WORDS = frozenset("more over above exceed beyond greater least".split())
-_LESS_WORDS = frozenset("less under below beneath within fewer most up".split())
+_MORE_WORDS = frozenset(["more", "over", "above", "exceed", "beyond", "greater", "least"])
+_LESS_WORDS = frozenset(["less", "under", "below", "beneath", "within", "fewer", "most", "up"])
 _UNITS = {
     "kg": ("kg", 1), "kilo": ("kg", 1), "kilos": ("kg", 1), "kilogram": ("kg", 1), "kilograms": ("kg", 1),
     "g": ("kg", 0.001), "gram": ("kg", 0.001), "grams": ("kg", 0.001), "pound": ("kg", 0.45), "pounds": ("kg", 0.45),
@@ -43,8 +44,31 @@ _UNITS = {
 _NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twenty": 20,
             "fifty": 50, "hundred": 100, "thousand": 1000, "million": 1e6, "couple": 2, "half": 0.5, "few": 3,
             "twelve": 12, "fifteen": 15, "thirty": 30, "forty": 40, "eight": 8, "seven": 7, "nine": 9}  # fmt: skip
-_SKIP = frozenset("a an the your my of average typical normal standard regular adult full grown size sized that one's".split())
-TRIGGERS = frozenset(COMPARATIVES) | frozenset(_UNITS) - {"m", "g"} | {"than", "as", "fit", "fits", "size", "fitted", "$"}
+_SKIP = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "your",
+        "my",
+        "of",
+        "average",
+        "typical",
+        "normal",
+        "standard",
+        "regular",
+        "adult",
+        "full",
+        "grown",
+        "size",
+        "sized",
+        "that",
+        "one's",
+    ]
+)
+TRIGGERS = (
+    frozenset(COMPARATIVES) | frozenset(_UNITS) - {"m", "g"} | {"than", "as", "fit", "fits", "size", "fitted", "$"}
+)
 _MONEY = re.compile(r"\$?(\d+(?:[.,]\d+)*)")
 
 
@@ -52,7 +76,9 @@ def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
     """The objects meant by a comparison anywhere in the words; None when there is none that can be read."""
     if TRIGGERS.isdisjoint(plain) and not any(word[0] == "$" for word in plain):
         return None
-    return _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
+    return (
+        _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
+    )
 
 
 class _Found(int):
@@ -73,7 +99,9 @@ def _amount(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             unit: tuple[str, float] | None = ("usd", 1)
         else:
             unit = _UNITS.get(rest[0]) if rest else None
-        if unit is None or (word in _NUMBERS and rest and rest[0] == "foot" and "than" not in plain and "over" not in plain):
+        if unit is None or (
+            word in _NUMBERS and rest and rest[0] == "foot" and "than" not in plain and "over" not in plain
+        ):
             continue
         sign = _direction(plain[:i], plain[i + used :])
         if sign is None:
@@ -107,9 +135,13 @@ def _direction(before: Sequence[str], after: Sequence[str]) -> str | None:
             return MORE
         if word in _LESS_WORDS or COMPARATIVES.get(word, ("", ""))[1] == LESS:
             return LESS
-    if after and any(a == "or" and b in ("more", "heavier", "bigger", "longer", "taller") for a, b in zip(after, after[1:], strict=False)):
+    if after and any(
+        a == "or" and b in ("more", "heavier", "bigger", "longer", "taller") for a, b in itertools.pairwise(after)
+    ):
         return MORE
-    return LESS if any(a == "or" and b in ("less", "lighter", "smaller") for a, b in zip(after, after[1:], strict=False)) else None
+    return (
+        LESS if any(a == "or" and b in ("less", "lighter", "smaller") for a, b in itertools.pairwise(after)) else None
+    )
 
 
 def _against_thing(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
@@ -167,14 +199,20 @@ def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
 def _fits(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
     """ "fits in a suitcase"; the usual containers are in the lexicon already."""
     for i, word in enumerate(plain):
-        if word in ("fit", "fits", "fitted") and i + 2 < len(plain) and plain[i + 1] in ("in", "inside", "into", "on", "through", "within"):
+        if (
+            word in ("fit", "fits", "fitted")
+            and i + 2 < len(plain)
+            and plain[i + 1] in ("in", "inside", "into", "on", "through", "within")
+        ):
             key = " ".join(("fit", "in", *(lexicon.lemma(w) for w in plain[i + 2 :] if w not in _SKIP)))
             if key in lexicon.lookup:
                 return _Found(lexicon.lookup[key]["any"])
             reference = find_reference(lexicon, plain[i + 2 :])
             if reference and reference["bulk"] and reference["len"]:
                 compare = lexicon.knowledge.compare
-                return _Found(compare("bulk", LESS, reference["bulk"] * 0.9) & compare("fit", LESS, reference["len"] * 1.1))
+                return _Found(
+                    compare("bulk", LESS, reference["bulk"] * 0.9) & compare("fit", LESS, reference["len"] * 1.1)
+                )
     return None
 
 

@@ -10,6 +10,7 @@ Conventions: a question with "n't" in front ("Isn't it alive?") asks the same as
 
 from __future__ import annotations
 
+import itertools
 import re
 from functools import lru_cache
 from typing import NamedTuple
@@ -40,26 +41,111 @@ _MARKERS = {
     "use": USE, "for": USE, "function": USE, "help": USE, "by": WHO,
 }  # fmt: skip
 _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
-_PRONOUNS = frozenset("it they you this that these those people we the i there most someone".split())
-_AUX = frozenset("do does did can will has have had".split())
-_BE = frozenset("is are be was it's".split())
+_PRONOUNS = frozenset(
+    ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
+)
 _IDENTITY = frozenset(
-    """is are be was it they this that these those a an the my your our final guess answer object thing item secret word could
-    would might may must i think maybe perhaps so ok okay well hmm then just right correct true by any chance now of
-    say am sure going with im i'm its believe suppose really possibly actually let me try yes some called here go
-    question next hidden mystery something we looking for to bet could what about how there
-    """.split()
+    [
+        "is",
+        "are",
+        "be",
+        "was",
+        "it",
+        "they",
+        "this",
+        "that",
+        "these",
+        "those",
+        "a",
+        "an",
+        "the",
+        "my",
+        "your",
+        "our",
+        "final",
+        "guess",
+        "answer",
+        "object",
+        "thing",
+        "item",
+        "secret",
+        "word",
+        "could",
+        "would",
+        "might",
+        "may",
+        "must",
+        "i",
+        "think",
+        "maybe",
+        "perhaps",
+        "so",
+        "ok",
+        "okay",
+        "well",
+        "hmm",
+        "then",
+        "just",
+        "right",
+        "correct",
+        "true",
+        "by",
+        "any",
+        "chance",
+        "now",
+        "of",
+        "say",
+        "am",
+        "sure",
+        "going",
+        "with",
+        "im",
+        "i'm",
+        "its",
+        "believe",
+        "suppose",
+        "really",
+        "possibly",
+        "actually",
+        "let",
+        "me",
+        "try",
+        "yes",
+        "some",
+        "called",
+        "here",
+        "go",
+        "question",
+        "next",
+        "hidden",
+        "mystery",
+        "something",
+        "we",
+        "looking",
+        "for",
+        "to",
+        "bet",
+        "could",
+        "what",
+        "about",
+        "how",
+        "there",
+    ]
 )
 _CLAUSE = re.compile(
     r"\b(?:the |this |that )?(?:secret |mystery |hidden )?(?:object|thing|item|word|answer|one|it|what|something)?"
     r" ?(?:that |which )?(?:you are|you're|youre|your|you were|you) (?:currently )?(?:thinking(?: of| about)?|have in mind|had in mind|think of|picked|chose|hiding|holding in mind)\b(?: of)?"
 )
-_OPINION = re.compile(r"\b(?:would you (?:say|consider|call|describe)(?: that)?|do you (?:think|believe)|can you tell me (?:if|whether)|could you tell me (?:if|whether)|i wonder (?:if|whether)|tell me|are you able to say)\b")
+_OPINION = re.compile(
+    r"\b(?:would you (?:say|consider|call|describe)(?: that)?|do you (?:think|believe)|can you tell me (?:if|whether)|could you tell me (?:if|whether)|i wonder (?:if|whether)|tell me|are you able to say)\b"
+)
 _TAG = re.compile(
     r"[\s,.?!]+(?:(?:is|are|does|do|can|was|would|has|could)(?:n't|nt| not)? (?:it|they|you|that|this)|(?:is|am i|isn't) (?:that |this )?(?:right|correct|true)|right|correct|"
     r"yes or no|yes|no|or not|or no|huh|eh|true|please|perhaps|maybe|by any chance|at all|then)[\s?!.]*$"
 )
-_FILLER = re.compile(r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*")
+_FILLER = re.compile(
+    r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
+)
 _SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
 
 
@@ -82,7 +168,11 @@ def _read(question: str) -> Reading:
     asked = [s for s in sentences if s.endswith("?")]
     chosen = asked[-1] if asked else sentences[-1]
     reading = _read_sentence(lexicon, chosen)
-    if reading.guess is not None and len(sentences) > 1 and _names_others(lexicon, sentences, reading.guess, len(asked)):
+    if (
+        reading.guess is not None
+        and len(sentences) > 1
+        and _names_others(lexicon, sentences, reading.guess, len(asked))
+    ):
         return Reading(reading.objects)
     return reading
 
@@ -134,23 +224,14 @@ def _turned(lexicon: Lexicon, text: str, objects: int) -> int:
 
 def _identity(lexicon: Lexicon, plain: list[str]) -> int | None:
     """The object whose identity is asked about, if the text does nothing else."""
-    rest = [word for word in plain if word not in _IDENTITY]
-    if not 0 < len(rest) <= 4 or "," in rest:
-        rest = [word for word in rest if word != ","]
-        if not 0 < len(rest) <= 4 or plain.count(",") > 1:
-            return None
-    name = " ".join([lexicon.lemma(word) for word in rest])
-    index = lexicon.aliases.get(name)
-    if index is None:
+    if plain[0] == "n't":  # "Isn't it a dog?" asks whether it is one
+        plain = plain[1:]
+    rest = [word for word in plain if word not in _IDENTITY and word != ","]
+    if not 0 < len(rest) <= 4 or plain.count(",") > 1 or "something" in plain:
         return None
-    # "Does it drill?" and "Is it something you watch?" use a name as a verb.
-    bare = len(rest) == len(plain)
-    if not bare and (not _BE.isdisjoint(plain) or "guess" in plain or "answer" in plain or plain[0] in ("a", "an", "the", "its")) is False:
-        return None
-    if "something" in plain or (not _AUX.isdisjoint(plain)):
-        return None
+    index = lexicon.aliases.get(" ".join([lexicon.lemma(word) for word in rest]))
     # "Is it orange?" asks for the colour.
-    return None if name == "orange" and not {"a", "an", "the"} & set(plain) else index
+    return None if index is not None and rest == ["orange"] and not {"a", "an", "the"} & set(plain) else index
 
 
 class _Scan:
@@ -200,14 +281,14 @@ class _Scan:
             self.groups.append([objects, self.negate])
         self.negate = self.join = False
 
-    def _leftover(self, token: str) -> None:
-        if token in _MARKERS:
-            self.sense = _MARKERS[token]
-        elif token in _NEGATIONS:
+    def _leftover(self, word: str) -> None:
+        if word in _MARKERS:
+            self.sense = _MARKERS[word]
+        elif word in _NEGATIONS:
             self.negate = not self.negate
-        elif token == "or" or (token == "," and self.alternatives):
+        elif word == "or" or (word == "," and self.alternatives):
             self.join = True
-        elif token not in SOFT and token not in ("and", ",", "to", "than", "but", "either"):
+        elif word not in SOFT and word not in ("and", ",", "to", "than", "but", "either"):
             self.unread += 1
 
 
@@ -230,9 +311,18 @@ def _base_forms(lexicon: Lexicon, plain: list[str]) -> list[str]:
 def _is_subject(plain: list[str]) -> bool:
     """Whether the question asks what the thing itself does ("does it swim", "can it fly")."""
     for i in range(min(4, len(plain) - 2)):
-        if plain[i] in ("does", "do", "can", "could", "will", "would", "did") and plain[i + 1] in ("it", "they", "this", "that", "n't"):
-            return "be" not in plain[i + 2 : i + 4] and not (plain[i + 2] in ("have", "get", "come", "belong"))
-    return any(a in ("that", "which") and b in ("can", "eats", "lives", "flies", "swims", "walks", "runs") for a, b in zip(plain, plain[1:], strict=False))
+        if plain[i] in ("does", "do", "can", "could", "will", "would", "did") and plain[i + 1] in (
+            "it",
+            "they",
+            "this",
+            "that",
+            "n't",
+        ):
+            return "be" not in plain[i + 2 : i + 4] and plain[i + 2] not in ("have", "get", "come", "belong")
+    return any(
+        a in ("that", "which") and b in ("can", "eats", "lives", "flies", "swims", "walks", "runs")
+        for a, b in itertools.pairwise(plain)
+    )
 
 
 def _scan(lexicon: Lexicon, plain: list[str]) -> int | None:

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from lmrl_envs.twenty_questions.rules import Knowledge, to_set
 
-_NUMBERS = {w: i for i, w in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())}
+_NUMBERS = {
+    w: i
+    for i, w in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}
 _LETTER = r"[\"']?([a-z])\b[\"']?"
-_START = re.compile(rf"(?:\b(?:start|begin|starting|beginning|starts|begins)s?\b(?: \w+)? (?:with|in|by) |first letter (?:is |of it |be |in it )*)(?:(?:a|an|the|letter)\s+)*(?:letter )?{_LETTER}(?![a-z])")
-_END = re.compile(rf"(?:\b(?:end|ending|finish|ends|finishes)\b(?: \w+)? (?:with|in|on|by) |last letter (?:is |be )?)(?:(?:a|an|the|letter)\s+)*(?:letter )?{_LETTER}(?![a-z])")
-_HAS = re.compile(rf"\b(?:contain|contains|have|has|include|includes|is there|with|got|use|uses|any)\b (?:(?:a|an|the|any|double|letters?)\s+)*letters? {_LETTER}")
+_START = re.compile(
+    rf"(?:\b(?:start|begin|starting|beginning|starts|begins)s?\b(?: \w+)? (?:with|in|by) |first letter (?:is |of it |be |in it )*)(?:(?:a|an|the|letter)\s+)*(?:letter )?{_LETTER}(?![a-z])"
+)
+_END = re.compile(
+    rf"(?:\b(?:end|ending|finish|ends|finishes)\b(?: \w+)? (?:with|in|on|by) |last letter (?:is |be )?)(?:(?:a|an|the|letter)\s+)*(?:letter )?{_LETTER}(?![a-z])"
+)
+_HAS = re.compile(
+    rf"\b(?:contain|contains|have|has|include|includes|is there|with|got|use|uses|any)\b (?:(?:a|an|the|any|double|letters?)\s+)*letters? {_LETTER}"
+)
 _HAS_QUOTED = re.compile(r"\b(?:contain|have|include|is there|got)\b (?:(?:a|an|the|any)\s+)*[\"']([a-z])[\"']")
-_LETTERS = re.compile(r"(more than|over|at least|fewer than|less than|under|at most|exactly)?\s*(?:an? )?(\w+)[- ]letters?\b( long| or more| or less| or fewer)?")
+_LETTERS = re.compile(
+    r"(more than|over|at least|fewer than|less than|under|at most|exactly)?\s*(?:an? )?(\w+)[- ]letters?\b( long| or more| or less| or fewer)?"
+)
 _RANGE = re.compile(r"\b([a-z])\s*(?:-|–|to|through|and)\s*([a-z])\b(?![a-z'])")
-_WORDS = re.compile(r"\b(?:(more than|just|only|exactly) )?(one|two|three|1|2|3|single|multiple|several|compound)[ -](words?)\b")
+_WORDS = re.compile(
+    r"\b(?:(more than|just|only|exactly) )?(one|two|three|1|2|3|single|multiple|several|compound)[ -](words?)\b"
+)
 _BEFORE = re.compile(rf"\b(before|after)\b (?:the )?(?:letter )?{_LETTER}")
 
 
 def read_spelling(knowledge: Knowledge, text: str) -> int | None:
     """The objects meant by a question about spelling (cleaned text); None when it asks nothing of the kind."""
-    if not any(hint in text for hint in ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "syllable", "spell")):
+    if not any(
+        hint in text
+        for hint in ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "syllable", "spell")
+    ):
         return None
     names = knowledge.names
 
@@ -37,9 +56,8 @@ def read_spelling(knowledge: Knowledge, text: str) -> int | None:
     if "half of the alphabet" in text:
         return where(lambda n: (n[0] <= "m") == ("first half" in text))
     if re.search(r"start|begin|first letter|alphabet", text):
-        if match := _RANGE.search(text.replace("letter", " ")):
-            if match[1] < match[2]:
-                return where(lambda n: match[1] <= n[0] <= match[2])
+        if (match := _RANGE.search(text.replace("letter", " "))) and match[1] < match[2]:
+            return where(lambda n: match[1] <= n[0] <= match[2])
         if match := _BEFORE.search(text):
             return where(lambda n: n[0] < match[2] if match[1] == "before" else n[0] > match[2])
     if match := _START.search(text):
@@ -51,7 +69,7 @@ def read_spelling(knowledge: Knowledge, text: str) -> int | None:
             return where(lambda n: match[1] * 2 in n)
         return where(lambda n: match[1] in n)
     if "double letter" in text:
-        return where(lambda n: any(a == b for a, b in zip(n, n[1:], strict=False)))
+        return where(lambda n: any(a == b for a, b in itertools.pairwise(n)))
     if (match := _LETTERS.search(text)) and (count := _count(match[2])) is not None:
         return where(_length_test(match[1] or "", match[3] or "", count))
     if match := _WORDS.search(text):

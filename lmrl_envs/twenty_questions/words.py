@@ -4,84 +4,59 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-STOP = frozenset(
-    """a an the is are be was were am been being it its they them their theirs he she him his her this that these those
-    there do does did can could would will shall should may might must you your yours i me my mine we us our ours people
-    someone somebody anyone anybody everyone everybody nobody ones thing things object objects item items something
-    anything any some kind kinds type types sort sorts form example of to who which whom what when if so then just
-    also too very really quite usual usually typical typically common commonly general generally often normally mostly
-    mainly primarily frequently sometimes ever always probably possibly likely considered consider classified categorized
-    thought regarded as get gets got ok okay well hmm um uh oh ah hey hi hello please tell say said guess think thinking
-    wonder wondering ask asking question questions answer answers next final maybe perhaps let lets lemme now right
-    correct true yes yeah sure certain certainly definitely actually basically simply exactly particular specific
-    specifically chance secret mystery mind about average normal ordinary human humans person persons category belong
-    able possible find found see seen locate located spot encounter come across expect purpose purposes way ways
-    involve involves involved involving associate associated association relate related relating connect connected
-    concerned describe described primary main major both each every all whole other others else even still itself
-    actual fact broad broadly kinda sorta himself currently nowadays today etc btw lol pls plz thx thanks thank
-    sir madam buddy dude im ive id theyre potentially theoretically fairly relatively somewhat largely entirely
-    completely totally purely strictly intended designed meant supposed specially especially particularly traditionally
-    serve serves served goes going using been had such another oneself themselves yourself myself noun everywhere
-    somewhere anywhere place s re m ve ll d t""".split()
-) - {"common", "place"}
-SOFT = frozenset(
-    """stuff need require many lot more own go group like time times call know capable regularly last name much use have with in on at
-    for by from one two place than part look keep put part make around only out up down off into inside while most
-    piece hand around without during per set bit degree area environment setting surface feature features element act
-    different home large-scale ordinarily fall try happen start contain single daily basis size shape color material
-    state mean world item's naturally word common good kind-of after before else's take both well-known bring give""".split()
-)
+from lmrl_envs.twenty_questions.rules import lines_of
+
+
+def _read_lists() -> dict[str, list[str]]:
+    lists: dict[str, list[str]] = {}
+    section = ""
+    for line in lines_of("words.txt"):
+        if line.startswith("["):
+            section = line.strip("[]")
+        else:
+            lists.setdefault(section, []).extend(line.split())
+    return lists
+
+
+_LISTS = _read_lists()
+STOP = frozenset(_LISTS["stop"])
+"""Words without a meaning of their own in a question: left out."""
+SOFT = frozenset(_LISTS["soft"])
 """Words that say little alone: left over, they do not make a question unread."""
-IRREGULAR = {
-    "worn": "wear", "wore": "wear", "made": "make", "eaten": "eat", "ate": "eat", "used": "use", "driven": "drive",
-    "ridden": "ride", "rode": "ride", "written": "write", "wrote": "write", "drawn": "draw", "drew": "draw",
-    "drunk": "drink", "drank": "drink", "thrown": "throw", "threw": "throw", "grown": "grow", "grew": "grow",
-    "flown": "fly", "flew": "fly", "flies": "fly", "swum": "swim", "swam": "swim", "hung": "hang", "held": "hold",
-    "kept": "keep", "found": "find", "bought": "buy", "sold": "sell", "built": "build", "blown": "blow", "sung": "sing",
-    "slept": "sleep", "sat": "sit", "stood": "stand", "given": "give", "gave": "give", "taken": "take", "took": "take",
-    "sent": "send", "broken": "break", "broke": "break", "froze": "freeze", "frozen": "freeze", "struck": "strike",
-    "has": "have", "had": "have", "having": "have", "contains": "contain", "leaves": "leaf", "knives": "knife",
-    "shelves": "shelf", "wolves": "wolf", "lives": "live", "feet": "foot", "teeth": "tooth", "men": "man",
-    "women": "woman", "children": "child", "kids": "kid", "mice": "mouse", "geese": "goose", "oxen": "ox",
-    "berries": "berry", "batteries": "battery", "cities": "city", "wove": "weave", "woven": "weave", "shot": "shoot",
-    "caught": "catch", "taught": "teach", "read": "read", "ran": "run", "lit": "light", "lain": "lie", "lying": "lie",
-    "laid": "lay", "dying": "die", "ties": "tie", "shone": "shine", "hooves": "hoof", "loaves": "loaf", "scarves": "scarf",
-    "halves": "half", "hit": "hit", "fries": "fry", "dishes": "dish", "dug": "dig", "spun": "spin", "left": "left",
-    "ladies": "lady", "babies": "baby", "bodies": "body", "puppies": "puppy", "ponies": "pony", "colour": "color",
-    "colours": "color", "coloured": "color", "colored": "color", "grey": "gray", "jewellery": "jewelry", "metre": "meter",
-    "metres": "meter", "fibre": "fiber", "theatre": "theater", "tyres": "tire", "tyre": "tire", "gasoline": "gasoline",
-    "cannot": "not", "nope": "not", "2": "two", "3": "three", "4": "four", "1": "one", "6": "six", "8": "eight",
-    "longer": "longer", "spoken": "speak", "worked": "work", "men's": "man", "women's": "woman", "lain": "lie",
-    "stuck": "stick", "hidden": "hide", "veggies": "veggie", "tines": "tine", "movies": "movie", "cookies": "cookie",
-    "smoothies": "smoothie", "calories": "calorie", "ties": "tie", "pies": "pie", "burnt": "burn", "woods": "wood",
-}  # fmt: skip
+KEEP = frozenset(_LISTS["keep"])
+"""Base forms that look like inflected ones."""
+IRREGULAR = dict(pair.split("=") for pair in _LISTS["irregular"])
 """Forms that no rule finds."""
-
-KEEP = frozenset(
-    """boxing cooking cooked eating fishing running clothing building wedding earring string ring king spring thing ceiling morning evening during bus gas
-    glass grass dress brass glasses bed red seed feed need speed breed hundred used news always tennis jeans
-    scissors pliers class pass press across mass moss boss kiss cross less wireless is this us plus lens species
-    building something living swimming plumbing lightning outing anything nothing wing sing bring swing sling
-    nursing engineering feather leather weather father mother other either whether rather together over under paper
-    water number letter better butter summer winter super upper rubber silver copper tiger computer printer
-    united hatred sacred shed sled fed led bled wed ted physics mathematics athletics gymnastics politics""".split()
-)
 
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "–": "-", "—": ","})
 _WORD = re.compile(r"\$?\d+(?:[.,]\d+)*|[a-z]+(?:'[a-z]+)?|[,%$]")
-_BARE_NEGATIONS = {
-    word.replace("'", ""): "n't"
-    for word in "isn't aren't doesn't don't can't won't wouldn't couldn't wasn't didn't hasn't haven't shouldn't".split()
-}
+_NEGATED = (
+    "isn't",
+    "aren't",
+    "doesn't",
+    "don't",
+    "can't",
+    "won't",
+    "wouldn't",
+    "couldn't",
+    "wasn't",
+    "didn't",
+    "hasn't",
+)
+_BARE_NEGATIONS = {word.replace("'", ""): "n't" for word in _NEGATED}
 
 
 def clean(text: str) -> str:
     """Lower case, one form of each character, no invisible ones."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-        text = "".join(" " if unicodedata.category(c) in ("Cc", "Zs", "Zl", "Zp") else c for c in text if unicodedata.category(c) not in ("Cf", "Mn"))
+        text = "".join(
+            " " if unicodedata.category(c) in ("Cc", "Zs", "Zl", "Zp") else c
+            for c in text
+            if unicodedata.category(c) not in ("Cf", "Mn")
+        )
         text = text.translate(_APOSTROPHES)
     return text.lower()
 
@@ -139,7 +114,7 @@ def _cuts(word: str) -> list[str]:
     return [word[:i] + word[i + 1 :] for i in range(1, len(word))]
 
 
-def simple_lemma(word: str, vocabulary: Iterable[str] = ()) -> str:
+def simple_lemma(word: str, vocabulary: Container[str] = ()) -> str:
     """The base form of a word: irregular forms by table, regular ones by ending, if that gives a word of the vocabulary."""
     if word in IRREGULAR:
         return IRREGULAR[word]
