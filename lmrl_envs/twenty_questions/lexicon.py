@@ -12,6 +12,16 @@ ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material"
 _FALLBACK = (ANY, USE, PLACE, PART, MATERIAL, WHO, SELF)
 
 
+MARKERS = {
+    "make": MATERIAL, "consist": MATERIAL, "compose": MATERIAL, "construct": MATERIAL, "material": MATERIAL,
+    "in": PLACE, "at": PLACE, "on": PLACE, "inside": PLACE, "near": PLACE, "around": PLACE, "within": PLACE,
+    "under": PLACE, "into": PLACE, "through": PLACE, "onto": PLACE,
+    "have": PART, "contain": PART, "with": PART, "include": PART, "possess": PART, "own": PART, "cover": PART,
+    "use": USE, "for": USE, "function": USE, "help": USE, "by": WHO,
+}  # fmt: skip
+"""Words after which a phrase is meant in a certain sense."""
+
+
 class Lexicon:
     """Phrases and what they mean."""
 
@@ -75,6 +85,8 @@ class Lexicon:
         return " ".join(word for word in lemmas if word not in STOP) or " ".join(lemmas)
 
     def _add(self, section: str, phrase: str, objects: int) -> None:
+        if phrase in MARKERS:
+            return
         senses = self.phrases.setdefault(phrase, {})
         before = senses.get(section)
         if not before:

@@ -15,7 +15,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from lmrl_envs.twenty_questions.lexicon import ANY, MATERIAL, PART, PLACE, SELF, USE, WHO, Lexicon, load_lexicon
+from lmrl_envs.twenty_questions.lexicon import ANY, MARKERS, PLACE, SELF, Lexicon, load_lexicon
 from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 from lmrl_envs.twenty_questions.spelling import read_spelling
@@ -33,13 +33,7 @@ class Reading(NamedTuple):
 
 UNREAD = Reading(None)
 
-_MARKERS = {
-    "make": MATERIAL, "consist": MATERIAL, "compose": MATERIAL, "construct": MATERIAL, "material": MATERIAL,
-    "in": PLACE, "at": PLACE, "on": PLACE, "inside": PLACE, "near": PLACE, "around": PLACE, "within": PLACE,
-    "under": PLACE, "into": PLACE, "through": PLACE, "onto": PLACE,
-    "have": PART, "contain": PART, "with": PART, "include": PART, "possess": PART, "own": PART, "cover": PART,
-    "use": USE, "for": USE, "function": USE, "help": USE, "by": WHO,
-}  # fmt: skip
+_DWELL = frozenset(("live", "grow", "hear", "sit", "wear"))
 _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
 _PRONOUNS = frozenset(
     ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
@@ -143,6 +137,13 @@ _TAG = re.compile(
     r"[\s,.?!]+(?:(?:is|are|does|do|can|was|would|has|could)(?:n't|nt| not)? (?:it|they|you|that|this)|(?:is|am i|isn't) (?:that |this )?(?:right|correct|true)|right|correct|"
     r"yes or no|yes|no|or not|or no|huh|eh|true|please|perhaps|maybe|by any chance|at all|then)[\s?!.]*$"
 )
+_POSITIVE_TAG = re.compile(r",\s*(?:is|are|does|do|can|was|would|has|could|will) (?:it|they|you|that|this)\s*[?.!]*$")
+_DENIAL = re.compile(r"\b(?:is|it's|are|does|do|can|was|would|has|could|will)(?:n't| not)\b")
+_CIRCUMSTANCE = re.compile(
+    r"\b(?:before|when|while|after|if|for|in order to|to) (?:you |we |i |people |one |someone )?(?:are |is |can )?"
+    r"(?:eat|eating|use|using|consume|consuming|operate|operating|play|playing|do|doing|wear|wearing|drive|driving)s? (?:it|this|them)\b"
+    r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
+)
 _FILLER = re.compile(
     r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
 )
@@ -195,7 +196,10 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
         text = _OPINION.sub(" ", text)
     shorter = _TAG.sub("", text)
     if re.search("[a-z]", shorter):
+        if _POSITIVE_TAG.search(text):  # "It isn't alive, is it?" - "No."
+            shorter = _DENIAL.sub(" ", shorter, count=1)
         text = shorter
+    text = _CIRCUMSTANCE.sub(" ", text)
     spelled = read_spelling(lexicon.knowledge, text)
     if spelled is not None:
         return Reading(_turned(lexicon, text, spelled))
@@ -265,6 +269,8 @@ class _Scan:
 
     def _phrase_at(self, i: int) -> int:
         tokens = self.tokens
+        if tokens[i] in _DWELL and i + 2 < len(tokens) and MARKERS.get(tokens[i + 1]) == PLACE:
+            return 0  # "lives in a house" says where, not that it is alive
         limit = min(self.longest.get(tokens[i], 0), len(tokens) - i)
         for size in range(limit, 0, -1):
             senses = self.lookup.get(" ".join(tokens[i : i + size]))
@@ -282,8 +288,8 @@ class _Scan:
         self.negate = self.join = False
 
     def _leftover(self, word: str) -> None:
-        if word in _MARKERS:
-            self.sense = _MARKERS[word]
+        if word in MARKERS:
+            self.sense = MARKERS[word]
         elif word in _NEGATIONS:
             self.negate = not self.negate
         elif word == "or" or (word == "," and self.alternatives):
