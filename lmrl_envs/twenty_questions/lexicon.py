@@ -46,15 +46,15 @@ class Lexicon:
         for keep_stop_words in (True, False):
             # What stands in the lexicon word for word goes before what comes of leaving words out.
             for section, expression, phrases in raw:
-                objects = knowledge.select(expression)
+                objects = knowledge.select(expression.lstrip("="))
                 for phrase in phrases:
                     key = self.key(phrase)
                     whole = len(key.split()) == len(pieces[phrase])
                     if whole and keep_stop_words:
                         exact.add((section, key))
-                        self._add(section, key, objects)
+                        self._add(section, key, objects, expression.startswith("="))
                     elif not (whole or keep_stop_words or (section, key) in exact or SOFT.issuperset(key.split())):
-                        self._add(section, key, objects)
+                        self._add(section, key, objects, expression.startswith("="))
         for name, question in knowledge.questions.items():
             # An attribute's own question defines its longer phrases.
             key = self.key(question)
@@ -84,12 +84,12 @@ class Lexicon:
         lemmas = [self._fold.get(word) or self.lemma(word) for word in found]
         return " ".join(word for word in lemmas if word not in STOP) or " ".join(lemmas)
 
-    def _add(self, section: str, phrase: str, objects: int) -> None:
+    def _add(self, section: str, phrase: str, objects: int, final: bool) -> None:
         if phrase in MARKERS:
             return
         senses = self.phrases.setdefault(phrase, {})
         before = senses.get(section)
-        if not before:
+        if final or not before:
             senses[section] = objects
         elif objects:
             # A later line refines an earlier one, or adds another meaning to it.

@@ -10,12 +10,11 @@ Conventions: a question with "n't" in front ("Isn't it alive?") asks the same as
 
 from __future__ import annotations
 
-import itertools
 import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from lmrl_envs.twenty_questions.lexicon import ANY, MARKERS, PLACE, SELF, Lexicon, load_lexicon
+from lmrl_envs.twenty_questions.lexicon import ANY, MARKERS, PLACE, SELF, USE, Lexicon, load_lexicon
 from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 from lmrl_envs.twenty_questions.spelling import read_spelling
@@ -33,6 +32,9 @@ class Reading(NamedTuple):
 
 UNREAD = Reading(None)
 
+_ASKING = frozenset(["does", "do", "did", "can", "could", "will", "would"])
+_ITSELF = frozenset(["it", "they", "this", "that", "n't"])
+_ACTS = frozenset(["can", "eats", "lives", "flies", "swims", "walks", "runs", "barks", "grows"])
 _DWELL = frozenset(("live", "grow", "hear", "sit", "wear"))
 _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
 _PRONOUNS = frozenset(
@@ -144,6 +146,10 @@ _CIRCUMSTANCE = re.compile(
     r"(?:eat|eating|use|using|consume|consuming|operate|operating|play|playing|do|doing|wear|wearing|drive|driving)s? (?:it|this|them)\b"
     r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
 )
+_PREAMBLE = re.compile(
+    r"^(?:based on|given|considering|since|because|judging by|from|according to|if)\b[^,?]*,\s*|^[^,:?]{1,60}:\s+"
+)
+_THEN = re.compile(r"(?<=er) then (?=an? |the |my |your )")
 _FILLER = re.compile(
     r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
 )
@@ -199,7 +205,7 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
         if _POSITIVE_TAG.search(text):  # "It isn't alive, is it?" - "No."
             shorter = _DENIAL.sub(" ", shorter, count=1)
         text = shorter
-    text = _CIRCUMSTANCE.sub(" ", text)
+    text = _THEN.sub(" than ", _CIRCUMSTANCE.sub(" ", _PREAMBLE.sub("", text)))
     spelled = read_spelling(lexicon.knowledge, text)
     if spelled is not None:
         return Reading(_turned(lexicon, text, spelled))
@@ -264,19 +270,25 @@ class _Scan:
             return None
         objects = self.everything
         for found, turned in self.groups:
-            objects &= ~found if turned else found
+            kept = objects & (~found if turned else found)
+            if kept or not found:
+                objects = kept
+            # A part that fits no object with the rest was misread: "cooking" and "food" in "used for cooking food".
         return objects
 
     def _phrase_at(self, i: int) -> int:
         tokens = self.tokens
-        if tokens[i] in _DWELL and i + 2 < len(tokens) and MARKERS.get(tokens[i + 1]) == PLACE:
-            return 0  # "lives in a house" says where, not that it is alive
+        # "lives in a house" says where, not that it is alive
+        dwells = tokens[i] in _DWELL and i + 2 < len(tokens) and MARKERS.get(tokens[i + 1]) == PLACE
         limit = min(self.longest.get(tokens[i], 0), len(tokens) - i)
-        for size in range(limit, 0, -1):
+        for size in range(limit, 1 if dwells else 0, -1):
             senses = self.lookup.get(" ".join(tokens[i : i + size]))
             if senses is not None:
                 self._add(senses[self.sense])
                 self.read_words += size
+                for word in tokens[i : i + size]:
+                    if word in MARKERS:
+                        self._mark(word)
                 return size
         return 0
 
@@ -287,9 +299,14 @@ class _Scan:
             self.groups.append([objects, self.negate])
         self.negate = self.join = False
 
+    def _mark(self, word: str) -> None:
+        # "used with paper", "used in a kitchen": with says no more than used does.
+        if not (word == "with" and self.sense == USE):
+            self.sense = MARKERS[word]
+
     def _leftover(self, word: str) -> None:
         if word in MARKERS:
-            self.sense = MARKERS[word]
+            self._mark(word)
         elif word in _NEGATIONS:
             self.negate = not self.negate
         elif word == "or" or (word == "," and self.alternatives):
@@ -316,19 +333,12 @@ def _base_forms(lexicon: Lexicon, plain: list[str]) -> list[str]:
 
 def _is_subject(plain: list[str]) -> bool:
     """Whether the question asks what the thing itself does ("does it swim", "can it fly")."""
-    for i in range(min(4, len(plain) - 2)):
-        if plain[i] in ("does", "do", "can", "could", "will", "would", "did") and plain[i + 1] in (
-            "it",
-            "they",
-            "this",
-            "that",
-            "n't",
-        ):
+    for i in range(len(plain) - 2):
+        asks = plain[i] in _ASKING and plain[i + 1] in _ITSELF
+        relative = plain[i] in ("that", "which") and plain[i + 1] in _ACTS
+        if asks or relative:
             return "be" not in plain[i + 2 : i + 4] and plain[i + 2] not in ("have", "get", "come", "belong")
-    return any(
-        a in ("that", "which") and b in ("can", "eats", "lives", "flies", "swims", "walks", "runs")
-        for a, b in itertools.pairwise(plain)
-    )
+    return False
 
 
 def _scan(lexicon: Lexicon, plain: list[str]) -> int | None:

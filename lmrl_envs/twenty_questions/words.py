@@ -102,8 +102,10 @@ class Lemmas:
         if known in self.vocabulary or known in STOP or len(word) < 5 or not word.isalpha():
             return known
         for cut in (word, *_cuts(word)):
-            if cut in self._slips:
-                return self._slips[cut]
+            meant = self._slips.get(cut)
+            # One letter more or less, or two letters swapped; another letter is another word.
+            if meant and (len(meant) != len(word) or sorted(meant) == sorted(word)):
+                return meant
             if cut in self.vocabulary and len(cut) >= 5:
                 return cut
         return known
