@@ -9,6 +9,8 @@ from lmrl_envs.twenty_questions.rules import Knowledge, lines_of, load_knowledge
 from lmrl_envs.twenty_questions.words import SOFT, STOP, Lemmas, simple_lemma, words
 
 ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material", "place", "part", "use", "who")
+SKIP = "skip"
+"""Section of phrases that mean nothing."""
 _FALLBACK = (ANY, USE, PLACE, PART, MATERIAL, WHO, SELF)
 
 
@@ -46,7 +48,7 @@ class Lexicon:
         for keep_stop_words in (True, False):
             # What stands in the lexicon word for word goes before what comes of leaving words out.
             for section, expression, phrases in raw:
-                objects = knowledge.select(expression.lstrip("="))
+                objects = 0 if section == SKIP else knowledge.select(expression.lstrip("="))
                 for phrase in phrases:
                     key = self.key(phrase)
                     whole = len(key.split()) == len(pieces[phrase])
@@ -64,7 +66,8 @@ class Lexicon:
         self.references: dict[str, dict[str, float | None]] = {}
         for names, measures in references:
             for name in names:
-                self.references[self.key(name)] = measures
+                pieced = [self._fold[word] for word in pieces[name] if word not in ("a", "an", "the", "of")]
+                self.references[" ".join(pieced)] = measures
         for index, own in enumerate(knowledge.aliases):
             measures = {key: values[index] for key, values in knowledge.measures.items()}
             for alias in own:
@@ -74,7 +77,7 @@ class Lexicon:
         for alias, index in self.aliases.items():
             # A name means the object wherever the lexicon has no other sense for the word.
             self.phrases.setdefault(alias, {}).setdefault(ANY, 1 << index)
-        self.lookup = {phrase: self._by_sense(found) for phrase, found in self.phrases.items()}
+        self.lookup = {phrase: {} if SKIP in found else self._by_sense(found) for phrase, found in self.phrases.items()}
         self.longest = self._longest(self.lookup)
         self.longest_reference = self._longest(self.references)
 
@@ -119,7 +122,7 @@ class Lexicon:
             if line.startswith("["):
                 section = line.strip("[]")
                 continue
-            expression, _, rest = line.partition(":")
+            expression, _, rest = ("", "", line) if section == SKIP else line.partition(":")
             phrases = [phrase.strip() for phrase in rest.split(";")]
             entries.append((section, expression, [p for p in phrases if p and "&" not in p and not p.endswith(" or")]))
         return entries

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from lmrl_envs.twenty_questions.lexicon import Lexicon
+from lmrl_envs.twenty_questions.rules import Knowledge
 
 MORE, LESS, SAME = ">=", "<=", "=="
 COMPARATIVES = {
@@ -79,6 +80,26 @@ def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
     return (
         _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
     )
+
+
+def read_year(knowledge: Knowledge, text: str) -> int | None:
+    """The objects meant by a year: "invented after 1950", "around in 1800"."""
+    match = _YEAR.search(text)
+    if match is None:
+        return None
+    year = int(match[1])
+    younger = knowledge.select("!old" if year <= 1860 else "modern" if year <= 1940 else _SINCE_1940)
+    if re.search(r"\b(?:after|since|later than|past)\b", text):
+        return younger
+    return knowledge.everything & ~younger
+
+
+_YEAR = re.compile(
+    r"\b(1[0-9]\d\d|20[0-2]\d)(?:s|'s)?\b(?! (?:pounds?|kg|kilos?|dollars?|lbs?|meters?|feet|bucks|people|g|grams?)\b)"
+)
+_SINCE_1940 = (
+    "laptop|smartphone|tablet|digital camera|game console|microwave oven|printer|calculator|whiteboard|blender&none"
+)
 
 
 class _Found(int):

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from lmrl_envs.twenty_questions.lexicon import ANY, MARKERS, PLACE, SELF, USE, Lexicon, load_lexicon
-from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity
+from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity, read_year
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 from lmrl_envs.twenty_questions.spelling import read_spelling
 from lmrl_envs.twenty_questions.words import SOFT, STOP, clean, words
@@ -149,6 +149,12 @@ _CIRCUMSTANCE = re.compile(
 _PREAMBLE = re.compile(
     r"^(?:based on|given|considering|since|because|judging by|from|according to|if)\b[^,?]*,\s*|^[^,:?]{1,60}:\s+"
 )
+_ONLY = re.compile(
+    r"\b(?:primarily|mainly|mostly|only|just|exclusively|specifically|particularly|especially|designed|intended|meant|aimed)"
+    r"((?: \w+){0,5}?) (children|kids?|child|toddlers?|women|men|adults|girls|boys|outdoors?|indoors?|outside|inside)\b"
+)
+_DEGREE = re.compile(r"\b(soft|hard|loud|sweet|quiet|sharp|noisi|shini)er than\b.*")
+_TYPING = re.compile(r"\btype (?:on|with|using|into|things)\b|\btyping\b")
 _THEN = re.compile(r"(?<=er) then (?=an? |the |my |your )")
 _FILLER = re.compile(
     r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
@@ -205,8 +211,12 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
         if _POSITIVE_TAG.search(text):  # "It isn't alive, is it?" - "No."
             shorter = _DENIAL.sub(" ", shorter, count=1)
         text = shorter
-    text = _THEN.sub(" than ", _CIRCUMSTANCE.sub(" ", _PREAMBLE.sub("", text)))
+    text = _CIRCUMSTANCE.sub(" ", _PREAMBLE.sub("", text))
+    text = _DEGREE.sub(r"\1", _THEN.sub(" than ", _TYPING.sub("keyboard", text)))
+    text = _ONLY.sub(r"\1 only \2", text)
     spelled = read_spelling(lexicon.knowledge, text)
+    if spelled is None:
+        spelled = read_year(lexicon.knowledge, text)
     if spelled is not None:
         return Reading(_turned(lexicon, text, spelled))
     plain = words(text.replace("/", " or ").replace("-", " "))
@@ -284,6 +294,8 @@ class _Scan:
         for size in range(limit, 1 if dwells else 0, -1):
             senses = self.lookup.get(" ".join(tokens[i : i + size]))
             if senses is not None:
+                if not senses:
+                    return size
                 self._add(senses[self.sense])
                 self.read_words += size
                 for word in tokens[i : i + size]:
