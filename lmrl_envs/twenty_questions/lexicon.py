@@ -77,7 +77,10 @@ class Lexicon:
         for alias, index in self.aliases.items():
             # A name means the object wherever the lexicon has no other sense for the word.
             self.phrases.setdefault(alias, {}).setdefault(ANY, 1 << index)
-        self.lookup = {phrase: {} if SKIP in found else self._by_sense(found) for phrase, found in self.phrases.items()}
+        self.lookup = {
+            phrase: {} if SKIP in found else self._by_sense(found, phrase in SOFT)
+            for phrase, found in self.phrases.items()
+        }
         self.longest = self._longest(self.lookup)
         self.longest_reference = self._longest(self.references)
 
@@ -99,7 +102,9 @@ class Lexicon:
             senses[section] = objects if objects & ~before == 0 else before | objects
 
     @staticmethod
-    def _by_sense(found: dict[str, int]) -> dict[str, int]:
+    def _by_sense(found: dict[str, int], soft: bool) -> dict[str, int]:
+        if set(found) == {SELF} and soft:  # "Can it see?", but "Can you see it in a zoo?"
+            return found
         default = next(found[sense] for sense in _FALLBACK if sense in found)
         senses = {sense: found.get(sense, default) for sense in SENSES}
         if USE not in found and ANY not in found and WHO in found:

@@ -213,7 +213,7 @@ def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             reference = find_reference(lexicon, plain[i + 2 :])
             limit = reference.get("bulk") if reference else None
             if limit is not None:
-                return _Found(compare("bulk", MORE, limit * 0.6) & compare("bulk", LESS, limit * 1.7))
+                return _Found(compare("bulk", MORE, limit * 0.7) & compare("bulk", LESS, limit * 1.4))
     return None
 
 

@@ -279,11 +279,12 @@ class _Scan:
         if not self.groups or self.unread > self.read_words:
             return None
         objects = self.everything
-        for found, turned in self.groups:
+        # Longer phrases first: a part that fits no object with the rest was misread and is left out, as "food" is in
+        # "used for cooking food".
+        for found, turned, _ in sorted(self.groups, key=lambda group: -group[2]):
             kept = objects & (~found if turned else found)
             if kept or not found:
                 objects = kept
-            # A part that fits no object with the rest was misread: "cooking" and "food" in "used for cooking food".
         return objects
 
     def _phrase_at(self, i: int) -> int:
@@ -296,7 +297,9 @@ class _Scan:
             if senses is not None:
                 if not senses:
                     return size
-                self._add(senses[self.sense])
+                if self.sense not in senses:
+                    continue
+                self._add(senses[self.sense], size)
                 self.read_words += size
                 for word in tokens[i : i + size]:
                     if word in MARKERS:
@@ -304,11 +307,11 @@ class _Scan:
                 return size
         return 0
 
-    def _add(self, objects: int) -> None:
+    def _add(self, objects: int, size: int) -> None:
         if self.join and self.groups:
             self.groups[-1][0] |= objects
         else:
-            self.groups.append([objects, self.negate])
+            self.groups.append([objects, self.negate, size])
         self.negate = self.join = False
 
     def _mark(self, word: str) -> None:
