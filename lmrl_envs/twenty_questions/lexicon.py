@@ -24,6 +24,9 @@ MARKERS = {
 """Words after which a phrase is meant in a certain sense."""
 
 
+_ARTICLES = frozenset(("a", "an", "the", "of"))
+
+
 class Lexicon:
     """Phrases and what they mean."""
 
@@ -66,12 +69,12 @@ class Lexicon:
         self.references: dict[str, dict[str, float | None]] = {}
         for names, measures in references:
             for name in names:
-                pieced = [self._fold[word] for word in pieces[name] if word not in ("a", "an", "the", "of")]
+                pieced = [self._fold[word] for word in pieces[name] if word not in _ARTICLES]
                 self.references[" ".join(pieced)] = measures
         for index, own in enumerate(knowledge.aliases):
             measures = {key: values[index] for key, values in knowledge.measures.items()}
             for alias in own:
-                name = " ".join(self._fold[word] for word in pieces[alias])
+                name = " ".join(self._fold[word] for word in pieces[alias] if word not in _ARTICLES)
                 self.aliases[name] = index
                 self.references.setdefault(name, measures)
         for alias, index in self.aliases.items():
