@@ -77,6 +77,11 @@ def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
     """The objects meant by a comparison anywhere in the words; None when there is none that can be read."""
     if TRIGGERS.isdisjoint(plain) and not any(word[0] == "$" for word in plain):
         return None
+    if plain.count("than") == 2 and not {"but", "and", "or"}.isdisjoint(plain):
+        middle = next(i for i, word in enumerate(plain) if word in ("but", "and", "or") and "than" in plain[:i])
+        one, other = read_quantity(lexicon, plain[:middle]), read_quantity(lexicon, plain[middle:])
+        if one is not None and other is not None:
+            return _Found(one | other if plain[middle] == "or" else one & other)
     return (
         _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
     )

@@ -35,7 +35,7 @@ UNREAD = Reading(None)
 _ASKING = frozenset(["does", "do", "did", "can", "could", "will", "would"])
 _ITSELF = frozenset(["it", "they", "this", "that", "n't"])
 _ACTS = frozenset(["can", "eats", "lives", "flies", "swims", "walks", "runs", "barks", "grows"])
-_DWELL = frozenset(("live", "grow", "hear", "sit", "wear"))
+_DWELL = frozenset(("live", "run", "grow", "hear", "sit", "wear"))
 _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
 _PRONOUNS = frozenset(
     ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
@@ -144,6 +144,8 @@ _DENIAL = re.compile(r"\b(?:is|it's|are|does|do|can|was|would|has|could|will)(?:
 _CIRCUMSTANCE = re.compile(
     r"\b(?:before|when|while|after|if|for|in order to|to) (?:you |we |i |people |one |someone )?(?:are |is |can )?"
     r"(?:eat|eating|use|using|consume|consuming|operate|operating|play|playing|do|doing|wear|wearing|drive|driving)s? (?:it|this|them)\b"
+    r"|\b(?:in order to|to) (?:operate|function|run|be used|use)\s*[?.!]*$"
+    r"|(?<=(?:ower|city|ries|tery)) to (?:work|play|power)\b"
     r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
 )
 _PREAMBLE = re.compile(
@@ -153,6 +155,8 @@ _ONLY = re.compile(
     r"\b(?:primarily|mainly|mostly|only|just|exclusively|specifically|particularly|especially|designed|intended|meant|aimed)"
     r"((?: \w+){0,5}?) (children|kids?|child|toddlers?|women|men|adults|girls|boys|outdoors?|indoors?|outside|inside)\b"
 )
+_LAST_ONLY = re.compile(r"\b(children|kids|women|men|adults|girls|boys|outdoors|indoors|outside|inside) only\b")
+_OPEN = re.compile(r"^(?:so |and |ok |then |but )*(?:what|which|how|who|whose|where|when|why)\b(?! about| if)")
 _DEGREE = re.compile(r"\b(soft|hard|loud|sweet|quiet|sharp|noisi|shini)er than\b.*")
 _TYPING = re.compile(r"\btype (?:on|with|using|into|things)\b|\btyping\b")
 _THEN = re.compile(r"(?<=er) then (?=an? |the |my |your )")
@@ -203,6 +207,8 @@ def _names_others(lexicon: Lexicon, sentences: list[str], guess: int, questions:
 
 
 def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
+    if _OPEN.match(sentence):
+        return UNREAD
     text = _CLAUSE.sub(" it ", sentence) if "you" in sentence else sentence
     if "you" in text or "tell" in text or "wonder" in text:
         text = _OPINION.sub(" ", text)
@@ -213,6 +219,7 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
         text = shorter
     text = _CIRCUMSTANCE.sub(" ", _PREAMBLE.sub("", text))
     text = _DEGREE.sub(r"\1", _THEN.sub(" than ", _TYPING.sub("keyboard", text)))
+    text = _LAST_ONLY.sub(r"only \1", text)
     text = _ONLY.sub(r"\1 only \2", text)
     spelled = read_spelling(lexicon.knowledge, text)
     if spelled is None:
@@ -254,6 +261,10 @@ def _identity(lexicon: Lexicon, plain: list[str]) -> int | None:
     return None if index is not None and rest == ["orange"] and not {"a", "an", "the"} & set(plain) else index
 
 
+def _ends(tokens: list[str], i: int) -> bool:
+    return i >= len(tokens) or tokens[i] in ("or", "and", ",", "when", "by", "in", "at", "outside", "inside")
+
+
 class _Scan:
     """Goes through the words once, from left to right."""
 
@@ -272,6 +283,8 @@ class _Scan:
         tokens, i = self.tokens, 0
         while i < len(tokens):
             size = self._phrase_at(i)
+            if size == 0 and tokens[i] == "than" and self.groups:
+                break  # what something is compared with says nothing by itself
             if size == 0:
                 self._leftover(tokens[i])
                 size = 1
@@ -281,7 +294,7 @@ class _Scan:
         objects = self.everything
         # Longer phrases first: a part that fits no object with the rest was misread and is left out, as "food" is in
         # "used for cooking food".
-        for found, turned, _ in sorted(self.groups, key=lambda group: -group[2]):
+        for found, turned, _ in sorted(self.groups, key=lambda group: (-group[2], group[0].bit_count())):
             kept = objects & (~found if turned else found)
             if kept or not found:
                 objects = kept
@@ -297,6 +310,8 @@ class _Scan:
             if senses is not None:
                 if not senses:
                     return size
+                if tokens[i + size - 1] == "with" and not _ends(tokens, i + size):
+                    continue  # "Do kids play with it?", but not "played with a bat"
                 if self.sense not in senses:
                     continue
                 self._add(senses[self.sense], size)

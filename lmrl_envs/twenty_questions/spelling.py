@@ -24,8 +24,11 @@ _HAS = re.compile(
     rf"\b(?:contain|contains|have|has|include|includes|is there|with|got|use|uses|any)\b (?:(?:a|an|the|any|double|letters?)\s+)*letters? {_LETTER}"
 )
 _HAS_QUOTED = re.compile(r"\b(?:contain|have|include|is there|got)\b (?:(?:a|an|the|any)\s+)*[\"']([a-z])[\"']")
+_IN_NAME = re.compile(
+    r"\b(?:contain|have|include|is there|has|got) (?:a|an|the letter) [\"']?([a-z])[\"']? in (?:it|its name|the (?:name|word))\b"
+)
 _LETTERS = re.compile(
-    r"(more than|over|at least|fewer than|less than|under|at most|exactly)?\s*(?:an? )?(\w+)[- ]letters?\b( long| or more| or less| or fewer)?"
+    r"(more than|over|longer than|at least|fewer than|less than|shorter than|under|at most|exactly)?\s*(?:an? )?(\w+)[- ]letters?\b( long| or more| or less| or fewer)?"
 )
 _RANGE = re.compile(r"\b([a-z])\s*(?:-|–|to|through|and)\s*([a-z])\b(?![a-z'])")
 _WORDS = re.compile(
@@ -36,6 +39,8 @@ _BEFORE = re.compile(rf"\b(before|after)\b (?:the )?(?:letter )?{_LETTER}")
 
 def read_spelling(knowledge: Knowledge, text: str) -> int | None:
     """The objects meant by a question about spelling (cleaned text); None when it asks nothing of the kind."""
+    if match := _IN_NAME.search(text):
+        return to_set(i for i, name in enumerate(knowledge.names) if match[1] in name.lower())
     if not any(
         hint in text
         for hint in ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "syllable", "spell")
@@ -87,11 +92,11 @@ def _length_test(before: str, after: str, count: int):  # type: ignore[no-untype
     def length(name: str) -> int:
         return sum(letter.isalpha() for letter in name)
 
-    if before in ("more than", "over"):
+    if before in ("more than", "over", "longer than"):
         return lambda n: length(n) > count
     if before == "at least" or after.strip() == "or more":
         return lambda n: length(n) >= count
-    if before in ("fewer than", "less than", "under"):
+    if before in ("fewer than", "less than", "under", "shorter than"):
         return lambda n: length(n) < count
     if before == "at most" or after.strip() in ("or less", "or fewer"):
         return lambda n: length(n) <= count
