@@ -53,7 +53,7 @@ def answer(question: str, secret: str) -> bool:
     "question",
     [
         "Is it a dog?", "is it a dog", "Dog?", "dog", "Is the object a dog?", "Could it be a dog?", "It's a dog, right?",
-        "My guess is: dog", "Is it a puppy?", "Are they dogs?", "I think it is a dog. Am I right?", "Is it a dog?\n",
+        "My guess is: dog", "Is it a puppy?", "Are they dogs?", "I think it is a dog. Am I right?", "Is it a dog?\n", "Okay, is it a dog?", "So is it a dog then?",
         "Is the thing you're thinking of a dog?", "Isn't it a dog?", "IS IT A DOG?!", "Final guess: a dog.",
     ],
 )  # fmt: skip
@@ -288,6 +288,13 @@ ATTACKS = [
     "Is it anything but a cat?",
     "Is it " + "dog " * 60 + "?",
     "Is it a dog dog?",
+    "cat: dog",
+    "cat, cow: is it a dog?",
+    "If it is not a cat, is it a dog?",
+    "Based on cat and cow, is it a dog?",
+    "Is it a dog, cat?",
+    "Dog, right? Cat, right?",
+    "Is it a dog? a cat? please",
     "Is it a d o g?",
     "Is it a " + "dog" * 30_000,
 ]

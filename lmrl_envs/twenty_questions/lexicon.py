@@ -77,6 +77,9 @@ class Lexicon:
                 name = " ".join(self._fold[word] for word in pieces[alias] if word not in _ARTICLES)
                 self.aliases[name] = index
                 self.references.setdefault(name, measures)
+        self.names_of: dict[int, list[list[str]]] = {}
+        for alias in sorted(self.aliases, key=len, reverse=True):
+            self.names_of.setdefault(self.aliases[alias], []).append(alias.split(" "))
         for alias, index in self.aliases.items():
             # A name means the object wherever the lexicon has no other sense for the word.
             self.phrases.setdefault(alias, {}).setdefault(ANY, 1 << index)

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from lmrl_envs.twenty_questions.lexicon import ANY, MARKERS, PLACE, SELF, USE, Lexicon, load_lexicon
 from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity, read_year
+from lmrl_envs.twenty_questions.phrasing import last_question, simplify
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 from lmrl_envs.twenty_questions.spelling import read_spelling
-from lmrl_envs.twenty_questions.words import SOFT, STOP, clean, words
+from lmrl_envs.twenty_questions.words import IDENTITY, SOFT, STOP, clean, words
 
 
 class Reading(NamedTuple):
@@ -40,130 +41,6 @@ _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither"
 _PRONOUNS = frozenset(
     ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
 )
-_IDENTITY = frozenset(
-    [
-        "is",
-        "are",
-        "be",
-        "was",
-        "it",
-        "they",
-        "this",
-        "that",
-        "these",
-        "those",
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "our",
-        "final",
-        "guess",
-        "answer",
-        "object",
-        "thing",
-        "item",
-        "secret",
-        "word",
-        "could",
-        "would",
-        "might",
-        "may",
-        "must",
-        "i",
-        "think",
-        "maybe",
-        "perhaps",
-        "so",
-        "ok",
-        "okay",
-        "well",
-        "hmm",
-        "then",
-        "just",
-        "right",
-        "correct",
-        "true",
-        "by",
-        "any",
-        "chance",
-        "now",
-        "of",
-        "say",
-        "am",
-        "sure",
-        "going",
-        "with",
-        "im",
-        "i'm",
-        "its",
-        "believe",
-        "suppose",
-        "really",
-        "possibly",
-        "actually",
-        "let",
-        "me",
-        "try",
-        "yes",
-        "some",
-        "called",
-        "here",
-        "go",
-        "question",
-        "next",
-        "hidden",
-        "mystery",
-        "something",
-        "we",
-        "looking",
-        "for",
-        "to",
-        "bet",
-        "could",
-        "what",
-        "about",
-        "how",
-        "there",
-    ]
-)
-_CLAUSE = re.compile(
-    r"\b(?:the |this |that )?(?:secret |mystery |hidden )?(?:object|thing|item|word|answer|one|it|what|something)?"
-    r" ?(?:that |which )?(?:you are|you're|youre|your|you were|you) (?:currently )?(?:thinking(?: of| about)?|have in mind|had in mind|think of|picked|chose|hiding|holding in mind)\b(?: of)?"
-)
-_OPINION = re.compile(
-    r"\b(?:would you (?:say|consider|call|describe)(?: that)?|do you (?:think|believe)|can you tell me (?:if|whether)|could you tell me (?:if|whether)|i wonder (?:if|whether)|tell me|are you able to say)\b"
-)
-_TAG = re.compile(
-    r"[\s,.?!]+(?:(?:is|are|does|do|can|was|would|has|could)(?:n't|nt| not)? (?:it|they|you|that|this)|(?:is|am i|isn't) (?:that |this )?(?:right|correct|true)|right|correct|"
-    r"yes or no|yes|no|or not|or no|huh|eh|true|please|perhaps|maybe|by any chance|at all|then)[\s?!.]*$"
-)
-_POSITIVE_TAG = re.compile(r",\s*(?:is|are|does|do|can|was|would|has|could|will) (?:it|they|you|that|this)\s*[?.!]*$")
-_DENIAL = re.compile(r"\b(?:is|it's|are|does|do|can|was|would|has|could|will)(?:n't| not)\b")
-_CIRCUMSTANCE = re.compile(
-    r"\b(?:before|when|while|after|if|for|in order to|to) (?:you |we |i |people |one |someone )?(?:are |is |can )?"
-    r"(?:eat|eating|use|using|consume|consuming|operate|operating|play|playing|do|doing|wear|wearing|drive|driving)s? (?:it|this|them)\b"
-    r"|\b(?:in order to|to) (?:operate|function|run|be used|use)\s*[?.!]*$"
-    r"|(?<=(?:ower|city|ries|tery)) to (?:work|play|power)\b"
-    r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
-)
-_PREAMBLE = re.compile(
-    r"^(?:based on|given|considering|since|because|judging by|from|according to|if)\b[^,?]*,\s*|^[^,:?]{1,60}:\s+"
-)
-_ONLY = re.compile(
-    r"\b(?:primarily|mainly|mostly|only|just|exclusively|specifically|particularly|especially|designed|intended|meant|aimed)"
-    r"((?: \w+){0,5}?) (children|kids?|child|toddlers?|women|men|adults|girls|boys|outdoors?|indoors?|outside|inside)\b"
-)
-_LAST_ONLY = re.compile(r"\b(children|kids|women|men|adults|girls|boys|outdoors|indoors|outside|inside) only\b")
-_OPEN = re.compile(r"^(?:so |and |ok |then |but )*(?:what|which|how|who|whose|where|when|why)\b(?! about| if)")
-_DEGREE = re.compile(r"\b(soft|hard|loud|sweet|quiet|sharp|noisi|shini)er than\b.*")
-_TYPING = re.compile(r"\btype (?:on|with|using|into|things)\b|\btyping\b")
-_THEN = re.compile(r"(?<=er) then (?=an? |the |my |your )")
-_FILLER = re.compile(
-    r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
-)
-_SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -179,26 +56,21 @@ def _read(question: str) -> Reading:
     text = clean(question).strip()
     if not text:
         return UNREAD
-    sentences = [s.strip() for s in _SENTENCE.split(text) if s.strip()]
-    if len(sentences) > 1:
-        sentences = [s for s in sentences if not _FILLER.fullmatch(s.rstrip("?!. "))] or sentences[:1]
-    asked = [s for s in sentences if s.endswith("?")]
-    chosen = asked[-1] if asked else sentences[-1]
-    reading = _read_sentence(lexicon, chosen)
-    if (
-        reading.guess is not None
-        and len(sentences) > 1
-        and _names_others(lexicon, sentences, reading.guess, len(asked))
-    ):
+    sentence, questions = last_question(text)
+    reading = _read_sentence(lexicon, sentence)
+    if reading.guess is not None and (questions > 1 or _names_others(lexicon, text, reading.guess)):
         return Reading(reading.objects)
     return reading
 
 
-def _names_others(lexicon: Lexicon, sentences: list[str], guess: int, questions: int) -> bool:
-    """Whether a text of several sentences names another object too, or asks more than once: then it is no guess."""
-    if questions > 1:
-        return True
-    found = [lexicon.lemma(word) for word in words(" ".join(sentences))]
+def _names_others(lexicon: Lexicon, text: str, guess: int) -> bool:
+    """Whether a text names another object beside the one guessed."""
+    found = [lexicon.lemma(word) for word in words(text.replace("-", " "))]
+    for name in lexicon.names_of[guess]:
+        for start in range(len(found) - len(name) + 1):
+            if found[start : start + len(name)] == name:
+                # The name itself may hold another: a tennis shoe.
+                found[start : start + len(name)] = ["-"]
     for size in (1, 2, 3):
         for start in range(len(found) - size + 1):
             if lexicon.aliases.get(" ".join(found[start : start + size]), guess) != guess:
@@ -207,20 +79,9 @@ def _names_others(lexicon: Lexicon, sentences: list[str], guess: int, questions:
 
 
 def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
-    if _OPEN.match(sentence):
+    text = simplify(sentence)
+    if text is None:
         return UNREAD
-    text = _CLAUSE.sub(" it ", sentence) if "you" in sentence else sentence
-    if "you" in text or "tell" in text or "wonder" in text:
-        text = _OPINION.sub(" ", text)
-    shorter = _TAG.sub("", text)
-    if re.search("[a-z]", shorter):
-        if _POSITIVE_TAG.search(text):  # "It isn't alive, is it?" - "No."
-            shorter = _DENIAL.sub(" ", shorter, count=1)
-        text = shorter
-    text = _CIRCUMSTANCE.sub(" ", _PREAMBLE.sub("", text))
-    text = _DEGREE.sub(r"\1", _THEN.sub(" than ", _TYPING.sub("keyboard", text)))
-    text = _LAST_ONLY.sub(r"only \1", text)
-    text = _ONLY.sub(r"\1 only \2", text)
     spelled = read_spelling(lexicon.knowledge, text)
     if spelled is None:
         spelled = read_year(lexicon.knowledge, text)
@@ -253,7 +114,7 @@ def _identity(lexicon: Lexicon, plain: list[str]) -> int | None:
     """The object whose identity is asked about, if the text does nothing else."""
     if plain[0] == "n't":  # "Isn't it a dog?" asks whether it is one
         plain = plain[1:]
-    rest = [word for word in plain if word not in _IDENTITY and word != ","]
+    rest = [word for word in plain if word not in IDENTITY and word != ","]
     if not 0 < len(rest) <= 4 or plain.count(",") > 1 or "something" in plain:
         return None
     index = lexicon.aliases.get(" ".join([lexicon.lemma(word) for word in rest]))

@@ -24,6 +24,7 @@ _HAS = re.compile(
     rf"\b(?:contain|contains|have|has|include|includes|is there|with|got|use|uses|any)\b (?:(?:a|an|the|any|double|letters?)\s+)*letters? {_LETTER}"
 )
 _HAS_QUOTED = re.compile(r"\b(?:contain|have|include|is there|got)\b (?:(?:a|an|the|any)\s+)*[\"']([a-z])[\"']")
+_HINT = re.compile(r"letter|start|begin|\bend|words?\b|vowel|alphabet|finish|consonant")
 _IN_NAME = re.compile(
     r"\b(?:contain|have|include|is there|has|got) (?:a|an|the letter) [\"']?([a-z])[\"']? in (?:it|its name|the (?:name|word))\b"
 )
@@ -41,10 +42,7 @@ def read_spelling(knowledge: Knowledge, text: str) -> int | None:
     """The objects meant by a question about spelling (cleaned text); None when it asks nothing of the kind."""
     if match := _IN_NAME.search(text):
         return to_set(i for i, name in enumerate(knowledge.names) if match[1] in name.lower())
-    if not any(
-        hint in text
-        for hint in ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "syllable", "spell")
-    ):
+    if _HINT.search(text) is None:
         return None
     names = knowledge.names
 

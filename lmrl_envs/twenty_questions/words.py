@@ -27,6 +27,8 @@ SOFT = frozenset(_LISTS["soft"])
 """Words that say little alone: left over, they do not make a question unread."""
 KEEP = frozenset(_LISTS["keep"])
 """Base forms that look like inflected ones."""
+IDENTITY = frozenset(_LISTS["identity"])
+"""Words around a name in a question about identity."""
 IRREGULAR = dict(pair.split("=") for pair in _LISTS["irregular"])
 """Forms that no rule finds."""
 
