@@ -75,7 +75,7 @@ _MONEY = re.compile(r"\$?(\d+(?:[.,]\d+)*)")
 
 def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
     """The objects meant by a comparison anywhere in the words; None when there is none that can be read."""
-    if TRIGGERS.isdisjoint(plain) and not "$" in "".join(plain):
+    if TRIGGERS.isdisjoint(plain) and "$" not in "".join(plain):
         return None
     if plain.count("than") == 2 and not {"but", "and", "or"}.isdisjoint(plain):
         middle = next(i for i, word in enumerate(plain) if word in ("but", "and", "or") and "than" in plain[:i])
