@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from lmrl_envs.twenty_questions.rules import Knowledge, lines_of, load_knowledge, number, split_names, to_set
+from lmrl_envs.twenty_questions.rules import Knowledge, height, lines_of, load_knowledge, number, split_names, to_set
 from lmrl_envs.twenty_questions.words import SOFT, STOP, Lemmas, simple_lemma, words
 
 ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material", "place", "part", "use", "who")
@@ -146,9 +146,11 @@ class Lexicon:
     @staticmethod
     def _read_reference(line: str) -> tuple[tuple[str, ...], dict[str, float | None]]:
         title, _, fields = line.rpartition(": ")
-        values = [number(field) for field in fields.split("/")] + [None]
+        texts = fields.strip().split("/")
+        values = [number(field.rstrip("^")) for field in texts] + [None]
         measures: dict[str, float | None] = dict(zip(("len", "bulk", "kg", "usd", "speed"), values, strict=False))
         measures["fit"] = measures["len"]
+        measures["tall"] = height(texts[0], measures["len"], measures["bulk"])
         return split_names(title), measures
 
     def set_of_names(self, key: str) -> int:

@@ -13,19 +13,20 @@ MORE, LESS, SAME = ">=", "<=", "=="
 COMPARATIVES = {
     "bigger": ("bulk", MORE), "larger": ("bulk", MORE), "greater": ("bulk", MORE), "wider": ("bulk", MORE),
     "thicker": ("bulk", MORE), "smaller": ("bulk", LESS), "tinier": ("bulk", LESS), "littler": ("bulk", LESS),
-    "thinner": ("bulk", LESS), "longer": ("len", MORE), "taller": ("len", MORE), "higher": ("len", MORE),
+    "thinner": ("bulk", LESS), "longer": ("len", MORE), "taller": ("tall", MORE), "higher": ("tall", MORE),
     "shorter": ("len", LESS), "heavier": ("kg", MORE), "lighter": ("kg", LESS), "faster": ("speed", MORE),
     "quicker": ("speed", MORE), "slower": ("speed", LESS), "pricier": ("usd", MORE), "costlier": ("usd", MORE),
     "cheaper": ("usd", LESS),
 }  # fmt: skip
 ADJECTIVES = {
-    "big": ("bulk", MORE), "large": ("bulk", MORE), "small": ("bulk", LESS), "tall": ("len", MORE),
-    "long": ("len", MORE), "high": ("len", MORE), "short": ("len", LESS), "heavy": ("kg", MORE), "light": ("kg", LESS),
+    "big": ("bulk", MORE), "large": ("bulk", MORE), "small": ("bulk", LESS), "tall": ("tall", MORE),
+    "long": ("len", MORE), "high": ("tall", MORE), "short": ("len", LESS), "heavy": ("kg", MORE), "light": ("kg", LESS),
     "fast": ("speed", MORE), "slow": ("speed", LESS), "expensive": ("usd", MORE), "costly": ("usd", MORE),
     "cheap": ("usd", LESS), "valuable": ("usd", MORE), "wide": ("bulk", MORE), "massive": ("kg", MORE),
 }  # fmt: skip
+_UPRIGHT = frozenset(("tall", "taller", "high", "height"))
 _VERBS = {"weigh": "kg", "weight": "kg", "cost": "usd", "price": "usd", "worth": "usd", "buy": "usd", "pay": "usd",
-          "length": "len", "height": "len", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
+          "length": "len", "height": "tall", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
           "fit": "fit", "speed": "speed", "sell": "usd"}  # fmt: skip
 _MORE_WORDS = frozenset(["more", "over", "above", "exceed", "beyond", "greater", "least"])
 _LESS_WORDS = frozenset(["less", "under", "below", "beneath", "within", "fewer", "most", "up"])
@@ -129,6 +130,15 @@ def _amount(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             word in _NUMBERS and rest and rest[0] == "foot" and "than" not in plain and "over" not in plain
         ):
             continue
+        if unit[0] == "len" and not _UPRIGHT.isdisjoint(plain):
+            unit = ("tall", unit[1])
+        if "between" in plain[:i] and "and" in plain[i + used :]:
+            continue  # the second number of "between one and two feet" has the unit
+        if "between" in plain[:i] and "and" in plain[:i]:
+            first = _number(plain, plain.index("between") + 1)[0]
+            if first is not None:
+                compare = lexicon.knowledge.compare
+                return _Found(compare(unit[0], MORE, first * unit[1]) & compare(unit[0], LESS, value * unit[1]))
         sign = _direction(plain[:i], plain[i + used :])
         if sign is None:
             continue

@@ -150,6 +150,8 @@ class _Scan:
                 self._leftover(tokens[i])
                 size = 1
             i += size
+        if not self.groups and not self.unread and "person" in self.tokens:
+            return 0  # "Is it a person?"
         if not self.groups or self.unread > self.read_words:
             return None
         objects = self.everything

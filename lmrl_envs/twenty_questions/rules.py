@@ -20,7 +20,7 @@ MAX_QUESTION_LENGTH = 500
 """Characters of a question; a longer one is not read."""
 
 _MEASURES = ("len", "bulk", "kg", "usd")
-_COMPARISON = re.compile(r"(len|bulk|kg|usd|fit|speed)(<=|>=)([\d.]+)")
+_COMPARISON = re.compile(r"(len|tall|bulk|kg|usd|fit|speed)(<=|>=)([\d.]+)")
 _COMPARE = {"<=": operator.le, ">=": operator.ge}
 
 
@@ -43,7 +43,7 @@ class Knowledge:
     """All names of each object, its own first."""
     categories: tuple[str, ...]
     measures: dict[str, tuple[float | None, ...]]
-    """len, bulk, fit [cm], kg, usd, speed [km/h] of each object; None where it has none."""
+    """len, tall, bulk, fit [cm], kg, usd, speed [km/h] of each object; None where it has none."""
     attributes: dict[str, int]
     """Attribute -> set of objects that have it."""
     questions: dict[str, str]
@@ -116,6 +116,13 @@ def number(text: str) -> float | None:
     return None if text == "-" else float(text)
 
 
+def height(field: str, length: float | None, bulk: float | None) -> float | None:
+    """How tall a thing stands: its length if marked ``^`` or not bulky, else what its bulk suggests."""
+    if length is None or bulk is None or field.endswith("^") or bulk < 60:
+        return length
+    return min(length, 1.1 * bulk)
+
+
 def _read_attributes() -> tuple[dict[str, str], dict[str, str], dict[str, list[str]]]:
     questions, computed, implied = {}, {}, {}
     for line in lines_of("attributes.txt"):
@@ -153,7 +160,7 @@ def load_knowledge() -> Knowledge:
     """
     questions, computed, implied = _read_attributes()
     names, categories, facts = [], [], []
-    measures: dict[str, list[float | None]] = {key: [] for key in (*_MEASURES, "fit", "speed")}
+    measures: dict[str, list[float | None]] = {key: [] for key in (*_MEASURES, "tall", "fit", "speed")}
     category, defaults = "", []
     for line in lines_of("objects.txt"):
         if line.startswith("@"):
@@ -164,10 +171,11 @@ def load_knowledge() -> Knowledge:
         title, _, numbers = head.rpartition(": ")
         fields = numbers.split("/")
         folds = fields[0].endswith("~")
-        values = [number(field.rstrip("~")) for field in fields]
+        values = [number(field.rstrip("~^")) for field in fields]
         for key, value in zip(_MEASURES, values, strict=True):
             measures[key].append(value)
         bulk = values[1]
+        measures["tall"].append(height(fields[0], values[0], bulk))
         measures["fit"].append(bulk * 1.2 if folds and bulk is not None else values[0])
         names.append(split_names(title))
         categories.append(category)
