@@ -8,6 +8,8 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lmrl_envs
 from lmrl_envs.simulators import PartnerReply, PartnerRequest
@@ -311,6 +313,75 @@ def test_long_texts_are_not_read() -> None:
     for text in ("Is it a dog?" + " " * 600, "Is it a dog or " * 60):
         reply, _, terminated, info = ask(text, "dog")
         assert (reply, terminated, info["valid"], info["understood"]) == ("No.", False, False, False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "is",
+                "it",
+                "a",
+                "than",
+                "bigger",
+                "smaller",
+                "$5",
+                "1",
+                "two",
+                "feet",
+                "1990",
+                "letter",
+                "start",
+                "with",
+                "word",
+                "but",
+                "and",
+                "or",
+                ",",
+                ".",
+                "?",
+                ":",
+                "not",
+                "n't",
+                "you",
+                "are",
+                "thinking",
+                "of",
+                "dog",
+                "cat",
+                "as",
+                "big",
+                "size",
+                "fit",
+                "in",
+                "between",
+                "to",
+                "use",
+                "only",
+                "mainly",
+                "before",
+                "taller",
+                "cost",
+                "more",
+                "less",
+                "over",
+                "play",
+                "with",
+                "\n",
+                "-",
+                "'",
+            ]
+        ),
+        max_size=60,
+    )
+)
+def test_any_words_are_answered(pieces: list[str]) -> None:
+    text = " ".join(pieces)
+    reading = read(text)
+    assert reading.objects is None or 0 <= reading.objects <= KNOWLEDGE.everything
+    if reading.guess is not None:
+        assert reading.objects == 1 << reading.guess
 
 
 # -- language models as oracles

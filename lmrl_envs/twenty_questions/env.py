@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
 from lmrl_envs.simulators import PartnerReply, PartnerRequest, Simulator, make_partner
-from lmrl_envs.twenty_questions.reader import read
 from lmrl_envs.twenty_questions.role import OracleRole
 from lmrl_envs.twenty_questions.rules import (
     MAX_QUESTION_LENGTH,
     MAX_QUESTIONS,
+    NO,
     QUESTION_REWARD,
     SPLITS,
     WIN_REWARD,
     YES,
+    Knowledge,
     load_knowledge,
     split_indices,
 )
@@ -68,11 +69,14 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self.split = check_choice("split", split, SPLITS)
-        self.knowledge = load_knowledge()
-        self._drawn = split_indices(split)
         self.simulator: Simulator = make_partner(simulator, ScriptedOracle, OracleRole(), **(simulator_options or {}))
         self._secret = -1
         self._seed = 0
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The objects and what is said of them."""
+        return load_knowledge()
 
     def _begin(self, options: Mapping[str, Any]) -> str:
         if "secret" in options:
@@ -83,11 +87,14 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
                 )
             self._secret = self.knowledge.names.index(secret)
         else:
-            self._secret = self._drawn[draw_index(self.np_random, len(self._drawn))]
+            drawn = split_indices(self.split)
+            self._secret = drawn[draw_index(self.np_random, len(drawn))]
         self._seed = draw_index(self.np_random, 2**31)
         return OPENING
 
     def _ask(self, action: str) -> PartnerRequest | None:
+        from lmrl_envs.twenty_questions.reader import read  # at the first question: making the game stays fast
+
         if not _is_valid(action) or read(action).guess == self._secret:
             return None
         return PartnerRequest(
@@ -106,7 +113,7 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
             return reply.text, QUESTION_REWARD, last, False, {"valid": True, "understood": reply.understood}
         if _is_valid(action):  # the right guess needs no oracle
             return YES, WIN_REWARD, True, False, {"valid": True, "understood": True}
-        return "No.", QUESTION_REWARD, last, False, {"valid": False, "understood": False}
+        return NO, QUESTION_REWARD, last, False, {"valid": False, "understood": False}
 
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._rewards[-1] == WIN_REWARD, "secret": self.knowledge.names[self._secret]}

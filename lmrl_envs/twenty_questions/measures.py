@@ -78,11 +78,13 @@ def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
     """The objects meant by a comparison anywhere in the words; None when there is none that can be read."""
     if TRIGGERS.isdisjoint(plain) and "$" not in "".join(plain):
         return None
-    if plain.count("than") == 2 and not {"but", "and", "or"}.isdisjoint(plain):
-        middle = next(i for i, word in enumerate(plain) if word in ("but", "and", "or") and "than" in plain[:i])
-        one, other = read_quantity(lexicon, plain[:middle]), read_quantity(lexicon, plain[middle:])
-        if one is not None and other is not None:
-            return _Found(one | other if plain[middle] == "or" else one & other)
+    if plain.count("than") == 2:
+        first = plain.index("than")
+        middle = next((i for i in range(first, len(plain)) if plain[i] in ("but", "and", "or")), None)
+        if middle is not None:
+            one, other = read_quantity(lexicon, plain[:middle]), read_quantity(lexicon, plain[middle:])
+            if one is not None and other is not None:
+                return _Found(one | other if plain[middle] == "or" else one & other)
     return (
         _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
     )

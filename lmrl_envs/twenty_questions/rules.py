@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 
 MAX_QUESTIONS = 20
@@ -48,6 +48,11 @@ class Knowledge:
     """Attribute -> set of objects that have it."""
     questions: dict[str, str]
     """Attribute -> a question that asks for it."""
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Name -> index."""
+        return {name: i for i, name in enumerate(self.names)}
 
     @property
     def everything(self) -> int:
