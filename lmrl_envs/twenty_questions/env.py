@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
@@ -98,10 +99,7 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
         if not _is_valid(action) or read(action).guess == self._secret:
             return None
         return PartnerRequest(
-            hidden={
-                "secret": self.knowledge.names[self._secret],
-                "aliases": list(self.knowledge.aliases[self._secret][1:]),
-            },
+            hidden=_hidden(self._secret),
             texts=tuple(self._texts),
             action=action,
             seed=(self._seed + len(self._rewards)) % 2**31,
@@ -131,6 +129,12 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
         for i in range(1, len(turns), 2):
             lines.append(f"{(i + 1) // 2:2}. {' '.join(turns[i].text.split())}  {turns[i + 1].text}")
         return "\n".join([*lines, f"({MAX_QUESTIONS - self.turn} questions left)"])
+
+
+@lru_cache(maxsize=256)
+def _hidden(secret: int) -> dict[str, Any]:
+    own = load_knowledge().aliases[secret]
+    return {"secret": own[0], "aliases": list(own[1:])}
 
 
 def _is_valid(action: str) -> bool:
