@@ -22,6 +22,7 @@ _CIRCUMSTANCE = re.compile(
     r"(?:eat|eating|use|using|consume|consuming|operate|operating|play|playing|do|doing|wear|wearing|drive|driving)s? (?:it|this|them)\b"
     r"|\b(?:in order to|to) (?:operate|function|run|be used|use)\s*[?.!]*$"
     r"|(?<=(?:ower|city|ries|tery)) to (?:work|play|power)\b"
+    r"|\bfor (?:it|this|them) to (?:work|function|run|operate|turn on)\b"
     r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
 )
 _PREAMBLE = re.compile(
@@ -40,8 +41,10 @@ _FILLER = re.compile(
     r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
 )
 _SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
+_SHEET = re.compile(r"\b(?:pieces?|sheets?|bits?) of (?=paper|wood|metal|fabric|food|cloth|plastic)")
 _REWRITES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ((" it", " this", " them", " to ", "eating", "using", "when you use"), _CIRCUMSTANCE, " "),
+    ((" of paper", " of wood", " of metal", " of f", " of cloth", " of plastic"), _SHEET, ""),
     (("typing", "type "), _TYPING, "keyboard"),
     (("er then ",), _THEN, " than "),
     (("er than",), _DEGREE, r"\1"),
