@@ -286,6 +286,18 @@ TABLE: tuple[Task, ...] = (
         return_range=(-20.0, 0.0),
         # random: measured over 10,000 games; optimum: exact, see ExpertPolicy.
         reference=Reference(random=-19.7611, optimum=-1.0, lmrl=(-20.0, -18.8, -8.56)),
+    ),
+    Task(
+        id="lmrl/TwentyQuestions-v0",
+        entry_point="lmrl_envs.twenty_questions.env:TwentyQuestionsEnv",
+        vector_entry_point="lmrl_envs.twenty_questions.vector:TwentyQuestionsVectorEnv",
+        policies="lmrl_envs.twenty_questions.policies",
+        family="twenty_questions",
+        summary="Find the hidden object with at most 20 yes/no questions (158 objects).",
+        tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
+        return_range=(-20.0, 0.0),
+        # random: measured over 4,000 games; optimum: exact, the bound of policies.least_questions(158), which the expert keeps.
+        reference=Reference(random=-19.342, optimum=-1072 / 158, lmrl=(-20.0, -17.3, -12.6)),
         simulators=("scripted", "transformers:", "openai:", "replay:"),
     ),
 )

@@ -1,0 +1,141 @@
+"""20 Questions as an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
+from lmrl_envs.simulators import PartnerReply, PartnerRequest, Simulator, make_partner
+from lmrl_envs.twenty_questions.role import OracleRole
+from lmrl_envs.twenty_questions.rules import (
+    MAX_QUESTION_LENGTH,
+    MAX_QUESTIONS,
+    NO,
+    QUESTION_REWARD,
+    SPLITS,
+    WIN_REWARD,
+    YES,
+    Knowledge,
+    load_knowledge,
+    split_indices,
+)
+from lmrl_envs.twenty_questions.simulator import ScriptedOracle
+
+OPENING = "Questions:"
+Split = Literal["all", "train", "test"]
+
+_INSTRUCTIONS = """I am thinking of one thing. Find out what it is with at most 20 yes/no questions.
+It is an everyday thing: a sport, an animal, a fruit, a vegetable, a vehicle, a piece of clothing, an electronic device,
+a musical instrument, a piece of furniture, an office supply, something to do with art, something from the kitchen,
+a part of nature, a toy, a piece of jewelry, a garden tool or a tool.
+Write one short yes/no question per message and nothing else, as in "Is it an animal?" or "Is it bigger than a car?".
+The answer is "Yes." or "No."; a question that cannot be understood is answered "No.".
+You win by asking for the right thing itself, as in "Is it a dog?". Name one thing only: a list never wins.
+Every question costs 1 point, except the one that wins. Rule out whole groups first, then guess."""
+
+
+class TwentyQuestionsEnv(SimulatedTextEnv):
+    """20 Questions.
+
+    **Action**: a yes/no question in free English.
+    **Observation**: ``Questions:`` at first; then ``Yes.`` or ``No.``.
+    **Reward**: -1 a question, 0 for the one that wins.
+    **End**: terminated when won, and after 20 questions (the limit is a rule of the game).
+    **Win**: a question about identity that names exactly one object, the right one or an alias of it ("Is it a dog?",
+    "Dog?", "My guess is: dog"). A list, a category, or the name inside another question is no guess. What counts as a
+    guess is decided here, whoever answers.
+    **Info**: ``valid``: the action has text and at most 500 characters. ``understood``: the oracle could read the
+    question (what it cannot read it answers ``No.``). At the end ``success`` and ``secret``.
+    **Options**: ``{"secret": name}``, any of the 158 objects.
+
+    Args:
+        simulator: "scripted", "transformers:<path-or-id>", "openai:<model>" or "replay:<file>".
+        split: which objects are drawn: "all", "train" (without the held-out ones) or "test" (only those).
+        simulator_options: keyword arguments for the simulator.
+
+    Version history: v0, initial.
+    """
+
+    instructions = _INSTRUCTIONS
+    option_keys = frozenset({"secret"})
+
+    def __init__(
+        self,
+        simulator: str = "scripted",
+        split: Split = "all",
+        simulator_options: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(render_mode=render_mode)
+        self.split = check_choice("split", split, SPLITS)
+        self.simulator: Simulator = make_partner(simulator, ScriptedOracle, OracleRole(), **(simulator_options or {}))
+        self._secret = -1
+        self._seed = 0
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """The objects and what is said of them."""
+        return load_knowledge()
+
+    def _begin(self, options: Mapping[str, Any]) -> str:
+        if "secret" in options:
+            secret = options["secret"]
+            if secret not in self.knowledge.names:
+                raise ValueError(
+                    f"secret={secret!r} is not one of the {len(self.knowledge.names)} objects: {', '.join(self.knowledge.names)}"
+                )
+            self._secret = self.knowledge.names.index(secret)
+        else:
+            drawn = split_indices(self.split)
+            self._secret = drawn[draw_index(self.np_random, len(drawn))]
+        self._seed = draw_index(self.np_random, 2**31)
+        return OPENING
+
+    def _ask(self, action: str) -> PartnerRequest | None:
+        from lmrl_envs.twenty_questions.reader import read  # at the first question: making the game stays fast
+
+        if not _is_valid(action) or read(action).guess == self._secret:
+            return None
+        return PartnerRequest(
+            hidden=_hidden(self._secret),
+            texts=tuple(self._texts),
+            action=action,
+            seed=(self._seed + len(self._rewards)) % 2**31,
+        )
+
+    def _answer(self, action: str, reply: PartnerReply | None) -> Outcome:
+        last = len(self._rewards) + 1 >= MAX_QUESTIONS
+        if reply is not None:
+            return reply.text, QUESTION_REWARD, last, False, {"valid": True, "understood": reply.understood}
+        if _is_valid(action):  # the right guess needs no oracle
+            return YES, WIN_REWARD, True, False, {"valid": True, "understood": True}
+        return NO, QUESTION_REWARD, last, False, {"valid": False, "understood": False}
+
+    def _reveal(self) -> dict[str, Any]:
+        return {"success": self._rewards[-1] == WIN_REWARD, "secret": self.knowledge.names[self._secret]}
+
+    def _get_game(self) -> dict[str, Any]:
+        return {"secret": self.knowledge.names[self._secret], "seed": self._seed}
+
+    def _set_game(self, state: Mapping[str, Any]) -> None:
+        self._secret = self.knowledge.names.index(state["secret"])
+        self._seed = state["seed"]
+
+    def _draw(self) -> str:
+        turns = self.transcript
+        lines = [turns[0].text] if turns else []
+        for i in range(1, len(turns), 2):
+            lines.append(f"{(i + 1) // 2:2}. {' '.join(turns[i].text.split())}  {turns[i + 1].text}")
+        return "\n".join([*lines, f"({MAX_QUESTIONS - self.turn} questions left)"])
+
+
+@lru_cache(maxsize=256)
+def _hidden(secret: int) -> dict[str, Any]:
+    own = load_knowledge().aliases[secret]
+    return {"secret": own[0], "aliases": list(own[1:])}
+
+
+def _is_valid(action: str) -> bool:
+    return len(action) <= MAX_QUESTION_LENGTH and not (not action or action.isspace())

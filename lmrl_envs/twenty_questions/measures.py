@@ -1,0 +1,265 @@
+"""Comparisons: bigger than a breadbox, under 2 kg, fits in a suitcase. Words come in as the reader has them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from lmrl_envs.twenty_questions.lexicon import Lexicon
+from lmrl_envs.twenty_questions.rules import Knowledge
+
+MORE, LESS, SAME = ">=", "<=", "=="
+COMPARATIVES = {
+    "bigger": ("bulk", MORE), "larger": ("bulk", MORE), "greater": ("bulk", MORE), "wider": ("bulk", MORE),
+    "thicker": ("bulk", MORE), "smaller": ("bulk", LESS), "tinier": ("bulk", LESS), "littler": ("bulk", LESS),
+    "thinner": ("bulk", LESS), "longer": ("len", MORE), "taller": ("tall", MORE), "higher": ("tall", MORE),
+    "shorter": ("len", LESS), "heavier": ("kg", MORE), "lighter": ("kg", LESS), "faster": ("speed", MORE),
+    "quicker": ("speed", MORE), "slower": ("speed", LESS), "pricier": ("usd", MORE), "costlier": ("usd", MORE),
+    "cheaper": ("usd", LESS),
+}  # fmt: skip
+ADJECTIVES = {
+    "big": ("bulk", MORE), "large": ("bulk", MORE), "small": ("bulk", LESS), "tall": ("tall", MORE),
+    "long": ("len", MORE), "high": ("tall", MORE), "short": ("len", LESS), "heavy": ("kg", MORE), "light": ("kg", LESS),
+    "fast": ("speed", MORE), "slow": ("speed", LESS), "expensive": ("usd", MORE), "costly": ("usd", MORE),
+    "cheap": ("usd", LESS), "valuable": ("usd", MORE), "wide": ("bulk", MORE), "massive": ("kg", MORE),
+}  # fmt: skip
+_UPRIGHT = frozenset(("tall", "taller", "high", "height"))
+_VERBS = {"weigh": "kg", "weight": "kg", "cost": "usd", "price": "usd", "worth": "usd", "buy": "usd", "pay": "usd",
+          "length": "len", "height": "tall", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
+          "fit": "fit", "speed": "speed", "sell": "usd"}  # fmt: skip
+_MORE_WORDS = frozenset(["more", "over", "above", "exceed", "beyond", "greater", "least"])
+_LESS_WORDS = frozenset(["less", "under", "below", "beneath", "within", "fewer", "most", "up"])
+_UNITS = {
+    "kg": ("kg", 1), "kilo": ("kg", 1), "kilos": ("kg", 1), "kilogram": ("kg", 1), "kilograms": ("kg", 1),
+    "g": ("kg", 0.001), "gram": ("kg", 0.001), "grams": ("kg", 0.001), "pound": ("kg", 0.45), "pounds": ("kg", 0.45),
+    "lb": ("kg", 0.45), "lbs": ("kg", 0.45), "ounce": ("kg", 0.028), "ounces": ("kg", 0.028), "oz": ("kg", 0.028),
+    "ton": ("kg", 1000), "tons": ("kg", 1000), "tonne": ("kg", 1000), "tonnes": ("kg", 1000),
+    "cm": ("len", 1), "centimeter": ("len", 1), "centimeters": ("len", 1), "inch": ("len", 2.54), "inches": ("len", 2.54),
+    "foot": ("len", 30.5), "feet": ("len", 30.5), "ft": ("len", 30.5), "meter": ("len", 100), "meters": ("len", 100),
+    "m": ("len", 100), "yard": ("len", 91), "yards": ("len", 91), "mm": ("len", 0.1), "mile": ("len", 160934),
+    "miles": ("len", 160934), "km": ("len", 100000), "dollar": ("usd", 1), "dollars": ("usd", 1), "buck": ("usd", 1),
+    "bucks": ("usd", 1), "euro": ("usd", 1.1), "euros": ("usd", 1.1), "$": ("usd", 1), "usd": ("usd", 1),
+    "mph": ("speed", 1.6), "kph": ("speed", 1), "cent": ("usd", 0.01), "cents": ("usd", 0.01), "centimetre": ("len", 1),
+    "centimetres": ("len", 1), "metre": ("len", 100), "metres": ("len", 100),
+}  # fmt: skip
+_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twenty": 20,
+            "fifty": 50, "hundred": 100, "thousand": 1000, "million": 1e6, "couple": 2, "half": 0.5, "few": 3,
+            "twelve": 12, "fifteen": 15, "thirty": 30, "forty": 40, "eight": 8, "seven": 7, "nine": 9}  # fmt: skip
+_SKIP = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "your",
+        "my",
+        "of",
+        "average",
+        "typical",
+        "normal",
+        "standard",
+        "regular",
+        "adult",
+        "full",
+        "grown",
+        "size",
+        "sized",
+        "that",
+        "one's",
+    ]
+)
+TRIGGERS = (
+    frozenset(COMPARATIVES) | frozenset(_UNITS) - {"m", "g"} | {"than", "as", "fit", "fits", "size", "fitted", "$"}
+)
+_MONEY = re.compile(r"\$?(\d+(?:[.,]\d+)*)")
+
+
+def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
+    """The objects meant by a comparison anywhere in the words; None when there is none that can be read."""
+    if TRIGGERS.isdisjoint(plain) and "$" not in "".join(plain):
+        return None
+    if plain.count("than") == 2:
+        first = plain.index("than")
+        middle = next((i for i in range(first, len(plain)) if plain[i] in ("but", "and", "or")), None)
+        if middle is not None:
+            one, other = read_quantity(lexicon, plain[:middle]), read_quantity(lexicon, plain[middle:])
+            if one is not None and other is not None:
+                return _Found(one | other if plain[middle] == "or" else one & other)
+    return (
+        _amount(lexicon, plain) or _against_thing(lexicon, plain) or _same_size(lexicon, plain) or _fits(lexicon, plain)
+    )
+
+
+def read_year(knowledge: Knowledge, text: str) -> int | None:
+    """The objects meant by a year: "invented after 1950", "around in 1800"."""
+    match = _YEAR.search(text)
+    if match is None:
+        return None
+    year = int(match[1])
+    younger = knowledge.select("!old" if year <= 1860 else "modern" if year <= 1940 else _SINCE_1940)
+    if re.search(r"\b(?:after|since|later than|past)\b", text):
+        return younger
+    return knowledge.everything & ~younger
+
+
+_YEAR = re.compile(
+    r"\b(1[0-9]\d\d|20[0-2]\d)(?:s|'s)?\b(?! (?:pounds?|kg|kilos?|dollars?|lbs?|meters?|feet|bucks|people|g|grams?)\b)"
+)
+_SINCE_1940 = (
+    "laptop|smartphone|tablet|digital camera|game console|microwave oven|printer|calculator|whiteboard|blender&none"
+)
+
+
+class _Found(int):
+    """A set of objects that counts as true even when it is empty."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def _amount(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
+    """A number with a unit: "over 100 dollars", "taller than 6 feet"."""
+    for i, word in enumerate(plain):
+        value, used = _number(plain, i)
+        if value is None:
+            continue
+        rest = plain[i + used : i + used + 2]
+        if word.startswith("$"):
+            unit: tuple[str, float] | None = ("usd", 1)
+        else:
+            unit = _UNITS.get(rest[0]) if rest else None
+        if unit is None or (
+            word in _NUMBERS and rest and rest[0] == "foot" and "than" not in plain and "over" not in plain
+        ):
+            continue
+        if unit[0] == "len" and not _UPRIGHT.isdisjoint(plain):
+            unit = ("tall", unit[1])
+        if "between" in plain[:i] and "and" in plain[i + used :]:
+            continue  # the second number of "between one and two feet" has the unit
+        if "between" in plain[:i] and "and" in plain[:i]:
+            first = _number(plain, plain.index("between") + 1)[0]
+            if first is not None:
+                compare = lexicon.knowledge.compare
+                return _Found(compare(unit[0], MORE, first * unit[1]) & compare(unit[0], LESS, value * unit[1]))
+        sign = _direction(plain[:i], plain[i + used :])
+        if sign is None:
+            continue
+        return _Found(lexicon.knowledge.compare(unit[0], sign, value * unit[1]))
+    return None
+
+
+def _number(plain: Sequence[str], i: int) -> tuple[float | None, int]:
+    word = plain[i]
+    if match := _MONEY.fullmatch(word):
+        value, used = float(match[1].replace(",", "")), 1
+    elif word in _NUMBERS and i + 1 < len(plain):
+        value, used = float(_NUMBERS[word]), 1
+        if word in ("a", "an") and plain[i + 1] in _NUMBERS:
+            value, used = float(_NUMBERS[plain[i + 1]]), 2
+            if plain[i + 1] == "half":
+                value = 0.5
+    else:
+        return None, 0
+    if i + used < len(plain) and plain[i + used] in ("hundred", "thousand", "million"):
+        value, used = value * _NUMBERS[plain[i + used]], used + 1
+    if i + used < len(plain) and plain[i + used] in ("a", "of"):
+        used += 1
+    return value, used
+
+
+def _direction(before: Sequence[str], after: Sequence[str]) -> str | None:
+    for word in reversed(before[-6:]):
+        if word in _MORE_WORDS or COMPARATIVES.get(word, ("", ""))[1] == MORE:
+            return MORE
+        if word in _LESS_WORDS or COMPARATIVES.get(word, ("", ""))[1] == LESS:
+            return LESS
+    if after and any(
+        a == "or" and b in ("more", "heavier", "bigger", "longer", "taller") for a, b in itertools.pairwise(after)
+    ):
+        return MORE
+    return (
+        LESS if any(a == "or" and b in ("less", "lighter", "smaller") for a, b in itertools.pairwise(after)) else None
+    )
+
+
+def _against_thing(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
+    """A thing after "than": "bigger than a breadbox", "weigh more than a person"."""
+    if "than" not in plain:
+        return None
+    at = plain.index("than")
+    reference = find_reference(lexicon, plain[at + 1 :])
+    if reference is None:
+        return None
+    measure, sign = "", ""
+    for i in range(at - 1, -1, -1):
+        word = plain[i]
+        if word in COMPARATIVES:
+            measure, sign = COMPARATIVES[word]
+        elif word in ("more", "less") and not sign:
+            found = ADJECTIVES.get(plain[i + 1]) if i + 1 < at else None
+            sign = MORE if word == "more" else LESS
+            if found:
+                measure = found[0]
+                if found[1] == LESS:
+                    sign = LESS if sign == MORE else MORE
+        elif sign and not measure and lexicon.lemma(word) in _VERBS:
+            measure = _VERBS[lexicon.lemma(word)]
+        if measure:
+            break
+    if not measure:
+        return None
+    limit = reference.get(measure)
+    if limit is None:
+        return _Found(0)
+    # Strictly more: the thing itself is not bigger than itself.
+    limit = limit * (1.0001 if sign == MORE else 0.9999)
+    return _Found(lexicon.knowledge.compare(measure, sign, limit))
+
+
+def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
+    """ "as big as a car", "the size of a car"."""
+    compare = lexicon.knowledge.compare
+    for i in range(len(plain) - 2):
+        if plain[i] == "as" and plain[i + 1] in ADJECTIVES and plain[i + 2] == "as":
+            measure, sign = ADJECTIVES[plain[i + 1]]
+            reference = find_reference(lexicon, plain[i + 3 :])
+            limit = reference.get(measure) if reference else None
+            if limit is not None:
+                return _Found(compare(measure, sign, limit * (0.8 if sign == MORE else 1.25)))
+        if plain[i] == "size" and plain[i + 1] in ("of", "as", "to"):
+            reference = find_reference(lexicon, plain[i + 2 :])
+            limit = reference.get("bulk") if reference else None
+            if limit is not None:
+                return _Found(compare("bulk", MORE, limit * 0.7) & compare("bulk", LESS, limit * 1.4))
+    return None
+
+
+def _fits(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
+    """ "fits in a suitcase"; the usual containers are in the lexicon already."""
+    for i, word in enumerate(plain):
+        if (
+            word in ("fit", "fits", "fitted")
+            and i + 2 < len(plain)
+            and plain[i + 1] in ("in", "inside", "into", "on", "through", "within")
+        ):
+            key = " ".join(("fit", "in", *(lexicon.lemma(w) for w in plain[i + 2 :] if w not in _SKIP)))
+            if key in lexicon.lookup:
+                return _Found(lexicon.lookup[key]["any"])
+            reference = find_reference(lexicon, plain[i + 2 :])
+            if reference and reference["bulk"] and reference["len"]:
+                compare = lexicon.knowledge.compare
+                return _Found(
+                    compare("bulk", LESS, reference["bulk"] * 0.9) & compare("fit", LESS, reference["len"] * 1.1)
+                )
+    return None
+
+
+def find_reference(lexicon: Lexicon, after: Sequence[str]) -> dict[str, float | None] | None:
+    """The first known thing among the words that follow, looked for within a few words."""
+    lemmas = [lexicon.lemma(word) for word in after if word not in _SKIP][:8]
+    for start in range(min(len(lemmas), 3)):
+        for end in range(min(len(lemmas), start + 3), start, -1):
+            found = lexicon.references.get(" ".join(lemmas[start:end]))
+            if found is not None:
+                return found
+    return None
