@@ -305,6 +305,8 @@ class SimulatedTextEnv(TextEnv):
 
     simulator: Any
     """See `lmrl_envs.simulators.Simulator`."""
+    role: Any = None
+    """How a language model plays the partner (`lmrl_envs.simulators.Role`); None in tasks that only engines answer."""
 
     @abstractmethod
     def _ask(self, action: str) -> Any | None: ...

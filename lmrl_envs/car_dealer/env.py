@@ -67,7 +67,8 @@ class CarDealerEnv(SimulatedTextEnv):
         check_choice("reward", reward, rules.REWARDS)
         self.reward = reward
         self.instructions = _INSTRUCTIONS.format(turns=rules.MAX_TURNS, goal=_GOALS[reward])
-        self.simulator = make_partner(simulator, ScriptedBuyer, CarBuyerRole(), **dict(simulator_options or {}))
+        self.role = CarBuyerRole()
+        self.simulator = make_partner(simulator, ScriptedBuyer, self.role, **dict(simulator_options or {}))
         self._hidden: dict[str, Any] = {}
         self._partner: Mapping[str, Any] = {}
         self._seed = 0

@@ -69,7 +69,8 @@ class GuessMyCityEnv(SimulatedTextEnv):
         self._reveal_country = bool(reveal_country)
         told = ", and its country only when you ask for it" if reveal_country else " nor its country's"
         self.instructions = _INSTRUCTIONS.format(country=told)
-        self.simulator = make_partner(simulator, CityOracle, CityRole(), **dict(simulator_options or {}))
+        self.role = CityRole()
+        self.simulator = make_partner(simulator, CityOracle, self.role, **dict(simulator_options or {}))
         self._secret, self._seed = "", 0
 
     def _begin(self, options: Mapping[str, Any]) -> str:

@@ -70,7 +70,8 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self.split = check_choice("split", split, SPLITS)
-        self.simulator: Simulator = make_partner(simulator, ScriptedOracle, OracleRole(), **(simulator_options or {}))
+        self.role = OracleRole()
+        self.simulator: Simulator = make_partner(simulator, ScriptedOracle, self.role, **(simulator_options or {}))
         self._secret = -1
         self._seed = 0
 
