@@ -129,6 +129,59 @@ def timed_vector(id: str, actions: list[str], seconds: float, num_envs: int = 10
     return count / spent
 
 
+def timed_chosen(env: Any, choose: Callable[[Any], str], seconds: float, steps_at_most: int = 200) -> dict[str, float]:
+    """Steps and resets per CPU second, with each action chosen from the game's state outside the clock."""
+    steps = resets = 0
+    step_time = reset_time = 0.0
+    while step_time < seconds:
+        started = time.thread_time()
+        env.reset(seed=resets)
+        reset_time += time.thread_time() - started
+        resets += 1
+        over, played = False, 0
+        while not over and played < steps_at_most:
+            action = choose(env.unwrapped)
+            started = time.thread_time()
+            _, _, terminated, truncated, _ = env.step(action)
+            step_time += time.thread_time() - started
+            over = terminated or truncated
+            steps += 1
+            played += 1
+    return {"steps": steps / step_time, "resets": resets / reset_time}
+
+
+def stockfish_rate(pool_size: int, seconds: float) -> float:
+    """Agent moves per wall second against Stockfish, 8 games at once over a pool of engines."""
+    import gymnasium as gym
+
+    vector: Any = gym.make_vec(
+        "lmrl/Chess-v0",
+        num_envs=8,
+        vectorization_mode="vector_entry_point",
+        simulator="stockfish",
+        nodes=20_000,
+        pool_size=pool_size,
+    )
+    rng = random.Random(0)
+    vector.reset(seed=0)
+    count = 0
+    started = None
+    while started is None or time.perf_counter() - started < seconds:
+        boards = [env._board for env in vector.envs]
+        actions = [rng.choice([move.uci() for move in board.legal_moves]) for board in boards]
+        _, _, terminated, truncated, _ = vector.step(actions)
+        over = terminated | truncated
+        if over.any():
+            vector.reset(options={"reset_mask": over})
+        if started is None:  # the first step starts the engines
+            started = time.perf_counter()
+            continue
+        count += 8
+    rate = count / (time.perf_counter() - started)
+    vector.close()
+    return rate
+
+
 def once(code: str, repeat: int = 3) -> float:
     """Least CPU seconds of a fresh interpreter that runs ``code`` and prints one number, or of the process itself."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -140,6 +193,68 @@ def once(code: str, repeat: int = 3) -> float:
         )
         for _ in range(repeat)
     )
+
+
+DIALOGUES = {
+    "lmrl/TwentyQuestions-v0": [
+        "Is it alive?", "is it bigger than a microwave oven", "Would you find it in a kitchen?", "Does it have wheels?",
+        "Can you wear it?", "is it made of metal or plastic", "Do people play music with it?", "Is it something you eat?",
+    ],
+    "lmrl/GuessMyCity-v0": [
+        "Is it in Asia?", "What language do people speak there?", "is it on the coast", "What is the city famous for?",
+        "Does it snow there in winter?", "Is it bigger than Madrid?", "Which river runs through it?", "What do people eat?",
+    ],
+    "lmrl/CarDealer-v0": [
+        "Hi, welcome! What are you looking for?", "What is your budget?", "How about the Toyota SUV for 27.5k?",
+        "I can knock two thousand off.", "It has leather seats and a sunroof.", "What would you pay?",
+    ],
+}  # fmt: skip
+
+
+def engine_rows(row: Callable[..., float], seconds: float) -> None:
+    """Tasks behind engines and scripted partners."""
+    import shutil
+
+    import gymnasium as gym
+
+    rng = random.Random(2)
+
+    def any_move(env: Any) -> str:
+        return rng.choice([move.uci() for move in env._board.legal_moves])
+
+    def any_command(env: Any) -> str:
+        commands = env.transcript[-1].text.rsplit("[", 1)[-1].rstrip("]").split(", ")
+        return rng.choice(commands)
+
+    def chosen(env: Any, choose: Callable[[Any], str], least: float = 0.0) -> Callable[[], float]:
+        return lambda: timed_chosen(env, choose, max(least, seconds))["steps"]
+
+    row("lmrl/Chess-v0, random replies, agent moves", chosen(gym.make("lmrl/Chess-v0", simulator="random"), any_move))
+    row("lmrl/Chess-v0 against builtin, agent moves", chosen(gym.make("lmrl/Chess-v0"), any_move, least=3.0))
+    endgames = gym.make("lmrl/ChessEndgames-v0", simulator="random")
+    endgames.reset(seed=0)
+    row("lmrl/ChessEndgames-v0, resets", lambda: timed_resets(endgames, seconds, True))
+    try:
+        house = gym.make("lmrl/TextNavFullyObserved-v0")
+        house.reset(seed=0)
+        row("lmrl/TextNavFullyObserved-v0, steps", chosen(house, any_command))
+        row("lmrl/TextNavFullyObserved-v0, warm resets", lambda: timed_resets(house, seconds, True))
+    except gym.error.DependencyNotInstalled as problem:
+        print(f"Text-Nav not measured: {problem}")
+    for id, lines in DIALOGUES.items():
+        fresh = [
+            f"{line.rstrip('?.!')} {rng.choice(('please', 'then', 'maybe'))} {k}?"
+            for k in range(4000)
+            for line in lines
+        ]
+        for what, texts in (("the same lines again", lines), ("every line new", fresh)):
+            row(f"{id}, steps ({what})", lambda id=id, texts=texts: timed(gym.make(id), texts, seconds)["steps"])
+    if shutil.which("stockfish") or Path("/usr/games/stockfish").exists():
+        one = row("lmrl/Chess-v0, stockfish nodes=20000, one engine (wall)", lambda: stockfish_rate(1, 6 * seconds))
+        two = row("  the same over a pool of two engines (wall)", lambda: stockfish_rate(2, 6 * seconds))
+        row("  two engines are faster by", lambda: two / one, "x")
+    else:
+        print("Stockfish not measured: it is not installed")
 
 
 def main() -> None:
@@ -200,6 +315,7 @@ def main() -> None:
         chat = ChatObservation(gym.make(id))
         row(f"{id}, steps as chat messages", lambda chat=chat, actions=actions: timed(chat, actions, seconds)["steps"])
         row(f"{id}, 1,024 games at once, steps", lambda id=id, actions=actions: timed_vector(id, actions, seconds))
+    engine_rows(row, seconds)
     row(
         "import lmrl_envs, least wall seconds",
         lambda: once("import time; t=time.time(); import lmrl_envs; print(time.time()-t)"),
