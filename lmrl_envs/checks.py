@@ -128,8 +128,9 @@ def _play(env: gymnasium.Env[str, str], script: Sequence[str], seed: int) -> lis
     return seen
 
 
-def _global_random_state() -> tuple[Any, bytes]:
-    return random.getstate(), np.random.get_state()[1].tobytes()  # type: ignore[union-attr,index]  # noqa: NPY002
+def _global_random_state() -> tuple[Any, Any]:
+    name, keys, *rest = np.random.get_state()  # type: ignore[misc]  # noqa: NPY002
+    return random.getstate(), (name, keys.tobytes(), *rest)  # type: ignore[union-attr]
 
 
 def _check_episode(env: gymnasium.Env[str, str], script: Sequence[str], seed: int) -> None:
@@ -219,6 +220,13 @@ def _check_state(base: TextEnv, script: Sequence[str], seed: int) -> None:
 
 
 def _check_refusals(env: gymnasium.Env[str, str], seed: int) -> None:
+    fresh: TextEnv = env.unwrapped.sibling()  # type: ignore[attr-defined]
+    try:
+        fresh.step("too early")
+    except ResetNeeded:
+        pass
+    else:
+        raise AssertionError("a step before the first reset must raise gymnasium.error.ResetNeeded")
     env.reset(seed=seed)
     before = env.unwrapped.transcript  # type: ignore[attr-defined]
     for wrong in (None, 3, b"bytes", ["move up"]):

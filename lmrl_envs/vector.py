@@ -87,7 +87,7 @@ class TextVectorEnv(VectorEnv):
         elif isinstance(seed, int | np.integer):
             seeds = range(int(seed), int(seed) + self.num_envs)
         else:
-            seeds = seed
+            seeds = [None if value is None else int(value) for value in seed]
             if len(seeds) != self.num_envs:
                 raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
         openings = self._begin_slots(slots, seeds, options)
@@ -180,10 +180,17 @@ class TextVectorEnv(VectorEnv):
             requests = [env._ask(action) for (_, env, _), action in zip(played, admitted, strict=True)]  # type: ignore[attr-defined]
             asked = [request for request in requests if request is not None]
             replies = iter(self._prototype.simulator.reply(asked) if asked else ())
-            outcomes = [
-                env._answer(action, None if request is None else next(replies))  # type: ignore[attr-defined]
-                for (_, env, _), action, request in zip(played, admitted, requests, strict=True)
-            ]
+            before = [env._get_game() for _, env, _ in played]
+            try:
+                outcomes = [
+                    env._answer(action, None if request is None else next(replies))  # type: ignore[attr-defined]
+                    for (_, env, _), action, request in zip(played, admitted, requests, strict=True)
+                ]
+            except Exception:
+                # One unusable reply must not leave the other games half a turn ahead of their conversations.
+                for (_, env, _), game in zip(played, before, strict=True):
+                    env._set_game(game)
+                raise
         else:
             outcomes = [env._play(action) for (_, env, _), action in zip(played, admitted, strict=True)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ import gymnasium
 import numpy as np
 
 from lmrl_datasets.recipes import dataset_names, load_recipe
-from lmrl_datasets.schema import DatasetError, Episode, from_row
+from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, from_row
 from lmrl_datasets.stats import summarize
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import task
@@ -50,14 +51,16 @@ def load_dataset(
     if sample:
         folder = Path(str(resources.files("lmrl_datasets.samples"))) / str(name).replace("/", "--")
         if not folder.is_dir():
-            raise DatasetError(f"no sample of {str(name)!r} ships with the package; there are: {', '.join(samples())}")
+            raise UnknownDataset(
+                f"no sample of {str(name)!r} ships with the package; there are: {', '.join(samples())}"
+            )
     else:
         folder = Path(name)
         if not folder.is_dir():
             folder = data_home() / str(name)
         if not folder.is_dir():
             recipe = load_recipe(str(name))
-            raise DatasetError(
+            raise UnknownDataset(
                 f"{recipe.name} has not been generated here; load the sample that ships with the package (sample=True, "
                 f"or --sample), or run: lmrl data generate {recipe.name} --out {folder}"
             )
@@ -169,7 +172,7 @@ class Dataset:
 
         keep = None
         if self._rows is not None:
-            if np.any(np.diff(self._rows) < 0):  # reordered: only in memory
+            if np.any(np.diff(self._rows) <= 0):  # reordered or repeated: only in memory
                 for start in range(0, len(self), size):
                     yield self.fetch(range(start, min(start + size, len(self))))
                 return
@@ -218,10 +221,16 @@ class Dataset:
         table = self._read(["rewards", "success"])
         rewards = table["rewards"].combine_chunks()
         offsets = rewards.offsets.to_numpy()
-        sums = np.concatenate([[0.0], np.cumsum(rewards.values.to_numpy())])
+        lengths = np.diff(offsets)
+        returns = np.zeros(len(lengths))
+        # Summed episode by episode and in order, as `Episode.episode_return` does: equal to the last bit.
+        values = rewards.values.to_numpy()
+        for turn in range(int(lengths.max(initial=0))):
+            here = lengths > turn
+            returns[here] += values[offsets[:-1][here] + turn]
         numbers = {
-            "returns": sums[offsets[1:]] - sums[offsets[:-1]],
-            "lengths": np.diff(offsets),
+            "returns": returns,
+            "lengths": lengths,
             "success": table["success"].to_numpy(),
         }
         return numbers if self._rows is None else {key: value[self._rows] for key, value in numbers.items()}
@@ -310,36 +319,48 @@ class Dataset:
         done = 0
         for batch in self.iter_batches():
             for episode in batch:
-                replay_episode(env, episode)
+                replayed = replay_episode(env, episode)
+                if not episode.stopped and replayed.infos[-1].get("success") != episode.success:
+                    raise DatasetError(f"episode {episode.episode_id}: success is not what the environment says")
             done += len(batch)
             if progress:
                 progress(done, len(self))
 
 
-def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> tuple[str, ...]:
-    """Play an episode's actions again; returns the observations.
+@dataclass(frozen=True)
+class Replay:
+    """What playing recorded actions again gave."""
+
+    observations: tuple[str, ...]
+    infos: tuple[dict[str, Any], ...]
+    """One per action."""
+
+
+def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> Replay:
+    """Play an episode's actions again.
 
     Raises:
         DatasetError: rewards, ends or (with ``compare_texts``) texts differ from the stored ones.
     """
     where = f"episode {episode.episode_id} (seed {episode.seed})"
-    observations = [env.reset(seed=episode.seed, options=dict(episode.options))[0]]
+    if not (episode.terminated or episode.truncated):
+        raise DatasetError(f"{where}: the record ends in mid-game")
+    observations, infos = [env.reset(seed=episode.seed, options=dict(episode.options))[0]], []
     terminated = truncated = False
     for turn, (action, stored) in enumerate(zip(episode.actions, episode.rewards, strict=True), start=1):
         if terminated or truncated:
             raise DatasetError(f"{where}: the game ends before turn {turn}, the record goes on")
-        observation, reward, terminated, truncated, _ = env.step(action)
+        observation, reward, terminated, truncated, info = env.step(action)
         observations.append(observation)
+        infos.append(info)
         if reward != stored:
             raise DatasetError(f"{where}: turn {turn} earns {reward}, the record says {stored}")
     if (terminated, truncated or episode.stopped) != (episode.terminated, episode.truncated):
         raise DatasetError(f"{where}: ends terminated={terminated}, truncated={truncated}; the record differs")
     if compare_texts and tuple(observations) != episode.observations:
-        turn = next(i for i, (a, b) in enumerate(zip(observations, episode.observations, strict=True)) if a != b)
-        raise DatasetError(
-            f"{where}: observation {turn} reads {observations[turn]!r}, the record {episode.observations[turn]!r}"
-        )
-    return tuple(observations)
+        turn = next((i for i, (a, b) in enumerate(zip(observations, episode.observations, strict=False)) if a != b), -1)
+        raise DatasetError(f"{where}: observation {turn} is not what the environment says")
+    return Replay(tuple(observations), tuple(infos))
 
 
 class RewordedDataset(Dataset):
@@ -362,7 +383,7 @@ class RewordedDataset(Dataset):
         return self.recover_environment().unwrapped
 
     def _reworded(self, episode: Episode) -> Episode:
-        observations = replay_episode(self._env, episode, compare_texts=False)
+        observations = replay_episode(self._env, episode, compare_texts=False).observations
         values = {name: getattr(episode, name) for name in Episode.__dataclass_fields__}
         return Episode(**{**values, "env_id": self.env_id, "env_kwargs": self.env_kwargs, "observations": observations})
 
@@ -377,7 +398,7 @@ class RewordedDataset(Dataset):
         return [self._reworded(episode) for episode in super().fetch(indices)]
 
     def iter_batches(self, size: int = 1024) -> Iterator[list[Episode]]:
-        reordered = self._rows is not None and bool(np.any(np.diff(self._rows) < 0))
+        reordered = self._rows is not None and bool(np.any(np.diff(self._rows) <= 0))
         for batch in super().iter_batches(size):  # a reordered base goes through fetch, which rewords already
             yield batch if reordered else [self._reworded(episode) for episode in batch]
 

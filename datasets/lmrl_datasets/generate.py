@@ -6,11 +6,11 @@ do not depend on the number of workers or on where a killed run was taken up aga
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import (
     MANIFEST,
     describe_shard,
+    end_with_parent,
+    locked,
     provenance,
     read_manifest,
     require_pyarrow,
@@ -93,18 +95,17 @@ def _results(jobs: list[Any], workers: int) -> Iterator[int]:
         yield from map(_make_shard, jobs)
         return
     # spawn: forking a process that has threads (progress bars, engines) may hang.
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(jobs))) as pool:
-        yield from pool.imap_unordered(_make_shard, jobs)
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=end_with_parent) as pool:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DatasetError(f"another process is generating into {path.parent}") from None
-        yield
+            for future in as_completed([pool.submit(_make_shard, job) for job in jobs]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise DatasetError(
+                "a worker process died (killed, or out of memory); run the same command to go on"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def generate(
@@ -150,13 +151,14 @@ def generate(
         "shard_size": size,
         "packages": provenance(),
     }
-    _claim(folder, spec)
+    if _claim(folder, spec):
+        return folder
     parts = _ranges(count, size)
     paths = [folder / _file_name(k, len(parts)) for k in range(len(parts))]
     which, of = shard or (0, 1)
     if not 0 <= which < of:
         raise ValueError(f"shard {which}/{of}: the first number must be in 0..{of - 1}")
-    with _locked(folder / f".lock-{which}-of-{of}"):
+    with locked(folder / f".lock-{which}-of-{of}", "generating"):
         mine = [k for k in range(len(parts)) if k % of == which]
         jobs = [(recipe, seed, parts[k], str(paths[k])) for k in mine if not paths[k].exists()]
         total = sum(len(parts[k]) for k in mine)
@@ -172,31 +174,34 @@ def generate(
     return folder
 
 
-def _claim(folder: Path, spec: dict[str, Any]) -> None:
-    """Make sure that the folder is empty or holds a run of the same spec."""
+def _claim(folder: Path, spec: dict[str, Any]) -> bool:
+    """Make sure that the folder is empty or holds a run of the same spec; returns whether that run is finished."""
     path = folder / SPEC
     if path.exists():
         try:
             there = json.loads(path.read_text("utf-8"))
         except ValueError as problem:
             raise DatasetError(f"{path} is damaged ({problem}); delete the folder to start again") from None
-        if there != spec:
-            differing = sorted(key for key in spec if there.get(key) != spec[key])
+        finished = (folder / MANIFEST).exists()
+        # A finished dataset stays what it is under other versions of packages; an unfinished one must not be mixed.
+        keys = [key for key in spec if not (finished and key == "packages")]
+        differing = sorted(key for key in keys if there.get(key) != spec[key])
+        if differing:
             raise DatasetError(
                 f"{folder} holds a dataset made otherwise ({', '.join(differing)} differ); choose another folder"
             )
-        return
+        if finished:
+            read_manifest(folder)
+        return finished
     strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     if strangers:
         raise DatasetError(f"{folder} is not empty ({sorted(strangers)[0]!r}, ...); choose another folder")
     write_atomically(path, json.dumps(spec, indent=1, sort_keys=True) + "\n")
+    return False
 
 
 def finish(folder: Path, spec: dict[str, Any], paths: list[Path]) -> None:
     """Describe all shards in the manifest; only now the dataset is whole."""
-    if (folder / MANIFEST).exists():
-        read_manifest(folder)
-        return
     from lmrl_datasets.dataset import Dataset
 
     shards = [asdict(describe_shard(path)) for path in paths]

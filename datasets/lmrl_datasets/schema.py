@@ -20,6 +20,10 @@ class DatasetError(RuntimeError):
     """A dataset is missing, damaged, unfinished or of another kind; the message says what and where."""
 
 
+class UnknownDataset(DatasetError, ValueError):
+    """A name of no dataset, or of one that is not here."""
+
+
 @dataclass(frozen=True)
 class Episode:
     """One recorded episode: T actions and rewards, T + 1 observations."""

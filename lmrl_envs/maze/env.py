@@ -79,14 +79,10 @@ class MazeEnv(TextEnv):
         return self._view[self._position]
 
     def _start_from(self, value: Any) -> Cell:
-        try:
-            row, column = value
-            start = (int(row), int(column))
-        except (TypeError, ValueError):
-            start = None
-        if start not in self.maze.starts:
+        start = tuple(value) if isinstance(value, list | tuple) else ()
+        if start not in self.maze.starts or not all(type(x) is int for x in start):
             raise ValueError(f"start={value!r} is not a free cell (row, column) off the goal; free: {self.maze.starts}")
-        return start
+        return start  # type: ignore[return-value]
 
     def _play(self, action: str) -> Outcome:
         # Not len(transcript): this runs once per move, and the count includes the move being played.
@@ -112,4 +108,7 @@ class MazeEnv(TextEnv):
         self._position = tuple(state["position"])
 
     def _draw(self) -> str:
+        """The whole maze; partially observed and in play, only what the player sees."""
+        if self.observability == "partial" and self._live:
+            return self.maze.draw_around(self._position)
         return self.maze.draw(self._position if self._texts else None)

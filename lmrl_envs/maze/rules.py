@@ -128,6 +128,14 @@ class Maze:
             marks[position[0]][position[1]] = "@"
         return "\n".join("".join(row) for row in marks)
 
+    def draw_around(self, position: Cell) -> str:
+        """What is told of a cell: the four neighbours, ``?`` at the corners."""
+        free = set(self.cells)
+        marks = [["?", " ", "?"], [" ", "@", " "], ["?", " ", "?"]]
+        for dr, dc in MOVES.values():
+            marks[1 + dr][1 + dc] = " " if (position[0] + dr, position[1] + dc) in free else "#"
+        return "\n".join("".join(row) for row in marks)
+
 
 def parse_maze(drawing: str) -> Maze:
     """Read a drawing with ``#`` walls and one ``G``.

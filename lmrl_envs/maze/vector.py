@@ -54,7 +54,7 @@ class _MazeArrays(ArrayTextVectorEnv):
                 _CODES.get(action.strip(), _INVALID) if code is None else code
                 for code, action in zip(codes, actions, strict=True)
             ]
-        codes = np.array(codes)
+        codes = np.array(codes, np.int64)
         where = slice(None) if slots is None else slots
         positions = self._table[codes, self._positions[where]]
         self._positions[where] = positions

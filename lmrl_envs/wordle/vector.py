@@ -42,7 +42,7 @@ class WordleVectorEnv(ArrayTextVectorEnv):
             found = [
                 index.get(clean_guess(action), -1) if i < 0 else i for i, action in zip(found, actions, strict=True)
             ]
-        guesses = np.array(found)
+        guesses = np.array(found, np.int64)
         where = slice(None) if slots is None else slots
         valid = guesses >= 0
         codes = self._words.codes(guesses, self._secrets[where])

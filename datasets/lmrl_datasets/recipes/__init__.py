@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from lmrl_datasets.schema import DatasetError
+from lmrl_datasets.schema import UnknownDataset
 from lmrl_envs import task, task_ids
 
 PLAIN_POLICIES = ("random", "suboptimal", "expert")
@@ -58,7 +58,7 @@ def load_recipe(name: str) -> Recipe:
     """The recipe of a dataset name.
 
     Raises:
-        DatasetError: no such dataset; the message suggests the nearest name.
+        UnknownDataset: no such dataset; the message suggests the nearest name.
     """
     files = _files()
     file = files.get(name.replace("/", "--"))
@@ -71,5 +71,5 @@ def load_recipe(name: str) -> Recipe:
         known = dataset_names()
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise DatasetError(f"no dataset {name!r}; {hint}")
+        raise UnknownDataset(f"no dataset {name!r}; {hint}")
     return Recipe(name, env, policy, 10_000, f"The {policy} policy of {env}.")
