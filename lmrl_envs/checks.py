@@ -124,7 +124,10 @@ def _chooser(env: gymnasium.Env[str, str], actions: Sequence[str], rng: random.R
 def _play(env: gymnasium.Env[str, str], script: Sequence[str], seed: int) -> list[tuple[Any, ...]]:
     """Everything an agent sees of an episode."""
     seen: list[tuple[Any, ...]] = [env.reset(seed=seed)]
-    seen += [env.step(action) for action in script]
+    try:
+        seen += [env.step(action) for action in script]
+    except ResetNeeded:
+        raise AssertionError(f"seed {seed} did not give the same episode twice: it ended earlier") from None
     return seen
 
 

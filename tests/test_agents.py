@@ -50,7 +50,19 @@ def small_model(tokenizer, compose: bool = False, seed: int = 0) -> LanguageMode
 
 @pytest.mark.parametrize("units", ["words", "phrases", "pieces", "characters"])
 @pytest.mark.parametrize(
-    "text", ["move up", "go to 8, 6.", "", " ", "Zebra \N{GRINNING FACE}\n\tх", "<eoa><act>", "c1g r2y", "a  b"]
+    "text",
+    [
+        "move up",
+        "go to 8, 6.",
+        "",
+        " ",
+        "Zebra \N{GRINNING FACE}\n\tх",
+        "<eoa><act>",
+        "<eoa>",
+        "<pad> <obs>",
+        "c1g r2y",
+        "a  b",
+    ],
 )
 def test_tokens_round_trip_and_text_never_makes_special_tokens(units: str, text: str) -> None:
     tokenizer = tokenizer_of(TALK, units=units)

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lmrl_envs import TextEnv, Transcript, Turn, check_text_env
+from lmrl_envs import SimulatedTextEnv, SimulatorError, TextEnv, TextVectorEnv, Transcript, Turn, check_text_env
 from lmrl_envs.core import MAX_ACTION_LENGTH, FreeText, Outcome, draw_index
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.wrappers import ChatObservation, RecordTrajectories, TranscriptObservation
@@ -51,6 +51,12 @@ class GlobalRandom(Guess):
     def _begin(self, options):
         self._digit = random.randrange(10)
         return "Which digit?"
+
+
+class GlobalNumpy(Guess):
+    def _play(self, action):
+        np.random.random()  # noqa: NPY002
+        return super()._play(action)
 
 
 class OwnClock(Guess):
@@ -137,6 +143,7 @@ class IntegerReward(Guess):
     "broken",
     [
         GlobalRandom,
+        GlobalNumpy,
         OwnClock,
         Leaky,
         Telling,
@@ -279,3 +286,65 @@ def test_vector_observations_are_kept_apart_from_later_steps() -> None:
     vector.step(["about"] * 3)
     assert texts == kept[0] and np.array_equal(terminated, kept[2])
     assert vector.transcript(0).rewards[0] != 99
+
+
+class Moody:
+    """A partner whose reply to "bad" is unusable."""
+
+    def reply(self, requests):
+        return list(requests)
+
+    def close(self):
+        pass
+
+
+class Echo(SimulatedTextEnv):
+    instructions = "Say something."
+
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.simulator = Moody()
+
+    def _begin(self, options):
+        self._said = 0
+        return "hello"
+
+    def _ask(self, action):
+        return action
+
+    def _answer(self, action, reply):
+        if reply == "bad":
+            raise SimulatorError("no usable reply to 'bad'")
+        self._said = self._said + 1
+        return f"{self._said}", -1.0, False, self._said >= 3, {"valid": True}
+
+    def _reveal(self):
+        return {"success": False}
+
+    def _get_game(self):
+        return {"said": self._said}
+
+    def _set_game(self, state):
+        self._said = state["said"]
+
+
+class EchoVector(TextVectorEnv):
+    env_class = Echo
+
+
+def test_a_failing_simulator_leaves_every_game_of_a_batch_as_it_was() -> None:
+    vector = EchoVector(3)
+    vector.reset(seed=0)
+    vector.step(["a", "b", "c"])
+    with pytest.raises(SimulatorError):
+        vector.step(["d", "bad", "e"])
+    assert [len(t.actions) for t in vector.transcripts] == [1, 1, 1]
+    assert vector.step(["d", "f", "e"])[0] == ("2", "2", "2")
+
+
+def test_a_step_that_skips_every_slot() -> None:
+    for id in ("lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0", "lmrl/CarDealer-v0"):
+        vector: Any = gym.make_vec(id, num_envs=2, vectorization_mode="vector_entry_point")
+        vector.reset(seed=np.array([1, 2]))
+        texts, rewards, *_ = vector.step([None, None])
+        assert texts == ("", "") and rewards.tolist() == [0, 0]

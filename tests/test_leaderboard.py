@@ -138,10 +138,10 @@ def test_unknown_suite() -> None:
 def test_a_run_is_whole_and_verifies(finished: Path) -> None:
     rows = rows_of(finished)
     assert [(row.task, row.agent, row.episodes) for row in rows] == [
-        ("Wordle-v0", "random", 30),
-        ("Wordle-v0", "expert", 30),
-        ("MazePartiallyObserved-v0", "random", 20),
-        ("MazePartiallyObserved-v0", "expert", 20),
+        ("Wordle", "random", 30),
+        ("Wordle", "expert", 30),
+        ("MazePartiallyObserved", "random", 20),
+        ("MazePartiallyObserved", "expert", 20),
     ]
     assert all(row.noise_only and row.errors == 0 for row in rows)
     assert rows[1].score > 80 > 30 > rows[0].score
@@ -245,6 +245,91 @@ class Failing:
         return ["\ud800<b>" for _ in requests]
 
 
+class Rambling:
+    """Longer than an environment keeps, but a good move if cut."""
+
+    def act(self, requests):
+        return ["move up" + " " * 9000 + "?" for _ in requests]
+
+
+def test_actions_too_long_to_keep_verify(tmp_path: Path) -> None:
+    from lmrl_benchmarks.records import verify_records
+
+    summary = evaluate(EvaluationSpec("lmrl/MazeFullyObserved-v0", "rambling", 3, 0), tmp_path, agent=Rambling())
+    assert summary["valid_rate"] == 0 and summary["return_mean"] == -400
+    assert list(verify_records(tmp_path)) == []
+
+
+def test_a_wrong_agent_leaves_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expert"):
+        evaluate(EvaluationSpec("lmrl/Wordle-v0", "exprt", 3, 0), tmp_path / "eval")
+    assert not (tmp_path / "eval").exists()
+
+
+def test_live_simulators_are_not_asked_again(tmp_path: Path) -> None:
+    from lmrl_benchmarks.records import verify_records
+
+    evaluate(EvaluationSpec("lmrl/TwentyQuestions-v0", "random", 2, 0), tmp_path)
+    path = tmp_path / "run.json"
+    run = json.loads(path.read_text())
+    run["spec"]["env_kwargs"] = {"simulator": "openai:some-model"}
+    path.write_text(json.dumps(run))
+    assert "cannot be asked again" in " ".join(verify_records(tmp_path))
+
+
+_KILLER = """
+import os, sys
+class Killer:
+    def act(self, requests):
+        marker = os.environ["MARKER"]
+        if requests[0].env_id == "lmrl/Wordle-v0" and not os.path.exists(marker):
+            open(marker, "w").close()
+            os.kill(os.getpid(), 9)
+        return ["move up"] * len(requests)
+"""
+
+
+def test_a_killed_worker_loses_no_job(suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "killer.py").write_text(_KILLER)
+    monkeypatch.setenv("MARKER", str(tmp_path / "killed"))
+    suite = load_suite(str(suite_file))
+    assert run_suite(suite, tmp_path / "run", agents=suite.only(["random", f"{tmp_path}/killer.py:Killer"])) == {}
+    assert (tmp_path / "killed").exists() and len(rows_of(tmp_path / "run")) == 4
+
+
+_RUN = """
+import sys
+from lmrl_benchmarks.runner import run_suite
+from lmrl_benchmarks.suite import load_suite
+from pathlib import Path
+if __name__ == "__main__":
+    run_suite(load_suite(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(
+        "import os, time\nclass S:\n    def act(self, requests):\n"
+        f"        open({str(tmp_path)!r} + f'/pid-{{os.getpid()}}', 'w').close()\n        time.sleep(600)\n"
+    )
+    (tmp_path / "run.py").write_text(_RUN)
+    (tmp_path / "slow.toml").write_text(TOY.replace('name = "random"', f'name = "s"\nspec = "{tmp_path}/sleeper.py:S"'))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "slow.toml"), str(tmp_path / "out")], env=environment
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("pid-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [int(path.name[4:]) for path in tmp_path.glob("pid-*")]
+    assert workers
+    process.kill()
+    process.wait()
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
 def test_errors_score_the_minimum_and_hostile_text_is_recorded(tmp_path: Path) -> None:
     spec = EvaluationSpec("lmrl/MazeFullyObserved-v0", "failing", 4, 0)
     summary = evaluate(spec, tmp_path, agent=Failing())
@@ -259,7 +344,7 @@ def test_errors_score_the_minimum_and_hostile_text_is_recorded(tmp_path: Path) -
 
 
 def _cell(out: Path) -> Path:
-    return out / "cells" / "Wordle-v0" / "expert" / "seed-0"
+    return out / "cells" / "Wordle" / "expert" / "seed-0"
 
 
 def _edit_records(change):
@@ -291,7 +376,31 @@ TAMPERINGS = {
     "an episode in another's place": (_edit_records(lambda r: r[1].update(r[0], episode=1)), "another seed"),
     "a seed": (_edit_records(lambda r: r[2].update(seed=1)), "another seed"),
     "an end": (_edit_records(lambda r: r[2].update(terminated=False, truncated=True)), "ends"),
-    "success": (_edit_records(lambda r: [{**x, "success": False} for x in r]), "success_rate"),
+    "success": (_edit_records(lambda r: [{**x, "success": False} for x in r]), "success is"),
+    "validity": (_edit_records(lambda r: r[1].update(valid_actions=0)), "valid"),
+    "what was revealed": (_edit_records(lambda r: r[1]["info"].update(secret="crane")), "last info"),
+    "a pinned secret": (
+        _edit_records(
+            lambda r: r[1].update(
+                options={"secret": "crane"}, actions=["crane"], rewards=[0.0], observations=["Wordle:", "g g g g g"]
+            )
+        ),
+        "reset options",
+    ),
+    "episodes cut before they cost": (
+        _edit_records(
+            lambda r: (
+                [x.update(actions=[], rewards=[], observations=x["observations"][:1], terminated=False) for x in r]
+                and None
+            )
+        ),
+        "mid-game",
+    ),
+    "a bad cell left out": (lambda out: shutil.rmtree(_cell(out)), "missing"),
+    "another agent's records": (
+        lambda out: (shutil.rmtree(_cell(out)), shutil.copytree(out / "cells/Wordle/random/seed-0", _cell(out))),
+        "agent is 'random'",
+    ),
     "a hidden error": (_edit_records(lambda r: r[4].update(error="it hurt")), "summary|return"),
     "the summary": (_edit_json("summary.json", lambda s: s.update(return_mean=0.0)), "return_mean"),
     "the number of episodes": (_edit_json("run.json", lambda s: s["spec"].update(episodes=10)), "episodes"),
@@ -323,7 +432,7 @@ def test_report_is_one_file_without_network(finished: Path, tmp_path: Path) -> N
         "http://creativecommons.org", ""
     )
     assert "src=" not in page and "@import" not in page
-    assert page.count("<details") == 4 and "MazePartiallyObserved-v0" in page
+    assert page.count("<details") == 4 and "MazePartiallyObserved" in page
     assert "<svg" in page and "one seed" in page
     expert = normalized_score(
         "lmrl/Wordle-v0", json.loads((_cell(finished) / "summary.json").read_text())["return_mean"]

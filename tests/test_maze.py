@@ -102,7 +102,17 @@ def test_truncated_after_100_actions_not_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"start": (0, 0)}, {"start": (8, 6)}, {"start": "somewhere"}, {"start": 3}, {"goal": (1, 1)}]
+    "options",
+    [
+        {"start": (0, 0)},
+        {"start": (8, 6)},
+        {"start": "somewhere"},
+        {"start": 3},
+        {"start": (1.9, 1)},
+        {"start": "11"},
+        {"start": (float("inf"), 1)},
+        {"goal": (1, 1)},
+    ],
 )
 def test_impossible_options(options: dict) -> None:
     with pytest.raises(ValueError):
@@ -167,3 +177,12 @@ def test_drawings_must_be_mazes() -> None:
         parse_maze("###\n# #\n###")
     with pytest.raises(ValueError, match="cannot be reached"):
         parse_maze("#####\n# #G#\n#####")
+
+
+def test_a_drawing_does_not_tell_where_the_player_of_the_partially_observed_maze_is() -> None:
+    env = gym.make(PO, render_mode="ansi")
+    env.reset(options={"start": (5, 3)})
+    assert env.render() == "? ?\n#@ \n?#?"
+    full = gym.make(FO, render_mode="ansi")
+    full.reset(options={"start": (5, 3)})
+    assert full.render().splitlines()[5] == "###@      ###"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-from lmrl_agents.training import TrainingRun
+from lmrl_agents.training import FINAL, TrainingRun
+from lmrl_datasets.store import locked
+from lmrl_envs import task
 
 ALGORITHMS: dict[str, str] = {
     "bc": "Behaviour cloning of the dataset.",
@@ -21,4 +23,10 @@ def train(run: TrainingRun) -> Path:
     """
     if run.algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm {run.algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
-    return importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+    task(run.env_id)
+    with locked(run.out / ".lock", "training"):
+        run.claim()
+        final = run.out / FINAL
+        if (final / "lmrl.json").is_file():  # resumed after its end
+            return final
+        return importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -21,6 +22,10 @@ GROUP = "lmrl.agents"
 
 class AgentError(RuntimeError):
     """An agent cannot be found or loaded, or breaks the protocol; the message says which and why."""
+
+
+class UnknownAgent(AgentError, ValueError):
+    """A name of no agent."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
     Raises:
         AgentError: unknown, not loadable, or not an agent.
     """
-    if Path(spec).is_dir():
+    if is_model_folder(Path(spec)):
         from lmrl_agents.lm_agent import LanguageModelAgent
 
         return LanguageModelAgent(spec, **kwargs)
@@ -94,9 +99,13 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
         else:
             points = _entry_points()
             if name not in points:
+                if Path(spec).is_dir():
+                    raise UnknownAgent(f"{spec} holds no trained model")
                 close = difflib.get_close_matches(name, points, n=1)
                 hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(points))}"
-                raise AgentError(f"no agent {spec!r}; {hint} (or give a folder of a trained model, or file.py:factory)")
+                raise UnknownAgent(
+                    f"no agent {spec!r}; {hint} (or give a folder of a trained model, or file.py:factory)"
+                )
             factory = points[name].load()
             agent = factory(argument, **kwargs) if argument else factory(**kwargs)
     except AgentError:
@@ -108,14 +117,20 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
     return agent
 
 
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder holds a trained model, or a training run with one."""
+    return (path / "lmrl.json").is_file() or (path / "final" / "lmrl.json").is_file()
+
+
 def _from_file(path: Path, attribute: str) -> Any:
     if not path.is_file():
         raise AgentError(f"no file {path}")
     if not attribute:
         raise AgentError(f"{path}: name the factory, as in {path}:make_agent")
-    module_spec = importlib.util.spec_from_file_location(path.stem, path)
+    module_spec = importlib.util.spec_from_file_location(f"lmrl_agent_file_{path.stem}", path)
     assert module_spec is not None and module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up
     module_spec.loader.exec_module(module)
     if not hasattr(module, attribute):
         raise AgentError(f"{path} has no {attribute!r}")

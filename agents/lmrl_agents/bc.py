@@ -75,7 +75,6 @@ def bc_loss(
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    run.claim()
     config = Config(**run.tables()["bc"])
     torch.manual_seed(run.seed)
     model, rows = prepare(run, run.load_data())

@@ -12,6 +12,7 @@ import numpy as np
 from lmrl_agents.api import AgentError, Request
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.sampling import Generated, Sampling, generate
+from lmrl_datasets.store import sha256_of
 
 
 class LanguageModelAgent:
@@ -55,6 +56,10 @@ class LanguageModelAgent:
         sampled = generate(self.model, contexts, uniforms, self.sampling)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
+
+    def fingerprint(self) -> str:
+        """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""
+        return sha256_of(self.folder / "weights.safetensors")[:16]
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""

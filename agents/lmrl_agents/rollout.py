@@ -27,6 +27,8 @@ class Played:
     episode: int
     seed: int
     transcript: Transcript
+    actions: tuple[str, ...]
+    """The actions as they were sent, cut one character after what an environment keeps: a replay is too long again."""
     terminated: bool
     truncated: bool
     success: bool
@@ -51,6 +53,7 @@ class _Slot:
     seconds: float = 0.0
     valid: int = 0
     transcript: Transcript = field(default_factory=Transcript)
+    actions: list[str] = field(default_factory=list)
 
 
 class Rollout:
@@ -132,7 +135,9 @@ class Rollout:
             slot = live[i]
             assert slot is not None
             slot.valid += bool(info["valid"])
-            said = batch[i][: self.env.single_action_space.max_length]  # type: ignore[index]
+            limit = self.env.single_action_space.max_length
+            said = batch[i][:limit]  # type: ignore[index]
+            slot.actions.append(batch[i][: limit + 1])  # type: ignore[index]
             slot.transcript = Transcript((*slot.transcript, Turn(said, True, reward), Turn(text, False)))
             if terminated or truncated:
                 yield self._finish(live, i, terminated, truncated, info, None)
@@ -197,6 +202,7 @@ class Rollout:
             episode=slot.episode,
             seed=slot.seed,
             transcript=slot.transcript,
+            actions=tuple(slot.actions),
             terminated=terminated,
             truncated=truncated,
             success=bool(info.get("success", False)),

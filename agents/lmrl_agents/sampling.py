@@ -106,7 +106,7 @@ def generate(
     """
     was_training = model.training
     model.eval()
-    limit = model.config.max_positions if model.config.source == "config" else 10**9
+    limit = getattr(model.lm.config, "max_position_embeddings", None) or 10**9
     tokenizer = model.tokenizer
     with parametrize.cached():
         keys = [tuple(context)[-(limit - sampling.max_tokens) :] for context in contexts]

@@ -103,10 +103,11 @@ def train_tokenizer(
             counts[unit] += repeated
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    vocabulary = [*SPECIAL, *alphabet]
-    taken = set(vocabulary)
+    # The special tokens come on top: in the vocabulary proper, a text that spells one would be encoded as it.
+    vocabulary = list(alphabet)
+    taken = {*vocabulary, *SPECIAL}
     for unit, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if len(vocabulary) >= max_size or count < min_count:
+        if len(vocabulary) + len(SPECIAL) >= max_size or count < min_count:
             break
         written = "".join(piece for piece, _ in byte_level.pre_tokenize_str(unit))
         if written not in taken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -51,9 +52,14 @@ class TrainingRun:
 
     def settings(self) -> dict[str, Any]:
         """The part that determines the result; a resumed run must have the same."""
-        return {
-            key: getattr(self, key) for key in ("algorithm", "env_id", "data", "preset", "seed", "dtype", "sample")
-        } | {"tables": self.tables()}
+        kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "preset", "seed", "dtype")}
+        return {**kept, "data": self.data_fingerprint(), "tables": self.tables()}
+
+    def data_fingerprint(self) -> str:
+        """Name and content of the dataset, wherever it lies."""
+        manifest = load_dataset(self.data, sample=self.sample).manifest
+        digests = "".join(shard["sha256"] for shard in manifest["shards"])
+        return f"{manifest['name']} {hashlib.sha256(digests.encode()).hexdigest()[:16]}"
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """The preset as it stands for this task."""
@@ -77,7 +83,7 @@ class TrainingRun:
             if not self.resume:
                 raise TrainingError(f"{self.out} holds this run already; go on with --resume, or choose another folder")
             return
-        if self.out.is_dir() and any(self.out.iterdir()):
+        if self.out.is_dir() and any(not entry.name.startswith(".") for entry in self.out.iterdir()):
             raise TrainingError(f"{self.out} is not empty and holds no training run; choose another folder")
         self.out.mkdir(parents=True, exist_ok=True)
         write_atomically(record, json.dumps(settings, indent=1, sort_keys=True) + "\n")

@@ -110,11 +110,12 @@ def run(arguments: list[str]) -> int:
             print(f'lmrl: this needs {package}: pip install "lmrl[{EXTRA_OF[package]}]"', file=sys.stderr)
             return 1
         print(f"lmrl: {_prefix(problem)}{text}", file=sys.stderr)
-        return 2 if isinstance(problem, UsageError) else 1
+        return 2 if _is_usage(problem) else 1
 
 
-class UsageError(ValueError):
-    """The command line itself is wrong."""
+def _is_usage(problem: Exception) -> bool:
+    """Whether an error is about what was asked for: values and names that do not exist, not work that failed."""
+    return isinstance(problem, ValueError) or type(problem).__name__ in ("NameNotFound", "UnregisteredEnv")
 
 
 def _prefix(problem: Exception) -> str:

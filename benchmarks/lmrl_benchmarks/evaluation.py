@@ -14,7 +14,7 @@ from lmrl_benchmarks.records import SUMMARY, Record, RecordFile, claim
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import write_atomically
+from lmrl_datasets.store import locked, write_atomically
 from lmrl_envs import task
 
 BATCH = 64
@@ -57,13 +57,24 @@ def evaluate(
     """
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
-    claim(out, spec.as_dict())
+    task(spec.env_id)
+    agent = agent or load_agent(
+        spec.agent, **spec.agent_kwargs
+    )  # before the folder is taken: a wrong name leaves no trace
+    with locked(out / ".lock", "evaluating"):
+        return _evaluate(spec, out, agent, slots, progress)
+
+
+def _evaluate(
+    spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    identity = getattr(agent, "fingerprint", None)
+    claim(out, {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None})
     file = RecordFile(out)
     records = file.repair()
     done = {record.episode for record in records}
     missing = [episode for episode in range(spec.episodes) if episode not in done]
     if missing:
-        agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
         rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options)
         pending: list[Record] = []
         for played in rollout.play(missing, spec.seed):
@@ -104,7 +115,7 @@ def record_of(played: Played) -> Record:
         episode=played.episode,
         seed=played.seed,
         observations=transcript.observations,
-        actions=transcript.actions,
+        actions=played.actions,
         rewards=transcript.rewards,
         terminated=played.terminated,
         truncated=played.truncated,

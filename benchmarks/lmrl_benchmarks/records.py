@@ -18,11 +18,13 @@ from typing import Any
 
 from lmrl_datasets import DatasetError, Episode
 from lmrl_datasets.dataset import replay_episode
-from lmrl_datasets.schema import storable, to_json
+from lmrl_datasets.schema import to_json
 from lmrl_datasets.store import write_atomically
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
+LIVE = ("openai:", "transformers:")
+"""Simulators that may answer otherwise when asked again."""
 
 
 class RecordError(RuntimeError):
@@ -54,11 +56,7 @@ class Record:
     def line(self) -> str:
         """The record as one line of JSON."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in ("observations", "actions"):
-            values[name] = [storable(text) for text in values[name]]
-        if self.error is not None:
-            values["error"] = storable(self.error)
-        return to_json(values)
+        return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
 
     @classmethod
     def from_line(cls, line: str) -> Record:
@@ -76,16 +74,27 @@ class Record:
         """Play the actions again and compare everything.
 
         Raises:
-            DatasetError: texts, rewards or ends differ.
+            DatasetError: texts, rewards, ends, success, validity or what was revealed differ.
         """
+        failed = self.error is not None
         episode = Episode(
             self.episode, env_id, self.seed, "", self.observations, self.actions, self.rewards, self.terminated,
-            self.truncated, stopped=self.error is not None, options=self.options,
+            self.truncated or failed, stopped=failed, options=self.options,
         )  # fmt: skip
-        if self.error is not None:  # it stopped in mid-game: neither end flag is set in the record
-            episode = Episode(**{**vars(episode), "truncated": True})
-        # Lone surrogates were replaced when the record was written; the game then saw other text than the record.
-        replay_episode(env, episode, compare_texts=not any("?" in action for action in self.actions))
+        infos = replay_episode(env, episode).infos
+        where = f"episode {self.episode} (seed {self.seed})"
+        valid = sum(bool(info["valid"]) for info in infos)
+        if valid != self.valid_actions:
+            raise DatasetError(f"{where}: {valid} actions are valid, the record says {self.valid_actions}")
+        if failed:
+            if self.success:
+                raise DatasetError(f"{where}: an episode that failed is recorded as a success")
+            return
+        last = json.loads(to_json(infos[-1]))
+        if last["success"] != self.success:
+            raise DatasetError(f"{where}: success is {last['success']}, the record says {self.success}")
+        if last != json.loads(to_json(self.info)):
+            raise DatasetError(f"{where}: the last info is not what the environment tells")
 
 
 class RecordFile:
@@ -193,7 +202,7 @@ def claim(folder: Path, spec: dict[str, Any]) -> None:
             differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
             raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
         return
-    if any(folder.iterdir()):
+    if any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
     write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
@@ -219,6 +228,7 @@ def verify_records(folder: Path) -> Iterator[str]:
     import gymnasium
 
     from lmrl_benchmarks.evaluation import summary_of
+    from lmrl_envs import task
     from lmrl_envs.seeding import episode_seed
 
     spec = read_run(folder)["spec"]
@@ -231,11 +241,19 @@ def verify_records(folder: Path) -> Iterator[str]:
         yield f"{len(missing)} of {spec['episodes']} episodes are missing, the first is {missing[0]}"
     if set(numbers) - set(range(spec["episodes"])):
         yield "there are episodes that the spec does not ask for"
-    env: Any = gymnasium.make(spec["env_id"], **spec["env_kwargs"]).unwrapped
+    simulator = str(spec["env_kwargs"].get("simulator", ""))
+    if simulator.startswith(LIVE):
+        yield f"played against {simulator!r}, which cannot be asked again: run with record=, and verify with replay:<file>"
+        return
+    # Only ids of the task table: an id may otherwise name a module to import.
+    env: Any = gymnasium.make(task(spec["env_id"]).id, **spec["env_kwargs"]).unwrapped
     try:
         for record in records:
             if record.seed != episode_seed("evaluation", spec["seed"], record.episode):
                 yield f"episode {record.episode} was played with another seed than the spec's"
+                continue
+            if record.options != spec["options"]:
+                yield f"episode {record.episode} was played with reset options {record.options}, the spec has {spec['options']}"
                 continue
             try:
                 record.replay(env, spec["env_id"])

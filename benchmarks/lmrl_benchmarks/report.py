@@ -14,6 +14,7 @@ import numpy as np
 from lmrl_benchmarks.records import EPISODES, SUMMARY, Record, RecordError, RecordFile
 from lmrl_benchmarks.runner import Cell, found_cells, read_suite
 from lmrl_benchmarks.statistics import bootstrap_interval, iqm, mean, stratified_interval
+from lmrl_datasets.schema import storable
 from lmrl_datasets.store import write_atomically
 from lmrl_envs import normalized_score, task
 
@@ -34,6 +35,8 @@ class Row:
     high: float
     noise_only: bool
     """The interval is over the episodes of a single seed: evaluation noise, not training noise."""
+    few_seeds: bool
+    """Fewer than five training seeds: the interval is hardly more than their range."""
     returns: float
     success: float
     length: float
@@ -55,7 +58,7 @@ class Overall:
     mean: float
     iqm: float
     mean_interval: tuple[float, float] | None
-    """None when some task was played with one training seed only: then there is no training noise to see."""
+    """None unless every task was played with the same number of training seeds, two at least."""
     iqm_interval: tuple[float, float] | None
 
 
@@ -93,6 +96,7 @@ def _row(out: Path, group: list[tuple[Cell, dict[str, Any]]]) -> Row:
         low=low,
         high=high,
         noise_only=len(scores) == 1,
+        few_seeds=1 < len(scores) < 5,
         returns=average("return_mean"),
         success=average("success_rate"),
         length=average("length_mean"),
@@ -106,16 +110,14 @@ def _row(out: Path, group: list[tuple[Cell, dict[str, Any]]]) -> Row:
 
 
 def overall_of(rows: Sequence[Row]) -> list[Overall]:
-    """Mean and IQM over tasks with stratified bootstrap intervals, for agents that played all tasks; best first."""
-    tasks = {row.task for row in rows}
+    """Mean and IQM over the tasks that an agent played, with stratified bootstrap intervals; most tasks first, then best."""
     found = []
     for agent in dict.fromkeys(row.agent for row in rows):
         mine = [row for row in rows if row.agent == agent]
-        if len(mine) < len(tasks):
-            continue
         pooled = np.concatenate([np.asarray(row.scores) for row in mine])
         scores = [row.scores for row in mine]
-        several = all(row.seeds > 1 for row in mine)
+        # Pooled runs weigh tasks equally only when every task has as many of them.
+        several = min(row.seeds for row in mine) > 1 and len({row.seeds for row in mine}) == 1
         found.append(
             Overall(
                 agent=agent,
@@ -126,12 +128,13 @@ def overall_of(rows: Sequence[Row]) -> list[Overall]:
                 iqm_interval=stratified_interval(scores, statistic=iqm) if several else None,
             )
         )
-    return sorted(found, key=lambda entry: -entry.mean)
+    return sorted(found, key=lambda entry: (-entry.tasks, -entry.mean))
 
 
 def print_table(out: Path) -> None:
     """Print the rows of a run to the terminal."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
@@ -148,12 +151,12 @@ def print_table(out: Path) -> None:
     for row in rows_of(out):
         if row.task != last:
             table.add_section()
-            table.add_row(f"[bold]{row.task.removesuffix('-v0')}[/bold]")
+            table.add_row(f"[bold]{escape(row.task)}[/bold]")
         errors = f" [red]{row.errors} errors[/red]" if row.errors else ""
         table.add_row(
-            row.agent + errors,
+            escape(row.agent) + errors,
             f"{row.score:.1f}",
-            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else " "),
+            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else "+" if row.few_seeds else " "),
             f"{row.returns:.2f}",
             f"{row.success:.2f}",
             f"{row.length:.1f}",
@@ -163,6 +166,7 @@ def print_table(out: Path) -> None:
     console = Console()
     console.print(table)
     console.print("* one seed: the interval is over episodes and shows evaluation noise only")
+    console.print("+ fewer than five training seeds: the interval is hardly more than their range")
 
 
 def _figure(rows: Sequence[Row]) -> str:
@@ -186,10 +190,10 @@ def _figure(rows: Sequence[Row]) -> str:
                 y = agents.index(row.agent)
                 axis.plot([row.low, row.high], [y, y], color="#0b7a75", lw=3, alpha=0.45, solid_capstyle="round")
                 axis.plot(row.score, y, "o", color="#0b7a75", ms=6)
-            axis.set_title(name, fontsize=10)
+            axis.set_title(name.replace("$", r"\$"), fontsize=10)
             axis.axvline(0, color="#999999", lw=0.8)
             axis.axvline(100, color="#999999", lw=0.8, ls=":")
-            axis.set_yticks(range(len(agents)), agents)
+            axis.set_yticks(range(len(agents)), [agent.replace("$", r"\$") for agent in agents])
             axis.invert_yaxis() if axis is axes.flat[0] else None
             axis.spines[["top", "right"]].set_visible(False)
         figure.tight_layout()
@@ -268,5 +272,5 @@ def write_report(out: Path, html: Path) -> Path:
         tags={entry.slug: task(entry.id).tags for entry in suite.tasks},
     )
     html.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(html, page)
+    write_atomically(html, storable(page))
     return html.resolve()

@@ -20,7 +20,7 @@ from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.records import provenance
 from lmrl_benchmarks.suite import Suite, SuiteAgent, SuiteError, SuiteTask
 from lmrl_datasets import generate
-from lmrl_datasets.store import write_atomically
+from lmrl_datasets.store import end_with_parent, locked, write_atomically
 
 SUITE = "suite.json"
 
@@ -43,19 +43,37 @@ class Cell:
     agent: SuiteAgent
     seed: int
 
+    @property
+    def training_folder(self) -> str:
+        """Where the cell's model is, within the run."""
+        return f"training/{self.task.slug}/{self.agent.training_key}/seed-{self.seed}"
+
     def folder(self, out: Path) -> Path:
         """Where the cell's records are."""
         return out / "cells" / self.task.slug / self.agent.name / f"seed-{self.seed}"
 
 
 def cells(suite: Suite, agents: Sequence[SuiteAgent]) -> list[Cell]:
-    """All cells; agents that are not trained have one seed, the first."""
+    """All cells; agents that are not trained have one seed, the first, and trained ones play the tasks that have data."""
     return [
         Cell(task, agent, seed)
         for task in suite.tasks
         for agent in agents
+        if task.data or not agent.train
         for seed in (suite.training_seeds if agent.train else suite.training_seeds[:1])
     ]
+
+
+def evaluation_of(suite: Suite, cell: Cell) -> EvaluationSpec:
+    """What a cell's records are of. Models are named by their place within the run, so that runs can be moved."""
+    return EvaluationSpec(
+        env_id=cell.task.id,
+        agent=cell.training_folder if cell.agent.train else cell.agent.spec or cell.agent.name,
+        episodes=cell.task.episodes or suite.episodes,
+        seed=suite.seed,
+        env_kwargs=cell.task.kwargs,
+        agent_kwargs=cell.agent.agent_kwargs,
+    )
 
 
 def _jobs(suite: Suite, agents: Sequence[SuiteAgent], out: Path) -> list[Job]:
@@ -65,10 +83,6 @@ def _jobs(suite: Suite, agents: Sequence[SuiteAgent], out: Path) -> list[Job]:
         spec = cell.agent.spec or cell.agent.name
         if cell.agent.train:
             data = cell.task.data
-            if not data:
-                raise SuiteError(
-                    f"{cell.task.id} has no data in suite {suite.name!r}, but {cell.agent.name} is trained"
-                )
             sample = bool(data.get("sample"))
             if sample:
                 data_job, data_source = None, data["name"]
@@ -76,19 +90,12 @@ def _jobs(suite: Suite, agents: Sequence[SuiteAgent], out: Path) -> list[Job]:
                 data_job = f"data {data['name']} {data['episodes']}"
                 data_source = str(out / "data" / f"{data['name'].replace('/', '--')}-{data['episodes']}")
                 jobs[data_job] = Job("data", data_job, (data["name"], data_source, data["episodes"]))
-            folder = out / "training" / cell.task.slug / cell.agent.training_key / f"seed-{cell.seed}"
-            train_job = f"train {cell.agent.train} {cell.task.slug} seed {cell.seed}"
+            folder = out / cell.training_folder
+            train_job = f"train {cell.agent.training_key} {cell.task.slug} seed {cell.seed}"
             arguments = (cell.agent.train, cell.task.id, data_source, str(folder), cell.agent.preset, cell.seed, sample)
             jobs[train_job] = Job("train", train_job, arguments, (data_job,) if data_job else ())
             spec, needs = str(folder), (train_job,)
-        evaluation = EvaluationSpec(
-            env_id=cell.task.id,
-            agent=Path(spec).relative_to(out).as_posix() if cell.agent.train else spec,
-            episodes=cell.task.episodes or suite.episodes,
-            seed=suite.seed,
-            env_kwargs=cell.task.kwargs,
-            agent_kwargs=cell.agent.agent_kwargs,
-        )
+        evaluation = evaluation_of(suite, cell)
         name = f"eval {cell.agent.name} {cell.task.slug} seed {cell.seed}"
         jobs[name] = Job("eval", name, (evaluation, str(cell.folder(out)), spec), needs)
     return list(jobs.values())
@@ -152,42 +159,78 @@ def run_suite(
     Raises:
         SuiteError: the folder holds a run of another suite.
     """
-    _claim(suite, out)
-    waiting = {job.name: job for job in _jobs(suite, agents or suite.agents, out)}
-    total, finished, failed = len(waiting), set(), {}
-    running: dict[Any, Job] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        while waiting or running:
-            for job in list(waiting.values()):
-                lost = [need for need in job.needs if need in failed]
-                if lost:
-                    failed[job.name] = f"not run: {lost[0]} failed"
-                    del waiting[job.name]
-                elif all(need in finished for need in job.needs) and len(running) < workers:
-                    running[pool.submit(_run_job, job)] = job
-                    del waiting[job.name]
-            if progress:
-                progress(len(finished) + len(failed), total, [job.name for job in running.values()])
-            if not running:
-                continue
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                job = running.pop(future)
-                try:
-                    problem = future.result()
-                except BrokenProcessPool:
-                    problem = "its process died (killed, or out of memory)"
-                    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-                if problem:
-                    failed[job.name] = problem
-                else:
-                    finished.add(job.name)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    if progress:
-        progress(len(finished) + len(failed), total, [])
-    return failed
+    with locked(out / ".lock", "running a suite"):
+        _claim(suite, out)
+        return _Run(_jobs(suite, agents or suite.agents, out), workers, progress).run()
+
+
+class _Run:
+    """Jobs in dependency order over worker processes. A job whose process dies is tried once more."""
+
+    def __init__(self, jobs: Sequence[Job], workers: int, progress: Progress | None) -> None:
+        self.waiting = {job.name: job for job in jobs}
+        self.total, self.workers, self.progress = len(self.waiting), workers, progress
+        self.finished: set[str] = set()
+        self.failed: dict[str, str] = {}
+        self.deaths: dict[str, int] = {}
+        self.running: dict[Any, Job] = {}
+
+    def run(self) -> dict[str, str]:
+        self.pool = self._new_pool()
+        try:
+            while self.waiting or self.running:
+                self._start()
+                self._tell()
+                if self.running:
+                    self._collect()
+        finally:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+        self._tell()
+        return self.failed
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.workers, mp_context=context, initializer=end_with_parent)
+
+    def _start(self) -> None:
+        for job in list(self.waiting.values()):
+            lost = [need for need in job.needs if need in self.failed]
+            if lost:
+                self.failed[job.name] = f"not run: {lost[0]} failed"
+                del self.waiting[job.name]
+            elif all(need in self.finished for need in job.needs) and len(self.running) < self.workers:
+                self.running[self.pool.submit(_run_job, job)] = job
+                del self.waiting[job.name]
+
+    def _collect(self) -> None:
+        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        for future in done:
+            if isinstance(future.exception(), BrokenProcessPool):
+                self._recover()
+                return
+            job = self.running.pop(future)
+            problem = future.result()
+            if problem:
+                self.failed[job.name] = problem
+            else:
+                self.finished.add(job.name)
+
+    def _recover(self) -> None:
+        """A worker died and took the pool with it; nobody can tell whose job it was."""
+        for job in self.running.values():
+            self.deaths[job.name] = self.deaths.get(job.name, 0) + 1
+            if self.deaths[job.name] > 1:
+                self.failed[job.name] = "its process died twice (killed, or out of memory)"
+            else:
+                self.waiting[job.name] = job
+        self.running.clear()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.pool = self._new_pool()
+
+    def _tell(self) -> None:
+        if self.progress:
+            done = len(self.finished) + len(self.failed)
+            self.progress(done, self.total, [job.name for job in self.running.values()])
 
 
 def _claim(suite: Suite, out: Path) -> None:
@@ -201,7 +244,7 @@ def _claim(suite: Suite, out: Path) -> None:
                 f"{there.get('digest')}, now {suite.digest}); choose another folder"
             )
         return
-    if any(out.iterdir()):
+    if any(not entry.name.startswith(".") for entry in out.iterdir()):
         raise SuiteError(f"{out} is not empty and holds no run; choose another folder")
     record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
     write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")

@@ -31,8 +31,9 @@ class SuiteTask:
     @property
     def slug(self) -> str:
         """A name for folders and anchors."""
-        extra = "".join(f"-{key}-{value}" for key, value in sorted(self.kwargs.items()))
-        return "".join(c if c.isalnum() or c in "-." else "-" for c in self.id.removeprefix("lmrl/") + extra)
+        extra = "".join(f"-{value}" for _, value in sorted(self.kwargs.items()))
+        name = self.id.removeprefix("lmrl/").removesuffix("-v0") + extra
+        return "".join(c if c.isalnum() or c in "-." else "-" for c in name)
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ def load_suite(name: str) -> Suite:
         raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
     for entry in suite.tasks:
         task(entry.id)
+    slugs = [entry.slug for entry in suite.tasks]
+    if len(set(slugs)) < len(slugs):
+        raise SuiteError(f"suite {name!r} names a task twice")
     names = [agent.name for agent in suite.agents]
     if len(set(names)) < len(names):
         raise SuiteError(f"suite {name!r} names an agent twice")

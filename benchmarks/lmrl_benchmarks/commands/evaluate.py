@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -40,7 +41,7 @@ def evaluate(
 
     spec = EvaluationSpec(task(env).id, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
     with Progress(
-        TextColumn(f"{agent} on {env}"),
+        TextColumn(escape(f"{agent} on {env}")),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -49,7 +50,7 @@ def evaluate(
     ) as progress:
         bar = progress.add_task("", total=episodes)
         summary = run(spec, out, slots=slots, progress=lambda done, total: progress.update(bar, completed=done))
-    table = Table(title=f"{agent} on {env}", title_justify="left", show_header=False)
+    table = Table(title=escape(f"{agent} on {env}"), title_justify="left", show_header=False)
     for key, value in summary.items():
         table.add_row(key, "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
