@@ -61,8 +61,8 @@ class WordleEnv(TextEnv):
         self.words = load_words(vocabulary, duplicates)
         self.feedback = feedback
         self.instructions = _INSTRUCTIONS.format(marks=_MARKS[feedback])
-        self._score, self._allowed, self._answers = self.words.score, self.words.index, self.words.answers
-        self._secret = ""
+        self._allowed, self._answers = self.words.index, self.words.answers
+        self._secret = -1
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -72,39 +72,41 @@ class WordleEnv(TextEnv):
     def _begin(self, options: Mapping[str, Any]) -> str:
         if "secret" in options:
             secret = options["secret"]
-            if secret not in self._answers:
+            if not isinstance(secret, str) or secret not in self.words.answer_index:
                 raise ValueError(f"secret={secret!r} is not one of the {len(self._answers)} answers of this word list")
-            self._secret = secret
+            self._secret = self.words.answer_index[secret]
         else:
-            self._secret = self._answers[draw_index(self.np_random, len(self._answers))]
+            self._secret = draw_index(self.np_random, len(self._answers))
         return OPENING
 
     def _play(self, action: str) -> Outcome:
         last = len(self._rewards) + 1 >= MAX_GUESSES
-        guess = action if action in self._allowed else clean_guess(action)
-        if guess not in self._allowed:
-            return INVALID, GUESS_REWARD, last, False, {"valid": False}
-        code = self._score(guess, self._secret)
-        text = PLAIN[code] if self.feedback == "plain" else paired_text(guess, code)
+        guess = self._allowed.get(action)
+        if guess is None:
+            guess = self._allowed.get(clean_guess(action))
+            if guess is None:
+                return INVALID, GUESS_REWARD, last, False, {"valid": False}
+        code = self.words.code(guess, self._secret)
+        text = PLAIN[code] if self.feedback == "plain" else paired_text(self.words.guesses[guess], code)
         if code == SOLVED:
             return text, SOLVED_REWARD, True, False, {"valid": True}
         return text, GUESS_REWARD, last, False, {"valid": True}
 
     def _reveal(self) -> dict[str, Any]:
-        return {"success": self._rewards[-1] == SOLVED_REWARD, "secret": self._secret}
+        return {"success": self._rewards[-1] == SOLVED_REWARD, "secret": self._answers[self._secret]}
 
     def _get_game(self) -> dict[str, Any]:
-        return {"secret": self._secret}
+        return {"secret": self._answers[self._secret]}
 
     def _set_game(self, state: Mapping[str, Any]) -> None:
-        self._secret = state["secret"]
+        self._secret = self.words.answer_index[state["secret"]]
 
     def _draw(self) -> str:
         rows = []
         for action in self.transcript.actions:
             guess = clean_guess(action)
             if guess in self._allowed:
-                code = self._score(guess, self._secret)
+                code = self.words.code(self._allowed[guess], self._secret)
                 digits = [code // 3**power % 3 for power in range(4, -1, -1)]
                 rows.append("".join(f"{_COLOURS[d]} {x.upper()} {_RESET}" for d, x in zip(digits, guess, strict=True)))
             else:

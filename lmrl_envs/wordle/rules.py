@@ -89,6 +89,15 @@ class WordList:
         self._letters = np.array([[ord(letter) for letter in word] for word in self.answers], np.int16)
         self._table = np.zeros((len(self.guesses), len(self.answers)), np.uint8)
         self._filled = np.zeros(len(self.guesses), bool)
+        self.answer_index = {word: i for i, word in enumerate(self.answers)}
+        self._rows: list[bytes | None] = [None] * len(self.guesses)
+
+    def code(self, guess: int, answer: int) -> int:
+        """Feedback code of one pair of indices: a look-up in a row of bytes, made at the first use of a guess."""
+        row = self._rows[guess]
+        if row is None:
+            row = self._rows[guess] = self.row(guess).tobytes()
+        return row[answer]
 
     def codes(self, guesses: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Feedback codes (uint8) of pairs of indices into `guesses` and `answers`."""

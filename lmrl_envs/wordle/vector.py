@@ -30,7 +30,7 @@ class WordleVectorEnv(ArrayTextVectorEnv):
     def _begin_game(self, slot: int, rng: np.random.Generator, options: dict[str, Any]) -> str:
         if "secret" in options:
             self._prototype._begin(options)  # raises for a word that is no answer
-            self._secrets[slot] = self._words.answers.index(options["secret"])
+            self._secrets[slot] = self._words.answer_index[options["secret"]]
         else:
             self._secrets[slot] = draw_index(rng, len(self._answers))
         return OPENING
