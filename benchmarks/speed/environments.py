@@ -159,7 +159,7 @@ def stockfish_rate(pool_size: int, seconds: float) -> float:
         num_envs=8,
         vectorization_mode="vector_entry_point",
         simulator="stockfish",
-        nodes=20_000,
+        nodes=100_000,
         pool_size=pool_size,
     )
     rng = random.Random(0)
@@ -250,7 +250,7 @@ def engine_rows(row: Callable[..., float], seconds: float) -> None:
         for what, texts in (("the same lines again", lines), ("every line new", fresh)):
             row(f"{id}, steps ({what})", lambda id=id, texts=texts: timed(gym.make(id), texts, seconds)["steps"])
     if shutil.which("stockfish") or Path("/usr/games/stockfish").exists():
-        one = row("lmrl/Chess-v0, stockfish nodes=20000, one engine (wall)", lambda: stockfish_rate(1, 6 * seconds))
+        one = row("lmrl/Chess-v0, stockfish nodes=100000, one engine (wall)", lambda: stockfish_rate(1, 6 * seconds))
         two = row("  the same over a pool of two engines (wall)", lambda: stockfish_rate(2, 6 * seconds))
         row("  two engines are faster by", lambda: two / one, "x")
     else:

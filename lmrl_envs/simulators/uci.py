@@ -95,6 +95,21 @@ def _shared_loop() -> _Loop:
 Engine = tuple[asyncio.SubprocessTransport, chess.engine.UciProtocol]
 
 
+class _LeanProtocol(chess.engine.UciProtocol):
+    """Reads of a line of analysis only the first move.
+
+    python-chess plays every move of every reported variation on a board; with many lines that took half a core, which the
+    engines of the pool then lacked.
+    """
+
+    def _line_received(self, line: str) -> None:
+        if line.startswith("info "):
+            head, found, variation = line.partition(" pv ")
+            if found:
+                line = f"{head} pv {variation.split(' ', 1)[0]}"
+        super()._line_received(line)
+
+
 class _Processes:
     """The running engines of one pool, and who may use them."""
 
@@ -240,7 +255,12 @@ class UciOpponent:
             raise SimulatorError(f"{self.path} does not answer as a UCI engine ({reason}): {INSTALL}") from None
 
     async def _launch(self, processes: _Processes) -> Engine:
-        engine = await chess.engine.popen_uci(self.path, stderr=asyncio.subprocess.DEVNULL, setpgrp=True)
+        engine = await _LeanProtocol.popen(self.path, stderr=asyncio.subprocess.DEVNULL, setpgrp=True)
+        try:
+            await engine[1].initialize()
+        except BaseException:
+            engine[0].close()
+            raise
         processes.all.add(engine[0])
         try:
             options: dict[str, Any] = {"Threads": 1, "Hash": 1}
