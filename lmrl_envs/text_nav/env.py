@@ -143,4 +143,6 @@ class TextNavEnv(TextEnv):
     def _draw(self) -> str:
         if not self._texts or self._engine is None:
             return "(no game has begun)"
-        return f"{self._engine.house.draw(self._scene.room)}\n\n{self._scene.where}\n{self._scene.seen}"
+        if self.observability == "partial" and self._live:
+            return "(the map is shown when the game is over: where you are is hidden)"
+        return self._engine.house.draw(self._scene.room)
