@@ -186,7 +186,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
 
 
 def test_replay_finds_a_changed_reward(wordle_data: Path) -> None:
-    from lmrl_datasets.dataset import replay_episode
+    from lmrl_datasets.replay import replay_episode
 
     data = load_dataset(wordle_data)
     env = data.recover_environment().unwrapped

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_datasets import DatasetError, Episode
-from lmrl_datasets.dataset import replay_episode
+from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
 from lmrl_datasets.store import write_atomically
 

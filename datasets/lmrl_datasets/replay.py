@@ -1,0 +1,44 @@
+"""Play recorded actions again: what makes a dataset or an evaluation checkable without the player."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lmrl_datasets.schema import DatasetError, Episode
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What playing recorded actions again gave."""
+
+    observations: tuple[str, ...]
+    infos: tuple[dict[str, Any], ...]
+    """One per action."""
+
+
+def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> Replay:
+    """Play an episode's actions again.
+
+    Raises:
+        DatasetError: rewards, ends or (with ``compare_texts``) texts differ from the stored ones.
+    """
+    where = f"episode {episode.episode_id} (seed {episode.seed})"
+    if not (episode.terminated or episode.truncated):
+        raise DatasetError(f"{where}: the record ends in mid-game")
+    observations, infos = [env.reset(seed=episode.seed, options=dict(episode.options))[0]], []
+    terminated = truncated = False
+    for turn, (action, stored) in enumerate(zip(episode.actions, episode.rewards, strict=True), start=1):
+        if terminated or truncated:
+            raise DatasetError(f"{where}: the game ends before turn {turn}, the record goes on")
+        observation, reward, terminated, truncated, info = env.step(action)
+        observations.append(observation)
+        infos.append(info)
+        if reward != stored:
+            raise DatasetError(f"{where}: turn {turn} earns {reward}, the record says {stored}")
+    if (terminated, truncated or episode.stopped) != (episode.terminated, episode.truncated):
+        raise DatasetError(f"{where}: ends terminated={terminated}, truncated={truncated}; the record differs")
+    if compare_texts and tuple(observations) != episode.observations:
+        turn = next((i for i, (a, b) in enumerate(zip(observations, episode.observations, strict=False)) if a != b), -1)
+        raise DatasetError(f"{where}: observation {turn} is not what the environment says")
+    return Replay(tuple(observations), tuple(infos))
