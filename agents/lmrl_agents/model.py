@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,20 @@ class LanguageModel(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    @property
+    def networks(self) -> list[Any]:
+        """The transformer without its output layer, see `sampling.Policy`."""
+        return [self.lm.base_model]
+
+    @property
+    def max_positions(self) -> int:
+        """Longest row the network can read."""
+        return getattr(self.lm.config, "max_position_embeddings", None) or 10**9
+
+    def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Last hidden states, one tensor float [N, width], to logits float [N, V]."""
+        return states[0] @ self.embedding().T
 
     def embedding(self) -> torch.Tensor:
         """The output matrix [V, width]."""

@@ -4,12 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from lmrl_agents.model import LanguageModel
+from lmrl_agents.tokens import TaskTokenizer
+
+Ids = tuple[int, ...]
+Tables = tuple[np.ndarray, np.ndarray]
+"""Cumulative and plain probabilities, float64 [N, V]."""
+
+
+class Policy(Protocol):
+    """What tokens are drawn from: one or more transformers over the same tokens, and what their states say together."""
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        """Hugging Face base models; each is run over the tokens with a key-value cache of its own."""
+        ...
+
+    @property
+    def tokenizer(self) -> TaskTokenizer: ...
+
+    @property
+    def max_positions(self) -> int:
+        """Most tokens of context and action together."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Last hidden states, float [N, width] of each network, to the logits of the next token, float [N, V]."""
+        ...
+
+    def eval(self) -> Any: ...
+
+    def train(self, mode: bool = True) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -54,99 +87,142 @@ def probabilities(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
 
 
 class _Tree:
-    """Decoding state of distinct (context, beginning of action) pairs: one row of the key-value cache each."""
+    """Decoding state of distinct (context, beginning of action) pairs: one row of the key-value caches each."""
 
-    def __init__(self, model: LanguageModel, contexts: list[tuple[int, ...]]) -> None:
-        self.model = model
-        device = model.device
+    def __init__(self, policy: Policy, contexts: list[Ids], sampling: Sampling) -> None:
+        self.policy, self.sampling = policy, sampling
+        device = policy.device
         self.lengths = torch.tensor([len(context) for context in contexts], device=device)
         size = int(self.lengths.max())
         # Padded on the left: new tokens of all rows then stand in the same cache column.
-        tokens = torch.full((len(contexts), size), model.tokenizer.pad, device=device)
+        tokens = torch.full((len(contexts), size), policy.tokenizer.pad, device=device)
         self.mask = torch.zeros((len(contexts), size), dtype=torch.long, device=device)
         for i, context in enumerate(contexts):
             tokens[i, size - len(context) :] = torch.tensor(context, device=device)
             self.mask[i, size - len(context) :] = 1
-        positions = (self.mask.cumsum(dim=1) - 1).clamp(min=0)
-        output = model.lm.base_model(input_ids=tokens, attention_mask=self.mask, position_ids=positions, use_cache=True)
-        self.cache = output.past_key_values
-        self.logits = output.last_hidden_state[:, -1] @ model.embedding().T
+        self.caches: list[Any] = [None] * len(policy.networks)
+        self._forward(tokens, (self.mask.cumsum(dim=1) - 1).clamp(min=0))
 
-    def advance(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Continue row ``parents[i]`` with ``tokens[i]``; the rows of the tree are then these."""
-        self.cache.reorder_cache(parents)
-        self.lengths = self.lengths[parents] + 1
-        self.mask = torch.cat([self.mask[parents], torch.ones_like(tokens)[:, None]], dim=1)
-        output = self.model.lm.base_model(
-            input_ids=tokens[:, None],
-            attention_mask=self.mask,
-            position_ids=(self.lengths - 1)[:, None],
-            past_key_values=self.cache,
-            use_cache=True,
-        )
-        self.cache = output.past_key_values
-        self.logits = output.last_hidden_state[:, -1] @ self.model.embedding().T
+    def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> None:
+        states = []
+        for i, network in enumerate(self.policy.networks):
+            output = network(
+                input_ids=tokens,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.caches[i],
+                use_cache=True,
+            )
+            self.caches[i] = output.past_key_values
+            states.append(output.last_hidden_state[:, -1])
+        self.logits = self.policy.logits(states)
+
+    def tables(self) -> Tables:
+        return _tables(self.logits, self.sampling)
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        """Continue row ``parents[i]`` with ``tokens[i]``; the rows are then these."""
+        device = self.policy.device
+        index = torch.tensor(parents, device=device)
+        for cache in self.caches:
+            cache.reorder_cache(index)
+        self.lengths = self.lengths[index] + 1
+        column = torch.tensor(tokens, device=device)[:, None]
+        self.mask = torch.cat([self.mask[index], torch.ones_like(column)], dim=1)
+        self._forward(column, (self.lengths - 1)[:, None])
+
+
+class Memo:
+    """Distributions that are known already, by everything before the token: for tasks whose contexts recur.
+
+    Valid as long as the weights and the sampling stay the same.
+    """
+
+    def __init__(self, policy: Policy, sampling: Sampling, size: int = 20_000) -> None:
+        self.policy, self.sampling, self.size = policy, sampling, size
+        self._known: dict[Ids, tuple[np.ndarray, np.ndarray]] = {}
+        self._rows: list[Ids] = []
+
+    def begin(self, contexts: list[Ids]) -> Memo:
+        self._rows = contexts
+        return self
+
+    def tables(self) -> Tables:
+        missing = [row for row in dict.fromkeys(self._rows) if row not in self._known]
+        if len(self._known) + len(missing) > self.size:
+            self._known.clear()
+            missing = list(dict.fromkeys(self._rows))
+        if missing:
+            cumulative, probability = _Tree(self.policy, missing, self.sampling).tables()
+            self._known.update(zip(missing, zip(cumulative, probability, strict=True), strict=True))
+        found = [self._known[row] for row in self._rows]
+        return np.stack([a for a, _ in found]), np.stack([b for _, b in found])
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        self._rows = [(*self._rows[parent], token) for parent, token in zip(parents, tokens, strict=True)]
 
 
 @torch.inference_mode()
 def generate(
-    model: LanguageModel,
+    policy: Policy,
     contexts: Sequence[Sequence[int]],
     uniforms: Sequence[Callable[[], float]],
     sampling: Sampling,
+    memo: Memo | None = None,
 ) -> list[Generated]:
     """One action per context.
 
     Args:
-        model: the language model.
+        policy: the language model, alone or guided by values.
         contexts: ids that end where an action begins.
         uniforms: one source of uniform numbers per context; a token is drawn by inverting its distribution at the next
             number, so that an action depends on its own source alone and not on the batch.
         sampling: temperature and cuts.
+        memo: of this policy and sampling; looked up and added to.
     """
-    was_training = model.training
-    model.eval()
-    limit = getattr(model.lm.config, "max_position_embeddings", None) or 10**9
-    tokenizer = model.tokenizer
+    was_training = getattr(policy, "training", False)
+    policy.eval()
+    room = policy.max_positions - sampling.max_tokens
+    eoa = policy.tokenizer.eoa
     with parametrize.cached():
-        keys = [tuple(context)[-(limit - sampling.max_tokens) :] for context in contexts]
+        keys = [tuple(context)[-room:] for context in contexts]
         distinct = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-        tree = _Tree(model, list(distinct))
+        tree = memo.begin(list(distinct)) if memo else _Tree(policy, list(distinct), sampling)
         rows = [distinct[key] for key in keys]
         live = list(range(len(keys)))
         ids: list[list[int]] = [[] for _ in keys]
         logprobs: list[list[float]] = [[] for _ in keys]
         for step in range(sampling.max_tokens):
-            cumulative, probability = _distributions(tree.logits, sampling)
-            where = np.array([rows[i] for i in live])
-            draws = np.array([uniforms[i]() for i in live])
-            totals = cumulative[where, -1]
-            tokens = np.array(
-                [
-                    np.searchsorted(cumulative[row], u * total, side="right")
-                    for row, u, total in zip(where, draws, totals, strict=True)
-                ]
-            )
-            tokens = np.minimum(tokens, cumulative.shape[1] - 1)
-            chances = np.log(np.maximum(probability[where, tokens], 1e-45))
+            tokens, chances = draw(*tree.tables(), [rows[i] for i in live], [uniforms[i]() for i in live])
             branches: dict[tuple[int, int], int] = {}
             going = []
-            for i, row, token, logprob in zip(live, where.tolist(), tokens.tolist(), chances.tolist(), strict=True):
+            for i, token, logprob in zip(live, tokens, chances, strict=True):
                 ids[i].append(token)
                 logprobs[i].append(logprob)
-                if token != tokenizer.eoa:
-                    rows[i] = branches.setdefault((row, token), len(branches))
+                if token != eoa:
+                    rows[i] = branches.setdefault((rows[i], token), len(branches))
                     going.append(i)
             live = going
             if not live or step == sampling.max_tokens - 1:
                 break
-            parents, nexts = zip(*branches, strict=True)
-            tree.advance(torch.tensor(parents, device=model.device), torch.tensor(nexts, device=model.device))
-    model.train(was_training)
+            tree.advance(*zip(*branches, strict=True))
+    policy.train(was_training)
     return [Generated(tuple(a), tuple(b)) for a, b in zip(ids, logprobs, strict=True)]
 
 
-def _distributions(logits: torch.Tensor, sampling: Sampling) -> tuple[np.ndarray, np.ndarray]:
-    """Cumulative and plain probabilities, float64 [N, V]."""
+def draw(
+    cumulative: np.ndarray, probability: np.ndarray, rows: Sequence[int], uniforms: Sequence[float]
+) -> tuple[list[int], list[float]]:
+    """Tokens drawn by inverting the distributions ``rows[i]`` at ``uniforms[i]``, and their log-probabilities."""
+    last = cumulative.shape[1] - 1
+    tokens = [
+        min(int(np.searchsorted(cumulative[row], u * cumulative[row, -1], side="right")), last)
+        for row, u in zip(rows, uniforms, strict=True)
+    ]
+    chances = np.log(np.maximum(probability[np.asarray(rows), np.asarray(tokens)], 1e-45))
+    return tokens, chances.tolist()
+
+
+def _tables(logits: torch.Tensor, sampling: Sampling) -> Tables:
     probability = probabilities(logits.double(), sampling).cpu().numpy()
     return probability.cumsum(axis=1), probability
