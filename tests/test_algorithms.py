@@ -15,6 +15,7 @@ from lmrl_agents import load_agent
 from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.curves import read_metrics
 from lmrl_agents.filtered_bc import Config as FilterConfig
 from lmrl_agents.filtered_bc import chosen_turns
 from lmrl_agents.grpo import Config as GroupConfig
@@ -158,6 +159,15 @@ def test_a_game_that_fails_stops_training(
     monkeypatch.setattr(Rollout, "_step", failing)
     with pytest.raises(TrainingError, match=r"training stream \(seed \d+\): SimulatorError: the engine is gone"):
         train(settings("ppo", tmp_path / "run", maze_data, start=start))
+
+
+def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: None) -> None:
+    overrides = {"bc.evaluate_every": 6, "bc.evaluation_episodes": 2}
+    train(settings("bc", tmp_path / "run", maze_data, overrides=overrides))
+    assert "<svg" in (tmp_path / "run" / "curves.svg").read_text("utf-8")
+    curves = read_metrics(tmp_path / "run" / METRICS)
+    assert curves["evaluation_return"][0] == [6, 12] and curves["evaluation_return_greedy"][0] == [6, 12]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
 # -- trajectories

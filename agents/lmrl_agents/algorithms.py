@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from lmrl_agents.training import FINAL, TrainingError, TrainingRun, distributed
+from lmrl_agents.curves import draw_curves
+from lmrl_agents.training import FINAL, METRICS, TrainingError, TrainingRun, distributed
 from lmrl_datasets.store import locked
 from lmrl_envs import task
 
@@ -44,7 +45,10 @@ def train(run: TrainingRun) -> Path:
         final = run.out / FINAL
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final
-        return importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+        final = importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+        if distributed()[0] == 0:
+            draw_curves(run.out / METRICS, run.out / "curves.svg")
+        return final
 
 
 @contextmanager
