@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -168,6 +169,23 @@ def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: N
     curves = read_metrics(tmp_path / "run" / METRICS)
     assert curves["evaluation_return"][0] == [6, 12] and curves["evaluation_return_greedy"][0] == [6, 12]
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_the_algorithm_of_the_docs_runs_as_written(
+    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "add-an-algorithm.md").read_text("utf-8")
+    source = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "weighted_bc.py").write_text(source, "utf-8")
+    spec = importlib.util.spec_from_file_location("lmrl_agents.weighted_bc", tmp_path / "weighted_bc.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "lmrl_agents.weighted_bc", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(ALGORITHMS, "weighted_bc", "Behaviour cloning weighted by the episode's return.")
+    run = settings("weighted_bc", tmp_path / "run", maze_data)
+    monkeypatch.setattr(TrainingRun, "config", lambda self, kind: kind(steps=8, batch_size=16))
+    train(run)
+    assert not check_agent(load_agent(str(tmp_path / "run")), [MAZE]).breaches
 
 
 # -- trajectories
