@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents import load_agent
+from lmrl_agents import AgentError, load_agent
 from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
@@ -160,6 +160,21 @@ def test_a_game_that_fails_stops_training(
     monkeypatch.setattr(Rollout, "_step", failing)
     with pytest.raises(TrainingError, match=r"training stream \(seed \d+\): SimulatorError: the engine is gone"):
         train(settings("ppo", tmp_path / "run", maze_data, start=start))
+
+
+def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path: Path, short: None) -> None:
+    overrides = {"bc.temperatures": [1.0, 0.0], "bc.evaluation_episodes": 2}
+    final = train(settings("bc", tmp_path / "run", maze_data, overrides=overrides))
+    decoding = json.loads((final / "lmrl.json").read_text())["decoding"]
+    tried = {float(t): value for t, value in decoding["validation_return"].items()}
+    assert set(tried) == {1.0, 0.0} and tried[decoding["temperature"]] == max(tried.values())
+    agent = load_agent(str(final), temperature="best")
+    assert agent.sampling.temperature == decoding["temperature"]
+    train(settings("bc", tmp_path / "other", maze_data))
+    with pytest.raises(AgentError, match="no temperature was chosen"):
+        load_agent(str(tmp_path / "other"), temperature="best")
+    with pytest.raises(AgentError, match="'warm'"):
+        load_agent(str(final), temperature="warm")
 
 
 def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: None) -> None:
