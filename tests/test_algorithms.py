@@ -130,6 +130,17 @@ def test_a_loss_that_is_no_number_stops_training(
     assert not (tmp_path / "run" / "final").exists()
 
 
+def test_running_out_of_memory_is_said_with_what_to_change(
+    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self, *arguments, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    monkeypatch.setattr(Session, "update", full)
+    with pytest.raises(TrainingError, match=r"20 GiB.*--set bc.batch_size"):
+        train(settings("bc", tmp_path / "run", maze_data))
+
+
 def test_refusals(maze_data: Path, wordle_data: Path, start: Path, tmp_path: Path, short: None) -> None:
     with pytest.raises(ValueError, match="write table"):
         train(settings("bc", tmp_path / "a", maze_data, overrides={"steps": 3}))
