@@ -328,7 +328,7 @@ class ChatClient:
     def _refusal(self, error: Any) -> ChatFailure:
         status, headers = error.status_code, error.response.headers
         code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
-        is_final = 400 <= status < 500 and status not in (408, 409, 429) or code == "insufficient_quota"
+        is_final = (400 <= status < 500 and status not in (408, 409, 429)) or code == "insufficient_quota"
         message = f"{self.host} answered with status {status}: {self.shown(error.message, 200)}"
         return ChatFailure(message, is_final, retry_after(headers), status, code)
 
