@@ -28,6 +28,10 @@ class UnknownAgent(AgentError, ValueError):
     """A name of no agent."""
 
 
+class AgentArgumentError(AgentError, ValueError):
+    """An argument of an agent is impossible."""
+
+
 class AgentStopped(AgentError):
     """An agent cannot go on at all: no money, no server, no key. The run stops; games under way count as not played."""
 

@@ -15,7 +15,7 @@ from lmrl_envs.simulators.prompting import encodable
 
 PROMPT_VERSION = 1
 """Raised when equal arguments come to word another prompt, or another reading of answers."""
-GOOD_SHARE = 0.25
+GOOD_SHARE = 0.5
 NEW_GAME = "--- A new game begins. ---"
 _PARTNER_ARGUMENTS = ("simulator", "simulator_options", "strength", "elo", "nodes", "pool_size", "record")
 
@@ -68,11 +68,20 @@ def _shortened(transcript: Transcript, history: int | None) -> Transcript:
     return Transcript((opening._replace(text=f"{opening.text}\n\n{note}"), *kept))
 
 
+def without_examples(messages: Messages) -> Messages:
+    """The chat of `messages_of` without the games that come before."""
+    for k in range(len(messages) - 1, -1, -1):
+        before, mark, opening = messages[k]["content"].rpartition(f"{NEW_GAME}\n\n")
+        if messages[k]["role"] == "user" and mark and before:
+            system = [message for message in messages[:1] if message["role"] == "system"]
+            return [*system, {"role": "user", "content": opening}, *messages[k + 1 :]]
+    return messages
+
+
 def good_games(
     env_id: str, env_kwargs: Mapping[str, Any], count: int, data: str | None = None, seed: int = 0
 ) -> list[Transcript]:
-    """Examples: whole games out of a dataset, drawn from the best quarter of its successful ones (shortest first among
-    equal returns). Datasets have seeds of their own, so no game that is evaluated is among them.
+    """Examples: whole games out of a dataset, drawn from the better half of its successful ones. Datasets have seeds of their own, so no game that is evaluated is among them.
 
     Args:
         env_id: the task that is going to be played; observations are worded as it words them.
@@ -96,7 +105,7 @@ def good_games(
         wins = np.flatnonzero(found.success)
         if len(wins) < count:
             raise AgentError(f"few_shot={count}: {name} has only {len(wins)} successful games")
-        order = sorted(wins.tolist(), key=lambda i: (-found.returns[i], found.lengths[i], i))
+        order = sorted(wins.tolist(), key=lambda i: -found.returns[i])
         best = order[: max(count, int(len(order) * GOOD_SHARE))]
         chosen = np.random.default_rng(seed).choice(len(best), size=count, replace=False)
         return [episode.transcript for episode in _worded(found, [best[i] for i in chosen], env_id, env_kwargs)]
@@ -105,13 +114,15 @@ def good_games(
 
 
 def _worded(data: Dataset, rows: list[int], env_id: str, env_kwargs: Mapping[str, Any]) -> list[Episode]:
-    """The games as the task words them; arguments that make it another game (another word list, say) are left out."""
+    """The games as the task words them; arguments that make another game of it (another word list, say) are left out."""
     chosen = data.take(np.array(rows, np.int64))
-    kwargs = {key: value for key, value in env_kwargs.items() if key not in _PARTNER_ARGUMENTS}
-    for arguments in (kwargs, {}):
+    games, arguments = chosen.reword(env_id).fetch(range(len(rows))), {}
+    for key, value in env_kwargs.items():
+        if key in _PARTNER_ARGUMENTS:
+            continue
         try:
-            return chosen.reword(env_id, **arguments).fetch(range(len(rows)))
+            games = chosen.reword(env_id, **arguments, **{key: value}).fetch(range(len(rows)))
         except (DatasetError, TypeError, ValueError):
-            if not arguments:
-                raise
-    raise AssertionError("unreachable")
+            continue  # the recorded moves do not fit that game
+        arguments[key] = value
+    return games

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.api import AgentError, AgentStopped
+from lmrl_agents.api import AgentArgumentError, AgentStopped
 
 JOURNAL = "answers.jsonl"
 
@@ -31,7 +31,9 @@ class Prices:
         for name in ("input", "output", "cached_input"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
-                raise AgentError(f"the price {name}={value!r} must be a number of USD per million tokens, 0 or more")
+                raise AgentArgumentError(
+                    f"the price {name}={value!r} must be a number of USD per million tokens, 0 or more"
+                )
 
     def cost(self, prompt: int, completion: int, cached: int = 0) -> float:
         """USD of a request."""
@@ -44,20 +46,20 @@ def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
     """The prices of a model in a TOML file: a table per model, with ``input``, ``output`` and perhaps ``cached_input``.
 
     Raises:
-        AgentError: no such file or model, or a table that is not well formed.
+        AgentArgumentError: no such file or model, or a table that is not well formed.
     """
     try:
         tables = tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise AgentError(f"prices={str(path)!r} cannot be read: {problem}") from None
+        raise AgentArgumentError(f"prices={str(path)!r} cannot be read: {problem}") from None
     if model not in tables:
         close = difflib.get_close_matches(model, tables, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(tables) or 'none'}"
-        raise AgentError(f"prices={str(path)!r} has no table [{json.dumps(model)}]; {hint}")
+        raise AgentArgumentError(f"prices={str(path)!r} has no table [{json.dumps(model)}]; {hint}")
     try:
         return Prices(**tables[model])
     except TypeError:
-        raise AgentError(
+        raise AgentArgumentError(
             f"prices={str(path)!r}, [{json.dumps(model)}]: a table has input, output and perhaps cached_input"
         ) from None
 
@@ -72,11 +74,11 @@ class Budget:
 
     def __init__(self, prices: Prices | None, limit: float | None) -> None:
         if limit is not None and prices is None:
-            raise AgentError(
+            raise AgentArgumentError(
                 "max_cost_usd needs to know prices: give usd_per_million_input and usd_per_million_output, or prices=FILE"
             )
         if limit is not None and not limit >= 0:
-            raise AgentError(f"max_cost_usd={limit} must be 0 or more")
+            raise AgentArgumentError(f"max_cost_usd={limit} must be 0 or more")
         self.prices, self.limit = prices, limit
         self.spent = 0.0
         """USD that answers cost."""
@@ -129,6 +131,8 @@ class Journal:
 
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Any]] = {}
+        self._path: Path | None = None
+        self._begin = b""
         self._file: int | None = None
         self._lock = threading.Lock()
 
@@ -146,9 +150,7 @@ class Journal:
                 if isinstance(entry, dict):
                     entries.append(entry)
         self.close()
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        if cut:
-            os.write(self._file, b"\n")
+        self._path, self._begin = path, b"\n" if cut else b""
         self._answers = {entry["key"]: entry for entry in entries if "text" in entry and "key" in entry}
         return entries
 
@@ -158,10 +160,13 @@ class Journal:
 
     def put(self, entry: dict[str, Any]) -> None:
         """Write an entry down, if a folder is open."""
-        if self._file is None:
-            return
-        data = memoryview((json.dumps(entry) + "\n").encode())
         with self._lock:
+            if self._path is None:
+                return
+            if self._file is None:
+                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+                os.write(self._file, self._begin)
+            data = memoryview((json.dumps(entry) + "\n").encode())
             while data:
                 data = data[os.write(self._file, data) :]
 
@@ -169,4 +174,4 @@ class Journal:
         """Stop writing."""
         if self._file is not None:
             os.close(self._file)
-            self._file = None
+        self._file = self._path = None
