@@ -98,6 +98,7 @@ class PromptedAgent:
         self.slots = backend.slots
         self.prompt_tokens = self.completion_tokens = 0
         self._journal = Journal()
+        self._kept_in: set[Path] = set()
         self._examples: dict[str, list[Transcript]] = {}
 
     # -- acting
@@ -210,7 +211,11 @@ class PromptedAgent:
 
     def keep_in(self, folder: Path) -> None:
         """Write every answer into ``folder/answers.jsonl`` as it comes, and use what an earlier part of the run was answered."""
-        for entry in self._journal.open(folder):
+        entries = self._journal.open(folder)
+        if folder in self._kept_in:
+            return  # what is there was counted when it was asked for
+        self._kept_in.add(folder)
+        for entry in entries:
             details = entry.get("details") or {}
             self.budget.spent += details.get("cost_usd") or 0.0
             self.budget.presumed += entry.get("presumed_usd") or 0.0
