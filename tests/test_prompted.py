@@ -282,7 +282,7 @@ def test_the_cap_stops_the_run_and_a_higher_one_goes_on_without_paying_twice(tmp
         # The same cap: not one request more.
         with pytest.raises(AgentStopped):
             evaluate(spec(server, episodes=8, concurrency=2, max_cost_usd=0.0006, **PRICED), tmp_path)
-        assert len(server.bodies) <= asked + 2 and len(server.bodies) * cost <= 0.0006
+        assert len(server.bodies) == asked
         summary = evaluate(spec(server, episodes=8, concurrency=3, max_cost_usd=1.0, **PRICED), tmp_path)
         chats = [json.dumps([body["messages"], body["seed"]]) for body in server.bodies]
         assert len(set(chats)) == len(chats)  # nothing was asked, and paid for, twice

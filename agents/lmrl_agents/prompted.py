@@ -227,7 +227,7 @@ class PromptedAgent:
         """Tokens and, where prices are known, USD so far."""
         found: dict[str, Any] = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
         if self.budget.prices is not None:
-            found["cost_usd"] = self.budget.spent + self.budget.presumed
+            found["cost_usd"] = self.budget.taken
         return found
 
     def fingerprint(self) -> str:

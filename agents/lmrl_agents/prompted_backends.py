@@ -118,7 +118,7 @@ class ServerBackend:
         def attempt(number: int, deadline: float) -> Completion:
             nonlocal cost
             fields = {} if temperature is None else {"temperature": temperature}
-            reserved = budget.reserve(_at_most(job.messages), max_tokens)
+            reserved = budget.reserve(_at_most(job.messages), max_tokens, self.client.deadline)
             charged: float | None = None
             try:
                 answer = self.client.complete(

@@ -85,10 +85,15 @@ class Budget:
         self.presumed = 0.0
         """USD at most of requests whose cost nobody told: cut off, or answered without a count of tokens."""
         self._reserved = 0.0
-        self._lock = threading.Lock()
+        self._settled = threading.Condition()
 
-    def reserve(self, prompt_tokens: int, completion_tokens: int) -> float:
+    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float:
         """Set aside what a request can cost at most; returns it.
+
+        Args:
+            prompt_tokens: of the request, at most.
+            completion_tokens: of the answer, at most.
+            patience: seconds to wait for what is set aside for others, where it may be given back.
 
         Raises:
             AgentStopped: it might pass the limit.
@@ -96,25 +101,35 @@ class Budget:
         if self.prices is None:
             return 0.0
         most = self.prices.cost(prompt_tokens, completion_tokens)
-        with self._lock:
-            taken = self.spent + self.presumed + self._reserved
-            if self.limit is not None and taken + most > self.limit:
-                presumed = f" (and up to {self.presumed:.4f} of unknown cost)" if self.presumed else ""
-                raise AgentStopped(
-                    f"max_cost_usd={self.limit:g} would be passed: {self.spent:.4f} USD are spent{presumed}, "
-                    f"the next answer may cost {most:.4f}"
+        with self._settled:
+            if self.limit is not None:
+                limit = self.limit
+                fits = self._settled.wait_for(
+                    lambda: self.taken + self._reserved + most <= limit or self.taken + most > limit, patience
                 )
+                if not fits or self.taken + most > limit:
+                    presumed = f" (and up to {self.presumed:.4f} of unknown cost)" if self.presumed else ""
+                    raise AgentStopped(
+                        f"max_cost_usd={limit:g} would be passed: {self.spent:.4f} USD are spent{presumed}, "
+                        f"the next answer may cost {most:.4f}; a run with a higher cap goes on from here"
+                    )
             self._reserved += most
         return most
 
     def settle(self, reserved: float, cost: float | None) -> None:
         """Give back what was set aside and count what it cost; None when nobody knows: all of it is presumed spent."""
-        with self._lock:
+        with self._settled:
             self._reserved -= reserved
             if cost is None:
                 self.presumed += reserved
             else:
                 self.spent += cost
+            self._settled.notify_all()
+
+    @property
+    def taken(self) -> float:
+        """USD spent and presumed spent."""
+        return self.spent + self.presumed
 
 
 def key_of(request: Mapping[str, Any]) -> str:
