@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from faulty_server import FaultyServer
 
+from lmrl_agents.prompts import without_examples
 from lmrl_envs import Transcript, make_policy
 
 STYLES: dict[str, Callable[[str], str]] = {
@@ -35,3 +36,16 @@ def player(env_id: str, policy: str = "expert", style: str = "bare") -> Callable
 def playing(env_id: str, style: str = "bare", **options) -> FaultyServer:
     """A server that plays a task well."""
     return FaultyServer(answer=player(env_id, style=style), **options)
+
+
+def any_player(env_ids: dict[str, dict]) -> Callable[[list[dict[str, str]]], str]:
+    """Plays several tasks (id -> arguments), and knows by the instructions which."""
+    import gymnasium
+
+    instructions = {id: gymnasium.make(id, **kwargs).unwrapped.instructions for id, kwargs in env_ids.items()}
+
+    def answer(messages: list[dict[str, str]]) -> str:
+        env_id = next(id for id, text in instructions.items() if messages[0]["content"].startswith(text))
+        return player(env_id)(without_examples(messages))
+
+    return answer

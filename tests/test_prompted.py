@@ -44,7 +44,7 @@ SPOILS = ("server_error", "truncated_json", "html", "no_choices", "null_content"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "OPENAI_BASE_URL"):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "OPENAI_BASE_URL", "LMRL_PRICES"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -304,9 +304,14 @@ def test_an_answer_that_nobody_counted_is_presumed_to_have_cost_the_most(tmp_pat
         assert again.budget.presumed == pytest.approx(player.budget.presumed)
 
 
-def test_a_cap_without_prices_is_refused() -> None:
-    with FaultyServer() as server, pytest.raises(AgentArgumentError, match="needs to know prices"):
-        agent(server, max_cost_usd=1.0)
+def test_a_cap_without_prices_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyServer() as server:
+        with pytest.raises(AgentArgumentError, match="needs to know prices"):
+            agent(server, max_cost_usd=1.0)
+        (tmp_path / "prices.toml").write_text('["*"]\ninput = 1\noutput = 2\n')
+        monkeypatch.setenv("LMRL_PRICES", str(tmp_path / "prices.toml"))
+        assert agent(server, max_cost_usd=1.0).budget.prices == Prices(1, 2)
+        assert agent(server, usd_per_million_input=3, usd_per_million_output=4).budget.prices == Prices(3, 4)
 
 
 # -- interruption

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -23,7 +24,7 @@ from lmrl_agents.answers import extract
 from lmrl_agents.api import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.prompted_backends import Answered, Backend, Job, LocalBackend, ServerBackend
 from lmrl_agents.prompts import PROMPT_VERSION, Messages, good_games, messages_of
-from lmrl_agents.spending import Budget, Journal, Prices, key_of, read_prices
+from lmrl_agents.spending import PRICES_VARIABLE, Budget, Journal, Prices, key_of, read_prices
 from lmrl_envs import Transcript, task
 from lmrl_envs.simulators.chat_client import ChatClient
 from lmrl_envs.simulators.local_model import LocalModel
@@ -48,7 +49,7 @@ class PromptedAgent:
         few_shot_seed: of their choice.
         history: latest turns of the game that are shown, the opening always; by default all.
         read: False plays the model's text as it is, unread.
-        prices: TOML file of prices, a table per model.
+        prices: TOML file of prices, a table per model; by default that of ``$LMRL_PRICES``.
         usd_per_million_input, usd_per_million_output, usd_per_million_cached_input: prices, without a file.
         max_cost_usd: the run stops before more than this is spent, over all its parts when it is stopped and gone on with.
 
@@ -279,10 +280,15 @@ def _prices(
             raise AgentArgumentError("give prices=FILE or usd_per_million_..., not both")
         return read_prices(file, model)
     if given is None and output is None and cached is None:
-        return None
+        return _usual_prices(model)
     if given is None or output is None:
         raise AgentArgumentError("give both usd_per_million_input and usd_per_million_output")
     return Prices(given, output, cached)
+
+
+def _usual_prices(model: str) -> Prices | None:
+    file = os.environ.get(PRICES_VARIABLE)
+    return read_prices(file, model) if file else None
 
 
 # -- by name

@@ -16,6 +16,8 @@ from typing import Any
 from lmrl_agents.api import AgentArgumentError, AgentStopped
 
 JOURNAL = "answers.jsonl"
+PRICES_VARIABLE = "LMRL_PRICES"
+ANY_MODEL = "*"
 
 
 @dataclass(frozen=True)
@@ -43,25 +45,27 @@ class Prices:
 
 
 def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
-    """The prices of a model in a TOML file: a table per model, with ``input``, ``output`` and perhaps ``cached_input``.
+    """The prices of a model in a TOML file: a table per model (or ``"*"``, for all others), with ``input``, ``output`` and
+    perhaps ``cached_input``.
 
     Raises:
         AgentArgumentError: no such file or model, or a table that is not well formed.
     """
+    where = f"prices={os.fspath(path)!r}"
     try:
         tables = tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise AgentArgumentError(f"prices={str(path)!r} cannot be read: {problem}") from None
-    if model not in tables:
+        raise AgentArgumentError(f"{where} cannot be read: {problem}") from None
+    table = tables.get(model, tables.get(ANY_MODEL))
+    if table is None:
         close = difflib.get_close_matches(model, tables, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(tables) or 'none'}"
-        raise AgentArgumentError(f"prices={str(path)!r} has no table [{json.dumps(model)}]; {hint}")
+        raise AgentArgumentError(f'{where} has no table [{json.dumps(model)}] and no ["{ANY_MODEL}"]; {hint}')
     try:
-        return Prices(**tables[model])
+        return Prices(**table)
     except TypeError:
-        raise AgentArgumentError(
-            f"prices={str(path)!r}, [{json.dumps(model)}]: a table has input, output and perhaps cached_input"
-        ) from None
+        why = "has input, output and perhaps cached_input"
+        raise AgentArgumentError(f"{where}: a table, such as [{json.dumps(model)}], {why}") from None
 
 
 class Budget:
@@ -75,7 +79,8 @@ class Budget:
     def __init__(self, prices: Prices | None, limit: float | None) -> None:
         if limit is not None and prices is None:
             raise AgentArgumentError(
-                "max_cost_usd needs to know prices: give usd_per_million_input and usd_per_million_output, or prices=FILE"
+                "max_cost_usd needs to know prices (0 for a server that costs nothing): give usd_per_million_input and "
+                f"usd_per_million_output, or a TOML file in prices= or ${PRICES_VARIABLE}"
             )
         if limit is not None and not limit >= 0:
             raise AgentArgumentError(f"max_cost_usd={limit} must be 0 or more")
