@@ -173,6 +173,17 @@ def test_histories_are_cut_in_the_middle() -> None:
     assert "Answer:" in thinking[0]["content"] and thinking[2]["content"] == "Answer: a1"
 
 
+@pytest.mark.parametrize(("history", "shown"), [("auto", 8), ("all", 12), (3, 3)])
+def test_markov_tasks_show_a_short_history(history: int | str, shown: int) -> None:
+    texts = [f"t{k}" for k in range(25)]
+    with FaultyServer(answer=lambda messages: "e4") as server:
+        request = Request("lmrl/Chess-v0", 0, 0, Transcript.from_texts(texts, [0.0] * 12), "Play.")
+        agent(server, history=history).act([request])
+        agent(server, history="auto").act([replace(request, env_id="lmrl/CarDealer-v0")])
+        assert sum(m["role"] == "assistant" for m in server.bodies[0]["messages"]) == shown
+        assert sum(m["role"] == "assistant" for m in server.bodies[1]["messages"]) == 12
+
+
 # -- failures
 
 
@@ -482,6 +493,7 @@ def test_errors_are_one_line(mode: str, key: str | None, status: int, message: s
         ("openai", {}, "name the model"),
         ("openai:m", {"base_ulr": "x"}, "did you mean base_url"),
         ("openai:m", {"base_url": "http://h/v1", "few_shot": -1}, "few_shot=-1"),
+        ("openai:m", {"base_url": "http://h/v1", "history": "some"}, "history='some'"),
         ("openai:m", {"base_url": "http://h/v1", "temperature": "hot"}, "temperature='hot'"),
         ("openai:m", {"base_url": "http://h/v1", "usd_per_million_input": 1}, "both"),
         ("openai:m", {"base_url": "http://h/v1", "concurrency": 0}, "concurrency=0"),

@@ -31,6 +31,7 @@ from lmrl_envs.simulators.local_model import LocalModel
 
 ANSWER_TOKENS = 128
 """Tokens of an answer by default, the allowance for reasoning not counted."""
+MARKOV_HISTORY = 8
 KEPT = 20_000
 """Characters of a model's text that are kept in a record: so many, half from its beginning and half from its end."""
 
@@ -47,7 +48,8 @@ class PromptedAgent:
         few_shot: games of a dataset that are shown first.
         data: the dataset, by default the task's ``mixed-v0``, or the sample of it that ships with the package.
         few_shot_seed: of their choice.
-        history: latest turns of the game that are shown, the opening always; by default all.
+        history: latest turns of the game that are shown, the opening always; "all"; or "auto": all, but 8 where the last
+            observation tells all that is needed (`lmrl_envs.Task.context`), so that 400 moves do not cost 400 positions each.
         read: False plays the model's text as it is, unread.
         prices: TOML file of prices, a table per model; by default that of ``$LMRL_PRICES``.
         usd_per_million_input, usd_per_million_output, usd_per_million_cached_input: prices, without a file.
@@ -73,7 +75,7 @@ class PromptedAgent:
         few_shot: int = 0,
         data: str | None = None,
         few_shot_seed: int = 0,
-        history: int | None = None,
+        history: int | str = "auto",
         read: bool = True,
         prices: str | None = None,
         usd_per_million_input: float | None = None,
@@ -82,10 +84,12 @@ class PromptedAgent:
         max_cost_usd: float | None = None,
     ) -> None:
         for key, value, least in (
-            ("reasoning", reasoning, 0), ("few_shot", few_shot, 0), ("history", history, 0), ("max_tokens", max_tokens, 1),
+            ("reasoning", reasoning, 0), ("few_shot", few_shot, 0), ("max_tokens", max_tokens, 1),
         ):  # fmt: skip
             if value is not None and not (isinstance(value, int) and value >= least):
                 raise AgentArgumentError(f"{key}={value!r} must be a whole number, {least} or more")
+        if history not in ("all", "auto") and not (isinstance(history, int) and history >= 0):
+            raise AgentArgumentError(f"history={history!r} must be a whole number, 0 or more, or 'all' or 'auto'")
         if temperature is not None and not (isinstance(temperature, int | float) and temperature >= 0):
             raise AgentArgumentError(
                 f"temperature={temperature!r} must be 0 (greedy) or more, or null for the server's own"
@@ -182,7 +186,10 @@ class PromptedAgent:
 
     def prompt(self, request: Request) -> Messages:
         """The chat that is sent for a request."""
-        return messages_of(request, self._games(request), self.reasoning, self.history)
+        shown = None if self.history == "all" else self.history
+        if shown == "auto":
+            shown = MARKOV_HISTORY if task(request.env_id).context == "last" else None
+        return messages_of(request, self._games(request), self.reasoning, shown)  # type: ignore[arg-type]
 
     def _games(self, request: Request) -> list[Transcript]:
         if not self.few_shot:
