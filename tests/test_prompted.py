@@ -19,7 +19,7 @@ from faulty_server import MODES, FaultyServer
 pytest.importorskip("openai")
 from lmrl_agents import Action, AgentError, AgentStopped, Request, load_agent
 from lmrl_agents.api import AgentArgumentError
-from lmrl_agents.conformance import sample_requests
+from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.prompted import KEPT
 from lmrl_agents.prompts import NEW_GAME, good_games, messages_of
 from lmrl_agents.spending import JOURNAL, Budget, Prices, read_prices
@@ -523,6 +523,11 @@ class Telling:
             else Action("", {"prompt_tokens": 1}, "it broke")
             for request in requests
         ]
+
+
+def test_what_is_told_is_checked() -> None:
+    breaches = check_agent(Telling(), [WORDLE]).breaches
+    assert len(breaches) == 1 and "act_with_details: TypeError" in breaches[0]
 
 
 def test_any_agent_may_tell_about_its_actions(tmp_path: Path) -> None:
