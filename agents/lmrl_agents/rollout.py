@@ -6,14 +6,14 @@ A fixed list, not a fixed number of steps: with steps, short episodes would be c
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from lmrl_agents.api import Agent, Request
+from lmrl_agents.api import Action, Agent, AgentStopped, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, task
 from lmrl_envs.seeding import Stream, episode_seed
 
@@ -39,6 +39,8 @@ class Played:
     error: str | None = None
     """What went wrong; the episode then scores the task's minimum."""
     options: dict[str, Any] = field(default_factory=dict)
+    details: tuple[Mapping[str, Any], ...] = ()
+    """What the agent told about each action (in an episode with an error also about one not played), if it told anything."""
 
     def score(self, minimum: float) -> float:
         """The episode's return, or the task's minimum if it ended in an error."""
@@ -54,6 +56,7 @@ class _Slot:
     valid: int = 0
     transcript: Transcript = field(default_factory=Transcript)
     actions: list[str] = field(default_factory=list)
+    details: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class Rollout:
@@ -120,15 +123,16 @@ class Rollout:
     def _turn(self, live: list[_Slot | None], acting: list[int]) -> Iterator[Played]:
         requests = [self._request(live[i]) for i in acting]  # type: ignore[arg-type]
         started = time.perf_counter()
-        actions, errors = self._act(requests)
+        actions = self._act(requests)
         share = (time.perf_counter() - started) / len(acting)
         batch: list[str | None] = [None] * len(live)
-        for i, action, error in zip(acting, actions, errors, strict=True):
+        for i, action in zip(acting, actions, strict=True):
             live[i].seconds += share  # type: ignore[union-attr]
-            if error is None:
-                batch[i] = action
+            live[i].details.append(action.details)  # type: ignore[union-attr]
+            if action.error is None:
+                batch[i] = action.text
             else:
-                yield self._finish(live, i, False, False, {}, error)
+                yield self._finish(live, i, False, False, {}, action.error)
         for i, outcome in self._step(batch).items():
             if isinstance(outcome, str):
                 yield self._finish(live, i, False, False, {}, outcome)
@@ -154,18 +158,25 @@ class Rollout:
             env_kwargs=self.env_kwargs,
         )
 
-    def _act(self, requests: list[Request]) -> tuple[list[str], list[str | None]]:
-        """Actions and errors; when a batch fails, every request is tried alone, so that one cannot spoil the others."""
+    def _act(self, requests: list[Request]) -> list[Action]:
+        """When a batch fails, every request is tried alone, so that one cannot spoil the others."""
+        agent: Any = self.agent
+        detailed = hasattr(agent, "act_with_details")
         try:
-            actions = list(self.agent.act(requests))
+            given = agent.act_with_details(requests) if detailed else map(Action, agent.act(requests))
+            actions = list(given)
             if len(actions) != len(requests):
                 raise TypeError(f"act() returned {len(actions)} actions for {len(requests)} requests")
+            if not all(isinstance(action, Action) for action in actions):
+                raise TypeError("act_with_details() must return objects of lmrl_agents.Action")
+        except AgentStopped:
+            raise
         except Exception as problem:
             if len(requests) == 1:
-                return [""], [f"{type(problem).__name__}: {problem}"]
-            alone = [self._act([request]) for request in requests]
-            return [a[0][0] for a in alone], [a[1][0] for a in alone]
-        return actions, [_wrong(action) for action in actions]
+                return [Action("", error=f"{type(problem).__name__}: {problem}")]
+            return [action for request in requests for action in self._act([request])]
+        wrong = [action.error or _wrong(action.text) for action in actions]
+        return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
 
     def _step(self, batch: list[str | None]) -> dict[int, Any]:
         """Outcome per acting slot; a failing simulator spoils only the game it failed in."""
@@ -213,6 +224,7 @@ class Rollout:
             seconds=slot.seconds,
             error=error,
             options=self.options,
+            details=tuple(slot.details) if any(slot.details) else (),
         )
 
 

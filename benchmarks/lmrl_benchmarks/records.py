@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +48,9 @@ class Record:
     error: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    details: tuple[dict[str, Any], ...] = ()
+    """What the agent told about its actions (raw text, tokens, cost), one entry per action and, in an episode with an
+    error, perhaps one about the action that was not played. Empty, and not written, for agents that tell nothing."""
 
     def score(self, minimum: float) -> float:
         """The return, or the task's minimum for an episode that ended in an error."""
@@ -55,7 +58,7 @@ class Record:
 
     def line(self) -> str:
         """The record as one line of JSON."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details" or self.details}
         return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
 
     @classmethod
@@ -66,8 +69,8 @@ class Record:
             ValueError, TypeError: not a whole record.
         """
         values = json.loads(line)
-        for name in ("observations", "actions", "rewards"):
-            values[name] = tuple(values[name])
+        for name in ("observations", "actions", "rewards", "details"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
     def replay(self, env: Any, env_id: str) -> None:
@@ -184,8 +187,13 @@ def _git() -> dict[str, Any] | None:
         return None
 
 
-def claim(folder: Path, spec: dict[str, Any]) -> None:
+def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
     """Take a folder for a spec; an existing run of the same spec is gone on with.
+
+    Args:
+        folder: of the records.
+        spec: what is run.
+        operational: arguments of the agent that may differ (they stay in ``run.json`` as they were first).
 
     Raises:
         RecordError: the folder holds another run, or something else.
@@ -198,7 +206,7 @@ def claim(folder: Path, spec: dict[str, Any]) -> None:
             there = json.loads(path.read_text("utf-8")).get("spec", {})
         except ValueError as problem:
             raise RecordError(f"{path} is damaged: {problem}") from None
-        if there != spec:
+        if _essence(there, operational) != _essence(spec, operational):
             differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
             raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
         return
@@ -206,6 +214,11 @@ def claim(folder: Path, spec: dict[str, Any]) -> None:
         raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
     write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, Any]:
+    kwargs = spec.get("agent_kwargs") or {}
+    return {**spec, "agent_kwargs": {key: value for key, value in kwargs.items() if key not in operational}}
 
 
 def read_run(folder: Path) -> dict[str, Any]:
