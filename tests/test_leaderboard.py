@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from lmrl_agents import load_agent
@@ -19,7 +18,6 @@ from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile
 from lmrl_benchmarks.report import overall_of, rows_of, write_report
 from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.statistics import bootstrap_interval, iqm, mean, stratified_interval
 from lmrl_benchmarks.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.verify import verify_run
 from lmrl_envs import normalized_score, task
@@ -58,42 +56,6 @@ def finished(suite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def breaches(out: Path) -> list[str]:
     return [f"{name}: {breach}" for name, found in verify_run(out) for breach in found]
-
-
-# -- statistics
-
-
-def test_iqm_by_hand() -> None:
-    assert iqm(np.array([1.0, 2.0, 3.0, 100.0])) == pytest.approx(2.5)
-    assert iqm(np.array([0.0, 1, 2, 3, 4, 5, 6, 50])) == pytest.approx(3.5)
-    assert iqm(np.array([7.0])) == 7.0 and mean(np.array([[1.0, 3.0]])).tolist() == [2.0]
-
-
-def test_iqm_is_scipys_trimmed_mean() -> None:
-    from scipy.stats import trim_mean
-
-    rng = np.random.default_rng(0)
-    for n in (4, 5, 11, 100):
-        values = rng.normal(size=n)
-        assert iqm(values) == pytest.approx(trim_mean(values, 0.25))
-
-
-def test_bootstrap_interval_is_scipys() -> None:
-    from scipy.stats import bootstrap
-
-    values = np.random.default_rng(1).exponential(size=80)
-    low, high = bootstrap_interval(values, seed=3, n=20_000)
-    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=4).confidence_interval
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
-    assert bootstrap_interval([3.0]) == (3.0, 3.0)
-    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
-
-
-def test_stratified_bootstrap_keeps_tasks_apart() -> None:
-    # No spread within the tasks: the difference between them is no uncertainty.
-    assert stratified_interval([[1.0, 1.0], [9.0, 9.0]]) == (5.0, 5.0)
-    low, high = stratified_interval([[0.0, 2.0], [10.0, 10.0]], n=4000)
-    assert (low, high) == (5.0, 6.0)
 
 
 # -- suites
