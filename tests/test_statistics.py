@@ -150,7 +150,9 @@ def test_improvement_intervals_cover() -> None:
     hits = 0
     for trial in range(300):
         x, y = rng.normal(1.0, 1.0, size=(6, 10)), rng.normal(0.0, 1.0, size=(6, 10))
-        low, high = improvement_interval(stratified_draws(list(x), 2 * trial, 400), stratified_draws(list(y), 2 * trial + 1, 400))
+        low, high = improvement_interval(
+            stratified_draws(list(x), 2 * trial, 400), stratified_draws(list(y), 2 * trial + 1, 400)
+        )
         hits += low <= 0.7602 <= high
     assert _covered(hits, 300), hits / 300
 
@@ -177,7 +179,10 @@ def test_pairing_removes_what_the_games_share() -> None:
     rng = np.random.default_rng(5)
     hard = rng.normal(0.0, 10.0, size=400)  # how hard the game is, for everybody
     x = {seed: float(value) + 1.0 for seed, value in enumerate(hard)}
-    y = {seed: float(value) + float(noise) for seed, (value, noise) in enumerate(zip(hard, rng.normal(0, 1, 400), strict=True))}
+    y = {
+        seed: float(value) + float(noise)
+        for seed, (value, noise) in enumerate(zip(hard, rng.normal(0, 1, 400), strict=True))
+    }
     found = paired(x, y)
     assert found.low < 1.0 < found.high and found.low > 0.5 and found.episodes == 400
     assert found.difference == pytest.approx(np.mean([x[s] - y[s] for s in x]))
@@ -195,6 +200,7 @@ def test_paired_by_hand() -> None:
 def test_other_seeds_are_not_paired() -> None:
     with pytest.raises(NotPairable, match="of 2 and 2 evaluation seeds 1 are the same"):
         paired({1: 0.0, 2: 0.0}, {2: 0.0, 3: 0.0})
+    assert paired({1: 0.0, 2: 3.0}, {2: 1.0}).difference == 2.0  # who played fewer is compared on what both played
     with pytest.raises(NotPairable, match="no episodes"):
         paired({}, {})
 

@@ -65,6 +65,7 @@ class Rollout:
         env_kwargs: arguments of the environment.
         slots: games played at once.
         options: reset options of every episode.
+        each: reset options that go round over the episodes, see `episode_options`.
     """
 
     def __init__(
@@ -75,10 +76,11 @@ class Rollout:
         *,
         slots: int = 64,
         options: dict[str, Any] | None = None,
+        each: dict[str, Any] | None = None,
     ) -> None:
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
         self.minimum = task(env_id).return_range[0]
-        self.options = dict(options or {})
+        self.options, self.each = dict(options or {}), dict(each or {})
         self.slots = slots
 
     def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
@@ -110,9 +112,15 @@ class Rollout:
             seeds[i] = episode_seed(stream, base_seed, episode)
             live[i] = _Slot(episode, seeds[i], episode_seed("agent", base_seed, episode))  # type: ignore[arg-type]
             mask[i] = True
-        if mask.any():
-            openings, _ = self.env.reset(seed=seeds, options={**self.options, "reset_mask": mask})
-            for i in np.flatnonzero(mask).tolist():
+        # One call for all, unless episodes have options of their own.
+        masks = [mask] if not self.each else [np.arange(len(live)) == i for i in np.flatnonzero(mask)]
+        for mask in masks:
+            slots = np.flatnonzero(mask).tolist()
+            if not slots:
+                continue
+            options = episode_options(self.options, self.each, live[slots[0]].episode)  # type: ignore[union-attr]
+            openings, _ = self.env.reset(seed=seeds, options={**options, "reset_mask": mask})
+            for i in slots:
                 live[i].transcript = Transcript.from_texts([openings[i]], [])  # type: ignore[union-attr]
 
     def _turn(self, live: list[_Slot | None], acting: list[int]) -> Iterator[Played]:
@@ -210,8 +218,17 @@ class Rollout:
             valid_actions=slot.valid,
             seconds=slot.seconds,
             error=error,
-            options=self.options,
+            options=episode_options(self.options, self.each, slot.episode),
         )
+
+
+def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int) -> dict[str, Any]:
+    """The reset options of an episode: the common ones, and of every list in ``each`` the value whose turn it is.
+
+    A number n stands for the list 0 to n - 1.
+    """
+    turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
+    return {**options, **turns}
 
 
 def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:

@@ -83,9 +83,7 @@ class NotPairable(ValueError):
     """Two evaluations that share no episodes; the message says why."""
 
 
-def paired(
-    x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level: float = 0.95, n: int = 2000
-) -> Paired:
+def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level: float = 0.95, n: int = 2000) -> Paired:
     """Bootstrap over episodes of the difference of returns on equal evaluation seeds.
 
     The same secret, start or buyer makes the games of both agents hard or easy alike; in the difference this cancels.
@@ -99,17 +97,18 @@ def paired(
         n: resamples.
 
     Raises:
-        NotPairable: the evaluation seeds differ.
+        NotPairable: neither played the other's evaluation seeds. (Who played only some of them, as people do, is compared
+            on these.)
     """
-    if x.keys() != y.keys():
-        common = len(x.keys() & y.keys())
+    common = x.keys() & y.keys()
+    if len(common) < min(len(x), len(y)):
         raise NotPairable(
-            f"not pairable: of {len(x)} and {len(y)} evaluation seeds {common} are the same; "
+            f"not pairable: of {len(x)} and {len(y)} evaluation seeds {len(common)} are the same; "
             "evaluate both with the same suite"
         )
-    if not x:
+    if not common:
         raise NotPairable("not pairable: there are no episodes")
-    differences = np.array([x[key] - y[key] for key in sorted(x)])
+    differences = np.array([x[key] - y[key] for key in sorted(common)])
     low, high = percentile_interval(bootstrap_means(differences, np.random.default_rng(seed), n), level)
     wins = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
     return Paired(float(differences.mean()), low, high, len(differences), wins)

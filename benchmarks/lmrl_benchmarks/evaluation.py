@@ -11,6 +11,7 @@ from typing import Any
 from lmrl_agents.api import Agent, load_agent
 from lmrl_agents.rollout import Played, Rollout
 from lmrl_benchmarks.records import SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.references import lmrl_applies, scale_of
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
@@ -32,10 +33,12 @@ class EvaluationSpec:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent_kwargs: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    each: dict[str, Any] = field(default_factory=dict)
+    """Reset options that go round over the episodes (see `lmrl_agents.rollout.episode_options`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return json.loads(to_json(vars(self)))
+        return json.loads(to_json({key: value for key, value in vars(self).items() if key != "each" or value}))
 
 
 def evaluate(
@@ -75,7 +78,7 @@ def _evaluate(
     done = {record.episode for record in records}
     missing = [episode for episode in range(spec.episodes) if episode not in done]
     if missing:
-        rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options)
+        rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
         pending: list[Record] = []
         for played in rollout.play(missing, spec.seed):
             pending.append(record_of(played))
@@ -131,7 +134,8 @@ def record_of(played: Played) -> Record:
 def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
     """The summary of an evaluation, a function of spec and records alone.
 
-    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training.
+    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training. ``reference`` says
+    which returns ``normalized_score`` is measured by; both are None for a variant of a task without references.
     """
     minimum = task(spec["env_id"]).return_range[0]
     returns = [record.score(minimum) for record in records]
@@ -139,9 +143,14 @@ def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any
     summary = summarize(
         spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
     )
+    scale = scale_of(spec["env_id"], spec["env_kwargs"])
+    summary["normalized_score"] = scale.score(summary["return_mean"]) if scale else None
+    if not lmrl_applies(spec["env_id"], spec["env_kwargs"]):
+        summary["normalized_score_lmrl"] = None
     low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
     return {
         **summary,
+        "reference": vars(scale) if scale else None,
         "return_ci95": [low, high],
         "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
         "errors": sum(record.error is not None for record in records),
