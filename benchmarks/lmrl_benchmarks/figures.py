@@ -38,7 +38,7 @@ def _style(name: str) -> Iterator[Any]:
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "font.family": "sans-serif",
@@ -98,7 +98,7 @@ def scores_figure(results: Results) -> str:
             for row in (row for row in rows if row.task == name):
                 y = agents.index(row.agent)
                 # A clone that never wins may score -300: what is far below random is drawn at the edge.
-                low, score, high = (max(-30.0, min(130.0, x)) for x in (row.low, row.score, row.high))
+                low, score, high = (max(-30.0, min(130.0, x or 0.0)) for x in (row.low, row.score, row.high))
                 axis.plot([low, high], [y, y], color=_colour(0), lw=4, alpha=0.4, solid_capstyle="round")
                 axis.plot(score, y, "o" if score == row.score else "<", color=_colour(0), ms=6)
             axis.set_title(name, loc="left")

@@ -97,9 +97,10 @@ def lmrl_applies(env_id: str, env_kwargs: dict[str, Any]) -> bool:
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
     *(
         (f"lmrl/Maze{view}Observed-v0", {"layout": layout})
-        for layout in ("umaze", "medium", "large", "random:4x4", "random:6x6")
+        for layout in ("umaze", "medium", "large", "random:4x4")
         for view in ("Fully", "Partially")
     ),
+    ("lmrl/MazeFullyObserved-v0", {"layout": "random:6x6"}),
     *((f"lmrl/TextNav{view}Observed-v0", {"layout": "random:8"}) for view in ("Fully", "Partially")),
     *(
         (f"lmrl/{name}-v0", {"split": split})

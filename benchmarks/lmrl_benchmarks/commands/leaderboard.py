@@ -77,11 +77,12 @@ def report(out: Annotated[Path, tyro.conf.Positional], html: Path) -> int:
     return 0
 
 
-def verify(out: Annotated[Path, tyro.conf.Positional]) -> int:
+def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
     """Replay every recorded action of a run and check every number; no model is needed.
 
     Args:
         out: Folder of the run, or an archive that lmrl leaderboard submit made.
+        workers: Processes that replay.
     """
     from lmrl_benchmarks.submission import run_folder
     from lmrl_benchmarks.verify import verify_run
@@ -89,7 +90,7 @@ def verify(out: Annotated[Path, tyro.conf.Positional]) -> int:
     breaches = 0
     checked = 0
     with run_folder(out) as folder:
-        for name, found in verify_run(folder):
+        for name, found in verify_run(folder, workers):
             checked += 1
             for breach in found:
                 breaches += 1
