@@ -183,6 +183,7 @@ def cost_figure(results: Results) -> str:
                     cost, score, MARKERS[index % len(MARKERS)], color=_colour(index), ms=8, label=agents[index], ls=""
                 )
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_xlabel(names[key])
             axis.set_ylabel("mean score")
             axis.grid(lw=0.6)

@@ -241,11 +241,15 @@ def _chess(record: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if not boards:
         return None
     shown = boards[-1]
-    before = next((board for board in reversed(boards) if board != shown), shown)
-    moves = []
+    before = boards[-2] if len(boards) > 1 else shown
+    both = (record.get("info") or {}).get("moves") or []  # of both sides, UCI; told when the game is over
+    moves: list[dict[str, Any]] = []
+    played = 0
     for k, (action, reward) in enumerate(zip(record["actions"], record["rewards"], strict=False)):
         legal = k + 1 < len(boards) and boards[k + 1] != boards[k]
-        moves.append({"text": _cut("".join(action.split()), 12), "legal": legal, "reward": reward})
+        reply = str(both[2 * played + 1]) if legal and 2 * played + 1 < len(both) else ""
+        played += legal
+        moves.append({"text": "".join(action.split())[:12], "legal": legal, "reward": reward, "reply": reply})
     return "chess", {
         "boards": boards,
         "squares": [
