@@ -52,6 +52,8 @@ def evaluate(
         summary = run(spec, out, slots=slots, progress=lambda done, total: progress.update(bar, completed=done))
     table = Table(title=escape(f"{agent} on {env}"), title_justify="left", show_header=False)
     for key, value in summary.items():
+        if isinstance(value, dict):  # the reference of the score
+            value = value["source"]
         table.add_row(key, "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value))
     Console().print(table)
     print(f"records in {out}")
