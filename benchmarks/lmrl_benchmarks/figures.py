@@ -69,15 +69,13 @@ def _svg(figure: Any, label: str, width: float) -> str:
     svg = re.sub(r"#ab01(\d\d)", lambda match: f"var(--c{int(match[1])})", svg[svg.index("<svg") :])
     for colour, name in _NAMED.items():
         svg = svg.replace(colour, name)
-    most = round(
-        100 * figure.get_figwidth()
-    )  # about the size it was drawn for, so that its letters are those of the page
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return svg.replace(
-        "<svg ",
-        f'<svg class="figure" role="img" aria-label="{label}" style="min-width:{width}rem;max-width:{most}px" ',
-        1,
-    )
+    # Names of parts would meet those of the other figures; what is referred to has a name made of the figure's salt.
+    used = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
+    most = round(100 * figure.get_figwidth())  # about natural size: its letters are those of the page
+    style = f"min-width:{width}rem;max-width:{most}px"
+    return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{label}" style="{style}" ', 1)
 
 
 def scores_figure(results: Results) -> str:
