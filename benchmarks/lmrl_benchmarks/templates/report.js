@@ -25,6 +25,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
         return up ? order : -order;
       });
       for (const [, row] of rows) row.classList.remove("first");
+      table.classList.add("loose");
       body.replaceChildren(...rows.map(([, row]) => row));
     });
   });
@@ -38,7 +39,7 @@ const shown = () => {
     item.hidden = filters.some(f => f.dataset.scopeOf === scope && f.value !== "" && item.dataset[f.dataset.filter] !== f.value);
   }
 };
-for (const filter of filters) filter.addEventListener("change", shown);
+for (const filter of filters) filter.addEventListener("change", () => { shown(); document.getElementById("rows").classList.add("loose"); });
 for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
 // Boards: step through the positions of a game.
