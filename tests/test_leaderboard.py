@@ -703,6 +703,19 @@ def test_a_killed_run_goes_on(suite_file: Path, finished: Path, tmp_path: Path) 
     ]
 
 
+def test_an_agent_that_hangs_loses_only_its_own_cells(suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(
+        "import time\nclass H:\n    def act(self, requests):\n        if 'Wordle' in requests[0].env_id:\n"
+        "            time.sleep(600)\n        return ['move up'] * len(requests)\n"
+    )
+    suite = load_suite(str(suite_file))
+    chosen = suite.only(["random", f"{tmp_path}/hangs.py:H"])
+    told = run_suite(suite, tmp_path / "run", agents=chosen, workers=2, patience=8.0)
+    assert list(told) == ["eval hangs.py:H Wordle seed 0"] and "hangs" in told["eval hangs.py:H Wordle seed 0"]
+    assert len(rows_of(tmp_path / "run")) == 3
+    assert "hangs" in load_results(tmp_path / "run").missing["eval hangs.py:H Wordle seed 0"]
+
+
 def test_progress_tells_of_the_whole_and_of_cells(suite_file: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int, list[str]]] = []
     run_suite(load_suite(str(suite_file)), tmp_path / "run", workers=1, progress=lambda *now: told.append(now))

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -23,6 +26,8 @@ from lmrl_benchmarks.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask
 from lmrl_datasets import generate
 from lmrl_datasets.store import end_with_parent, locked, write_atomically
 
+PATIENCE = 3600.0
+"""Seconds without a finished episode after which an agent is taken to hang."""
 SUITE, PROBLEMS, PROGRESS = "suite.json", "problems.json", ".progress"
 
 
@@ -179,13 +184,14 @@ def _do_eval(spec: EvaluationSpec, folder: str, agent_spec: str, device: str) ->
     agent = load_agent(agent_spec, **spec.agent_kwargs, **({"device": device} if trained else {}))
     path.mkdir(parents=True, exist_ok=True)
     note = path / PROGRESS
+    write_atomically(note, f"0/{spec.episodes} {os.getpid()}")
     try:
         evaluate(
             spec,
             path,
             agent=agent,
             slots=128,
-            progress=lambda done, total: write_atomically(note, f"{done}/{total}"),
+            progress=lambda done, total: write_atomically(note, f"{done}/{total} {os.getpid()}"),
         )
     finally:
         note.unlink(missing_ok=True)
@@ -204,10 +210,12 @@ def run_suite(
     agents: Sequence[SuiteAgent] | None = None,
     workers: int = 2,
     device: str = "cpu",
+    patience: float = PATIENCE,
     progress: Progress | None = None,
 ) -> dict[str, str]:
     """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
 
+    An agent that finishes no episode for ``patience`` seconds is taken to hang: its process is killed, its cell fails.
     The reasons stand in ``problems.json`` too, from where the report takes them.
 
     Raises:
@@ -220,7 +228,7 @@ def run_suite(
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
         plan = _Plan(suite, agents, out, device)
-        problems = plan.lacking | _Run(list(plan.jobs.values()), workers, progress).run()
+        problems = plan.lacking | _Run(list(plan.jobs.values()), workers, patience, progress).run()
         asked = plan.lacking.keys() | plan.jobs.keys()
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
         told |= {name: text.splitlines()[0] for name, text in problems.items()}
@@ -240,9 +248,9 @@ def read_problems(out: Path) -> dict[str, str]:
 class _Run:
     """Jobs in dependency order over worker processes. A job whose process dies is tried once more."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int, progress: Progress | None) -> None:
+    def __init__(self, jobs: Sequence[Job], workers: int, patience: float, progress: Progress | None) -> None:
         self.waiting = {job.name: job for job in jobs}
-        self.total, self.workers, self.progress = len(self.waiting), workers, progress
+        self.total, self.workers, self.patience, self.progress = len(self.waiting), workers, patience, progress
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
         self.deaths: dict[str, int] = {}
@@ -256,6 +264,7 @@ class _Run:
                 self._tell()
                 if self.running:
                     self._collect(wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED).done)
+                    self._end_hanging()
         finally:
             self.pool.shutdown(wait=True, cancel_futures=True)
         self._tell()
@@ -287,10 +296,29 @@ class _Run:
             else:
                 self.finished.add(job.name)
 
-    def _recover(self) -> None:
-        """A worker died and took the pool with it; nobody can tell whose job it was."""
+    def _end_hanging(self) -> None:
+        """Kill the worker of an agent that hangs; the jobs that lose their pool by it begin again where they were."""
+        children = {child.pid for child in multiprocessing.active_children()}
+        for future, job in list(self.running.items()):
+            note = Path(job.arguments[1]) / PROGRESS
+            try:
+                if job.kind != "eval" or time.time() - note.stat().st_mtime < self.patience:
+                    continue
+                pid = int(note.read_text("utf-8").split()[1])
+            except (OSError, ValueError, IndexError):  # not begun, or over
+                continue
+            if pid in children:
+                os.kill(pid, signal.SIGKILL)
+                note.unlink(missing_ok=True)
+                del self.running[future]
+                self.failed[job.name] = f"no episode was finished for {self.patience:g} s: the agent hangs (--patience)"
+                self._recover(killed=True)
+                return
+
+    def _recover(self, killed: bool = False) -> None:
+        """A worker died and took the pool with it; nobody can tell whose job it was, unless it was ``killed`` here."""
         for job in self.running.values():
-            self.deaths[job.name] = self.deaths.get(job.name, 0) + 1
+            self.deaths[job.name] = self.deaths.get(job.name, 0) + (not killed)
             if self.deaths[job.name] > 1:
                 self.failed[job.name] = "its process died twice (killed, or out of memory)"
             else:
@@ -309,7 +337,7 @@ def _how_far(job: Job) -> str:
     """What a running job has written of its progress: episodes of an evaluation, the last logged step of a training."""
     try:
         if job.kind == "eval":
-            return f"({(Path(job.arguments[1]) / PROGRESS).read_text('utf-8')})"
+            return f"({(Path(job.arguments[1]) / PROGRESS).read_text('utf-8').split()[0]})"
         if job.kind == "train":
             with (Path(job.arguments[1]) / "metrics.jsonl").open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - 4096))

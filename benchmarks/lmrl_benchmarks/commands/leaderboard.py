@@ -18,6 +18,7 @@ def run(
     agents: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
+    patience: float = 3600.0,
 ) -> int:
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
@@ -27,6 +28,7 @@ def run(
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
         workers: Processes; by default one per core.
         device: Where models are trained and played (cpu, cuda).
+        patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
     """
     from lmrl_benchmarks.report import load_results, print_table, write_report
     from lmrl_benchmarks.runner import run_suite
@@ -50,6 +52,7 @@ def run(
             agents=chosen,
             workers=workers or os.cpu_count() or 1,
             device=device,
+            patience=patience,
             progress=lambda done, total, names: progress.update(
                 bar, completed=done, total=total, description="; ".join(names)
             ),
