@@ -505,6 +505,8 @@ def test_digests_of_suites_without_the_new_keys_stand() -> None:
     ("addition", "message"),
     [
         ('[[agents]]\nname = "../../etc"\n', "letters, digits"),
+        ('[[tasks]]\nid = "lmrl/Chess-v0"\neach = { fen = [] }\n', "neither a list"),
+        ('[[tasks]]\nid = "lmrl/Chess-v0"\nepisodes = 0\n', "at least 1"),
         ('[[agents]]\nname = "a/b"\n', "letters, digits"),
         ('[[agents]]\nname = "p"\ntrain = "ppo"\nstart = "expert"\n', "no other trained agent"),
         ('[[agents]]\nname = "p"\ntrain = "ppo"\nstart = "p"\n', "no other trained agent"),

@@ -179,6 +179,9 @@ def _check(suite: Suite) -> None:
     counts = [suite.episodes, *(t.episodes for t in suite.tasks if t.episodes is not None)]
     if not suite.tasks or not all(type(count) is int and count > 0 for count in counts):
         raise SuiteError(f"needs tasks, and numbers of episodes of at least 1, not {counts}")
+    for values in (value for t in suite.tasks for value in t.each.values()):
+        if not (isinstance(values, list) and values) and not (type(values) is int and values > 0):
+            raise SuiteError(f"goes round over {values!r}, which is neither a list of values nor a number above 0")
     if not suite.training_seeds or not all(type(seed) is int for seed in (suite.seed, *suite.training_seeds)):
         raise SuiteError(f"needs seeds that are ints, not {suite.seed!r} and {suite.training_seeds!r}")
     known = {agent.name: agent for agent in suite.agents}
