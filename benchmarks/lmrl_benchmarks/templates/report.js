@@ -31,15 +31,21 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// Filters: rows and games of one task, of one agent.
+// Filters: rows and games of one task, of one agent. What is chosen in one place is chosen in the other.
 const filters = [...document.querySelectorAll("select[data-filter]")];
-const shown = () => {
-  for (const item of document.querySelectorAll("[data-task]")) {
-    const scope = item.closest("[data-scope]").dataset.scope;
-    item.hidden = filters.some(f => f.dataset.scopeOf === scope && f.value !== "" && item.dataset[f.dataset.filter] !== f.value);
-  }
-};
-for (const filter of filters) filter.addEventListener("change", () => { shown(); document.getElementById("rows").classList.add("loose"); });
+for (const filter of filters) {
+  filter.addEventListener("change", () => {
+    const chosen = {};
+    for (const other of filters) {
+      if (other.dataset.filter === filter.dataset.filter) other.value = filter.value;
+      chosen[other.dataset.filter] = other.value;
+    }
+    for (const item of document.querySelectorAll("[data-task]")) {
+      item.hidden = Object.entries(chosen).some(([key, value]) => value !== "" && key in item.dataset && item.dataset[key] !== value);
+    }
+    document.getElementById("rows").classList.add("loose");
+  });
+}
 for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
 // Boards: step through the positions of a game.
