@@ -181,6 +181,8 @@ def cost_figure(results: Results) -> str:
                     cost, score, MARKERS[index % len(MARKERS)], color=_colour(index), ms=8, label=agents[index], ls=""
                 )
             axis.set_xscale("log")
+            if max(cost for _, cost, _ in found) < 300 * min(cost for _, cost, _ in found):
+                axis.xaxis.set_major_locator(plt.LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axis.set_xlabel(names[key])
             axis.set_ylabel("mean score")

@@ -156,7 +156,7 @@ def _optimum(env_id: str, kwargs: dict[str, Any]) -> tuple[float, str, str]:
 
 
 def _entry(env_id: str, kwargs: dict[str, Any]) -> str:
-    games = 200 if env_id == "lmrl/Chess-v0" else 1000 if "Endgames" in env_id else GAMES
+    games = 100 if env_id == "lmrl/Chess-v0" else 300 if "Endgames" in env_id else GAMES
     random, error = _played(env_id, kwargs, "random", games)
     optimum, kind, how = _optimum(env_id, kwargs)
     inline = ", ".join(f"{key} = {json.dumps(value)}" for key, value in kwargs.items())
