@@ -69,6 +69,7 @@ class Rollout:
         slots: games played at once.
         options: reset options of every episode.
         repeats: how many episodes in a row start from the same seed, each with an agent's seed of its own.
+        each: reset options that go round over the episodes, see `episode_options`.
     """
 
     def __init__(
@@ -80,10 +81,11 @@ class Rollout:
         slots: int = 64,
         options: dict[str, Any] | None = None,
         repeats: int = 1,
+        each: dict[str, Any] | None = None,
     ) -> None:
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
         self.minimum = task(env_id).return_range[0]
-        self.options = dict(options or {})
+        self.options, self.each = dict(options or {}), dict(each or {})
         self.slots, self.repeats = slots, repeats
 
     def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
@@ -115,9 +117,15 @@ class Rollout:
             seeds[i] = episode_seed(stream, base_seed, episode // self.repeats)
             live[i] = _Slot(episode, seeds[i], episode_seed("agent", base_seed, episode))  # type: ignore[arg-type]
             mask[i] = True
-        if mask.any():
-            openings, _ = self.env.reset(seed=seeds, options={**self.options, "reset_mask": mask})
-            for i in np.flatnonzero(mask).tolist():
+        # One call for all, unless episodes have options of their own.
+        masks = [mask] if not self.each else [np.arange(len(live)) == i for i in np.flatnonzero(mask)]
+        for mask in masks:
+            slots = np.flatnonzero(mask).tolist()
+            if not slots:
+                continue
+            options = episode_options(self.options, self.each, live[slots[0]].episode)  # type: ignore[union-attr]
+            openings, _ = self.env.reset(seed=seeds, options={**options, "reset_mask": mask})
+            for i in slots:
                 live[i].transcript = Transcript.from_texts([openings[i]], [])  # type: ignore[union-attr]
 
     def _turn(self, live: list[_Slot | None], acting: list[int]) -> Iterator[Played]:
@@ -223,9 +231,18 @@ class Rollout:
             valid_actions=slot.valid,
             seconds=slot.seconds,
             error=error,
-            options=self.options,
+            options=episode_options(self.options, self.each, slot.episode),
             details=tuple(slot.details) if any(slot.details) else (),
         )
+
+
+def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int) -> dict[str, Any]:
+    """The reset options of an episode: the common ones, and of every list in ``each`` the value whose turn it is.
+
+    A number n stands for the list 0 to n - 1.
+    """
+    turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
+    return {**options, **turns}
 
 
 def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from lmrl_agents.api import Agent, AgentStopped, load_agent
 from lmrl_agents.rollout import Played, Rollout
 from lmrl_benchmarks.records import RUN, SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.references import lmrl_applies, scale_of
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
@@ -40,10 +41,12 @@ class EvaluationSpec:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent_kwargs: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    each: dict[str, Any] = field(default_factory=dict)
+    """Reset options that go round over the episodes (see `lmrl_agents.rollout.episode_options`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return json.loads(to_json(vars(self)))
+        return json.loads(to_json({key: value for key, value in vars(self).items() if key != "each" or value}))
 
 
 def evaluate(
@@ -117,7 +120,7 @@ def _play(
     if progress:
         progress(len(records), spec.episodes)
     slots = max(1, min(slots, getattr(agent, "slots", slots)))
-    rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options)
+    rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
     pending: list[Record] = []
     last = time.monotonic()
     try:
@@ -178,7 +181,8 @@ def _storable(details: Mapping[str, Any]) -> dict[str, Any]:
 def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
     """The summary of an evaluation, a function of spec and records alone.
 
-    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training.
+    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training. ``reference`` says
+    which returns ``normalized_score`` is measured by; both are None for a variant of a task without references.
     """
     minimum = task(spec["env_id"]).return_range[0]
     returns = [record.score(minimum) for record in records]
@@ -186,9 +190,14 @@ def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any
     summary = summarize(
         spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
     )
+    scale = scale_of(spec["env_id"], spec["env_kwargs"])
+    summary["normalized_score"] = scale.score(summary["return_mean"]) if scale else None
+    if not lmrl_applies(spec["env_id"], spec["env_kwargs"]):
+        summary["normalized_score_lmrl"] = None
     low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
     return {
         **summary,
+        "reference": vars(scale) if scale else None,
         "return_ci95": [low, high],
         "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
         "errors": sum(record.error is not None for record in records),
