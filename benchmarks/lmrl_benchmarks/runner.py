@@ -65,7 +65,7 @@ def cells(suite: Suite, agents: Sequence[SuiteAgent]) -> list[Cell]:
         Cell(task, agent, seed)
         for task in suite.tasks
         for agent in agents
-        if task.data or not agent.train
+        if (task.data or not agent.train) and (not agent.tasks or task.id in agent.tasks)
         for seed in (suite.training_seeds if agent.train else suite.training_seeds[:1])
     ]
 
@@ -137,7 +137,7 @@ class _Plan:
         folder = str(self.out / cell.training_folder)
         settings = {
             "algorithm": agent.train, "env_id": cell.task.id, "data": source, "preset": agent.preset, "seed": cell.seed,
-            "sample": sample, "device": self.device,
+            "sample": sample, "device": self.device, "overrides": agent.settings,
         }  # fmt: skip
         self.jobs[name] = Job("train", name, (settings, folder, start), tuple(needs))
         return name
@@ -164,9 +164,7 @@ def _do_train(settings: dict[str, Any], folder: str, start: str) -> None:
     if (out / FINAL / "lmrl.json").is_file():
         return
     if start:
-        if "start" not in TrainingRun.__dataclass_fields__:
-            raise SuiteError(f"{settings['algorithm']} cannot start from another model in this version")
-        settings = {**settings, "start": start}
+        settings = {**settings, "start": Path(start)}
     train(TrainingRun(out=out, resume=True, show_progress=False, **settings))
 
 

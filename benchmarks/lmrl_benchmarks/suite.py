@@ -16,7 +16,7 @@ from lmrl_envs import task
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
-ADDED = {"each": {}, "start": "", "max_cost_usd": None, "description": ""}
+ADDED = {"each": {}, "start": "", "settings": {}, "tasks": [], "max_cost_usd": None, "description": ""}
 """Keys that came later, with their defaults: left out of what is hashed where they are not used, so old digests stand."""
 
 
@@ -56,11 +56,18 @@ class SuiteAgent:
     preset: str = "nano"
     start: str = ""
     """Name of the agent of this suite whose trained model the training starts from."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Training settings in place of the preset's, as ``table.name``."""
+    tasks: list[str] = field(default_factory=list)
+    """Ids of the tasks it plays; none named: all."""
 
     @property
     def training_key(self) -> str:
         """Agents with the same key share one training run (they only decode differently)."""
-        return f"{self.train}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
+        key = f"{self.train}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
+        if self.settings:
+            key += "-" + hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:6]
+        return key
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,11 @@ def _check(suite: Suite) -> None:
     if not suite.training_seeds or not all(type(seed) is int for seed in (suite.seed, *suite.training_seeds)):
         raise SuiteError(f"needs seeds that are ints, not {suite.seed!r} and {suite.training_seeds!r}")
     known = {agent.name: agent for agent in suite.agents}
+    ids = {entry.id for entry in suite.tasks}
     for agent in suite.agents:
+        for id in agent.tasks:
+            if id not in ids:
+                raise SuiteError(f"lets {agent.name!r} play {id!r}, which is no task of it")
         seen = [agent.name]
         while agent.start:
             if agent.start not in known or not known[agent.start].train or agent.start in seen:
