@@ -14,7 +14,7 @@ import torch
 
 from lmrl_agents import AgentError, load_agent
 from lmrl_agents.algorithms import ALGORITHMS, train
-from lmrl_agents.conformance import check_agent
+from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.curves import read_metrics
 from lmrl_agents.filtered_bc import Config as FilterConfig
@@ -181,6 +181,13 @@ def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path
     assert set(tried) == {1.0, 0.0} and tried[decoding["temperature"]] == max(tried.values())
     agent = load_agent(str(final), temperature="best")
     assert agent.sampling.temperature == decoding["temperature"]
+    request = sample_requests(MAZE, 1)[0]
+    talking = load_agent(str(final), record_logprobs=True)
+    (action,) = talking.act_with_details([request])
+    assert action.text == talking.act([request])[0]
+    pairs = action.details["token_logprobs"]
+    assert "".join(text for text, _ in pairs if text != "<eoa>") == action.text and all(p <= 0 for _, p in pairs)
+    assert action.details["completion_tokens"] == len(pairs)
     train(settings("bc", tmp_path / "other", maze_data))
     with pytest.raises(AgentError, match="no temperature was chosen"):
         load_agent(str(tmp_path / "other"), temperature="best")

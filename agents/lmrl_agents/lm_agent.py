@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.api import AgentError, Request
+from lmrl_agents.api import Action, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
-from lmrl_agents.tokens import TextFormat, TokenEpisode
+from lmrl_agents.tokens import EOA, TextFormat, TokenEpisode
 from lmrl_datasets.store import sha256_of
 
 
@@ -88,6 +88,7 @@ class LanguageModelAgent(PolicyAgent):
         top_p: see `Sampling`.
         beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
+        record_logprobs: keep the log-probability of every token with the records.
         device: where the model runs.
     """
 
@@ -99,6 +100,7 @@ class LanguageModelAgent(PolicyAgent):
         top_p: float = 1.0,
         beta: float | None = None,
         support: float | None = None,
+        record_logprobs: bool = False,
         device: str = "cpu",
     ) -> None:
         path = Path(folder)
@@ -125,7 +127,22 @@ class LanguageModelAgent(PolicyAgent):
             raise AgentError(str(problem)) from problem
         super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
         self.model, self.folder, self.beta = model, path, beta
+        self.record_logprobs = record_logprobs
         self._description = description
+
+    def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
+        """As `act`, with each token's log-probability under the distribution it was drawn from."""
+        tokenizer = self.policy.tokenizer
+        actions = []
+        for sampled in self.sample(requests):
+            details: dict[str, Any] = {"completion_tokens": len(sampled.ids)}
+            if self.record_logprobs:
+                pairs = zip(sampled.ids, sampled.logprobs, strict=True)
+                details["token_logprobs"] = [
+                    [EOA if i == tokenizer.eoa else tokenizer.decode([i]), round(logprob, 4)] for i, logprob in pairs
+                ]
+            actions.append(Action(tokenizer.decode(sampled.ids), details))
+        return actions
 
     def fingerprint(self) -> str:
         """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""
