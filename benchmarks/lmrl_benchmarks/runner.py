@@ -138,6 +138,8 @@ class _Plan:
         settings = {
             "algorithm": agent.train, "env_id": cell.task.id, "data": source, "preset": agent.preset, "seed": cell.seed,
             "sample": sample, "device": self.device, "overrides": agent.settings,
+            # Mixed precision where it is made for: larger models on a GPU.
+            "dtype": "bf16" if self.device.startswith("cuda") and agent.preset != "nano" else "float32",
         }  # fmt: skip
         self.jobs[name] = Job("train", name, (settings, folder, start), tuple(needs))
         return name
