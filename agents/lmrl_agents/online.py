@@ -15,7 +15,7 @@ from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Sampling
 from lmrl_agents.tokens import TokenEpisode
-from lmrl_agents.training import TrainingError, TrainingRun, distributed
+from lmrl_agents.training import TrainingError, TrainingRun, agree, distributed
 from lmrl_agents.trajectories import StepBatch, Trajectories
 
 
@@ -109,7 +109,8 @@ def slices(steps: Trajectories, size: int, seed: Sequence[int]) -> list[np.ndarr
     order = np.random.default_rng(tuple(seed)).permutation(steps.groups)
     lengths = (steps.group_start[1:] - steps.group_start[:-1])[order]
     place = (np.cumsum(lengths) - 1) // size
-    return [steps.steps_of(order[place == k]) for k in np.unique(place)]
+    parts = [steps.steps_of(order[place == k]) for k in np.unique(place)]
+    return parts[: int(agree(len(parts), "least"))]  # as many updates on every process
 
 
 def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -> float:

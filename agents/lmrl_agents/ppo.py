@@ -46,6 +46,7 @@ from lmrl_agents.tokens import RowStore, episode_rows
 from lmrl_agents.training import (
     Session,
     TrainingRun,
+    agree,
     batch_indices,
     encode,
     optimizer_for,
@@ -127,7 +128,7 @@ def train(run: TrainingRun) -> Path:
         episodes = play(run, model, numbers, config)
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
-        divergence = float(np.mean(steps.logprob - old))
+        divergence = agree(float(np.mean(steps.logprob - old)))
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
         values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
@@ -188,7 +189,7 @@ def _learn(
                 predicted = critic.value(critic.states(batch))[batch.state]
                 value_clip = config.value_clip or float("inf")
                 value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
-            divergence = mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item()
+            divergence = agree(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
             if config.kl_stop and divergence > config.kl_stop:
                 stop = True
                 break

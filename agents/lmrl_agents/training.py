@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -346,6 +346,19 @@ def distributed() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def agree(value: float, how: Literal["mean", "least"] = "mean") -> float:
+    """One number for all processes: what they decide by must be the same, or they would wait for each other for ever."""
+    _, world = distributed()
+    if world == 1:
+        return value
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    tensor = torch.tensor([value], dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(
+        tensor, torch.distributed.ReduceOp.SUM if how == "mean" else torch.distributed.ReduceOp.MIN
+    )
+    return tensor.item() / world if how == "mean" else tensor.item()
 
 
 def join_gradients(parameters: Sequence[torch.nn.Parameter], weight: float) -> None:
