@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from lmrl_agents.training import FINAL, TrainingRun
+import torch
+
+from lmrl_agents.training import FINAL, TrainingError, TrainingRun, distributed
 from lmrl_datasets.store import locked
 from lmrl_envs import task
 
 ALGORITHMS: dict[str, str] = {
     "bc": "Behaviour cloning of the dataset.",
+    "filtered_bc": "Behaviour cloning of the best part of the dataset.",
+    "mc": "Monte-Carlo returns: values of the data's policy tilt it.",
+    "ilql": "Implicit language Q-learning.",
+    "cql": "Conservative Q-learning (backup by the data's next action, the best one, or an expectile).",
+    "ppo": "Proximal policy optimisation with a KL penalty to the starting policy.",
+    "reinforce": "Policy gradient with a baseline.",
+    "grpo": "Group-relative policy optimisation: episodes of the same seed are compared.",
+    "online_filtered_bc": "Imitation of the best of one's own episodes.",
 }
 """Name (of the module in this package, too) -> one line about it. The module has ``train(run) -> Path``."""
 
@@ -24,9 +37,33 @@ def train(run: TrainingRun) -> Path:
     if run.algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm {run.algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
     task(run.env_id)
-    with locked(run.out / ".lock", "training"):
-        run.claim()
+    torch.set_num_threads(run.threads)
+    with together(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
+        if distributed()[0] == 0:
+            run.claim()
         final = run.out / FINAL
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final
         return importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+
+
+@contextmanager
+def together(run: TrainingRun) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did.
+
+    Raises:
+        TrainingError: not all of them came.
+    """
+    wanted = int(os.environ.get("WORLD_SIZE", "1"))
+    if wanted == 1 or distributed()[1] > 1:  # alone, or joined already (training the policy to start from)
+        yield
+        return
+    if run.device.startswith("cuda"):
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if run.device.startswith("cuda") else "gloo")
+    try:
+        if distributed()[1] != wanted:
+            raise TrainingError(f"{distributed()[1]} processes joined, {wanted} were asked for")
+        yield
+    finally:
+        torch.distributed.destroy_process_group()

@@ -17,21 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 
+from lmrl_agents.losses import cross_entropy, mean
+from lmrl_agents.model import LanguageModel
+from lmrl_agents.tokens import RowStore, episode_rows
 from lmrl_agents.training import (
-    METRICS,
-    Metrics,
-    Ticker,
-    TrainingError,
+    Session,
     TrainingRun,
     batch_indices,
     learning_rate,
-    load_checkpoint,
     optimizer_for,
     precision,
     prepare,
-    save_checkpoint,
     save_final,
 )
 
@@ -54,60 +51,47 @@ class Config:
     """Steps between lines of metrics."""
     checkpoint_every: int = 200
     """Steps between checkpoints."""
-
-
-def bc_loss(
-    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Weighted mean negative log-likelihood of the action tokens.
-
-    Args:
-        logits: float [N, V].
-        targets: int64 [N].
-        weights: float [N], how many equal tokens each stands for.
-    """
-    losses = F.cross_entropy(logits.float(), targets, reduction="none")
-    total = weights.sum()
-    with torch.no_grad():
-        accuracy = ((logits.argmax(dim=-1) == targets) * weights).sum() / total
-    return (losses * weights).sum() / total, {"accuracy": accuracy}
+    evaluate_every: int = 0
+    """Steps between validations; 0: none."""
+    evaluation_episodes: int = 64
+    """Games of a validation, sampled and greedy."""
 
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    config = Config(**run.tables()["bc"])
-    torch.manual_seed(run.seed)
-    model, rows = prepare(run, run.load_data())
+    model, episodes = prepare(run, run.load_data())
+    rows = [row for episode in episodes for row in episode_rows(episode, model.form)]
+    return imitate(run, run.config(Config), model, RowStore(rows, model.tokenizer.pad))
+
+
+def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:
+    """The loop, over any rows; returns the folder of the model."""
     optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
-    done = load_checkpoint(run, model, optimizer) if run.resume else 0
-    metrics = Metrics(run.out / METRICS, done)
+    session = Session(
+        run,
+        model,
+        config.steps,
+        {"policy": model},
+        {"policy": optimizer},
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+    )
     model.train()
-    with Ticker(f"bc {run.env_id} seed {run.seed}", config.steps, done, run.show_progress) as ticker:
-        for step in range(done, config.steps):
-            batch = rows.batch(batch_indices(run.seed, step, len(rows), config.batch_size)).to(run.device)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, config.steps, config.learning_rate)
-            with precision(run):
-                logits, targets, which = model.action_logits(batch)
-                loss, facts = bc_loss(logits, targets, batch.weight[which])
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    f"the loss is {loss.item()} at step {step}; lower the learning rate (preset {run.preset})"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-            optimizer.step()
-            number = step + 1
-            ticker.tick(number, int(batch.length.sum()), f"loss {loss.item():.3f}")
-            if number % config.log_every == 0 or number == config.steps:
-                metrics.log(
-                    number,
-                    loss=loss.item(),
-                    accuracy=facts["accuracy"].item(),
-                    gradient_norm=float(norm),
-                    tokens_per_second=ticker.tokens_per_second,
-                )
-            if number % config.checkpoint_every == 0 and number < config.steps:
-                save_checkpoint(run, model, optimizer, number)
-        return save_final(run, model, {"steps": config.steps, "seconds": ticker.seconds})
+    for step in session:
+        indices = session.shard(batch_indices(run.seed, step, len(rows), config.batch_size))
+        batch = rows.batch(indices).to(run.device)
+        with precision(run):
+            logits, targets, which = model.action_logits(batch)
+            weights = batch.weight[which]
+            loss = cross_entropy(logits, targets, weights)
+        rate = learning_rate(step, config.steps, config.learning_rate)
+        norm = session.update(
+            "policy", loss, rate, config.clip, weight=float(weights.sum()), tokens=int(batch.length.sum())
+        )
+        session.note = f"loss {loss.item():.3f}"
+        with torch.no_grad():
+            accuracy = mean((logits.argmax(dim=1) == targets).float(), weights).item()
+        session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
+        if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
+    return save_final(run, model, {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)})

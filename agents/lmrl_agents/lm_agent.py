@@ -1,4 +1,4 @@
-"""A trained language model as an agent."""
+"""Language models as agents: a trained folder's, or the policy that is being trained."""
 
 from __future__ import annotations
 
@@ -10,12 +10,75 @@ from typing import Any
 import numpy as np
 
 from lmrl_agents.api import AgentError, Request
+from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.model import LanguageModel
-from lmrl_agents.sampling import Generated, Sampling, generate
+from lmrl_agents.rollout import Rollout
+from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
+from lmrl_agents.tokens import TextFormat, TokenEpisode
 from lmrl_datasets.store import sha256_of
 
 
-class LanguageModelAgent:
+class PolicyAgent:
+    """Acts with a policy whose weights do not change meanwhile.
+
+    Args:
+        policy: a language model, alone or guided.
+        form: how conversations become tokens.
+        sampling: temperature and cuts.
+    """
+
+    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
+        self.policy, self.form, self.sampling = policy, form, sampling
+        # Contexts of the last observations recur; whole conversations hardly do.
+        self._memo = Memo(policy, sampling) if form.context_turns is not None else None
+        self.tokens_generated = 0
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        """One sampled (or greedy) action per request."""
+        return [self.policy.tokenizer.decode(sampled.ids) for sampled in self.sample(requests)]
+
+    def sample(self, requests: Sequence[Request]) -> list[Generated]:
+        """Sampled ids and log-probabilities of one action per request."""
+        tokenizer = self.policy.tokenizer
+        contexts = [
+            self.form.context(TokenEpisode.from_transcript(request.transcript, False, False, tokenizer, self.form))
+            for request in requests
+        ]
+        return self.draw(requests, contexts)
+
+    def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
+        """Actions for contexts that are ids already; randomness is each request's own."""
+        uniforms = [np.random.default_rng((request.seed, len(request.transcript))).random for request in requests]
+        sampled = generate(self.policy, contexts, uniforms, self.sampling, self._memo)
+        self.tokens_generated += sum(len(action.ids) for action in sampled)
+        return sampled
+
+
+class Recorder(PolicyAgent):
+    """Keeps the ids that it sampled: what is trained on is what was sampled, never text encoded again."""
+
+    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
+        super().__init__(policy, form, sampling)
+        self.episodes: dict[int, TokenEpisode] = {}
+
+    def sample(self, requests: Sequence[Request]) -> list[Generated]:
+        """As `PolicyAgent.sample`, over contexts of the ids sampled before."""
+        contexts = []
+        for request in requests:
+            episode = self.episodes.setdefault(request.episode, TokenEpisode())
+            episode.observations.append(self._observation(request))
+            contexts.append(self.form.context(episode))
+        sampled = self.draw(requests, contexts)
+        for request, action in zip(requests, sampled, strict=True):
+            self.episodes[request.episode].actions.append(action.ids)
+            self.episodes[request.episode].logprobs.append(action.logprobs)
+        return sampled
+
+    def _observation(self, request: Request) -> tuple[int, ...]:
+        return self.form.last_observation(request.transcript, self.policy.tokenizer)
+
+
+class LanguageModelAgent(PolicyAgent):
     """Acts with a model of a training run's folder.
 
     Args:
@@ -23,39 +86,40 @@ class LanguageModelAgent:
         temperature: 1 samples the policy, 0 is greedy.
         top_k: see `Sampling`.
         top_p: see `Sampling`.
+        beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
+        support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
         device: where the model runs.
     """
 
     def __init__(
-        self, folder: str | Path, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0, device: str = "cpu"
+        self,
+        folder: str | Path,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        beta: float | None = None,
+        support: float | None = None,
+        device: str = "cpu",
     ) -> None:
         path = Path(folder)
         if not (path / "lmrl.json").is_file() and (path / "final").is_dir():
             path = path / "final"
         try:
-            self.model = LanguageModel.load(path, device=device)
+            model = LanguageModel.load(path, device=device)
+            description = json.loads((path / "lmrl.json").read_text("utf-8"))
+            policy: Policy = model
+            if (path / DESCRIPTION).is_file():
+                decoding = description["decoding"]
+                beta = float(decoding["beta"] if beta is None else beta)
+                least = float(decoding["support"] if support is None else support)
+                policy = GuidedPolicy(model, Critic.load(path, model), beta, least)
+            elif beta is not None or support is not None:
+                raise ValueError(f"{path} was trained without values: beta and support say nothing to it")
         except ValueError as problem:
             raise AgentError(str(problem)) from problem
-        self.folder = path
-        description = json.loads((path / "lmrl.json").read_text("utf-8"))
-        self.sampling = Sampling(
-            temperature, top_k, top_p, max_tokens=int(description.get("max_action_tokens", Sampling.max_tokens))
-        )
-        self._trained_on = description.get("env_id")
+        super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
+        self.model, self.folder, self.beta = model, path, beta
         self._description = description
-        self.tokens_generated = 0
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """One sampled (or greedy) action per request."""
-        return [self.model.tokenizer.decode(sampled.ids) for sampled in self.sample(requests)]
-
-    def sample(self, requests: Sequence[Request]) -> list[Generated]:
-        """Sampled ids and log-probabilities of one action per request."""
-        contexts = [self.model.form.context(request.transcript, self.model.tokenizer) for request in requests]
-        uniforms = [np.random.default_rng((request.seed, len(request.transcript))).random for request in requests]
-        sampled = generate(self.model, contexts, uniforms, self.sampling)
-        self.tokens_generated += sum(len(action.ids) for action in sampled)
-        return sampled
 
     def fingerprint(self) -> str:
         """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""
@@ -63,4 +127,22 @@ class LanguageModelAgent:
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
-        return {"kind": "language model", "temperature": self.sampling.temperature, **self._description}
+        sampling = {"temperature": self.sampling.temperature, **({} if self.beta is None else {"beta": self.beta})}
+        return {"kind": "language model", **sampling, **self._description}
+
+
+def mean_return(
+    policy: Policy,
+    form: TextFormat,
+    env_id: str,
+    episodes: int,
+    temperature: float,
+    env_kwargs: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> float:
+    """Mean return on the first validation seeds; an episode that fails counts as the task's minimum."""
+    agent = PolicyAgent(policy, form, Sampling(temperature, max_tokens=form.max_action_tokens))
+    rollout = Rollout(agent, env_id, env_kwargs, slots=min(episodes, 256))
+    return float(
+        np.mean([played.score(rollout.minimum) for played in rollout.play(range(episodes), seed, "validation")])
+    )

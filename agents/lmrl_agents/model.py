@@ -63,9 +63,9 @@ class LanguageModel(nn.Module):
         self.lm = lm
         self.tokenizer, self.form, self.config = tokenizer, form, config
         if config.compose:
-            texts = [_own_text(tokenizer, i) for i in range(len(tokenizer))]
             head = lm.get_output_embeddings()
-            parametrize.register_parametrization(head, "weight", CharacterComposition(texts, config.width))
+            composition = CharacterComposition(token_texts(tokenizer), config.width)
+            parametrize.register_parametrization(head, "weight", composition)
 
     @classmethod
     def create(cls, config: ModelConfig, tokenizer: TaskTokenizer, form: TextFormat, seed: int) -> LanguageModel:
@@ -184,6 +184,6 @@ class LanguageModel(nn.Module):
         return model.to(device)
 
 
-def _own_text(tokenizer: TaskTokenizer, token: int) -> str:
-    """The text of a token, "" for special tokens."""
-    return tokenizer.decode([token]).strip()
+def token_texts(tokenizer: TaskTokenizer) -> list[str]:
+    """The text of each token, "" for special tokens."""
+    return [tokenizer.decode([token]).strip() for token in range(len(tokenizer))]

@@ -65,6 +65,7 @@ class Rollout:
         env_kwargs: arguments of the environment.
         slots: games played at once.
         options: reset options of every episode.
+        repeats: how many episodes in a row start from the same seed, each with an agent's seed of its own.
     """
 
     def __init__(
@@ -75,11 +76,12 @@ class Rollout:
         *,
         slots: int = 64,
         options: dict[str, Any] | None = None,
+        repeats: int = 1,
     ) -> None:
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
         self.minimum = task(env_id).return_range[0]
         self.options = dict(options or {})
-        self.slots = slots
+        self.slots, self.repeats = slots, repeats
 
     def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
         """Play the given episode numbers; yields each as it finishes (not in order)."""
@@ -107,7 +109,7 @@ class Rollout:
         seeds: list[int | None] = [None] * len(live)
         for i in empty[: len(waiting)]:
             episode = waiting.pop()
-            seeds[i] = episode_seed(stream, base_seed, episode)
+            seeds[i] = episode_seed(stream, base_seed, episode // self.repeats)
             live[i] = _Slot(episode, seeds[i], episode_seed("agent", base_seed, episode))  # type: ignore[arg-type]
             mask[i] = True
         if mask.any():

@@ -10,8 +10,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,52 @@ def adopt_tokenizer(tokenizer: Any) -> TaskTokenizer:
     return TaskTokenizer(tokenizer)
 
 
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of an episode that is read as one row: the conversation from turn ``start`` on, of which the actions of the
+    turns ``first`` to ``last`` are the agent's to choose; the turns before ``first`` are context."""
+
+    start: int
+    first: int
+    last: int
+
+
+@dataclass
+class TokenEpisode:
+    """An episode as ids. Sampled actions keep the ids they were sampled as."""
+
+    observations: list[Ids] = field(default_factory=list)
+    """Each ``<obs> text <act>``; a finished episode has one more observation than actions."""
+    actions: list[Ids] = field(default_factory=list)
+    """Each ``text <eoa>``; without ``<eoa>`` when it was cut."""
+    rewards: list[float] = field(default_factory=list)
+    """One per action."""
+    logprobs: list[tuple[float, ...]] = field(default_factory=list)
+    """Of each action's ids under the policy that sampled them; empty for episodes of a dataset."""
+    terminated: bool = False
+    truncated: bool = False
+    group: int = 0
+    """Episodes of one group started from the same seed."""
+
+    @classmethod
+    def from_transcript(
+        cls, transcript: Transcript, terminated: bool, truncated: bool, tokenizer: TaskTokenizer, form: TextFormat
+    ) -> TokenEpisode:
+        """Encode the texts of an episode."""
+        texts = view_texts(form.view, transcript)
+        return cls(
+            [form.observation(text, tokenizer) for text in texts[::2]],
+            [form.action(text, tokenizer) for text in texts[1::2]],
+            list(transcript.rewards),
+            [],
+            terminated,
+            truncated,
+        )
+
+
 @dataclass(frozen=True)
 class TextFormat:
     """How a task's conversation becomes tokens; saved with the model."""
@@ -143,26 +189,83 @@ class TextFormat:
     context_turns: int | None = None
     """How many of the latest observations are shown (1: the last alone); None shows the whole conversation."""
     max_tokens: int = 512
-    """Longest row; older tokens are cut off."""
+    """Longest row. A longer conversation is read in several rows that overlap by up to half of it."""
+    max_action_tokens: int = 64
+    """Longest action; it is cut there."""
 
-    def context(self, transcript: Transcript, tokenizer: TaskTokenizer) -> list[int]:
-        """Ids a model is given before it acts."""
-        texts = view_texts(self.view, transcript)
-        turns = len(texts) // 2 + 1
-        first = 0 if self.context_turns is None else max(0, turns - self.context_turns)
-        ids: list[int] = []
-        for i in range(2 * first, len(texts)):
-            ids.append(tokenizer.act if i % 2 else tokenizer.obs)
-            ids += tokenizer.encode(texts[i])
-            if i % 2:
-                ids.append(tokenizer.eoa)
-        ids.append(tokenizer.act)
-        return ids[-self.max_tokens :]
+    def __post_init__(self) -> None:
+        if self.max_tokens < 2 * self.max_action_tokens:
+            raise ValueError(
+                f"max_tokens={self.max_tokens} leaves no room for observations beside actions of up to "
+                f"max_action_tokens={self.max_action_tokens}; it must be at least twice as many"
+            )
+
+    def observation(self, text: str, tokenizer: TaskTokenizer) -> Ids:
+        """Ids of an observation; of a very long one, the end."""
+        ids = tokenizer.encode(text)
+        return (tokenizer.obs, *ids[-(self.max_tokens - self.max_action_tokens - 2) :], tokenizer.act)
+
+    def last_observation(self, transcript: Transcript, tokenizer: TaskTokenizer) -> Ids:
+        """Ids of the observation that an unfinished episode waits with."""
+        return self.observation(view_texts(self.view, transcript)[-1], tokenizer)
+
+    def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
+        """Ids of an action with its end token."""
+        return (*tokenizer.encode(text), tokenizer.eoa)[: self.max_action_tokens]
+
+    def segments(self, episode: TokenEpisode, turns: int | None = None) -> list[Segment]:
+        """The rows that the actions of the first ``turns`` turns are read from (default: as many as were taken).
+
+        An action's row depends on what was said before it alone, so that a model in play sees what it was trained on.
+        """
+        turns = len(episode.actions) if turns is None else turns
+        actions = episode.actions
+        lengths = [len(a) + len(b) for a, b in zip(episode.observations, actions, strict=False)]
+        needs = [len(observation) + self.max_action_tokens for observation in episode.observations[:turns]]
+
+        def earliest(turn: int, limit: int, room: int) -> int:
+            k, size = turn, needs[turn]
+            while k > limit and size + lengths[k - 1] <= room:
+                k -= 1
+                size += lengths[k]
+            return k
+
+        if self.context_turns is not None:
+            starts = [earliest(k, max(0, k - self.context_turns + 1), self.max_tokens) for k in range(turns)]
+            return [Segment(start, k, k) for k, start in enumerate(starts)]
+        found: list[Segment] = []
+        start, first, size = 0, 0, 0
+        for k in range(turns):
+            if k > first and size + needs[k] > self.max_tokens:
+                found.append(Segment(start, first, k - 1))
+                start, first = earliest(k, 0, self.max_tokens // 2), k
+                size = sum(lengths[start:k])
+            size += lengths[k] if k < len(lengths) else 0
+        if turns:
+            found.append(Segment(start, first, turns - 1))
+        return found
+
+    def context(self, episode: TokenEpisode) -> list[int]:
+        """Ids that a model is given before it takes the next action of an unfinished episode."""
+        turn = len(episode.actions)
+        segment = self.segments(episode, turn + 1)[-1]
+        return join(episode, segment.start, turn)[0] + list(episode.observations[turn])
+
+
+def join(episode: TokenEpisode, start: int, stop: int) -> tuple[list[int], list[int]]:
+    """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them."""
+    ids: list[int] = []
+    begins = []
+    for k in range(start, stop):
+        ids += episode.observations[k]
+        begins.append(len(ids))
+        ids += episode.actions[k]
+    return ids, begins
 
 
 @dataclass(frozen=True)
 class Row:
-    """One training row: tokens, which of them the agent produced, and the turn each belongs to."""
+    """One training row: tokens, which of them the agent is to learn, and the turn each belongs to."""
 
     tokens: np.ndarray
     """int32 [T]"""
@@ -173,72 +276,38 @@ class Row:
     turn: np.ndarray
     """int32 [T]: agent turn that a token belongs to (the observation before it included)."""
     terminated: bool
+    """The episode's own end is in this row; a row with neither flag goes on in another row."""
     truncated: bool
 
 
-def _row(parts: list[tuple[Sequence[int], bool, float, int]], terminated: bool, truncated: bool) -> Row:
-    tokens = np.concatenate([np.asarray(ids, np.int32) for ids, *_ in parts])
-    mask = np.concatenate([np.full(len(ids), acted) for ids, acted, *_ in parts])
-    turn = np.concatenate([np.full(len(ids), k, np.int32) for ids, _, _, k in parts])
-    rewards = np.zeros(len(tokens), np.float32)
-    ends = np.cumsum([len(ids) for ids, *_ in parts]) - 1
-    for end, (_, acted, reward, _) in zip(ends, parts, strict=True):
-        if acted:
-            rewards[end] = reward
-    return Row(tokens, mask, rewards, turn, terminated, truncated)
+def episode_rows(episode: TokenEpisode, form: TextFormat, turns: Container[int] | None = None) -> list[Row]:
+    """The rows of an episode: one when the whole conversation is shown and fits, else several with their contexts.
 
-
-def episode_rows(
-    transcript: Transcript, terminated: bool, truncated: bool, tokenizer: TaskTokenizer, form: TextFormat
-) -> list[Row]:
-    """The rows of an episode: one row when the whole conversation is shown, else one per action with its context."""
-    texts = view_texts(form.view, transcript)
-    rewards = transcript.rewards
-    turns = len(rewards)
-
-    def part(i: int, acted: bool) -> list[tuple[Sequence[int], bool, float, int]]:
-        k = i // 2
-        if i % 2 == 0:
-            return [((tokenizer.obs, *tokenizer.encode(texts[i]), tokenizer.act), False, 0.0, k)]
-        return [((*tokenizer.encode(texts[i]), tokenizer.eoa), acted, rewards[k], k)]
-
-    if form.context_turns is None:
-        parts = [piece for i in range(2 * turns) for piece in part(i, True)]
-        row = _row(parts, terminated, truncated)
-        return [row] if len(row.tokens) <= form.max_tokens else _cut(row, form.max_tokens)
+    Args:
+        episode: the episode.
+        form: its layout.
+        turns: the turns whose actions are learned; None for all.
+    """
     rows = []
-    for k in range(turns):
-        start = max(0, k - form.context_turns + 1)
-        parts = [piece for i in range(2 * start, 2 * k + 2) for piece in part(i, i == 2 * k + 1)]
-        last = k == turns - 1
-        row = _row(parts, terminated and last, truncated and last)
-        rows.append(row if len(row.tokens) <= form.max_tokens else _tail(row, form.max_tokens))
+    segments = form.segments(episode)
+    for segment in segments:
+        ids, begins = join(episode, segment.start, segment.last + 1)
+        tokens = np.array(ids, np.int32)
+        mask = np.zeros(len(ids), bool)
+        rewards = np.zeros(len(ids), np.float32)
+        turn = np.zeros(len(ids), np.int32)
+        end = 0
+        for k, begin in zip(range(segment.start, segment.last + 1), begins, strict=True):
+            stop = begin + len(episode.actions[k])
+            turn[end:stop] = k
+            end = stop
+            if k >= segment.first and (turns is None or k in turns):
+                mask[begin:stop] = True
+                rewards[stop - 1] = episode.rewards[k]
+        if mask.any():
+            last = segment is segments[-1]
+            rows.append(Row(tokens, mask, rewards, turn, episode.terminated and last, episode.truncated and last))
     return rows
-
-
-def _tail(row: Row, size: int) -> Row:
-    cut = slice(len(row.tokens) - size, None)
-    return Row(row.tokens[cut], row.action_mask[cut], row.rewards[cut], row.turn[cut], row.terminated, row.truncated)
-
-
-def _cut(row: Row, size: int) -> list[Row]:
-    """A long row as pieces of at most ``size`` tokens; each piece but the last counts as truncated."""
-    starts = range(0, len(row.tokens), size)
-    pieces = []
-    for start in starts:
-        cut = slice(start, start + size)
-        last = start + size >= len(row.tokens)
-        pieces.append(
-            Row(
-                row.tokens[cut],
-                row.action_mask[cut],
-                row.rewards[cut],
-                row.turn[cut],
-                row.terminated and last,
-                row.truncated or not last,
-            )
-        )
-    return [piece for piece in pieces if piece.action_mask.any()]
 
 
 @dataclass

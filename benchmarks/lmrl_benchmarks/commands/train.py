@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from lmrl_benchmarks.arguments import KeyValues, key_values
+
 
 def train(
     algorithm: Annotated[str, tyro.conf.Positional],
@@ -21,6 +23,9 @@ def train(
     sample: bool = False,
     resume: bool = False,
     threads: int = 1,
+    start: Path | None = None,
+    set: KeyValues = (),
+    env_arg: KeyValues = (),
 ) -> int:
     """Train an agent. The folder OUT then is an agent: lmrl eval --agent OUT.
 
@@ -35,6 +40,9 @@ def train(
         dtype: bf16 trains with automatic mixed precision.
         sample: Train on the dataset's sample that ships with the package.
         resume: Go on with a run that was stopped.
+        start: Folder of a trained model to start from. Without it, algorithms that need a start clone the data first.
+        set: Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128).
+        env_arg: Arguments of the environment that is played in training, as key=value.
         threads: CPU threads; one is fastest for small models and makes training reproducible bit for bit.
     """
     from lmrl_agents.algorithms import train as train_algorithm
@@ -51,7 +59,10 @@ def train(
         dtype,
         resume,
         sample,
-        threads,
+        threads=threads,
+        start=start,
+        overrides=key_values(set),
+        env_kwargs=key_values(env_arg),
         show_progress=sys.stderr.isatty(),
     )
     print(f"model in {train_algorithm(run)}")

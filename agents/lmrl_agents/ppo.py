@@ -1,0 +1,208 @@
+"""Proximal policy optimisation over tokens, with a KL penalty to the starting policy (Schulman et al., arXiv 1707.06347;
+Ziegler et al., arXiv 1909.08593).
+
+    r~_t = r_t - b (log pi_old(x_t | s_t) - log pi_start(x_t | s_t))
+    A, R by generalised advantage estimation over the action tokens of whole episodes; a cut-off episode bootstraps
+    L_pi  = E max(-r A, -clip(r, 1 - c, 1 + c) A),    r = pi(x_t | s_t) / pi_old(x_t | s_t)
+    L_V   = 1/2 E max((V - R)^2, (V_old + clip(V - V_old, -c_V, c_V) - R)^2)
+    L     = L_pi - h H(pi) [+ p L_BC on a batch of the dataset]
+
+b is fixed, or follows Ziegler's rule: b <- b (1 + clip(KL / target - 1, -.2, .2) n / horizon).
+
+Departures, each of which a small model needed: the value network has a transformer of its own (``shared`` joins them);
+advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
+the KL from the policy that played exceeds ``kl_stop``.
+
+    lmrl train ppo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/ppo-wordle
+
+Scores: see docs/results.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.critic import Critic, CriticConfig
+from lmrl_agents.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
+from lmrl_agents.online import (
+    OnlineConfig,
+    facts_of,
+    falling,
+    new_logprobs,
+    normalize,
+    play,
+    predict,
+    predict_logprobs,
+    slices,
+)
+from lmrl_agents.returns import generalized_advantages
+from lmrl_agents.tokens import RowStore, episode_rows
+from lmrl_agents.training import (
+    Session,
+    TrainingRun,
+    batch_indices,
+    encode,
+    optimizer_for,
+    precision,
+    save_final,
+    start_policy,
+)
+from lmrl_agents.trajectories import Trajectories
+
+
+@dataclass(frozen=True)
+class Config(OnlineConfig):
+    """Hyperparameters; the preset's ``[ppo]`` table."""
+
+    epochs: int = 3
+    """Passes over a round's tokens."""
+    batch_size: int = 512
+    """Action tokens a minibatch."""
+    ratio_clip: float = 0.2
+    """c"""
+    value_clip: float = 0.2
+    """c_V, in units of the scaled reward; 0: no clipping."""
+    value_rate: float = 1e-3
+    """Learning rate of the value network."""
+    decay: float = 0.95
+    """lambda"""
+    entropy: float = 0.0
+    """h"""
+    kl_weight: float = 0.001
+    """b, or where it starts."""
+    kl_target: float = 0.0
+    """Per token; 0 keeps b fixed."""
+    kl_horizon: float = 10_000.0
+    """Episodes over which b adapts."""
+    kl_stop: float = 0.03
+    """KL from the policy that played, per token, at which a round's learning ends; 0: never."""
+    least_std: float = 0.1
+    """Advantages are divided by their standard deviation, but not by less than this."""
+    pretraining_weight: float = 0.0
+    """p: behaviour cloning of the dataset in every minibatch (PPO-ptx, Ouyang et al., arXiv 2203.02155)."""
+    pretraining_rows: int = 128
+    """Rows of the dataset in each."""
+    value_hidden: int = 0
+    """Width of a hidden layer in the value head."""
+
+
+def adapt(weight: float, divergence: float, target: float, episodes: int, horizon: float) -> float:
+    """The next KL weight by Ziegler's rule."""
+    error = min(max(divergence / target - 1, -0.2), 0.2)
+    return weight * (1 + error * episodes / horizon)
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    model = start_policy(run)
+    start = copy.deepcopy(model).requires_grad_(False).eval()
+    critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
+    rows = None
+    if config.pretraining_weight:
+        own = encode(run.load_data(), model)
+        rows = RowStore([row for e in own for row in episode_rows(e, model.form)], model.tokenizer.pad)
+    state = {"kl_weight": config.kl_weight}
+    session = Session(
+        run,
+        model,
+        config.iterations,
+        {"policy": model, "critic": critic},
+        {
+            "policy": optimizer_for(model, config.learning_rate, config.weight_decay),
+            "critic": optimizer_for(critic, config.value_rate, config.weight_decay),
+        },
+        checkpoint_every=config.checkpoint_every,
+        log_every=1,
+        state=state,
+    )
+    for round_ in session:
+        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
+        episodes = play(run, model, numbers, config)
+        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        old, _ = predict_logprobs(start, steps, config.temperature, run.device)
+        divergence = float(np.mean(steps.logprob - old))
+        rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
+        values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
+        advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
+        scaled = normalize(advantages, config.least_std)
+        share = round_ / max(1, config.iterations - 1)
+        facts = _learn(run, config, session, (model, critic, rows), steps, (scaled, returns, values), round_)
+        if config.kl_target:
+            state["kl_weight"] = adapt(
+                state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
+            )
+        played = facts_of(episodes)
+        session.note = f"return {played['return']:.2f}"
+        session.log(
+            **played,
+            **facts,
+            kl_start=divergence,
+            kl_weight=state["kl_weight"],
+            advantage_std=float(advantages.std()),
+            explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
+            progress=share,
+        )
+        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
+    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+
+
+def _learn(
+    run: TrainingRun,
+    config: Config,
+    session: Session,
+    networks: tuple,
+    steps: Trajectories,
+    targets: Sequence[np.ndarray],
+    round_: int,
+) -> dict[str, float]:
+    """The minibatches of a round; returns means of what was measured."""
+    model, critic, rows = networks
+    advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
+    old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
+    rate = falling(round_, config.iterations, config.learning_rate, config.floor)
+    value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
+    sums: dict[str, float] = {}
+    count = 0
+    for epoch in range(config.epochs):
+        stop = False
+        for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
+            batch = steps.batch(which, successors=False).to(run.device)
+            index = torch.from_numpy(which).to(run.device)
+            with precision(run):
+                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
+                loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+                loss = loss - config.entropy * mean(entropy, batch.weight)
+                if rows is not None:
+                    drawn = batch_indices(run.seed, round_ * 1000 + count, len(rows), config.pretraining_rows)
+                    real = rows.batch(drawn).to(run.device)
+                    logits, tokens, row = model.action_logits(real)
+                    loss = loss + config.pretraining_weight * cross_entropy(logits, tokens, real.weight[row])
+                predicted = critic.value(critic.states(batch))[batch.state]
+                value_clip = config.value_clip or float("inf")
+                value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
+            divergence = mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item()
+            if config.kl_stop and divergence > config.kl_stop:
+                stop = True
+                break
+            tokens_read = 2 * int(batch.length.sum())
+            session.update("policy", loss, rate, config.clip, weight=len(which), tokens=tokens_read)
+            session.update("critic", value_loss, value_rate, config.clip, weight=len(which))
+            count += 1
+            for name, number in (
+                ("loss", loss.item()),
+                ("value_loss", value_loss.item()),
+                ("entropy", mean(entropy, batch.weight).item()),
+                ("kl_played", divergence),
+            ):
+                sums[name] = sums.get(name, 0.0) + number
+        if stop:
+            break
+    return {**{name: total / max(1, count) for name, total in sums.items()}, "updates": float(count)}
