@@ -124,7 +124,9 @@ def assert_same(found: list[Generated], expected: list[Generated]) -> None:
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
 
 
-def play(policy: Any, sampling: Sampling, seed: int, slots: int, games: int, window: int | None, turns: int = 12) -> Any:
+def play(
+    policy: Any, sampling: Sampling, seed: int, slots: int, games: int, window: int | None, turns: int = 12
+) -> Any:
     engine = SlotEngine(policy, sampling, slots)
     table = Games(seed, window)
     for turn in range(turns):

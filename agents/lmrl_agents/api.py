@@ -49,7 +49,8 @@ class Agent(Protocol):
     def act(self, requests: Sequence[Request]) -> list[str]:
         """One action per request, in order.
 
-        Optional beside it: ``describe() -> dict`` (JSON-able, kept with results), ``close()``.
+        Optional beside it: ``describe() -> dict`` (JSON-able, kept with results), ``close()``, ``finished(episodes)``
+        (the numbers of episodes that are over: what was kept for them can go).
         """
         ...
 

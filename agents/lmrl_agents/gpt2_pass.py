@@ -29,7 +29,8 @@ def is_plain_gpt2(network: Any) -> bool:
         return False
     if network.config.add_cross_attention or network.config.activation_function not in GELU_TANH:
         return False
-    activations = {block.mlp.act for block in network.h}
+    blocks: Any = network.h
+    activations = {block.mlp.act for block in blocks}
     return all(type(m) in PLAIN or m in activations for m in network.modules()) and not any(
         m._forward_hooks or m._forward_pre_hooks for m in network.modules()
     )

@@ -34,10 +34,8 @@ class Rows:
     _flat: dict[int, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, slots: Sequence[int], starts: Sequence[int], size: int, capacity: int, device: torch.device
-    ) -> Rows:
-        neighbours = slots[-1] - slots[0] + 1 == len(slots) and all(b == a + 1 for a, b in zip(slots, slots[1:]))  # noqa: B905
+    def of(cls, slots: Sequence[int], starts: Sequence[int], size: int, capacity: int, device: torch.device) -> Rows:
+        neighbours = list(slots) == list(range(slots[0], slots[0] + len(slots)))
         used = max(starts) + size
         return cls(
             slots=slice(slots[0], slots[-1] + 1) if neighbours else torch.tensor(slots, device=device),
@@ -56,7 +54,11 @@ class Rows:
 
     def mask(self) -> torch.Tensor | None:
         """bool [N, 1, size, length], true where a token may look; None where plain causal attention says the same."""
-        if self.aligned is not None and self.length == self.aligned + self.size and (self.size == 1 or not self.aligned):
+        if (
+            self.aligned is not None
+            and self.length == self.aligned + self.size
+            and (self.size == 1 or not self.aligned)
+        ):
             return None
         columns = torch.arange(self.length, device=self.starts.device)
         return (columns <= self.positions[:, :, None])[:, None]
