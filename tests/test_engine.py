@@ -243,6 +243,21 @@ def test_a_growing_conversation_costs_its_new_tokens_and_equal_openings_are_read
     assert counts.read == 5 + 8 * 4 + 1
 
 
+def test_slots_are_added_and_what_others_hold_stays() -> None:
+    policy = Long(network("gpt2"))
+    engine = SlotEngine(policy, Sampling(max_tokens=4), 100)
+    contexts = [[1, 5 + i, 6, 2] for i in range(9)]
+    for some in (range(2), range(2, 9)):
+        engine.generate(some, [contexts[i] for i in some], sources(some, 0))
+    longer = [[*c, 7, 8, 2] for c in contexts]
+    assert_same(
+        engine.generate(range(9), longer, sources(range(9), 1)),
+        generate(policy, longer, sources(range(9), 1), engine.sampling),
+    )
+    assert engine.counts.kept >= 9 * 4 and engine.counts.read <= 9 * 4 + 9 * 3
+    assert [cache.slots for cache in engine._caches] == [9]
+
+
 def test_rows_that_have_ended_are_left_out() -> None:
     """One row goes on long after the others: it is moved together, not decoded among idle ones."""
 

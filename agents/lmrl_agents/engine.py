@@ -64,8 +64,9 @@ class SlotEngine:
     Args:
         policy: see `sampling.Policy`.
         sampling: temperature and cuts.
-        slots: games whose caches are kept; when more are played, those that waited longest are read anew. A slot takes
-            2 x layers x key heads x head width x longest conversation numbers, for each network.
+        slots: most games whose caches are kept; when more are played, those that waited longest are read anew. There are
+            as many slots as games were played at once. Each takes 2 x layers x key heads x head width x longest
+            conversation numbers, for each network.
 
     Raises:
         ValueError: a network does not attend to all earlier tokens by plain attention; use `generate` then.
@@ -79,9 +80,10 @@ class SlotEngine:
             raise ValueError(f"{problem}; use sampling.generate")
         self.policy, self.sampling = policy, sampling
         self.counts = Counts()
-        self._slots = [_Slot(i) for i in range(slots)]
+        self._most = slots
+        self._slots: list[_Slot] = []
         self._of: dict[Hashable, _Slot] = {}
-        self._caches = [SlotCache(slots) for _ in policy.networks]
+        self._caches = [SlotCache() for _ in policy.networks]
         self._weights: tuple[list[tuple[int, int]], list[float]] = ([], [])
         self._forwards: list[Callable[..., torch.Tensor]] = []
         self._calls = 0
@@ -115,8 +117,8 @@ class SlotEngine:
             with torch.inference_mode(), parametrize.cached(), _attention(self.policy.networks):
                 self._notice_changes()
                 self._forwards = [last_states if is_plain_gpt2(n) else _last_states for n in self.policy.networks]
-                for first in range(0, len(keys), len(self._slots)):
-                    part = slice(first, first + len(self._slots))
+                for first in range(0, len(keys), self._most):
+                    part = slice(first, first + self._most)
                     found += self._play(keys[part], cut[part], uniforms[part])
         except BaseException:  # whatever it was, the caches may be half written
             self.clear()
@@ -166,13 +168,17 @@ class SlotEngine:
         for key in keys:
             if key in self._of:
                 self._of[key].used = self._calls
-        free: list[_Slot] | None = None
+        free = [slot for slot in self._slots if slot.key is None]
+        missing = sum(key not in self._of for key in keys) - len(free)
+        new = [_Slot(len(self._slots) + i) for i in range(min(missing, self._most - len(self._slots)))]
+        self._slots += new
+        free += new
+        for cache in self._caches:
+            cache.reserve(0, len(self._slots))
         claimed = []
         for key, context in zip(keys, contexts, strict=True):
             slot = self._of.get(key)
             if slot is None:
-                if free is None:
-                    free = [slot for slot in self._slots if slot.key is None]
                 if not free:
                     longest = min((s for s in self._slots if s.used < self._calls), key=lambda s: s.used)
                     self.release([longest.key])

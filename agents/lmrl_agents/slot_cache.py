@@ -125,9 +125,9 @@ class SlotCache(Cache):
     touched cost nothing, touching new ones costs more than copying.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self) -> None:
         super().__init__(layers=[])
-        self.slots = slots
+        self.slots = 0
         self.capacity = 0
         self.rows: Rows | None = None
         self._spare: list[torch.Tensor] = []
@@ -150,17 +150,18 @@ class SlotCache(Cache):
             memory = like.new_empty(size * 4 if like.device.type == "cpu" else size)
         return memory[:size].view(self.slots, heads, self.capacity, width)
 
-    def reserve(self, capacity: int) -> None:
-        """Make room for ``capacity`` positions per slot."""
-        old = self.capacity
-        if capacity <= old:
+    def reserve(self, capacity: int, slots: int = 0) -> None:
+        """Make room for ``capacity`` positions in each of ``slots`` slots; what is there stays."""
+        there = self.slots, self.capacity
+        self.slots, self.capacity = max(slots, self.slots), max(capacity, self.capacity)
+        if there == (self.slots, self.capacity):
             return
-        self.capacity = capacity
         for layer, name, buffer in self._buffers():
             larger = self.buffer(buffer, buffer.shape[1], buffer.shape[3])
-            larger[:, :, :old] = buffer
+            larger[: there[0], :, : there[1]] = buffer
             # What is masked counts for nothing, unless it is not a number.
-            larger[:, :, old:].zero_()
+            larger[: there[0], :, there[1] :].zero_()
+            larger[there[0] :].zero_()
             setattr(layer, name, larger)
             self._put_by(buffer)
 
