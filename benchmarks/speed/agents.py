@@ -4,8 +4,9 @@ The model has 4 layers of width 256 and 4 heads, random weights, and reads Wordl
 with unused ones added, where the output layer dominates). Contenders take turns; the figures are medians over the turns.
 
 - Rollouts: games of the real Wordle environment through `Rollout`, 64 at once. An untrained model plays all 6 turns and
-  nearly always writes 16 tokens (the cut); it then reads 9 (`invalid` and two marks). The peer is Hugging Face's
-  ``generate`` over the whole conversation each turn, at the same batch.
+  nearly always writes 16 tokens (the cut). What it writes is no word: it then reads 9 tokens a turn (`invalid` and two
+  marks). In the second form it stands for a word of the list, and is answered by 21 (paired feedback). The peer is
+  Hugging Face's ``generate`` over the whole conversation each turn, at the same batch.
 - Slots: which part of them holds a game, for the suboptimal policy's games (1 to 6 turns), until no game waits and in all.
 - BC: our trainer beside TRL's SFTTrainer (``--peers``: the Python of an environment with trl), same model, same rows,
   loss on the actions.
@@ -26,11 +27,14 @@ import statistics
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -54,6 +58,7 @@ SIZE = {"layers": 4, "width": 256, "heads": 4, "max_positions": 512}
 SLOTS, ACTION, BATCH = 64, 16, 32
 
 Rows = list[tuple[str, float, str]]
+Facts = dict[str, float]
 
 
 def letters(size: int = 0) -> TaskTokenizer:
@@ -83,7 +88,19 @@ def in_turn(contenders: dict[str, Callable[[], float]], repeats: int) -> dict[st
 # -- rollouts
 
 
-class EngineAgent(Recorder):
+class Speller(Recorder):
+    """What it draws stands for a word of the list, if it has one."""
+
+    words: Sequence[str] = ()
+
+    def act(self, requests):
+        sampled = self.sample(requests)
+        if not self.words:
+            return [self.policy.tokenizer.decode(action.ids) for action in sampled]
+        return [self.words[zlib.crc32(bytes(str(action.ids), "ascii")) % len(self.words)] for action in sampled]
+
+
+class EngineAgent(Speller):
     """Plays from the engine's caches."""
 
     def draw(self, requests, contexts):
@@ -98,7 +115,7 @@ class EngineAgent(Recorder):
         self.engine.release(episodes)
 
 
-class ReprefillAgent(Recorder):
+class ReprefillAgent(Speller):
     """Plays by Hugging Face's ``generate`` over whole conversations."""
 
     def draw(self, requests, contexts):
@@ -125,34 +142,42 @@ class ReprefillAgent(Recorder):
         return sampled
 
 
-def playing_rate(kind: type[Recorder], model: LanguageModel, episodes: int, facts: dict[str, float]) -> float:
+def playing_rate(kind: type[Speller], model: LanguageModel, episodes: int, spelled: bool, facts: Facts) -> float:
     """Generated tokens per CPU second, environment and all."""
     agent = kind(model, model.form, Sampling(max_tokens=ACTION))
+    if spelled:
+        agent.words = gymnasium.make(WORDLE).unwrapped.vocabulary  # type: ignore[attr-defined]
+    rollout = Rollout(agent, WORDLE, {"feedback": "paired"} if spelled else None, slots=SLOTS)
     started = time.process_time()
-    played = list(Rollout(agent, WORDLE, slots=SLOTS).play(range(episodes), 0))
+    played = list(rollout.play(range(episodes), 0))
     spent = time.process_time() - started
     assert len(played) == episodes and not any(p.error for p in played)
     if isinstance(agent, EngineAgent):
         counts = agent.engine.counts
         facts["tokens drawn a turn"] = agent.tokens_generated / sum(len(p.actions) for p in played)
         facts["tokens of contexts that were kept"] = counts.kept / (counts.kept + counts.copied + counts.read)
-        facts["rows of decoding that were live"] = (counts.generated - len(played) * 6) / max(1, counts.rows)
+        first = sum(len(p.actions) for p in played)
+        facts["rows of decoding that were live"] = (counts.generated - first) / max(1, counts.rows)
     return agent.tokens_generated / spent
 
 
 def rollout_rows(rows: Rows, repeats: int, episodes: int) -> None:
-    model, facts = fresh(letters()).eval(), {}
-    kinds: dict[str, type[Recorder]] = {"hf": ReprefillAgent, "generate": Recorder, "engine": EngineAgent}
-    for kind in kinds.values():
-        playing_rate(kind, model, 2, {})  # what is loaded at first is not counted
-    rates = in_turn(
-        {name: lambda kind=kind: playing_rate(kind, model, episodes, facts) for name, kind in kinds.items()}, repeats
-    )
-    rows.append(("Wordle, 6 turns, 64 games at once: Hugging Face generate, re-prefill", rates["hf"], "tokens/s"))
-    rows.append(("  sampling.generate, equal contexts once", rates["generate"], "tokens/s"))
-    rows.append(("  engine, caches kept across turns", rates["engine"], "tokens/s"))
-    rows.append(("  engine is faster than Hugging Face by", rates["engine"] / rates["hf"], "x"))
-    rows.extend((f"  {name}", value, "") for name, value in facts.items())
+    model = fresh(letters()).eval()
+    kinds: dict[str, type[Speller]] = {"hf": ReprefillAgent, "generate": Speller, "engine": EngineAgent}
+    for spelled, read in ((False, 9), (True, 21)):
+        facts: Facts = {}
+        for kind in kinds.values():
+            playing_rate(kind, model, 2, spelled, {})  # what is loaded at first is not counted
+        rates = in_turn(
+            {name: partial(playing_rate, kind, model, episodes, spelled, facts) for name, kind in kinds.items()},
+            repeats,
+        )
+        title = f"Wordle, {read} tokens read and 16 drawn a turn, 64 games at once"
+        rows.append((f"{title}: Hugging Face generate", rates["hf"], "tokens/s"))
+        rows.append(("  sampling.generate, equal contexts once", rates["generate"], "tokens/s"))
+        rows.append(("  engine, caches kept across turns", rates["engine"], "tokens/s"))
+        rows.append(("  engine is faster than Hugging Face by", rates["engine"] / rates["hf"], "x"))
+        rows.extend((f"  {name}", value, "") for name, value in facts.items())
 
 
 class Counted(Rollout):
