@@ -29,6 +29,10 @@ MODES = (
     "flood",  # more bytes than anyone wants
     "bad_request",  # 400
     "unauthorized",  # 401, with the key in the message
+    "quota",  # 429 that says that the money is used up
+    "unknown_model",  # 404
+    "too_long",  # 400: the prompt does not fit
+    "used_up",  # 200 without text: all tokens went into thoughts
 )
 
 
@@ -201,6 +205,30 @@ class _Handler(BaseHTTPRequestHandler):
     def unauthorized(self, body: dict[str, Any]) -> None:
         key = self.headers["Authorization"].removeprefix("Bearer ")
         self.send(401, {"error": {"message": "Incorrect API key provided. " * self.owner.wordy + key}})
+
+    def quota(self, body: dict[str, Any]) -> None:
+        error = {
+            "message": "You exceeded your current quota.",
+            "type": "insufficient_quota",
+            "code": "insufficient_quota",
+        }
+        self.send(429, {"error": error}, retry_after=self.owner.retry_after)
+
+    def unknown_model(self, body: dict[str, Any]) -> None:
+        self.send(404, {"error": {"message": f"The model {body['model']} does not exist", "code": "model_not_found"}})
+
+    def too_long(self, body: dict[str, Any]) -> None:
+        error = {"message": "This model's maximum context length is 10 tokens.", "code": "context_length_exceeded"}
+        self.send(400, {"error": error})
+
+    def used_up(self, body: dict[str, Any]) -> None:
+        completion = self.completion(body, None)
+        completion["choices"][0]["finish_reason"] = "length"
+        self.send(200, completion)
+
+    def do_GET(self) -> None:
+        model = {"id": "toy-model", "object": "model", "created": 1, "owned_by": "tests"}
+        self.send(200, {"object": "list", "data": [model]})
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

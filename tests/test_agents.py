@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
+import importlib
 import os
 import signal
 import subprocess
@@ -19,14 +18,14 @@ import torch
 
 from lmrl_agents import AgentError, Request, agent_names, load_agent
 from lmrl_agents.algorithms import ALGORITHMS, train
-from lmrl_agents.bc import bc_loss
 from lmrl_agents.lm_agent import LanguageModelAgent
+from lmrl_agents.losses import cross_entropy
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import NAMES, load_preset
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Sampling, generate, probabilities
-from lmrl_agents.tokens import RowStore, TextFormat, collate, episode_rows, train_tokenizer
-from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
+from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows, train_tokenizer
+from lmrl_agents.training import CHECKPOINT, TrainingError, TrainingRun
 from lmrl_agents.views import view_texts
 from lmrl_datasets import DatasetError, load_dataset
 from lmrl_envs import Transcript, make_policy, task_ids
@@ -38,6 +37,15 @@ TALK = Transcript.from_texts(["go to 8, 6.", "move up", "a wall", "move left", "
 
 def tokenizer_of(*transcripts: Transcript, units: str = "words"):
     return train_tokenizer([t.text for x in transcripts for t in x], units=units, min_count=1)
+
+
+def encoded(transcript: Transcript, tokenizer, form: TextFormat | None = None) -> TokenEpisode:
+    """The transcript as a terminated episode."""
+    return TokenEpisode.from_transcript(transcript, True, False, tokenizer, form or TextFormat())
+
+
+def rows_of(transcript: Transcript, tokenizer, form: TextFormat | None = None):
+    return episode_rows(encoded(transcript, tokenizer, form), form or TextFormat())
 
 
 def small_model(tokenizer, compose: bool = False, seed: int = 0) -> LanguageModel:
@@ -88,7 +96,7 @@ def test_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
 
 def test_row_of_a_whole_conversation() -> None:
     tokenizer = tokenizer_of(TALK)
-    (row,) = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    (row,) = rows_of(TALK, tokenizer)
     e = tokenizer.encode
     expected = (
         [tokenizer.obs, *e("go to 8, 6."), tokenizer.act, *e("move up"), tokenizer.eoa]
@@ -105,7 +113,7 @@ def test_row_of_a_whole_conversation() -> None:
 
 def test_rows_of_the_last_observation_only() -> None:
     tokenizer = tokenizer_of(TALK)
-    first, second = episode_rows(TALK, True, False, tokenizer, TextFormat(context_turns=1))
+    first, second = rows_of(TALK, tokenizer, TextFormat(context_turns=1))
     assert second.tokens.tolist() == [
         tokenizer.obs,
         *tokenizer.encode("a wall"),
@@ -121,21 +129,51 @@ def test_what_a_model_is_given_is_what_it_was_trained_on(turns: int | None) -> N
     """The context of an action, then the action, is the beginning of a training row."""
     tokenizer = tokenizer_of(TALK)
     form = TextFormat(context_turns=turns)
-    rows = episode_rows(TALK, True, False, tokenizer, form)
+    rows = rows_of(TALK, tokenizer, form)
     for k in range(2):
-        context = form.context(Transcript(TALK[: 2 * k + 1]), tokenizer)
+        context = form.context(encoded(Transcript(TALK[: 2 * k + 1]), tokenizer, form))
         whole = rows[k if turns is not None else 0].tokens.tolist()
         assert whole[: len(context)] == context
 
 
-def test_long_rows_are_cut_and_keep_every_action() -> None:
-    long = Transcript.from_texts(["x"] + ["move up", "a wall"] * 30, [-1.0] * 30)
+@pytest.mark.parametrize("turns", [None, 3])
+def test_long_conversations_are_read_in_rows_that_play_sees_too(turns: int | None) -> None:
+    texts = [f"x {'y ' * (k % 4)}" for k in range(31)]
+    long = Transcript.from_texts([t for k in range(30) for t in (texts[k], "move up")] + [texts[30]], [-1.0] * 30)
     tokenizer = tokenizer_of(long)
-    rows = episode_rows(long, True, False, tokenizer, TextFormat(max_tokens=25))
+    form = TextFormat(context_turns=turns, max_tokens=25, max_action_tokens=4)
+    episode = encoded(long, tokenizer, form)
+    rows = episode_rows(episode, form)
     assert max(len(row.tokens) for row in rows) <= 25
     assert sum(row.action_mask.sum() for row in rows) == 30 * 3
     assert [row.terminated for row in rows] == [False] * (len(rows) - 1) + [True]
-    assert all(row.truncated for row in rows[:-1])
+    # Every action is learned after just those tokens that a model in play is given.
+    seen = {}
+    for row in rows:
+        for start in np.flatnonzero(row.action_mask & ~np.roll(row.action_mask, 1)):
+            seen[int(row.turn[start])] = row.tokens[:start].tolist()
+    for k in range(30):
+        context = form.context(encoded(Transcript(long[: 2 * k + 1]), tokenizer, form))
+        assert context == seen[k]
+        assert len(context) + 4 <= 25
+
+
+def test_chosen_turns_alone_are_learned() -> None:
+    tokenizer = tokenizer_of(TALK)
+    (row,) = episode_rows(encoded(TALK, tokenizer), TextFormat(), turns={1})
+    assert [int(i) for i in row.tokens[row.action_mask]] == [*tokenizer.encode("move left"), tokenizer.eoa]
+    assert not episode_rows(encoded(TALK, tokenizer), TextFormat(), turns=())
+
+
+def test_texts_longer_than_a_row_are_cut() -> None:
+    tokenizer = tokenizer_of(TALK)
+    form = TextFormat(max_tokens=20, max_action_tokens=8)
+    huge = Transcript.from_texts(["a wall " * 50, "move " * 50, "a wall " * 50], [-1.0])
+    episode = encoded(huge, tokenizer, form)
+    assert [len(ids) for ids in (*episode.observations, *episode.actions)] == [12, 12, 8]
+    assert all(len(row.tokens) <= 20 for row in episode_rows(episode, form))
+    with pytest.raises(ValueError, match="max_action_tokens"):
+        TextFormat(max_tokens=20, max_action_tokens=11)
 
 
 def test_paired_view() -> None:
@@ -155,25 +193,17 @@ def test_paired_view() -> None:
 # -- loss and model
 
 
-def test_bc_loss_by_hand() -> None:
-    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
-    loss, facts = bc_loss(logits, torch.tensor([0, 1, 0]), torch.tensor([1.0, 1.0, 2.0]))
-    expected = -(math.log(0.5) + math.log(0.8) + 2 * math.log(0.2)) / 4
-    assert loss.item() == pytest.approx(expected, rel=1e-6)
-    assert facts["accuracy"].item() == pytest.approx(0.5)
-
-
 def _loss(model: LanguageModel, rows, weights=None) -> torch.Tensor:
     batch = collate(rows, weights or [1.0] * len(rows), model.tokenizer.pad)
     logits, targets, which = model.action_logits(batch)
-    return bc_loss(logits, targets, batch.weight[which])[0]
+    return cross_entropy(logits, targets, batch.weight[which])
 
 
 def test_environment_tokens_are_not_predicted_and_padding_changes_nothing() -> None:
     other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
     tokenizer = tokenizer_of(TALK, other)
     model = small_model(tokenizer)
-    long, short = (episode_rows(t, True, False, tokenizer, TextFormat())[0] for t in (TALK, other))
+    long, short = (rows_of(t, tokenizer)[0] for t in (TALK, other))
     n_long, n_short = long.action_mask.sum(), short.action_mask.sum()
     together = _loss(model, [long, short])
     apart = (_loss(model, [long]) * n_long + _loss(model, [short]) * n_short) / (n_long + n_short)
@@ -181,22 +211,20 @@ def test_environment_tokens_are_not_predicted_and_padding_changes_nothing() -> N
     assert _loss(model, [short, long]).item() == pytest.approx(together.item(), rel=1e-5)
     # A changed last observation changes no prediction of an action.
     changed = Transcript((*TALK[:-1], TALK[0]))
-    assert _loss(model, episode_rows(changed, True, False, tokenizer, TextFormat())).item() == pytest.approx(
-        _loss(model, [long]).item(), rel=1e-6
-    )
+    assert _loss(model, rows_of(changed, tokenizer)).item() == pytest.approx(_loss(model, [long]).item(), rel=1e-6)
 
 
 def test_equal_rows_once_with_weights_give_the_same_gradient() -> None:
     other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
     tokenizer = tokenizer_of(TALK, other)
-    rows = [episode_rows(t, True, False, tokenizer, TextFormat())[0] for t in (TALK, other, TALK, TALK)]
+    rows = [rows_of(t, tokenizer)[0] for t in (TALK, other, TALK, TALK)]
     store = RowStore(rows, tokenizer.pad)
     assert len(store) == 4 and len(store.rows) == 2
     gradients = []
     for batch in (store.batch(np.arange(4)), collate(rows, [1.0] * 4, tokenizer.pad)):
         model = small_model(tokenizer)
         logits, targets, which = model.action_logits(batch)
-        bc_loss(logits, targets, batch.weight[which])[0].backward()
+        cross_entropy(logits, targets, batch.weight[which]).backward()
         gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
     assert torch.allclose(*gradients, atol=1e-6)
 
@@ -205,7 +233,7 @@ def test_equal_rows_once_with_weights_give_the_same_gradient() -> None:
 def test_saved_model_is_the_same(tmp_path: Path, compose: bool) -> None:
     tokenizer = tokenizer_of(TALK)
     model = small_model(tokenizer, compose)
-    rows = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    rows = rows_of(TALK, tokenizer)
     model.save(tmp_path)
     again = LanguageModel.load(tmp_path)
     assert _loss(again, rows).item() == _loss(model, rows).item()
@@ -290,32 +318,6 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "final" / "weights.safetensors")
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    maze_data: Path, tmp_path: Path, short_training: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import lmrl_agents.bc as bc
-
-    train(settings(tmp_path / "whole", maze_data))
-    real, calls = bc.bc_loss, []
-
-    def failing(*arguments):
-        calls.append(1)
-        if len(calls) == 7:  # after the checkpoint at step 4
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(bc, "bc_loss", failing)
-    with pytest.raises(KeyboardInterrupt):
-        train(settings(tmp_path / "parts", maze_data))
-    monkeypatch.setattr(bc, "bc_loss", real)
-    assert json.loads((tmp_path / "parts" / CHECKPOINT / "state.json").read_text())["step"] == 4
-    train(settings(tmp_path / "parts", maze_data, resume=True))
-    whole, parts = _weights(tmp_path / "whole"), _weights(tmp_path / "parts")
-    assert whole.keys() == parts.keys() and all(torch.equal(whole[k], parts[k]) for k in whole)
-    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / METRICS).read_text().splitlines()]
-    assert steps == sorted(set(steps)) == [2, 4, 6, 8, 10, 12]
-
-
 def test_seeds_give_different_models(maze_data: Path, tmp_path: Path, short_training: None) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(settings(tmp_path / name, maze_data, seed=seed))
@@ -337,18 +339,6 @@ def test_refusals_of_training(maze_data: Path, wordle_data: Path, tmp_path: Path
         train(settings(tmp_path / "wrong", wordle_data))
     with pytest.raises(ValueError, match="bc"):
         train(dataclasses.replace(settings(tmp_path / "x", maze_data), algorithm="dqn"))
-
-
-def test_a_loss_that_is_no_number_stops_training(
-    maze_data: Path, tmp_path: Path, short_training: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import lmrl_agents.bc as bc
-
-    real = bc.bc_loss
-    monkeypatch.setattr(bc, "bc_loss", lambda *a: (real(*a)[0] * float("nan"), {"accuracy": torch.tensor(0.0)}))
-    with pytest.raises(TrainingError, match="nan"):
-        train(settings(tmp_path / "run", maze_data))
-    assert not (tmp_path / "run" / "final").exists()
 
 
 _TRAIN = """
@@ -375,13 +365,14 @@ def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: P
     process.wait()
     run = settings(out, maze_data, resume=True)
     model, _ = training.prepare(run, run.load_data())
-    assert training.load_checkpoint(run, model, training.optimizer_for(model, 1e-3, 0.0)) == 200
+    optimizer = training.optimizer_for(model, 1e-3, 0.0)
+    assert training.load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
 
 
 def test_overfits_one_episode(tmp_path: Path) -> None:
     tokenizer = tokenizer_of(TALK)
     model = small_model(tokenizer)
-    rows = episode_rows(TALK, True, False, tokenizer, TextFormat())
+    rows = rows_of(TALK, tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(120):
         loss = _loss(model, rows)
@@ -389,7 +380,9 @@ def test_overfits_one_episode(tmp_path: Path) -> None:
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.02
-    action = generate(model, [TextFormat().context(Transcript(TALK[:3]), tokenizer)], [lambda: 0.5], Sampling(0.0))[0]
+    action = generate(
+        model, [TextFormat().context(encoded(Transcript(TALK[:3]), tokenizer))], [lambda: 0.5], Sampling(0.0)
+    )[0]
     assert tokenizer.decode(action.ids) == "move left"
 
 
@@ -398,14 +391,13 @@ def test_overfits_one_episode(tmp_path: Path) -> None:
 def test_presets_are_whole(preset: str, id: str) -> None:
     tables = load_preset(preset, id)
     text = dict(tables["text"])
-    for key in ("units", "vocabulary", "max_action_tokens"):
+    for key in ("units", "vocabulary"):
         text.pop(key, None)
     TextFormat(**text)
     ModelConfig(**tables["model"])
-    import importlib
-
     for algorithm in ALGORITHMS:
-        importlib.import_module(f"lmrl_agents.{algorithm}").Config(**tables[algorithm])
+        run = TrainingRun(algorithm, id, "unused", Path("unused"), preset)
+        run.config(importlib.import_module(f"lmrl_agents.{algorithm}").Config)
 
 
 # -- agents and rollouts

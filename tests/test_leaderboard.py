@@ -16,10 +16,10 @@ import pytest
 
 from lmrl_agents import load_agent
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile
-from lmrl_benchmarks.report import overall_of, rows_of, write_report
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.statistics import bootstrap_interval, iqm, mean, stratified_interval
+from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile, verify_records
+from lmrl_benchmarks.references import VARIANTS, scale_of
+from lmrl_benchmarks.report import load_results, overall_of, rows_of, write_report
+from lmrl_benchmarks.runner import Job, _how_far, _Plan, cells, evaluation_of, run_suite
 from lmrl_benchmarks.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.verify import verify_run
 from lmrl_envs import normalized_score, task
@@ -60,56 +60,20 @@ def breaches(out: Path) -> list[str]:
     return [f"{name}: {breach}" for name, found in verify_run(out) for breach in found]
 
 
-# -- statistics
-
-
-def test_iqm_by_hand() -> None:
-    assert iqm(np.array([1.0, 2.0, 3.0, 100.0])) == pytest.approx(2.5)
-    assert iqm(np.array([0.0, 1, 2, 3, 4, 5, 6, 50])) == pytest.approx(3.5)
-    assert iqm(np.array([7.0])) == 7.0 and mean(np.array([[1.0, 3.0]])).tolist() == [2.0]
-
-
-def test_iqm_is_scipys_trimmed_mean() -> None:
-    from scipy.stats import trim_mean
-
-    rng = np.random.default_rng(0)
-    for n in (4, 5, 11, 100):
-        values = rng.normal(size=n)
-        assert iqm(values) == pytest.approx(trim_mean(values, 0.25))
-
-
-def test_bootstrap_interval_is_scipys() -> None:
-    from scipy.stats import bootstrap
-
-    values = np.random.default_rng(1).exponential(size=80)
-    low, high = bootstrap_interval(values, seed=3, n=20_000)
-    theirs = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=4).confidence_interval
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
-    assert bootstrap_interval([3.0]) == (3.0, 3.0)
-    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
-
-
-def test_stratified_bootstrap_keeps_tasks_apart() -> None:
-    # No spread within the tasks: the difference between them is no uncertainty.
-    assert stratified_interval([[1.0, 1.0], [9.0, 9.0]]) == (5.0, 5.0)
-    low, high = stratified_interval([[0.0, 2.0], [10.0, 10.0]], n=4000)
-    assert (low, high) == (5.0, 6.0)
-
-
 # -- suites
 
 
 @pytest.mark.parametrize("name", suite_names())
 def test_bundled_suites_load(name: str) -> None:
     suite = load_suite(name)
-    assert suite.name == name and suite.tasks and suite.agents
-    from lmrl_agents.algorithms import ALGORITHMS
+    assert suite.name == name and suite.tasks and (suite.agents or suite.max_cost_usd) and suite.description
     from lmrl_datasets import load_recipe
 
     for entry in suite.tasks:
         if entry.data:
             assert load_recipe(entry.data["name"]).env in (entry.id, entry.id.replace("Partially", "Fully"))
-    assert all(agent.train in ALGORITHMS for agent in suite.agents if agent.train)
+    algorithms = {"bc", "filtered_bc", "mc", "ilql", "cql", "ppo", "reinforce", "grpo", "online_filtered_bc"}
+    assert all(agent.train in algorithms for agent in suite.agents if agent.train)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +108,10 @@ def test_a_run_is_whole_and_verifies(finished: Path) -> None:
         ("MazePartiallyObserved", "expert", 20),
     ]
     assert all(row.noise_only and row.errors == 0 for row in rows)
+    assert all(row.low <= row.score <= row.high for row in rows)
     assert rows[1].score > 80 > 30 > rows[0].score
     best = overall_of(rows)[0]
+    assert list(verify_run(finished, workers=2)) == list(verify_run(finished))
     assert best.agent == "expert" and best.mean == pytest.approx((rows[1].score + rows[3].score) / 2)
     assert breaches(finished) == []
 
@@ -253,8 +219,6 @@ class Rambling:
 
 
 def test_actions_too_long_to_keep_verify(tmp_path: Path) -> None:
-    from lmrl_benchmarks.records import verify_records
-
     summary = evaluate(EvaluationSpec("lmrl/MazeFullyObserved-v0", "rambling", 3, 0), tmp_path, agent=Rambling())
     assert summary["valid_rate"] == 0 and summary["return_mean"] == -400
     assert list(verify_records(tmp_path)) == []
@@ -267,8 +231,6 @@ def test_a_wrong_agent_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_live_simulators_are_not_asked_again(tmp_path: Path) -> None:
-    from lmrl_benchmarks.records import verify_records
-
     evaluate(EvaluationSpec("lmrl/TwentyQuestions-v0", "random", 2, 0), tmp_path)
     path = tmp_path / "run.json"
     run = json.loads(path.read_text())
@@ -335,8 +297,6 @@ def test_errors_score_the_minimum_and_hostile_text_is_recorded(tmp_path: Path) -
     summary = evaluate(spec, tmp_path, agent=Failing())
     assert summary["errors"] == 1 and summary["valid_rate"] == 0
     assert summary["return_mean"] == task("lmrl/MazeFullyObserved-v0").return_range[0] == -400
-    from lmrl_benchmarks.records import verify_records
-
     assert list(verify_records(tmp_path)) == []
 
 
@@ -432,7 +392,7 @@ def test_report_is_one_file_without_network(finished: Path, tmp_path: Path) -> N
         "http://creativecommons.org", ""
     )
     assert "src=" not in page and "@import" not in page
-    assert page.count("<details") == 4 and "MazePartiallyObserved" in page
+    assert page.count('<details class="one"') == 12 and "MazePartiallyObserved" in page
     assert "<svg" in page and "one seed" in page
     expert = normalized_score(
         "lmrl/Wordle-v0", json.loads((_cell(finished) / "summary.json").read_text())["return_mean"]
@@ -457,3 +417,315 @@ def test_hostile_transcripts_show_as_text(finished: Path, suite_file: Path, tmp_
 
 def test_scripted_agents_are_those_of_the_registry() -> None:
     assert load_agent("expert").describe() == {"kind": "scripted", "policy": "expert"}
+
+
+# -- what a machine lacks, and what is played in turn
+
+
+def test_missing_needs_are_said_and_nothing_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCKFISH_PATH", str(tmp_path / "no-engine"))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    text = TOY.replace(
+        'id = "lmrl/MazePartiallyObserved-v0"\n', 'id = "lmrl/Chess-v0"\nkwargs = { simulator = "stockfish" }\n'
+    )
+    text += (
+        '[[agents]]\nname = "gpt"\nspec = "openai:some-model"\n[[agents]]\nname = "odd"\ntrain = "no_such_algorithm"\n'
+    )
+    text = text.replace(
+        'id = "lmrl/Wordle-v0"\n', 'id = "lmrl/Wordle-v0"\ndata = { name = "wordle/mixed-v0", sample = true }\n'
+    )
+    (tmp_path / "needy.toml").write_text(text)
+    out = tmp_path / "run"
+    told = run_suite(load_suite(str(tmp_path / "needy.toml")), out, workers=1)
+    assert {name: reason.split(":")[0] for name, reason in told.items() if "gpt" not in name} == {
+        "eval random Chess-stockfish seed 0": "needs Stockfish",
+        "eval expert Chess-stockfish seed 0": "needs Stockfish",
+        "eval odd Wordle seed 0": told["eval odd Wordle seed 0"],
+        "eval odd Wordle seed 1": told["eval odd Wordle seed 1"],
+    }
+    assert "no_such_algorithm" in told["eval odd Wordle seed 0"] and "bc" in told["eval odd Wordle seed 0"]
+    assert told["eval gpt Wordle seed 0"].startswith("needs") and "\n" not in "".join(told.values())
+    results = load_results(out)
+    assert [(row.task, row.agent) for row in results.rows] == [("Wordle", "random"), ("Wordle", "expert")]
+    assert results.missing == told
+    page = write_report(out, tmp_path / "report.html", results).read_text()
+    assert "Not run" in page and page.count("needs Stockfish") == 2
+    assert "needs Stockfish" in " ".join(breaches(out))
+
+
+def test_a_suite_without_agents_asks_for_them(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="--agents"):
+        run_suite(load_suite("llm"), tmp_path / "run")
+
+
+def test_the_cost_cap_reaches_agents_that_cost(tmp_path: Path) -> None:
+    suite = load_suite("llm")
+    paid, free = suite.only(["openai:vendor/model-x", "transformers:some/folder"])
+    assert (paid.name, free.name) == ("openai:model-x", "transformers:folder")
+    [first] = [cell for cell in cells(suite, [paid]) if cell.task.slug == "Wordle"]
+    assert evaluation_of(suite, first).agent_kwargs == {"max_cost_usd": suite.max_cost_usd}
+    assert all(evaluation_of(suite, cell).agent_kwargs == {} for cell in cells(suite, [free]))
+    with pytest.raises(SuiteError, match="share the name"):
+        suite.only(["openai:a/model", "openai:b/model"])
+
+
+def test_starts_go_round_over_the_episodes(tmp_path: Path) -> None:
+    starts = [[1, 1], [1, 11], [6, 6]]
+    spec = EvaluationSpec("lmrl/MazeFullyObserved-v0", "expert", 7, 3, each={"start": starts})
+    evaluate(spec, tmp_path / "maze", slots=4)
+    records = RecordFile(tmp_path / "maze").read()
+    assert [record.options["start"] for record in records] == [starts[k % 3] for k in range(7)]
+    assert all(
+        f"position is at position {r.options['start'][0]}, {r.options['start'][1]}" in r.observations[0]
+        for r in records
+    )
+    assert list(verify_records(tmp_path / "maze")) == []
+    path = tmp_path / "maze" / EPISODES
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0].replace("[1,1]", "[6,6]").replace("[1, 1]", "[6, 6]"), *lines[1:]]) + "\n")
+    assert "reset options" in " ".join(verify_records(tmp_path / "maze"))
+    evaluate(EvaluationSpec("lmrl/ChessEndgames-v0", "random", 3, 3, each={"index": 645}), tmp_path / "chess")
+    assert [record.options for record in RecordFile(tmp_path / "chess").read()] == [{"index": k} for k in range(3)]
+
+
+def test_the_papers_starts_are_all_of_the_maze() -> None:
+    from lmrl_envs.maze.rules import named_maze
+
+    [maze] = [task for task in load_suite("paper").tasks if task.slug == "MazeFullyObserved"]
+    assert sorted(map(tuple, maze.each["start"])) == sorted(named_maze("double_t").starts)
+    assert maze.episodes == 32 * len(maze.each["start"])
+
+
+def test_digests_of_suites_without_the_new_keys_stand() -> None:
+    assert load_suite("quick").digest == "a7d004c540dc66c7"  # what benchmarks/results was recorded with
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ('[[agents]]\nname = "../../etc"\n', "letters, digits"),
+        ('[[tasks]]\nid = "lmrl/Chess-v0"\neach = { fen = [] }\n', "neither a list"),
+        ('[[tasks]]\nid = "lmrl/Chess-v0"\nepisodes = 0\n', "at least 1"),
+        ('[[agents]]\nname = "a/b"\n', "letters, digits"),
+        ('[[agents]]\nname = "p"\ntrain = "ppo"\nstart = "expert"\n', "no other trained agent"),
+        ('[[agents]]\nname = "p"\ntrain = "ppo"\nstart = "p"\n', "no other trained agent"),
+        ('[[agents]]\nname = "p"\ntrain = "ppo"\nstart = "q"\n[[agents]]\nname = "q"\ntrain = "bc"\nstart = "p"\n', "no other"),
+    ],
+)  # fmt: skip
+def test_names_and_starts_of_suites_are_checked(tmp_path: Path, addition: str, message: str) -> None:
+    (tmp_path / "wrong.toml").write_text(TOY + addition)
+    with pytest.raises(SuiteError, match=message):
+        load_suite(str(tmp_path / "wrong.toml"))
+
+
+def test_models_that_others_start_from_are_trained_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmrl_agents import algorithms
+
+    monkeypatch.setitem(algorithms.ALGORITHMS, "later", "starts from another model")
+    agents = '[[agents]]\nname = "next"\ntrain = "later"\nstart = "clone"\n[[agents]]\nname = "clone"\ntrain = "bc"\n'
+    text = TOY.replace(
+        'id = "lmrl/Wordle-v0"\n', 'id = "lmrl/Wordle-v0"\ndata = { name = "wordle/mixed-v0", episodes = 50 }\n'
+    )
+    (tmp_path / "chain.toml").write_text(text + agents)
+    suite = load_suite(str(tmp_path / "chain.toml"))
+    plan = _Plan(suite, suite.agents, tmp_path, "cpu")
+    assert plan.lacking == {}
+    assert plan.jobs["train later-nano-from-clone Wordle seed 1"].needs == (
+        "data wordle/mixed-v0 50", "train bc-nano Wordle seed 1",
+    )  # fmt: skip
+    assert (
+        plan.jobs["train later-nano-from-clone Wordle seed 1"].arguments[2].endswith("training/Wordle/bc-nano/seed-1")
+    )
+    assert plan.jobs["eval next Wordle seed 1"].needs == ("train later-nano-from-clone Wordle seed 1",)
+    assert sum(name.startswith("train bc") for name in plan.jobs) == 2  # once for each seed, though two agents need it
+
+
+# -- references of variants
+
+
+def test_variants_are_measured_by_their_own_references() -> None:
+    default = scale_of("lmrl/MazeFullyObserved-v0", {})
+    assert default is not None and default.source == "task table" and default.score(default.optimum) == 100
+    umaze = scale_of("lmrl/MazeFullyObserved-v0", {"layout": "umaze"})
+    assert umaze is not None and umaze.optimum_is == "exact" and "variant" in umaze.source
+    from lmrl_envs.maze.rules import named_maze
+
+    maze = named_maze("umaze")
+    assert umaze.optimum == pytest.approx(-np.mean([maze.distance[start] - 1 for start in maze.starts]), abs=1e-4)
+    assert scale_of("lmrl/MazeFullyObserved-v0", {"layout": "random:9x9"}) is None
+    assert scale_of("lmrl/CarDealer-v0", {"reward": "revenue"}) is None
+    for wording in ({"feedback": "paired"}, {"duplicates": "standard"}, {}):
+        assert scale_of("lmrl/Wordle-v0", wording) == scale_of("lmrl/Wordle-v0", {})
+
+
+def test_a_variant_without_references_has_no_score(tmp_path: Path) -> None:
+    (tmp_path / "odd.toml").write_text(TOY.replace("[[agents]]", 'kwargs = { layout = "random:3x3" }\n[[agents]]', 1))
+    out = tmp_path / "run"
+    run_suite(load_suite(str(tmp_path / "odd.toml")), out, workers=1)
+    results = load_results(out)
+    [row] = [row for row in results.rows if row.task == "MazePartiallyObserved-random-3x3" and row.agent == "expert"]
+    assert row.score is None and row.low is None and row.lmrl is None and row.returns < 0
+    assert {entry.tasks for entry in results.overall} == {1}
+    summary = json.loads((results.played[-1].path / "summary.json").read_text())
+    assert summary["normalized_score"] is None and summary["reference"] is None
+    assert "no references for this variant" in write_report(out, tmp_path / "report.html", results).read_text()
+    assert breaches(out) == []
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_task_of_the_bundled_suites_has_a_scale(name: str) -> None:
+    for entry in load_suite(name).tasks:
+        assert scale_of(entry.id, entry.kwargs) is not None, entry.slug
+
+
+def test_bundled_references_are_in_order() -> None:
+    """100 is above 0, and the random policy still scores about 0 on a few games (a smoke test of the file)."""
+    from lmrl_agents.rollout import Rollout
+
+    for env_id, kwargs in VARIANTS:
+        scale = scale_of(env_id, kwargs)
+        assert scale is not None and scale.optimum > scale.random, (env_id, kwargs)
+    scale = scale_of("lmrl/TwentyQuestions-v0", {"split": "test"})
+    assert scale is not None
+    played = Rollout(load_agent("random"), "lmrl/TwentyQuestions-v0", {"split": "test"}).play(
+        range(300), 5, "validation"
+    )
+    assert abs(scale.score(float(np.mean([game.transcript.episode_return for game in played])))) < 15
+
+
+# -- versions, engines, kills
+
+
+def test_versions_are_not_mixed(
+    finished: Path, suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(finished, out)
+    _edit_json("run.json", lambda r: r["provenance"]["packages"].update(lmrl="0.0.9"))(out)
+    assert "recorded with lmrl 0.0.9, the run with" in " ".join(breaches(out))
+    _edit_json("suite.json", lambda r: r["provenance"]["packages"].update(lmrl="0.0.9"))(out)
+    assert "verify with that version" in " ".join(breaches(out))
+    with pytest.raises(RecordError, match=r"begun with lmrl 0\.0\.9"):
+        run_suite(load_suite(str(suite_file)), out)
+    with pytest.raises(RecordError, match=r"begun with lmrl 0\.0\.9"):
+        run = json.loads((_cell(out) / "run.json").read_text())["spec"]
+        run.pop("agent_fingerprint")
+        evaluate(EvaluationSpec(**run), _cell(out))
+
+
+def _stockfish() -> bool:
+    from gymnasium.error import DependencyNotInstalled
+
+    from lmrl_envs.simulators.uci import find_engine
+
+    try:
+        find_engine()
+    except DependencyNotInstalled:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not _stockfish(), reason="Stockfish is not installed")
+def test_games_against_an_engine_are_verified_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kwargs = {"simulator": "stockfish", "elo": 1350, "pool_size": 1, "max_moves": 12}
+    evaluate(EvaluationSpec("lmrl/Chess-v0", "random", 2, 0, kwargs), tmp_path)
+    monkeypatch.setenv("STOCKFISH_PATH", str(tmp_path / "no-engine"))
+    assert list(verify_records(tmp_path)) == []
+    path = tmp_path / EPISODES
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[0]["actions"][2] = "Ke9"
+    records[1]["observations"][3] = records[1]["observations"][2]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    found = list(verify_records(tmp_path))
+    assert len(found) == 2 and all(
+        "no legal reply" in breach or "turn" in breach or "observation" in breach for breach in found
+    )
+
+
+def test_ten_kills_at_random_moments_lose_at_most_a_batch(tmp_path: Path) -> None:
+    import multiprocessing
+    import random
+
+    context, rng = multiprocessing.get_context("fork"), random.Random(10)
+    out, path, kept = tmp_path / "eval", tmp_path / "eval" / EPISODES, 0
+    for _ in range(10):
+        process = context.Process(target=_evaluate_slowly, args=(out,))
+        process.start()
+        process.join(rng.uniform(0.02, 0.35))
+        process.kill()
+        process.join()
+        whole = RecordFile(out).read() if path.exists() else []
+        numbers = [record.episode for record in whole]
+        assert len(set(numbers)) == len(numbers) >= kept
+        kept = len(numbers)
+    assert kept > 0
+    _evaluate_slowly(out)
+    evaluate(EvaluationSpec("lmrl/Wordle-v0", "slow", 400, 0), tmp_path / "whole", agent=_Slow(0.0), slots=2)
+    strip = lambda folder: [{**vars(record), "seconds": 0} for record in RecordFile(folder).read()]  # noqa: E731
+    assert strip(out) == strip(tmp_path / "whole")
+
+
+class _Slow:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def act(self, requests):
+        time.sleep(self.seconds)
+        return ["crane"] * len(requests)
+
+
+def _evaluate_slowly(out: Path) -> None:
+    import lmrl_benchmarks.evaluation as evaluation
+
+    evaluation.BATCH, before = 4, evaluation.BATCH
+    try:
+        evaluate(EvaluationSpec("lmrl/Wordle-v0", "slow", 400, 0), out, agent=_Slow(0.0005), slots=2)
+    finally:
+        evaluation.BATCH = before
+
+
+def test_a_killed_run_goes_on(suite_file: Path, finished: Path, tmp_path: Path) -> None:
+    import random
+
+    (tmp_path / "run.py").write_text(_RUN)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    rng = random.Random(3)
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, str(tmp_path / "run.py"), str(suite_file), str(tmp_path / "out")], env=environment
+        )
+        time.sleep(rng.uniform(0.8, 2.5))
+        process.kill()
+        process.wait()
+    assert run_suite(load_suite(str(suite_file)), tmp_path / "out", workers=1) == {}
+    assert breaches(tmp_path / "out") == []
+    assert [(r.task, r.agent, r.score) for r in rows_of(tmp_path / "out")] == [
+        (r.task, r.agent, r.score) for r in rows_of(finished)
+    ]
+
+
+def test_an_agent_that_hangs_loses_only_its_own_cells(suite_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(
+        "import time\nclass H:\n    def act(self, requests):\n        if 'Wordle' in requests[0].env_id:\n"
+        "            time.sleep(600)\n        return ['move up'] * len(requests)\n"
+    )
+    suite = load_suite(str(suite_file))
+    chosen = suite.only(["random", f"{tmp_path}/hangs.py:H"])
+    told = run_suite(suite, tmp_path / "run", agents=chosen, workers=2, patience=8.0)
+    assert list(told) == ["eval hangs.py:H Wordle seed 0"] and "hangs" in told["eval hangs.py:H Wordle seed 0"]
+    assert len(rows_of(tmp_path / "run")) == 3
+    assert "hangs" in load_results(tmp_path / "run").missing["eval hangs.py:H Wordle seed 0"]
+
+
+def test_progress_tells_of_the_whole_and_of_cells(suite_file: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int, list[str]]] = []
+    run_suite(load_suite(str(suite_file)), tmp_path / "run", workers=1, progress=lambda *now: told.append(now))
+    assert told[0][:2] == (0, 4) and told[-1] == (4, 4, [])
+    assert any(name.startswith("eval expert Wordle seed 0") for _, _, names in told for name in names)
+    assert not list((tmp_path / "run").rglob(".progress"))
+    (tmp_path / ".progress").write_text("64/1000")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "loss": 0.5}\n')
+    assert _how_far(Job("eval", "eval a", (None, str(tmp_path)))) == "(64/1000)"
+    assert _how_far(Job("train", "train a", (None, str(tmp_path)))) == "(step 20)"
+    assert _how_far(Job("train", "train b", (None, str(tmp_path / "nothing")))) == ""

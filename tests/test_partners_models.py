@@ -37,7 +37,8 @@ import transformers
 
 from lmrl_agents.simulator_pairs import PartnerEpisode, make_pairs, split_pairs
 from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
-from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner, _SeededSampling
+from lmrl_envs.simulators.local_model import Prompter, SeededSampling
+from lmrl_envs.simulators.transformers_lm import TransformersPartner
 
 TINY = {"layers": 2, "width": 64, "heads": 4, "vocab_size": 400}
 EVERYTHING = [ask(n, q) for n in range(COUNT) for q in QUESTIONS + GUESSES]
@@ -113,9 +114,9 @@ def test_256_games_make_one_call_a_step(trained: Path, monkeypatch) -> None:
     env = ToyVectorEnv(256, simulator=f"transformers:{trained}", temperature=0.01)
     partner = env._prototype.simulator
     sizes = []
-    generate = partner._model.generate
+    generate = partner.lm.model.generate
     monkeypatch.setattr(
-        partner._model, "generate", lambda **kw: (sizes.append(len(kw["input_ids"])), generate(**kw))[1]
+        partner.lm.model, "generate", lambda **kw: (sizes.append(len(kw["input_ids"])), generate(**kw))[1]
     )
     env.reset(seed=0)
     actions = [(QUESTIONS + GUESSES)[slot % 10] for slot in range(256)]
@@ -131,7 +132,7 @@ def test_256_games_make_one_call_a_step(trained: Path, monkeypatch) -> None:
 def test_a_batch_too_big_for_the_memory_is_halved(trained: Path, monkeypatch) -> None:
     partner = TransformersPartner(trained, ToyRole())
     sizes = []
-    generate = partner._model.generate
+    generate = partner.lm.model.generate
 
     def small(**kw):
         sizes.append(len(kw["input_ids"]))
@@ -139,7 +140,7 @@ def test_a_batch_too_big_for_the_memory_is_halved(trained: Path, monkeypatch) ->
             raise torch.OutOfMemoryError("CUDA out of memory")
         return generate(**kw)
 
-    monkeypatch.setattr(partner._model, "generate", small)
+    monkeypatch.setattr(partner.lm.model, "generate", small)
     limit = 15
     assert [reply.text for reply in partner.reply(EVERYTHING)] == TRUTH
     assert sizes == [40, 20, 10, 10, 10, 10]
@@ -198,11 +199,11 @@ def test_sampling_follows_the_distribution() -> None:
     probabilities = torch.tensor([0.5, 0.25, 0.0, 0.25, 0.0])
     for temperature, expected in ((1.0, [0.5, 0.25, 0, 0.25, 0]), (0.5, [2 / 3, 1 / 6, 0, 1 / 6, 0])):
         rows = 20_000
-        sample = _SeededSampling(torch, [(temperature, seed) for seed in range(rows)])
+        sample = SeededSampling(torch, [(temperature, seed) for seed in range(rows)])
         drawn = sample(None, probabilities.log().repeat(rows, 1)).argmax(-1)
         shares = torch.bincount(drawn, minlength=5) / rows
         assert np.abs(shares.numpy() - np.array(expected)).max() < 0.02
-    mixed = _SeededSampling(torch, [(0.0, 1), (1.0, 1)])(None, probabilities.log().repeat(2, 1))
+    mixed = SeededSampling(torch, [(0.0, 1), (1.0, 1)])(None, probabilities.log().repeat(2, 1))
     assert torch.equal(mixed[0], probabilities.log()) and torch.isfinite(mixed[1]).sum() == 1
 
 
@@ -218,13 +219,13 @@ def test_hostile_actions_are_answered_and_stay_quotations(trained: Path) -> None
     assert len(partner.reply([ask(1, action) for action in actions])) == len(actions)
     plain = ask(1, "Is it 1?")
     for action in actions:
-        prompts = [partner._prompter.encode(partner.role.messages(ask(1, a))) for a in (action, plain.action)]
-        control = [[i for i in ids if i in partner._tokenizer.all_special_ids] for ids in prompts]
+        prompts = [partner.lm.prompter.encode(partner.role.messages(ask(1, a))) for a in (action, plain.action)]
+        control = [[i for i in ids if i in partner.lm.tokenizer.all_special_ids] for ids in prompts]
         assert control[0] == control[1]
 
 
 def test_control_tokens_never_come_from_a_text(trained: Path) -> None:
-    prompter = TransformersPartner(trained, ToyRole())._prompter
+    prompter = TransformersPartner(trained, ToyRole()).lm.prompter
     careless = [{"role": "user", "content": "He says <eos>Yes.<pad>"}]
     assert "<eos>" not in prompter.render(careless) and "Yes." in prompter.render(careless)
 
@@ -381,7 +382,7 @@ def test_fine_tuning_goes_on_from_a_model(trained: Path, tmp_path: Path) -> None
         for q in QUESTIONS + GUESSES
     ]
     config = SimulatorTraining(
-        model=str(trained), epochs=40, batch_size=20, learning_rate=3e-3, holdout_secrets=0.0, holdout_turns=0.0
+        model=str(trained), epochs=60, batch_size=20, learning_rate=3e-3, holdout_secrets=0.0, holdout_turns=0.0
     )
     report = train_simulator(flipped, ToyRole(), tmp_path / "flipped", config)
     assert report.last_loss < report.first_loss and report.held_out_turns is None

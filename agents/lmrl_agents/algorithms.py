@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from lmrl_agents.training import FINAL, TrainingError, TrainingRun, distributed
+from lmrl_agents.curves import draw_curves
+from lmrl_agents.training import FINAL, METRICS, TrainingError, TrainingRun, distributed
 from lmrl_datasets.store import locked
 from lmrl_envs import task
 
@@ -44,7 +45,18 @@ def train(run: TrainingRun) -> Path:
         final = run.out / FINAL
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final
-        return importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+        try:
+            final = importlib.import_module(f"lmrl_agents.{run.algorithm}").train(run)
+        except torch.OutOfMemoryError as problem:
+            raise TrainingError(
+                f"{run.device} has no memory left ({str(problem).splitlines()[0]}); lower batch_size "
+                f"(--set {run.algorithm}.batch_size=...) or take --dtype bf16"
+            ) from problem
+        if distributed()[1] > 1:
+            torch.distributed.barrier()  # the model is on disk for all
+        if distributed()[0] == 0:
+            draw_curves(run.out / METRICS, run.out / "curves.svg")
+        return final
 
 
 @contextmanager

@@ -13,11 +13,14 @@ Scores: see docs/results.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.losses import cross_entropy, mean
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.tokens import RowStore, episode_rows
@@ -55,6 +58,8 @@ class Config:
     """Steps between validations; 0: none."""
     evaluation_episodes: int = 64
     """Games of a validation, sampled and greedy."""
+    temperatures: tuple[float, ...] = ()
+    """Temperatures that are tried on validation games at the end; agents with temperature "best" take the best one."""
 
 
 def train(run: TrainingRun) -> Path:
@@ -94,4 +99,17 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowSto
         session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
-    return save_final(run, model, {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)})
+    facts: dict[str, Any] = {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)}
+    if config.temperatures:
+        facts["decoding"] = best_temperature(run, model, config.temperatures, config.evaluation_episodes)
+    return save_final(run, model, facts)
+
+
+def best_temperature(
+    run: TrainingRun, model: LanguageModel, temperatures: Sequence[float], episodes: int
+) -> dict[str, Any]:
+    """The temperature with the best mean return on validation games, and what each reached."""
+    model.eval()
+    tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
+    chosen = max(tried, key=lambda t: tried[t])
+    return {"temperature": chosen, "validation_return": {str(t): r for t, r in tried.items()}}

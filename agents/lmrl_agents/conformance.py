@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_agents.api import Agent, AgentError, Request
+from lmrl_agents.api import Action, Agent, AgentError, Request
 from lmrl_envs import make_policy, task
 
 TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0")
@@ -64,7 +65,22 @@ def check_agent(agent: Agent, env_ids: Sequence[str] = TASKS) -> Conformance:
         if alone != together:
             k = next(i for i, (a, b) in enumerate(zip(alone, together, strict=True)) if a != b)
             breaches.append(f"{env_id}: alone, request {k} is answered {alone[k]!r}, in a batch {together[k]!r}")
+        _check_details(agent, requests[0], together[0], breaches)
     return Conformance(tuple(dict.fromkeys(breaches)), count, 1e3 * spent / max(1, count))
+
+
+def _check_details(agent: Any, request: Request, expected: str, breaches: list[str]) -> None:
+    """`act_with_details`, where there is one, gives the same action, and details that a record can hold."""
+    if not hasattr(agent, "act_with_details"):
+        return
+    try:
+        (action,) = agent.act_with_details([request])
+        json.dumps(dict(action.details))
+    except Exception as problem:
+        breaches.append(f"{request.env_id}: act_with_details: {type(problem).__name__}: {problem}")
+        return
+    if not isinstance(action, Action) or action.text != expected:
+        breaches.append(f"{request.env_id}: act_with_details gives {action!r:.120}, act gives {expected!r:.80}")
 
 
 def _act(agent: Agent, requests: list[Request], breaches: list[str]) -> list[str] | None:

@@ -128,7 +128,7 @@ def train(run: TrainingRun) -> Path:
                 dtype=torch.float32,
                 device=run.device,
             )
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
         facts: dict[str, float] = {}
         for epoch in range(config.epochs):
             for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):

@@ -83,7 +83,7 @@ class LanguageModelAgent(PolicyAgent):
 
     Args:
         folder: where `lmrl train` wrote the model (the folder itself, or its ``final``).
-        temperature: 1 samples the policy, 0 is greedy.
+        temperature: 1 samples the policy, 0 is greedy, "best" is what did best on validation games in training.
         top_k: see `Sampling`.
         top_p: see `Sampling`.
         beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
@@ -94,7 +94,7 @@ class LanguageModelAgent(PolicyAgent):
     def __init__(
         self,
         folder: str | Path,
-        temperature: float = 1.0,
+        temperature: float | str = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
         beta: float | None = None,
@@ -107,9 +107,15 @@ class LanguageModelAgent(PolicyAgent):
         try:
             model = LanguageModel.load(path, device=device)
             description = json.loads((path / "lmrl.json").read_text("utf-8"))
+            decoding = description.get("decoding", {})
+            if temperature == "best":
+                if "temperature" not in decoding:
+                    raise ValueError(f"{path}: no temperature was chosen in training (setting temperatures)")
+                temperature = decoding["temperature"]
+            if isinstance(temperature, str):
+                raise ValueError(f"temperature={temperature!r} is neither a number nor 'best'")
             policy: Policy = model
             if (path / DESCRIPTION).is_file():
-                decoding = description["decoding"]
                 beta = float(decoding["beta"] if beta is None else beta)
                 least = float(decoding["support"] if support is None else support)
                 policy = GuidedPolicy(model, Critic.load(path, model), beta, least)

@@ -83,6 +83,8 @@ class LanguageModel(nn.Module):
                 resid_pdrop=0.0,
                 embd_pdrop=0.0,
                 attn_pdrop=0.0,
+                # The same function as GPT-2's "gelu_new", in one kernel instead of eight: a third of a small model's time.
+                activation_function="gelu_pytorch_tanh",
                 bos_token_id=tokenizer.obs,
                 eos_token_id=tokenizer.eoa,
                 pad_token_id=tokenizer.pad,

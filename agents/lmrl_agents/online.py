@@ -35,6 +35,8 @@ class OnlineConfig:
     """At the start; it falls linearly to ``floor`` times this."""
     floor: float = 0.05
     """Part of the learning rate that is left at the end."""
+    warmup: int = 3
+    """Rounds in which the policy's learning rate grows: values are no good at first, and Adam's first steps are large."""
     weight_decay: float = 0.0
     """On matrices."""
     clip: float = 1.0
@@ -110,9 +112,9 @@ def slices(steps: Trajectories, size: int, seed: Sequence[int]) -> list[np.ndarr
     return [steps.steps_of(order[place == k]) for k in np.unique(place)]
 
 
-def falling(step: int, steps: int, peak: float, floor: float) -> float:
-    """Linear from ``peak`` to ``floor * peak``."""
-    return peak * (1 - (1 - floor) * step / max(1, steps - 1))
+def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -> float:
+    """Linear from ``peak`` to ``floor * peak``; in the first ``warmup`` steps a growing part of that."""
+    return peak * (1 - (1 - floor) * step / max(1, steps - 1)) * min(1.0, (step + 1) / (warmup + 1))
 
 
 def predict(function, steps: Trajectories, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:

@@ -69,7 +69,7 @@ def train(run: TrainingRun) -> Path:
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()
         rows = RowStore([row for i in kept for row in episode_rows(pool[i], model.form)], model.tokenizer.pad)
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
         facts: dict[str, float] = {}
         for update in range(config.updates):
             indices = session.shard(

@@ -167,7 +167,7 @@ def _learn(
     model, critic, rows = networks
     advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
     old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
-    rate = falling(round_, config.iterations, config.learning_rate, config.floor)
+    rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
     value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
     sums: dict[str, float] = {}
     count = 0

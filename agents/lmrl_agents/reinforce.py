@@ -105,7 +105,7 @@ def train(run: TrainingRun) -> Path:
         if config.kl_weight:
             old, _ = predict_logprobs(start, steps, config.temperature, run.device)
             rewards = rewards - config.kl_weight * (steps.logprob - old)
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
         facts: dict[str, float] = {}
         if config.baseline == "value":
             values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from lmrl_agents.api import Agent, Request
+from lmrl_agents.api import Action, Agent, AgentStopped, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, task
 from lmrl_envs.seeding import Stream, episode_seed
 
@@ -41,6 +41,8 @@ class Played:
     error: str | None = None
     """What went wrong; the episode then scores the task's minimum."""
     options: dict[str, Any] = field(default_factory=dict)
+    details: tuple[Mapping[str, Any], ...] = ()
+    """What the agent told about each action (in an episode with an error also about one not played), if it told anything."""
 
     def score(self, minimum: float) -> float:
         """The episode's return, or the task's minimum if it ended in an error."""
@@ -56,6 +58,7 @@ class _Slot:
     valid: int = 0
     transcript: Transcript = field(default_factory=Transcript)
     actions: list[str] = field(default_factory=list)
+    details: list[Mapping[str, Any]] = field(default_factory=list)
 
 
 class _Now:
@@ -79,6 +82,7 @@ class Rollout:
         slots: games played at once.
         options: reset options of every episode.
         repeats: how many episodes in a row start from the same seed, each with an agent's seed of its own.
+        each: reset options that go round over the episodes, see `episode_options`.
         groups: parts that the slots are divided into. With 2, the simulator plays one part's step in a thread while the
             agent acts for the other; worth it where the simulator waits (for a server, an engine, another GPU). The
             episodes are the same whatever the number.
@@ -93,13 +97,14 @@ class Rollout:
         slots: int = 64,
         options: dict[str, Any] | None = None,
         repeats: int = 1,
+        each: dict[str, Any] | None = None,
         groups: int = 1,
     ) -> None:
         if groups < 1:
             raise ValueError(f"groups={groups} must be at least 1")
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
         self.minimum = task(env_id).return_range[0]
-        self.options = dict(options or {})
+        self.options, self.each = dict(options or {}), dict(each or {})
         self.slots, self.repeats, self.groups = slots, repeats, groups
 
     def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
@@ -119,7 +124,7 @@ class Rollout:
         # One thread, whatever the number of parts: simulators serve one call at a time, in an order that is known.
         stepper = _Now() if len(parts) == 1 else ThreadPoolExecutor(1, "simulator")
         try:
-            turns = deque((part, stepper.submit(self._advance, part, {}, {})) for part in parts)
+            turns = deque((part, stepper.submit(self._advance, part, {})) for part in parts)
             while turns:
                 part, job = turns.popleft()
                 over, problem = job.result()
@@ -128,7 +133,7 @@ class Rollout:
                     raise problem
                 acting = [i for i in part if self._live[i] is not None]
                 if acting:
-                    turns.append((part, stepper.submit(self._advance, part, *self._ask(acting))))
+                    turns.append((part, stepper.submit(self._advance, part, self._ask(acting))))
         finally:
             stepper.shutdown(wait=True, cancel_futures=True)
             self.env.close()
@@ -139,26 +144,25 @@ class Rollout:
             finished([played.episode for played in over])
         return over
 
-    def _ask(self, acting: list[int]) -> tuple[dict[int, str], dict[int, str]]:
-        """Actions and errors of the agent, by slot."""
+    def _ask(self, acting: list[int]) -> dict[int, Action]:
+        """What the agent does, by slot."""
         slots = [self._slot(i) for i in acting]
         started = time.perf_counter()
-        found, errors = self._act([self._request(slot) for slot in slots])
+        actions = self._act([self._request(slot) for slot in slots])
         share = (time.perf_counter() - started) / len(acting)
-        for slot in slots:
+        for slot, action in zip(slots, actions, strict=True):
             slot.seconds += share
-        answers = list(zip(acting, found, errors, strict=True))
-        return {i: a for i, a, e in answers if e is None}, {i: e for i, _, e in answers if e is not None}
+            slot.details.append(action.details)
+        return dict(zip(acting, actions, strict=True))
 
-    def _advance(
-        self, part: list[int], actions: dict[int, str], errors: dict[int, str]
-    ) -> tuple[list[Played], SimulatorError | None]:
+    def _advance(self, part: list[int], answers: dict[int, Action]) -> tuple[list[Played], SimulatorError | None]:
         """Play the actions of a part of the slots, and start new games in the empty ones.
 
         Returns:
             what is over, and the error that kept new games from starting.
         """
-        over = [self._finish(i, False, False, {}, error) for i, error in errors.items()]
+        over = [self._finish(i, False, False, {}, a.error) for i, a in answers.items() if a.error is not None]
+        actions = {i: answer.text for i, answer in answers.items() if answer.error is None}
         limit = self.env.single_action_space.max_length
         for i, outcome in self._step([actions.get(i) for i in range(len(self._live))]).items():
             if isinstance(outcome, str):
@@ -185,9 +189,15 @@ class Rollout:
                 slot = self._live[i] = self._waiting.pop()
                 seeds[i] = slot.seed
                 mask[i] = True
-        if mask.any():
-            openings, _ = self.env.reset(seed=seeds, options={**self.options, "reset_mask": mask})
-            for i in np.flatnonzero(mask).tolist():
+        # One call for all, unless episodes have options of their own.
+        masks = [mask] if not self.each else [np.arange(len(mask)) == i for i in np.flatnonzero(mask)]
+        for mask in masks:
+            slots = np.flatnonzero(mask).tolist()
+            if not slots:
+                continue
+            options = episode_options(self.options, self.each, self._slot(slots[0]).episode)
+            openings, _ = self.env.reset(seed=seeds, options={**options, "reset_mask": mask})
+            for i in slots:
                 self._slot(i).transcript = Transcript.from_texts([openings[i]], [])
 
     def _slot(self, i: int) -> _Slot:
@@ -205,18 +215,25 @@ class Rollout:
             env_kwargs=self.env_kwargs,
         )
 
-    def _act(self, requests: list[Request]) -> tuple[list[str], list[str | None]]:
-        """Actions and errors; when a batch fails, every request is tried alone, so that one cannot spoil the others."""
+    def _act(self, requests: list[Request]) -> list[Action]:
+        """When a batch fails, every request is tried alone, so that one cannot spoil the others."""
+        agent: Any = self.agent
+        detailed = hasattr(agent, "act_with_details")
         try:
-            actions = list(self.agent.act(requests))
+            given = agent.act_with_details(requests) if detailed else map(Action, agent.act(requests))
+            actions = list(given)
             if len(actions) != len(requests):
                 raise TypeError(f"act() returned {len(actions)} actions for {len(requests)} requests")
+            if not all(isinstance(action, Action) for action in actions):
+                raise TypeError("act_with_details() must return objects of lmrl_agents.Action")
+        except AgentStopped:
+            raise
         except Exception as problem:
             if len(requests) == 1:
-                return [""], [f"{type(problem).__name__}: {problem}"]
-            alone = [self._act([request]) for request in requests]
-            return [a[0][0] for a in alone], [a[1][0] for a in alone]
-        return actions, [_wrong(action) for action in actions]
+                return [Action("", error=f"{type(problem).__name__}: {problem}")]
+            return [action for request in requests for action in self._act([request])]
+        wrong = [action.error or _wrong(action.text) for action in actions]
+        return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
 
     def _step(self, batch: list[str | None]) -> dict[int, Any]:
         """Outcome per acting slot; a failing simulator spoils only the game it failed in."""
@@ -254,8 +271,18 @@ class Rollout:
             valid_actions=slot.valid,
             seconds=slot.seconds,
             error=error,
-            options=self.options,
+            options=episode_options(self.options, self.each, slot.episode),
+            details=tuple(slot.details) if any(slot.details) else (),
         )
+
+
+def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int) -> dict[str, Any]:
+    """The reset options of an episode: the common ones, and of every list in ``each`` the value whose turn it is.
+
+    A number n stands for the list 0 to n - 1.
+    """
+    turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
+    return {**options, **turns}
 
 
 def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:

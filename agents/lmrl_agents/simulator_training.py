@@ -26,8 +26,9 @@ from gymnasium.error import DependencyNotInstalled
 
 from lmrl_agents.simulator_pairs import Agreement, Pair, PartnerEpisode, make_pairs, measure_agreement, split_pairs
 from lmrl_envs.simulators.base import Role
+from lmrl_envs.simulators.local_model import Prompter
 from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE
-from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner
+from lmrl_envs.simulators.transformers_lm import TransformersPartner
 
 try:
     import torch

@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -259,7 +259,7 @@ class Session:
 
     def __iter__(self) -> Iterator[int]:
         """The steps that are left; metrics, checkpoints and progress happen in between."""
-        with self.ticker:
+        with self.ticker, closing(self.metrics):
             for step in range(self.done, self.steps):
                 self._now: dict[str, float] = {}
                 started = time.process_time()
@@ -465,7 +465,10 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
 
 
 class Metrics:
-    """One JSON line per logged step; a resumed run drops the lines after its checkpoint."""
+    """One JSON line per logged step, and TensorBoard events where tensorboardX is installed.
+
+    A resumed run drops the lines after its checkpoint.
+    """
 
     def __init__(self, path: Path, first_step: int) -> None:
         self.path = path
@@ -479,11 +482,25 @@ class Metrics:
                 if entry["step"] <= first_step:
                     kept.append(line)
         write_atomically(path, "".join(f"{line}\n" for line in kept))
+        try:
+            from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            self._board = None
+        else:
+            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=first_step or None)
 
     def log(self, step: int, **values: float) -> None:
         """Append the metrics of a step."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what TensorBoard has not written yet."""
+        if self._board is not None:
+            self._board.close()
 
 
 class Ticker:

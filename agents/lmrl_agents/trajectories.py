@@ -146,30 +146,27 @@ class Trajectories:
         begun = len(self._steps)
         for segment in self.form.segments(episode):
             ids, begins = join(episode, segment.start, segment.last + 1)
-            places = [
-                (k, i, begin + i)
-                for k, begin in zip(range(segment.start, segment.last + 1), begins, strict=True)
-                if k >= segment.first
-                for i in decisions[k]
-            ]
+            turns_here = zip(range(segment.start, segment.last + 1), begins, strict=True)
+            places = [begin + i for k, begin in turns_here if k >= segment.first for i in decisions[k]]
             extended = final is not None and segment.last == turns - 1 and final.start == segment.start
             if extended and self.form.context_turns is None:
                 ids += episode.observations[turns]
                 stop = len(ids)
             else:
                 extended = False
-                stop = places[-1][2] if places else 0
+                stop = places[-1] if places else 0
+            row = NONE
             if places:
                 row = self._row(ids[:stop])
                 groups.append(len(self._steps))
-            for k, i, place in places:
-                reward = episode.rewards[k] if i == decisions[k][-1] else 0.0
-                logprob = episode.logprobs[k][i] if episode.logprobs else 0.0
-                self._steps.append((row, place - 1, episode.actions[k][i], reward, logprob, number, k))
-            for k in range(segment.first, segment.last + 1):
-                if (
-                    not decisions[k] and len(self._steps) > begun
-                ):  # an action without a decision: paid with the last one
+            for k, begin in zip(range(segment.start, segment.last + 1), begins, strict=True):
+                if k < segment.first:
+                    continue
+                for i in decisions[k]:
+                    reward = episode.rewards[k] if i == decisions[k][-1] else 0.0
+                    logprob = episode.logprobs[k][i] if episode.logprobs else 0.0
+                    self._steps.append((row, begin + i - 1, episode.actions[k][i], reward, logprob, number, k))
+                if not decisions[k] and len(self._steps) > begun:  # nothing was decided: paid with what was before
                     *before, reward, logprob, _, turn = self._steps[-1]
                     self._steps[-1] = (*before, reward + episode.rewards[k], logprob, number, turn)  # type: ignore[assignment]
             if extended and places:

@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard run": ("leaderboard:run", "train and evaluate every cell of a suite"),
     "leaderboard report": ("leaderboard:report", "write the HTML report of a run"),
     "leaderboard verify": ("leaderboard:verify", "replay every recorded action and check every number"),
+    "leaderboard submit": ("leaderboard:submit", "verify a run and pack it into one archive"),
+    "leaderboard publish": ("leaderboard:publish", "rebuild the published pages from the accepted archives"),
     "simulator train": ("simulator:train", "fine-tune a language model as a task's partner"),
     "agents list": ("agents:list_agents", "list the registered agents and algorithms"),
     "agents new": ("agents:new", "write a package with an agent of your own"),

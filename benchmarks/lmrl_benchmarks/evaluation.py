@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.api import Agent, load_agent
+from lmrl_agents.api import Agent, AgentStopped, load_agent
 from lmrl_agents.rollout import Played, Rollout
-from lmrl_benchmarks.records import SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.records import RUN, SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.references import lmrl_applies, scale_of
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
@@ -19,6 +22,12 @@ from lmrl_envs import task
 
 BATCH = 64
 """Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
+PATIENCE = 1.0
+"""Seconds after which finished episodes are appended although they are fewer."""
+MAX_DETAILS = 1_000_000
+"""Characters of JSON that an agent may tell about one action."""
+USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
+"""Details of actions that summaries add up."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,12 @@ class EvaluationSpec:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     agent_kwargs: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    each: dict[str, Any] = field(default_factory=dict)
+    """Reset options that go round over the episodes (see `lmrl_agents.rollout.episode_options`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return json.loads(to_json(vars(self)))
+        return json.loads(to_json({key: value for key, value in vars(self).items() if key != "each" or value}))
 
 
 def evaluate(
@@ -52,7 +63,7 @@ def evaluate(
         spec: what to evaluate.
         out: folder of the records; a stopped evaluation of the same spec is gone on with.
         agent: the agent, if it is loaded already.
-        slots: games played at once.
+        slots: games played at once; fewer where the agent asks for fewer.
         progress: called with (episodes done, episodes in all).
     """
     if spec.episodes < 1:
@@ -69,19 +80,19 @@ def _evaluate(
     spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     identity = getattr(agent, "fingerprint", None)
-    claim(out, {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None})
+    spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
+    claim(out, spec_there, getattr(agent, "operational", ()))
     file = RecordFile(out)
     records = file.repair()
     done = {record.episode for record in records}
     missing = [episode for episode in range(spec.episodes) if episode not in done]
     if missing:
-        rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options)
-        pending: list[Record] = []
-        for played in rollout.play(missing, spec.seed):
-            pending.append(record_of(played))
-            if len(pending) >= BATCH:
-                _flush(file, pending, records, spec, progress)
-        _flush(file, pending, records, spec, progress)
+        try:
+            _play(agent, spec, missing, out, slots, file, records, progress)
+        except AgentStopped:
+            if [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == [RUN]:
+                (out / RUN).unlink()  # nothing was played: another try may be of another agent
+            raise
         describe = getattr(agent, "describe", None)
         if callable(describe):
             write_atomically(out / "agent.json", json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
@@ -91,6 +102,35 @@ def _evaluate(
     summary = summary_of(spec.as_dict(), records)
     write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
     return summary
+
+
+def _play(
+    agent: Agent,
+    spec: EvaluationSpec,
+    missing: Sequence[int],
+    out: Path,
+    slots: int,
+    file: RecordFile,
+    records: list[Record],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    keep_in = getattr(agent, "keep_in", None)
+    if callable(keep_in):
+        keep_in(out)
+    if progress:
+        progress(len(records), spec.episodes)
+    slots = max(1, min(slots, getattr(agent, "slots", slots)))
+    rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
+    pending: list[Record] = []
+    last = time.monotonic()
+    try:
+        for played in rollout.play(missing, spec.seed):
+            pending.append(record_of(played))
+            if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
+                _flush(file, pending, records, spec, progress)
+                last = time.monotonic()
+    finally:  # an agent that stops the run, or Ctrl-C: what is finished stays
+        _flush(file, pending, records, spec, progress)
 
 
 def _flush(
@@ -125,13 +165,24 @@ def record_of(played: Played) -> Record:
         error=played.error,
         options=played.options,
         info=played.info,
+        details=tuple(map(_storable, played.details)),
     )
+
+
+def _storable(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Details as JSON holds them; those of an agent that tells too much, or what JSON cannot hold, are replaced by why."""
+    try:
+        text = to_json(dict(details))
+    except (TypeError, ValueError, RecursionError) as problem:
+        return {"not_recorded": f"{type(problem).__name__}: {problem}"[:200]}
+    return json.loads(text) if len(text) <= MAX_DETAILS else {"not_recorded": f"{len(text)} characters"}
 
 
 def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
     """The summary of an evaluation, a function of spec and records alone.
 
-    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training.
+    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training. ``reference`` says
+    which returns ``normalized_score`` is measured by; both are None for a variant of a task without references.
     """
     minimum = task(spec["env_id"]).return_range[0]
     returns = [record.score(minimum) for record in records]
@@ -139,11 +190,37 @@ def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any
     summary = summarize(
         spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
     )
+    scale = scale_of(spec["env_id"], spec["env_kwargs"])
+    summary["normalized_score"] = scale.score(summary["return_mean"]) if scale else None
+    if not lmrl_applies(spec["env_id"], spec["env_kwargs"]):
+        summary["normalized_score_lmrl"] = None
     low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
     return {
         **summary,
+        "reference": vars(scale) if scale else None,
         "return_ci95": [low, high],
         "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
         "errors": sum(record.error is not None for record in records),
         "seconds": round(sum(record.seconds for record in records), 3),
+        **_usage_of(records, turns),
     }
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
+    """Totals of what agents tell about their actions; nothing for agents that tell nothing."""
+    told = [details for record in records for details in record.details]
+    if not told:
+        return {}
+    found: dict[str, Any] = {}
+    for key in USAGE:
+        values = [details[key] for details in told if _is_amount(details.get(key))]
+        if values:
+            total = math.fsum(values)
+            found[key] = round(total, 9) if key == "cost_usd" else int(total)
+    if turns:
+        found["seconds_per_action"] = round(sum(record.seconds for record in records) / turns, 6)
+    return found

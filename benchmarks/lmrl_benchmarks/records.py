@@ -7,11 +7,12 @@ A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jso
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,9 @@ class Record:
     error: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    details: tuple[dict[str, Any], ...] = ()
+    """What the agent told about its actions (raw text, tokens, cost), one entry per action and, in an episode with an
+    error, perhaps one about the action that was not played. Empty, and not written, for agents that tell nothing."""
 
     def score(self, minimum: float) -> float:
         """The return, or the task's minimum for an episode that ended in an error."""
@@ -55,7 +59,7 @@ class Record:
 
     def line(self) -> str:
         """The record as one line of JSON."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details" or self.details}
         return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
 
     @classmethod
@@ -66,8 +70,8 @@ class Record:
             ValueError, TypeError: not a whole record.
         """
         values = json.loads(line)
-        for name in ("observations", "actions", "rewards"):
-            values[name] = tuple(values[name])
+        for name in ("observations", "actions", "rewards", "details"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
     def replay(self, env: Any, env_id: str) -> None:
@@ -184,8 +188,13 @@ def _git() -> dict[str, Any] | None:
         return None
 
 
-def claim(folder: Path, spec: dict[str, Any]) -> None:
+def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
     """Take a folder for a spec; an existing run of the same spec is gone on with.
+
+    Args:
+        folder: of the records.
+        spec: what is run.
+        operational: arguments of the agent that may differ (they stay in ``run.json`` as they were first).
 
     Raises:
         RecordError: the folder holds another run, or something else.
@@ -195,10 +204,12 @@ def claim(folder: Path, spec: dict[str, Any]) -> None:
     spec = json.loads(to_json(spec))
     if path.is_file():
         try:
-            there = json.loads(path.read_text("utf-8")).get("spec", {})
+            run = json.loads(path.read_text("utf-8"))
+            there = run.get("spec", {})
         except ValueError as problem:
             raise RecordError(f"{path} is damaged: {problem}") from None
-        if there != spec:
+        refuse_other_version(run, folder)
+        if _essence(there, operational) != _essence(spec, operational):
             differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
             raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
         return
@@ -206,6 +217,34 @@ def claim(folder: Path, spec: dict[str, Any]) -> None:
         raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
     write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, Any]:
+    kwargs = spec.get("agent_kwargs") or {}
+    return {**spec, "agent_kwargs": {key: value for key, value in kwargs.items() if key not in operational}}
+
+
+def installed_version() -> str:
+    """The version of lmrl that runs."""
+    from lmrl_envs import __version__
+
+    return __version__
+
+
+def recorded_version(run: dict[str, Any]) -> str:
+    """The version of lmrl that a ``run.json`` or ``suite.json`` was made with."""
+    return str(run.get("provenance", {}).get("packages", {}).get("lmrl"))
+
+
+def refuse_other_version(run: dict[str, Any], folder: Path) -> None:
+    """Results of two versions are not mixed.
+
+    Raises:
+        RecordError: the run was begun with another version of lmrl.
+    """
+    mine, theirs = installed_version(), recorded_version(run)
+    if mine != theirs:
+        raise RecordError(f"{folder} was begun with lmrl {theirs}, this is {mine}; choose another folder")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -227,6 +266,7 @@ def verify_records(folder: Path) -> Iterator[str]:
     """Check an evaluation's records against its spec, its summary and the environment; yields every breach found."""
     import gymnasium
 
+    from lmrl_agents.rollout import episode_options
     from lmrl_benchmarks.evaluation import summary_of
     from lmrl_envs import task
     from lmrl_envs.seeding import episode_seed
@@ -246,17 +286,21 @@ def verify_records(folder: Path) -> Iterator[str]:
         yield f"played against {simulator!r}, which cannot be asked again: run with record=, and verify with replay:<file>"
         return
     # Only ids of the task table: an id may otherwise name a module to import.
-    env: Any = gymnasium.make(task(spec["env_id"]).id, **spec["env_kwargs"]).unwrapped
+    recorded = simulator == "stockfish"
+    env: Any = gymnasium.make(
+        task(spec["env_id"]).id, **(_by_the_record(spec) if recorded else spec["env_kwargs"])
+    ).unwrapped
     try:
         for record in records:
             if record.seed != episode_seed("evaluation", spec["seed"], record.episode):
                 yield f"episode {record.episode} was played with another seed than the spec's"
                 continue
-            if record.options != spec["options"]:
-                yield f"episode {record.episode} was played with reset options {record.options}, the spec has {spec['options']}"
+            options = episode_options(spec["options"], spec.get("each", {}), record.episode)
+            if record.options != options:
+                yield f"episode {record.episode} was played with reset options {record.options}, the spec has {options}"
                 continue
             try:
-                record.replay(env, spec["env_id"])
+                (with_replies(record) if recorded else record).replay(env, spec["env_id"])
             except DatasetError as problem:
                 yield str(problem)
     finally:
@@ -268,5 +312,57 @@ def verify_records(folder: Path) -> Iterator[str]:
         return
     recomputed = json.loads(to_json(summary_of(spec, records))) if records else {}
     for key in sorted({*recomputed, *summary}):
-        if recomputed.get(key) != summary.get(key):
+        if not _same(recomputed.get(key), summary.get(key)):
             yield f"summary: {key} is {summary.get(key)}, the records give {recomputed.get(key)}"
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal, numbers up to rounding: sums may be taken in another order on another machine."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b
+
+
+def _by_the_record(spec: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of an environment whose opponent is never asked: it plays the replies that were recorded."""
+    kept = {key: value for key, value in spec["env_kwargs"].items() if key not in ("elo", "nodes", "pool_size")}
+    return {**kept, "simulator": "random"}
+
+
+def with_replies(record: Record) -> Record:
+    """A game of chess with the opponent's recorded replies as a reset option: replayed without the engine that gave them.
+
+    What is checked then is that the replies are legal and that rules and rewards follow from them; not who chose them.
+    """
+    import chess
+
+    from lmrl_envs.chess.rules import read_move
+
+    def fen(text: str) -> str:
+        return text[::2] if text[1:2] == " " else text
+
+    replies = []
+    for before, action, after in zip(record.observations, record.actions, record.observations[1:], strict=False):
+        try:
+            board = chess.Board(fen(before))
+        except ValueError as problem:
+            raise DatasetError(f"episode {record.episode} (seed {record.seed}): no position: {problem}") from None
+        move = read_move(board, action)
+        if move is None:
+            continue
+        board.push(move)
+        if board.fen() == fen(after):  # White's move ended the game
+            continue
+        for reply in board.legal_moves:
+            board.push(reply)
+            found = board.fen() == fen(after)
+            board.pop()
+            if found:
+                replies.append(reply.uci())
+                break
+        else:
+            where = f"episode {record.episode} (seed {record.seed})"
+            raise DatasetError(f"{where}: no legal reply leads from {board.fen()!r} to {fen(after)!r}")
+    return replace(record, options={**record.options, "replies": replies})

@@ -1,6 +1,6 @@
 """Run a suite: data, training, evaluation, each cell once, in parallel processes, resumable at any moment.
 
-Layout of a run: ``suite.json``; ``data/<dataset>/``; ``training/<task>/<algorithm>-<preset>/seed-<s>/``;
+Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and why); ``data/<dataset>/``; ``training/<task>/<algorithm>-<preset>/seed-<s>/``;
 ``cells/<task>/<agent>/seed-<s>/`` with the records of one evaluation.
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -17,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import provenance
-from lmrl_benchmarks.suite import Suite, SuiteAgent, SuiteError, SuiteTask
+from lmrl_benchmarks.needs import missing_need
+from lmrl_benchmarks.records import provenance, refuse_other_version
+from lmrl_benchmarks.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
 from lmrl_datasets import generate
 from lmrl_datasets.store import end_with_parent, locked, write_atomically
 
-SUITE = "suite.json"
+PATIENCE = 3600.0
+"""Seconds without a finished episode after which an agent is taken to hang."""
+SUITE, PROBLEMS, PROGRESS = "suite.json", "problems.json", ".progress"
 
 
 @dataclass(frozen=True)
@@ -66,39 +72,75 @@ def cells(suite: Suite, agents: Sequence[SuiteAgent]) -> list[Cell]:
 
 def evaluation_of(suite: Suite, cell: Cell) -> EvaluationSpec:
     """What a cell's records are of. Models are named by their place within the run, so that runs can be moved."""
+    spec = cell.agent.spec or cell.agent.name
+    capped = suite.max_cost_usd is not None and spec.startswith("openai:")
     return EvaluationSpec(
         env_id=cell.task.id,
-        agent=cell.training_folder if cell.agent.train else cell.agent.spec or cell.agent.name,
+        agent=cell.training_folder if cell.agent.train else spec,
         episodes=cell.task.episodes or suite.episodes,
         seed=suite.seed,
         env_kwargs=cell.task.kwargs,
-        agent_kwargs=cell.agent.agent_kwargs,
+        agent_kwargs={"max_cost_usd": suite.max_cost_usd, **cell.agent.agent_kwargs}
+        if capped
+        else cell.agent.agent_kwargs,
+        each=cell.task.each,
     )
 
 
-def _jobs(suite: Suite, agents: Sequence[SuiteAgent], out: Path) -> list[Job]:
-    jobs: dict[str, Job] = {}
-    for cell in cells(suite, agents):
-        needs: tuple[str, ...] = ()
-        spec = cell.agent.spec or cell.agent.name
-        if cell.agent.train:
-            data = cell.task.data
-            sample = bool(data.get("sample"))
-            if sample:
-                data_job, data_source = None, data["name"]
+def eval_name(cell: Cell) -> str:
+    """Name of the job that plays a cell."""
+    return f"eval {cell.agent.name} {cell.task.slug} seed {cell.seed}"
+
+
+class _Plan:
+    """The jobs of some cells, and the cells that cannot be run here (job -> what they need)."""
+
+    def __init__(self, suite: Suite, agents: Sequence[SuiteAgent], out: Path, device: str) -> None:
+        self.suite, self.out, self.device = suite, out, device
+        self.jobs: dict[str, Job] = {}
+        self.lacking: dict[str, str] = {}
+        for cell in cells(suite, agents):
+            spec = cell.agent.spec or cell.agent.name
+            need = missing_need(cell.task.id, cell.task.kwargs, spec, cell.agent.train)
+            if need is None:
+                self._add(cell, spec)
             else:
-                data_job = f"data {data['name']} {data['episodes']}"
-                data_source = str(out / "data" / f"{data['name'].replace('/', '--')}-{data['episodes']}")
-                jobs[data_job] = Job("data", data_job, (data["name"], data_source, data["episodes"]))
-            folder = out / cell.training_folder
-            train_job = f"train {cell.agent.training_key} {cell.task.slug} seed {cell.seed}"
-            arguments = (cell.agent.train, cell.task.id, data_source, str(folder), cell.agent.preset, cell.seed, sample)
-            jobs[train_job] = Job("train", train_job, arguments, (data_job,) if data_job else ())
-            spec, needs = str(folder), (train_job,)
-        evaluation = evaluation_of(suite, cell)
-        name = f"eval {cell.agent.name} {cell.task.slug} seed {cell.seed}"
-        jobs[name] = Job("eval", name, (evaluation, str(cell.folder(out)), spec), needs)
-    return list(jobs.values())
+                self.lacking[eval_name(cell)] = need
+
+    def _add(self, cell: Cell, spec: str) -> None:
+        needs: tuple[str, ...] = ()
+        if cell.agent.train:
+            needs = (self._training(cell),)
+            spec = str(self.out / cell.training_folder)
+        evaluation = evaluation_of(self.suite, cell)
+        arguments = (evaluation, str(cell.folder(self.out)), spec, self.device)
+        self.jobs[eval_name(cell)] = Job("eval", eval_name(cell), arguments, needs)
+
+    def _training(self, cell: Cell) -> str:
+        """Add the training of a cell's model, and what it starts from; returns the job's name."""
+        agent, data = cell.agent, cell.task.data
+        name = f"train {agent.training_key} {cell.task.slug} seed {cell.seed}"
+        if name in self.jobs:
+            return name
+        needs: list[str] = []
+        sample, source = bool(data.get("sample")), data["name"]
+        if not sample:
+            job = f"data {data['name']} {data['episodes']}"
+            source = str(self.out / "data" / f"{data['name'].replace('/', '--')}-{data['episodes']}")
+            self.jobs[job] = Job("data", job, (data["name"], source, data["episodes"]))
+            needs.append(job)
+        start = ""
+        if agent.start:
+            first = Cell(cell.task, self.suite.agent(agent.start), cell.seed)
+            needs.append(self._training(first))
+            start = str(self.out / first.training_folder)
+        folder = str(self.out / cell.training_folder)
+        settings = {
+            "algorithm": agent.train, "env_id": cell.task.id, "data": source, "preset": agent.preset, "seed": cell.seed,
+            "sample": sample, "device": self.device,
+        }  # fmt: skip
+        self.jobs[name] = Job("train", name, (settings, folder, start), tuple(needs))
+        return name
 
 
 def _run_job(job: Job) -> str:
@@ -114,36 +156,51 @@ def _do_data(name: str, folder: str, episodes: int) -> None:
     generate(name, folder, episodes=episodes)
 
 
-def _do_train(algorithm: str, env_id: str, data: str, folder: str, preset: str, seed: int, sample: bool) -> None:
+def _do_train(settings: dict[str, Any], folder: str, start: str) -> None:
     from lmrl_agents.algorithms import train
     from lmrl_agents.training import FINAL, TrainingRun
 
-    if (Path(folder) / FINAL / "lmrl.json").is_file():
+    out = Path(folder)
+    if (out / FINAL / "lmrl.json").is_file():
         return
-    train(
-        TrainingRun(
-            algorithm, env_id, data, Path(folder), preset, seed, sample=sample, resume=True, show_progress=False
-        )
-    )
+    if start:
+        if "start" not in TrainingRun.__dataclass_fields__:
+            raise SuiteError(f"{settings['algorithm']} cannot start from another model in this version")
+        settings = {**settings, "start": start}
+    train(TrainingRun(out=out, resume=True, show_progress=False, **settings))
 
 
-def _do_eval(spec: EvaluationSpec, folder: str, agent_spec: str) -> None:
+def _do_eval(spec: EvaluationSpec, folder: str, agent_spec: str, device: str) -> None:
     from lmrl_agents.api import load_agent
 
     path = Path(folder)
     if (path / "summary.json").is_file():
         return
-    if spec.agent != agent_spec:
+    trained = spec.agent != agent_spec
+    if trained:
         import torch
 
         torch.set_num_threads(1)
-    evaluate(spec, path, agent=load_agent(agent_spec, **spec.agent_kwargs), slots=128)
+    agent = load_agent(agent_spec, **spec.agent_kwargs, **({"device": device} if trained else {}))
+    path.mkdir(parents=True, exist_ok=True)
+    note = path / PROGRESS
+    write_atomically(note, f"0/{spec.episodes} {os.getpid()}")
+    try:
+        evaluate(
+            spec,
+            path,
+            agent=agent,
+            slots=128,
+            progress=lambda done, total: write_atomically(note, f"{done}/{total} {os.getpid()}"),
+        )
+    finally:
+        note.unlink(missing_ok=True)
 
 
 _DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "eval": _do_eval}
 
 Progress = Callable[[int, int, list[str]], None]
-"""Called with (jobs done, jobs in all, names of the running ones)."""
+"""Called about once a second with (jobs done, jobs in all, names of the running ones and how far they are)."""
 
 
 def run_suite(
@@ -152,24 +209,48 @@ def run_suite(
     *,
     agents: Sequence[SuiteAgent] | None = None,
     workers: int = 2,
+    device: str = "cpu",
+    patience: float = PATIENCE,
     progress: Progress | None = None,
 ) -> dict[str, str]:
-    """Train and evaluate what is missing; returns the jobs that failed, name -> error.
+    """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
+
+    An agent that finishes no episode for ``patience`` seconds is taken to hang: its process is killed, its cell fails.
+    The reasons stand in ``problems.json`` too, from where the report takes them.
 
     Raises:
-        SuiteError: the folder holds a run of another suite.
+        SuiteError: the folder holds a run of another suite, or there are no agents.
+        RecordError: the folder holds a run of another version.
     """
+    agents = suite.agents if agents is None else agents
+    if not agents:
+        raise SuiteError(f"suite {suite.name!r} has no agents of its own; name yours (--agents openai:<model>)")
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
-        return _Run(_jobs(suite, agents or suite.agents, out), workers, progress).run()
+        plan = _Plan(suite, agents, out, device)
+        problems = plan.lacking | _Run(list(plan.jobs.values()), workers, patience, progress).run()
+        asked = plan.lacking.keys() | plan.jobs.keys()
+        told = {name: text for name, text in read_problems(out).items() if name not in asked}
+        told |= {name: text.splitlines()[0] for name, text in problems.items()}
+        write_atomically(out / PROBLEMS, json.dumps(told, indent=1, sort_keys=True) + "\n")
+        return problems
+
+
+def read_problems(out: Path) -> dict[str, str]:
+    """Why jobs of a run came to nothing, job -> reason."""
+    try:
+        found = json.loads((out / PROBLEMS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 class _Run:
     """Jobs in dependency order over worker processes. A job whose process dies is tried once more."""
 
-    def __init__(self, jobs: Sequence[Job], workers: int, progress: Progress | None) -> None:
+    def __init__(self, jobs: Sequence[Job], workers: int, patience: float, progress: Progress | None) -> None:
         self.waiting = {job.name: job for job in jobs}
-        self.total, self.workers, self.progress = len(self.waiting), workers, progress
+        self.total, self.workers, self.patience, self.progress = len(self.waiting), workers, patience, progress
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
         self.deaths: dict[str, int] = {}
@@ -182,7 +263,8 @@ class _Run:
                 self._start()
                 self._tell()
                 if self.running:
-                    self._collect()
+                    self._collect(wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED).done)
+                    self._end_hanging()
         finally:
             self.pool.shutdown(wait=True, cancel_futures=True)
         self._tell()
@@ -202,8 +284,7 @@ class _Run:
                 self.running[self.pool.submit(_run_job, job)] = job
                 del self.waiting[job.name]
 
-    def _collect(self) -> None:
-        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+    def _collect(self, done: set[Any]) -> None:
         for future in done:
             if isinstance(future.exception(), BrokenProcessPool):
                 self._recover()
@@ -215,10 +296,29 @@ class _Run:
             else:
                 self.finished.add(job.name)
 
-    def _recover(self) -> None:
-        """A worker died and took the pool with it; nobody can tell whose job it was."""
+    def _end_hanging(self) -> None:
+        """Kill the worker of an agent that hangs; the jobs that lose their pool by it begin again where they were."""
+        children = {child.pid for child in multiprocessing.active_children()}
+        for future, job in list(self.running.items()):
+            note = Path(job.arguments[1]) / PROGRESS
+            try:
+                if job.kind != "eval" or time.time() - note.stat().st_mtime < self.patience:
+                    continue
+                pid = int(note.read_text("utf-8").split()[1])
+            except (OSError, ValueError, IndexError):  # not begun, or over
+                continue
+            if pid in children:
+                os.kill(pid, signal.SIGKILL)
+                note.unlink(missing_ok=True)
+                del self.running[future]
+                self.failed[job.name] = f"no episode was finished for {self.patience:g} s: the agent hangs (--patience)"
+                self._recover(killed=True)
+                return
+
+    def _recover(self, killed: bool = False) -> None:
+        """A worker died and took the pool with it; nobody can tell whose job it was, unless it was ``killed`` here."""
         for job in self.running.values():
-            self.deaths[job.name] = self.deaths.get(job.name, 0) + 1
+            self.deaths[job.name] = self.deaths.get(job.name, 0) + (not killed)
             if self.deaths[job.name] > 1:
                 self.failed[job.name] = "its process died twice (killed, or out of memory)"
             else:
@@ -230,14 +330,29 @@ class _Run:
     def _tell(self) -> None:
         if self.progress:
             done = len(self.finished) + len(self.failed)
-            self.progress(done, self.total, [job.name for job in self.running.values()])
+            self.progress(done, self.total, [f"{job.name} {_how_far(job)}".strip() for job in self.running.values()])
+
+
+def _how_far(job: Job) -> str:
+    """What a running job has written of its progress: episodes of an evaluation, the last logged step of a training."""
+    try:
+        if job.kind == "eval":
+            return f"({(Path(job.arguments[1]) / PROGRESS).read_text('utf-8').split()[0]})"
+        if job.kind == "train":
+            with (Path(job.arguments[1]) / "metrics.jsonl").open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                return f"(step {json.loads(file.read().splitlines()[-1])['step']})"
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    return ""
 
 
 def _claim(suite: Suite, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / SUITE
     if path.is_file():
-        there = json.loads(path.read_text("utf-8"))
+        there = read_suite(out)[1]
+        refuse_other_version(there, out)
         if there.get("digest") != suite.digest:
             raise SuiteError(
                 f"{out} holds a run of suite {there.get('suite', {}).get('name')!r} as it was then (digest "
@@ -258,23 +373,19 @@ def read_suite(out: Path) -> tuple[Suite, dict[str, Any]]:
     """
     try:
         record = json.loads((out / SUITE).read_text("utf-8"))
-        values = dict(record["suite"])
-        suite = Suite(
-            **{
-                **values,
-                "training_seeds": tuple(values["training_seeds"]),
-                "tasks": tuple(SuiteTask(**entry) for entry in values["tasks"]),
-                "agents": tuple(SuiteAgent(**entry) for entry in values["agents"]),
-            }
-        )
+        suite = suite_from(record["suite"])
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise SuiteError(f"{out} holds no leaderboard run: {problem}") from None
     return suite, record
 
 
 def found_cells(suite: Suite, out: Path) -> list[Cell]:
-    """The suite's cells, and those of agents that were added to the run by name."""
+    """The suite's cells that are there, and those of agents that were added to the run by name."""
     known = {agent.name for agent in suite.agents}
-    added = sorted({path.name for path in (out / "cells").glob("*/*") if path.is_dir()} - known)
-    extra = [SuiteAgent(name=name) for name in added]
-    return [cell for cell in cells(suite, [*suite.agents, *extra]) if cell.folder(out).is_dir()]
+    found = [cell for cell in cells(suite, suite.agents) if cell.folder(out).is_dir()]
+    for task in suite.tasks:
+        for folder in sorted((out / "cells" / task.slug).glob("*/seed-*")):
+            name, seed = folder.parent.name, folder.name.removeprefix("seed-")
+            if name not in known and NAME.fullmatch(name) and seed.isdecimal() and folder.is_dir():
+                found.append(Cell(task, SuiteAgent(name=name), int(seed)))
+    return found

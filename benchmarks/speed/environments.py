@@ -150,13 +150,19 @@ def timed_chosen(env: Any, choose: Callable[[Any], str], seconds: float, steps_a
     return {"steps": steps / step_time, "resets": resets / reset_time}
 
 
+GAMES = 32
+
+
 def stockfish_rate(pool_size: int, seconds: float) -> float:
-    """Agent moves per wall second against Stockfish, 8 games at once over a pool of engines."""
+    """Agent moves per wall second against Stockfish, many more games at once than engines in the pool.
+
+    A batch is over when its last game is, so that with few games an engine would wait for the other.
+    """
     import gymnasium as gym
 
     vector: Any = gym.make_vec(
         "lmrl/Chess-v0",
-        num_envs=8,
+        num_envs=GAMES,
         vectorization_mode="vector_entry_point",
         simulator="stockfish",
         nodes=100_000,
@@ -176,7 +182,7 @@ def stockfish_rate(pool_size: int, seconds: float) -> float:
         if started is None:  # the first step starts the engines
             started = time.perf_counter()
             continue
-        count += 8
+        count += GAMES
     rate = count / (time.perf_counter() - started)
     vector.close()
     return rate

@@ -2,90 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from gymnasium.error import DependencyNotInstalled
-
 from lmrl_envs.simulators.base import PartnerRequest, Role, SimulatorError
 from lmrl_envs.simulators.language_model import LanguageModelPartner, Messages
-from lmrl_envs.simulators.prompting import PLAIN_STOP, render_plain
+from lmrl_envs.simulators.local_model import LocalModel
 from lmrl_envs.simulators.replay import Answer
 
 
-def _import() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise DependencyNotInstalled(
-            f"simulator='transformers:...' needs PyTorch and transformers ({error}): pip install 'lmrl[train]'"
-        ) from error
-    return torch, transformers
-
-
-class Prompter:
-    """Chat messages as the tokens of a prompt, the same in training and in play.
-
-    Uses the tokenizer's chat template, or the plain format (`render_plain`) without one. A text in a message never
-    holds a control token of this tokenizer, whatever was quoted in it.
-    """
-
-    def __init__(
-        self, tokenizer: Any, is_causal: bool = True, template_kwargs: Mapping[str, Any] | None = None
-    ) -> None:
-        self.tokenizer, self.is_causal = tokenizer, is_causal
-        self.has_template = bool(tokenizer.chat_template)
-        # Models that can think are told not to: the room for a reply is small.
-        self._kwargs = {"enable_thinking": False} if template_kwargs is None else dict(template_kwargs)
-        special = {str(t.content) for t in tokenizer.added_tokens_decoder.values() if t.special and t.content.strip()}
-        self._reserved = sorted(special, key=len, reverse=True)
-
-    def render(self, messages: Messages) -> str:
-        """The prompt as a text that ends where the reply begins."""
-        for token in self._reserved:
-            messages = [{**m, "content": m["content"].replace(token, " ")} for m in messages]
-        if not self.has_template:
-            return render_plain(messages)
-        try:
-            return self._apply(messages)
-        except Exception as error:
-            # Some templates know no system message: it goes before the first message of the user then.
-            if len(messages) < 2 or messages[0]["role"] != "system":
-                raise ValueError(f"the model's chat template cannot word the prompt: {error}") from error
-            first = {**messages[1], "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
-            return self._apply([first, *messages[2:]])
-
-    def _apply(self, messages: Messages) -> str:
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, **self._kwargs)
-
-    def encode(self, messages: Messages) -> list[int]:
-        """The prompt as token ids."""
-        ids = self.tokenizer(self.render(messages), add_special_tokens=not self.has_template)["input_ids"]
-        if self.is_causal and not self.has_template and ids and ids[-1] == self.tokenizer.eos_token_id:
-            ids = ids[:-1]  # some tokenizers end every text; a reply is still to come
-        return ids
-
-
 class TransformersPartner(LanguageModelPartner):
-    """A causal or sequence-to-sequence model, run here, on all requests of a call at once.
-
-    Weights must be safetensors and code from a model's repository is never run. The prompt goes through the
-    tokenizer's chat template; without one it has the plain format of `lmrl_envs.simulators.prompting.render_plain`.
-    Sampling draws from a stream per request, not from PyTorch's: a reply does not depend on what else is in the batch
-    (up to floating point).
+    """A causal or sequence-to-sequence model, run here, on all requests of a call at once (see `LocalModel`).
 
     Args:
         path_or_id: a folder, or the id of a model on the Hugging Face hub.
         role: the task's `Role`.
-        device: "cpu", "cuda", "cuda:1", ...
-        dtype: "float32", "bfloat16", "float16"; None for that of the weights.
-        batch_size: most prompts in one call of ``generate``; halved when the device's memory is too small.
-        revision: branch, tag or commit on the hub.
-        chat_template_kwargs: for the chat template; by default ``{"enable_thinking": False}``.
+        device, dtype, batch_size, revision, chat_template_kwargs: see `LocalModel`.
         temperature, max_retries, record: see `LanguageModelPartner`.
 
     Raises:
@@ -107,59 +40,23 @@ class TransformersPartner(LanguageModelPartner):
         revision: str | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        self._torch, self._transformers = _import()
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
-        dtypes = {None: "auto", **{name: getattr(self._torch, name) for name in ("float32", "bfloat16", "float16")}}
-        if dtype not in dtypes:
-            raise ValueError(f"dtype={dtype!r} is not known; choose one of {', '.join(map(repr, dtypes))}")
-        path = os.fspath(path_or_id)
-        self._batch_size = batch_size
-        self._load(path, device, dtypes[dtype], revision, chat_template_kwargs)
-        self._generation.max_new_tokens = role.max_new_tokens
-        super().__init__(f"transformers:{path}", role, temperature=temperature, max_retries=max_retries, record=record)
-
-    def _load(
-        self, path: str, device: str, dtype: Any, revision: str | None, template_kwargs: Mapping[str, Any] | None
-    ) -> None:
-        tf = self._transformers
-        options: dict[str, Any] = {"trust_remote_code": False}
-        if revision is not None:
-            options["revision"] = revision
-        try:
-            config = tf.AutoConfig.from_pretrained(path, **options)
-            self._is_causal = not config.is_encoder_decoder
-            kind = tf.AutoModelForCausalLM if self._is_causal else tf.AutoModelForSeq2SeqLM
-            self._tokenizer = tf.AutoTokenizer.from_pretrained(path, padding_side="left", **options)
-            model = kind.from_pretrained(path, use_safetensors=True, dtype=dtype, **options)
-            self._model: Any = model.to(device).eval()
-        except Exception as error:  # of many kinds: a folder, weights, a config, a device that is not there
-            raise ValueError(f"simulator='transformers:{path}' cannot be loaded: {error}") from error
-        if self._tokenizer.pad_token_id is None:
-            if self._tokenizer.eos_token is None:
-                raise ValueError(f"simulator='transformers:{path}': the tokenizer has neither a pad nor an eos token")
-            self._tokenizer.pad_token = self._tokenizer.eos_token
-        self._prompter = Prompter(self._tokenizer, self._is_causal, template_kwargs)
-        self._generation = self._decoding(self._model.generation_config)
-        limits = [getattr(config, "max_position_embeddings", None), self._tokenizer.model_max_length]
-        self._max_tokens = min((int(n) for n in limits if n and n < 10**7), default=10**7)
-
-    def _decoding(self, own: Any) -> Any:
-        """The model's generation settings (end tokens, forced tokens) without any search or sampling."""
-        config = copy.deepcopy(own)
-        config.update(do_sample=False, num_beams=1, max_length=None, pad_token_id=self._tokenizer.pad_token_id)
-        config.update(temperature=1.0, top_p=1.0, top_k=50, min_p=None, typical_p=1.0, return_dict_in_generate=False)
-        if config.eos_token_id is None:
-            config.eos_token_id = self._tokenizer.eos_token_id
-        return config
-
-    # -- generation
+        name = f"transformers:{os.fspath(path_or_id)}"
+        self.lm = LocalModel(
+            path_or_id,
+            f"simulator={name!r}",
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            revision=revision,
+            chat_template_kwargs=chat_template_kwargs,
+        )
+        super().__init__(name, role, temperature=temperature, max_retries=max_retries, record=record)
 
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[Answer]:
-        if self._model is None:
+        if self.lm.model is None:
             raise SimulatorError(f"{self.name} has been closed; make the environment again")
-        encoded = [self._prompter.encode(prompt) for prompt in prompts]
-        room = self._max_tokens - (self.role.max_new_tokens if self._is_causal else 0)
+        encoded = [self.lm.prompter.encode(prompt) for prompt in prompts]
+        room = self.lm.room(self.role.max_new_tokens)
         for request, ids in zip(requests, encoded, strict=True):
             if len(ids) > room:
                 raise self._failed(request, 0, f"the prompt has {len(ids)} tokens, this model takes {room}")
@@ -179,77 +76,19 @@ class TransformersPartner(LanguageModelPartner):
 
     def generate(self, prompts: Sequence[Messages]) -> list[str]:
         """What the model says to each prompt, decoded greedily and read by nobody."""
-        encoded = [self._prompter.encode(prompt) for prompt in prompts]
+        encoded = [self.lm.prompter.encode(prompt) for prompt in prompts]
         return self._complete(encoded, [(0.0, 0)] * len(encoded))
 
     def _complete(self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]]) -> list[str]:
-        """Texts for prompts in token ids, with a temperature and a seed each."""
-        texts = [""] * len(encoded)
-        order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))  # prompts of one length together
-        start = 0
-        while start < len(order):
-            batch = order[start : start + self._batch_size]
-            try:
-                said = self._complete_batch([encoded[i] for i in batch], [sampling[i] for i in batch])
-            except self._torch.OutOfMemoryError:
-                if len(batch) == 1:
-                    raise
-                self._batch_size = len(batch) // 2  # from now on
-                continue
-            for i, text in zip(batch, said, strict=True):
-                texts[i] = text
-            start += len(batch)
-        return texts
-
-    def _complete_batch(self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]]) -> list[str]:
-        torch, tokenizer = self._torch, self._tokenizer
-        inputs = tokenizer.pad({"input_ids": encoded}, return_tensors="pt").to(self._model.device)
-        processors = []
-        if any(temperature > 0 for temperature, _ in sampling):
-            processors.append(_SeededSampling(torch, sampling))
-        with torch.inference_mode():
-            output = self._model.generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
-                generation_config=self._generation,
-                logits_processor=self._transformers.LogitsProcessorList(processors),
-            )
-        new = output[:, inputs["input_ids"].shape[1] :] if self._is_causal else output[:, 1:]
-        self.usage.calls += 1
+        calls = self.lm.calls
+        said = self.lm.complete(encoded, sampling, self.role.max_new_tokens)
+        self.usage.calls += self.lm.calls - calls
         self.usage.requests += len(encoded)
         self.usage.prompt_tokens += sum(map(len, encoded))
-        self.usage.completion_tokens += int((new != tokenizer.pad_token_id).sum())
-        texts = tokenizer.batch_decode(new, skip_special_tokens=True)
-        if not self._prompter.has_template:
-            texts = [("\n" + text).partition(PLAIN_STOP)[0] for text in texts]
-        return [text.strip() for text in texts]
+        self.usage.completion_tokens += sum(answer.tokens for answer in said)
+        return [answer.text for answer in said]
 
     def close(self) -> None:
         """Let go of the model and its memory."""
         super().close()
-        self._model = None
-
-
-class _SeededSampling:
-    """Turns greedy decoding into sampling with a random stream per row.
-
-    Each row's next token is drawn by inverting its cumulative distribution at one uniform number of the row's own
-    generator; every other token is ruled out, so that the arg max is the draw. Rows with temperature 0 stay greedy.
-    """
-
-    def __init__(self, torch: Any, sampling: Sequence[tuple[float, int]]) -> None:
-        self._torch = torch
-        self._temperatures = np.array([temperature for temperature, _ in sampling])
-        self._streams = [np.random.Generator(np.random.PCG64(seed)) for _, seed in sampling]
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        torch = self._torch
-        hot = np.flatnonzero(self._temperatures > 0)
-        rows = torch.as_tensor(hot, device=scores.device)
-        heat = torch.as_tensor(self._temperatures[hot], device=scores.device)[:, None]
-        uniform = torch.as_tensor([self._streams[i].random() for i in hot], dtype=torch.float64, device=scores.device)
-        mass = torch.softmax(scores[rows].double() / heat, dim=-1).cumsum(-1)
-        # The first token whose cumulative mass exceeds the draw; it has mass of its own.
-        chosen = torch.searchsorted(mass, (uniform * mass[:, -1])[:, None], right=True).clamp(max=scores.shape[1] - 1)
-        drawn = torch.full_like(scores[rows], -torch.inf).scatter(1, chosen, 0.0)
-        return scores.index_copy(0, rows, drawn)
+        self.lm.close()

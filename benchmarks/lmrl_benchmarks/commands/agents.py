@@ -29,7 +29,9 @@ def list_agents() -> None:
     for name, text in ALGORITHMS.items():
         algorithms.add_row(name, text)
     Console().print(agents, algorithms)
-    Console().print("Besides: the folder of a trained model, or file.py:factory.")
+    Console().print(
+        "openai and transformers take a model: openai:my-model, transformers:path/to/model. Besides: the folder of a trained model, or file.py:factory."
+    )
 
 
 def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,33 +27,91 @@ def evaluate(
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
 
     Args:
-        agent: Name (lmrl agents list), folder of a trained model, or file.py:factory.
+        agent: Name (lmrl agents list), openai:MODEL, transformers:PATH-OR-ID, folder of a trained model, or file.py:factory.
         env: Task id.
         out: Folder for run.json, episodes.jsonl and summary.json.
         episodes: Number of episodes.
         seed: Base seed of the evaluation; episode k is the same game for every agent.
         agent_arg: Arguments of the agent, as key=value (temperature=0 is greedy).
         env_arg: Arguments of the environment, as key=value.
-        slots: Games played at once.
+        slots: Games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
     """
+    from lmrl_agents import load_agent
     from lmrl_benchmarks.evaluation import EvaluationSpec
     from lmrl_benchmarks.evaluation import evaluate as run
     from lmrl_envs import task
 
     spec = EvaluationSpec(task(env).id, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
+    player: Any = load_agent(agent, **spec.agent_kwargs)
     with Progress(
         TextColumn(escape(f"{agent} on {env}")),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[usage]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     ) as progress:
-        bar = progress.add_task("", total=episodes)
-        summary = run(spec, out, slots=slots, progress=lambda done, total: progress.update(bar, completed=done))
-    table = Table(title=escape(f"{agent} on {env}"), title_justify="left", show_header=False)
-    for key, value in summary.items():
-        table.add_row(key, "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value))
-    Console().print(table)
+        bar = progress.add_task("", total=episodes, usage="")
+        summary = run(
+            spec,
+            out,
+            agent=player,
+            slots=slots,
+            progress=lambda done, total: progress.update(bar, completed=done, usage=_usage(player)),
+        )
+    Console().print(_table(f"{agent} on {env}", summary))
     print(f"records in {out}")
     return 0
+
+
+def _usage(agent: Any) -> str:
+    """Tokens and money so far, of agents that count them."""
+    usage = getattr(agent, "usage", None)
+    if not isinstance(usage, dict):
+        return ""
+    parts = []
+    if usage.get("cost_usd") is not None:
+        parts.append(f"${usage['cost_usd']:.4f}")
+    tokens = sum(usage.get(key) or 0 for key in ("prompt_tokens", "completion_tokens"))
+    if tokens:
+        parts.append(f"{tokens:,} tokens")
+    return ", ".join(parts)
+
+
+_LABELS = {
+    "episodes": "episodes",
+    "return_mean": "mean return",
+    "return_ci95": "  95 % interval (over these episodes)",
+    "normalized_score": "score (random 0, best 100)",
+    "normalized_score_lmrl": "score on LMRL-Gym's scale",
+    "success_rate": "won",
+    "length_mean": "actions an episode",
+    "valid_rate": "valid actions",
+    "errors": "errors (scored as the minimum)",
+    "prompt_tokens": "tokens in",
+    "completion_tokens": "tokens out",
+    "cost_usd": "cost in USD",
+    "seconds": "seconds of the agent",
+    "seconds_per_action": "  an action",
+}
+
+
+def _table(title: str, summary: dict[str, Any]) -> Table:
+    table = Table(title=escape(title), title_justify="left", show_header=False)
+    for key, label in _LABELS.items():
+        if key in summary:
+            table.add_row(label, _shown(key, summary[key]))
+    return table
+
+
+def _shown(key: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if key.endswith("_rate"):
+        return f"{value:.1%}"
+    if key == "return_ci95":
+        return f"{value[0]:.4g} to {value[1]:.4g}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}"

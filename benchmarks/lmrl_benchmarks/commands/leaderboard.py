@@ -17,16 +17,20 @@ def run(
     out: Path,
     agents: str | None = None,
     workers: int | None = None,
+    device: str = "cpu",
+    patience: float = 3600.0,
 ) -> int:
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
     Args:
-        suite: Name of a suite (quick) or a .toml file.
+        suite: Name of a suite (quick, core, paper, generalisation, llm) or a .toml file.
         out: Folder of the run; the same command goes on with a run that was stopped.
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
         workers: Processes; by default one per core.
+        device: Where models are trained and played (cpu, cuda).
+        patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
     """
-    from lmrl_benchmarks.report import print_table, write_report
+    from lmrl_benchmarks.report import load_results, print_table, write_report
     from lmrl_benchmarks.runner import run_suite
     from lmrl_benchmarks.suite import load_suite
 
@@ -47,6 +51,8 @@ def run(
             out,
             agents=chosen,
             workers=workers or os.cpu_count() or 1,
+            device=device,
+            patience=patience,
             progress=lambda done, total, names: progress.update(
                 bar, completed=done, total=total, description="; ".join(names)
             ),
@@ -54,8 +60,9 @@ def run(
     for name, problem in failed.items():
         print(f"lmrl: {name}: {problem.splitlines()[0]}", file=sys.stderr)
         (out / "errors.log").open("a", encoding="utf-8").write(f"{name}\n{problem}\n")
-    print_table(out)
-    page = write_report(out, out / "report.html")
+    results = load_results(out)
+    print_table(results)
+    page = write_report(out, out / "report.html", results)
     print(f"report: {page}")
     return 1 if failed else 0
 
@@ -73,20 +80,52 @@ def report(out: Annotated[Path, tyro.conf.Positional], html: Path) -> int:
     return 0
 
 
-def verify(out: Annotated[Path, tyro.conf.Positional]) -> int:
+def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
     """Replay every recorded action of a run and check every number; no model is needed.
 
     Args:
-        out: Folder of the run.
+        out: Folder of the run, or an archive that lmrl leaderboard submit made.
+        workers: Processes that replay.
     """
+    from lmrl_benchmarks.submission import run_folder
     from lmrl_benchmarks.verify import verify_run
 
     breaches = 0
     checked = 0
-    for name, found in verify_run(out):
-        checked += 1
-        for breach in found:
-            breaches += 1
-            print(f"{name}: {breach}", file=sys.stderr)
+    with run_folder(out) as folder:
+        for name, found in verify_run(folder, workers):
+            checked += 1
+            for breach in found:
+                breaches += 1
+                print(f"{name}: {breach}", file=sys.stderr)
     print(f"{checked} cells checked, {breaches} breaches")
     return 1 if breaches or not checked else 0
+
+
+def submit(out: Annotated[Path, tyro.conf.Positional], to: Path = Path()) -> int:
+    """Verify a run and pack its records, with provenance and checksums, into one archive.
+
+    Args:
+        out: Folder of the run.
+        to: Folder for the archive; accepted ones lie in benchmarks/results.
+    """
+    from lmrl_benchmarks.submission import pack
+
+    archive = pack(out, to)
+    print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB): add it to benchmarks/results and open a pull request")
+    return 0
+
+
+def publish(results: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
+    """Rebuild the published pages from the accepted archives.
+
+    Args:
+        results: Folder of the archives (benchmarks/results).
+        out: Folder for the pages.
+    """
+    from lmrl_benchmarks.submission import publish as write_pages
+
+    for page in write_pages(results, out):
+        print(f"{out / page.file}: {page.suite}, {len(page.archives)} runs, {len(page.agents)} agents")
+    print(f"index: {(out / 'index.html').resolve()}")
+    return 0

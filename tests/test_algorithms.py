@@ -1,0 +1,467 @@
+"""Every training algorithm: runs, resumes exactly, refuses what it cannot do, and its steps are what the data says."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lmrl_agents import AgentError, load_agent
+from lmrl_agents.algorithms import ALGORITHMS, train
+from lmrl_agents.conformance import check_agent
+from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.curves import read_metrics
+from lmrl_agents.filtered_bc import Config as FilterConfig
+from lmrl_agents.filtered_bc import chosen_turns
+from lmrl_agents.grpo import Config as GroupConfig
+from lmrl_agents.grpo import advantages_of, token_weights
+from lmrl_agents.lm_agent import PolicyAgent, Recorder
+from lmrl_agents.model import LanguageModel, ModelConfig
+from lmrl_agents.online import OnlineConfig, new_logprobs, play, slices
+from lmrl_agents.presets import load_preset
+from lmrl_agents.rollout import Rollout
+from lmrl_agents.sampling import Memo, Sampling, generate
+from lmrl_agents.tokens import TextFormat, TokenEpisode, train_tokenizer
+from lmrl_agents.training import CHECKPOINT, METRICS, Session, TrainingError, TrainingRun, join_gradients
+from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
+from lmrl_envs import Transcript
+
+MAZE = "lmrl/MazeFullyObserved-v0"
+
+SHORT = {
+    "model": {"layers": 1, "width": 16, "heads": 1, "max_positions": 256},
+    "bc": {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2},
+    "filtered_bc": {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2},
+    **{
+        name: {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "betas": [1.0], "validation_episodes": 2}
+        for name in ("mc", "ilql", "cql")
+    },
+    **{
+        name: {"iterations": 3, "episodes": 4, "checkpoint_every": 1}
+        for name in ("ppo", "reinforce", "grpo", "online_filtered_bc")
+    },
+}
+SHORT["grpo"] |= {"episodes": 2, "group_size": 2}
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets cut to seconds; games to 12 moves."""
+    import lmrl_agents.training as training
+
+    original = load_preset
+
+    def shorter(name: str, env_id: str):
+        tables = original(name, env_id)
+        return {**tables, **{key: {**tables.get(key, {}), **values} for key, values in SHORT.items()}}
+
+    monkeypatch.setattr(training, "load_preset", shorter)
+
+
+def settings(algorithm: str, out: Path, data: Path, **changes) -> TrainingRun:
+    return TrainingRun(algorithm, MAZE, str(data), out, show_progress=False, **changes)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    found = {}
+    for file in sorted((folder / "final").glob("*.safetensors")):
+        found |= {f"{file.stem}.{name}": tensor for name, tensor in load_file(file).items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy to start from, hardly trained."""
+    out = tmp_path_factory.mktemp("start") / "bc"
+    overrides = {f"{table}.{key}": value for table in ("model", "bc") for key, value in SHORT[table].items()}
+    train(settings("bc", out, maze_data, overrides=overrides))
+    return out
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = None if algorithm in ("bc", "filtered_bc") else start
+    train(settings(algorithm, tmp_path / "whole", maze_data, start=begin))
+    real, seen = Session.update, []
+
+    def failing(self, *arguments, **named):
+        if (tmp_path / "parts" / CHECKPOINT / "state.json").exists():
+            seen.append(1)
+            if len(seen) == 2:  # in the middle of something, after a checkpoint
+                raise KeyboardInterrupt
+        return real(self, *arguments, **named)
+
+    monkeypatch.setattr(Session, "update", failing)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(algorithm, tmp_path / "parts", maze_data, start=begin))
+    monkeypatch.setattr(Session, "update", real)
+    done = json.loads((tmp_path / "parts" / CHECKPOINT / "state.json").read_text())["step"]
+    assert done in (1, 4)
+    train(settings(algorithm, tmp_path / "parts", maze_data, start=begin, resume=True))
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / METRICS).read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    agent = load_agent(str(tmp_path / "parts"))
+    assert not check_agent(agent, [MAZE]).breaches
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_loss_that_is_no_number_stops_training(
+    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Session.update
+    monkeypatch.setattr(
+        Session, "update", lambda self, name, loss, *a, **k: real(self, name, loss * float("nan"), *a, **k)
+    )
+    begin = None if algorithm in ("bc", "filtered_bc") else start
+    with pytest.raises(TrainingError, match="nan"):
+        train(settings(algorithm, tmp_path / "run", maze_data, start=begin))
+    assert not (tmp_path / "run" / "final").exists()
+
+
+def test_running_out_of_memory_is_said_with_what_to_change(
+    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self, *arguments, **named):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    monkeypatch.setattr(Session, "update", full)
+    with pytest.raises(TrainingError, match=r"20 GiB.*--set bc.batch_size"):
+        train(settings("bc", tmp_path / "run", maze_data))
+
+
+def test_refusals(maze_data: Path, wordle_data: Path, start: Path, tmp_path: Path, short: None) -> None:
+    with pytest.raises(ValueError, match="write table"):
+        train(settings("bc", tmp_path / "a", maze_data, overrides={"steps": 3}))
+    with pytest.raises(ValueError, match="no hyperparameter 'stesp'"):
+        train(settings("bc", tmp_path / "b", maze_data, overrides={"bc.stesp": 3}))
+    with pytest.raises(TrainingError, match="no trained model"):
+        train(settings("ppo", tmp_path / "c", maze_data, start=tmp_path))
+    other = TrainingRun("ppo", "lmrl/Wordle-v0", str(wordle_data), tmp_path / "d", start=start, show_progress=False)
+    with pytest.raises(TrainingError, match="was trained on lmrl/MazeFullyObserved-v0"):
+        train(other)
+    with pytest.raises(ValueError, match="backup='td'"):
+        train(settings("cql", tmp_path / "e", maze_data, start=start, overrides={"cql.backup": "td"}))
+
+
+def test_without_a_start_the_data_is_cloned_first(maze_data: Path, tmp_path: Path, short: None) -> None:
+    train(settings("ilql", tmp_path / "a", maze_data))
+    train(settings("bc", tmp_path / "b", maze_data))
+    cloned, own = weights(tmp_path / "a" / "start"), weights(tmp_path / "b")
+    assert all(torch.equal(cloned[key], own[key]) for key in own)
+
+
+def test_a_game_that_fails_stops_training(
+    maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(self, batch):
+        return {i: "SimulatorError: the engine is gone" for i, action in enumerate(batch) if action is not None}
+
+    monkeypatch.setattr(Rollout, "_step", failing)
+    with pytest.raises(TrainingError, match=r"training stream \(seed \d+\): SimulatorError: the engine is gone"):
+        train(settings("ppo", tmp_path / "run", maze_data, start=start))
+
+
+def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path: Path, short: None) -> None:
+    overrides = {"bc.temperatures": [1.0, 0.0], "bc.evaluation_episodes": 2}
+    final = train(settings("bc", tmp_path / "run", maze_data, overrides=overrides))
+    decoding = json.loads((final / "lmrl.json").read_text())["decoding"]
+    tried = {float(t): value for t, value in decoding["validation_return"].items()}
+    assert set(tried) == {1.0, 0.0} and tried[decoding["temperature"]] == max(tried.values())
+    agent = load_agent(str(final), temperature="best")
+    assert agent.sampling.temperature == decoding["temperature"]
+    train(settings("bc", tmp_path / "other", maze_data))
+    with pytest.raises(AgentError, match="no temperature was chosen"):
+        load_agent(str(tmp_path / "other"), temperature="best")
+    with pytest.raises(AgentError, match="'warm'"):
+        load_agent(str(final), temperature="warm")
+
+
+def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: None) -> None:
+    overrides = {"bc.evaluate_every": 6, "bc.evaluation_episodes": 2}
+    train(settings("bc", tmp_path / "run", maze_data, overrides=overrides))
+    assert "<svg" in (tmp_path / "run" / "curves.svg").read_text("utf-8")
+    curves = read_metrics(tmp_path / "run" / METRICS)
+    assert curves["evaluation_return"][0] == [6, 12] and curves["evaluation_return_greedy"][0] == [6, 12]
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+
+
+def test_the_algorithm_of_the_docs_runs_as_written(
+    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "add-an-algorithm.md").read_text("utf-8")
+    source = text.split("```python\n")[1].split("```")[0]
+    (tmp_path / "weighted_bc.py").write_text(source, "utf-8")
+    spec = importlib.util.spec_from_file_location("lmrl_agents.weighted_bc", tmp_path / "weighted_bc.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "lmrl_agents.weighted_bc", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(ALGORITHMS, "weighted_bc", "Behaviour cloning weighted by the episode's return.")
+    run = settings("weighted_bc", tmp_path / "run", maze_data)
+    monkeypatch.setattr(TrainingRun, "config", lambda self, kind: kind(steps=8, batch_size=16))
+    train(run)
+    assert not check_agent(load_agent(str(tmp_path / "run")), [MAZE]).breaches
+
+
+# -- trajectories
+
+TALK = Transcript.from_texts(
+    ["go to 8, 6.", "move up", "a wall", "move left", "a wall", "move up", "a hole"], [-1.0, -2.0, -3.0]
+)
+
+
+def talk(form: TextFormat, truncated: bool = True):
+    tokenizer = train_tokenizer([turn.text for turn in TALK], units="phrases", min_count=1)
+    return tokenizer, TokenEpisode.from_transcript(TALK, not truncated, truncated, tokenizer, form)
+
+
+@pytest.mark.parametrize("turns", [None, 1, 2])
+@pytest.mark.parametrize("truncated", [True, False])
+def test_steps_and_their_successors(turns: int | None, truncated: bool) -> None:
+    form = TextFormat(context_turns=turns)
+    tokenizer, episode = talk(form, truncated)
+    steps = Trajectories([episode, episode], form, tokenizer.pad)
+    assert len(steps) == 2 * 6  # two tokens an action
+    assert steps.reward.tolist() == [0, -1, 0, -2, 0, -3] * 2
+    assert steps.last.tolist() == ([False] * 5 + [True]) * 2
+    assert steps.turn.tolist() == [0, 0, 1, 1, 2, 2] * 2
+    for i in range(6):
+        # What stands before the token in its row is what a model in play is given.
+        prefix = steps.rows[steps.row[i]][: steps.column[i] + 1].tolist()
+        context = form.context(TokenEpisode(episode.observations[: i // 2 + 1], episode.actions[: i // 2]))
+        assert prefix == context + list(episode.actions[i // 2][: i % 2])
+        assert steps.token[i] == episode.actions[i // 2][i % 2]
+        if i < 5:
+            assert (steps.next_row[i], steps.next_column[i]) == (steps.row[i + 1], steps.column[i + 1])
+    if truncated:
+        after = steps.rows[steps.next_row[5]][: steps.next_column[5] + 1].tolist()
+        assert after == form.context(TokenEpisode(episode.observations, episode.actions))
+    else:
+        assert steps.next_row[5] == NONE
+    first, second = steps.kind[:6], steps.kind[6:]
+    assert first.tolist() == second.tolist()
+
+
+def test_tokens_that_decide_nothing_are_left_out() -> None:
+    form = TextFormat(context_turns=1)
+    tokenizer, episode = talk(form)
+    tree = ActionTree(episode.actions)
+    steps = Trajectories([episode], form, tokenizer.pad, tree)
+    assert len(steps) == 3 and steps.reward.tolist() == [-1, -2, -3]
+    assert tokenizer.eoa not in steps.token
+    assert all(row[-1] == tokenizer.act for row in steps.rows)  # rows end where the decision is taken
+    assert ActionTree([(1, 2, 3), (1, 4, 3), (5, 3)]).decisions((1, 2, 3)) == [0, 1]
+
+
+def test_an_action_without_a_decision_is_paid_with_the_one_before() -> None:
+    form = TextFormat()
+    tokenizer, episode = talk(form)
+    tree = ActionTree([episode.actions[0], episode.actions[1]])
+    tree._next[()] = {episode.actions[0][0]}  # as if every action began alike
+    tree._next[episode.actions[0][:1]] = {tokenizer.eoa, 0}
+    steps = Trajectories([episode], form, tokenizer.pad, tree)
+    assert steps.reward.tolist() == [-3.0, -3.0]  # the second action's -2 went to the first
+
+
+def test_a_batch_reads_each_row_once_and_changes_no_gradient() -> None:
+    form = TextFormat(context_turns=1)
+    tokenizer, episode = talk(form)
+    steps = Trajectories([episode] * 5, form, tokenizer.pad)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    everything = np.arange(len(steps))
+    gradients = []
+    for which, counts in (steps.distinct(everything), (everything, None)):
+        batch = steps.batch(which, counts)
+        logprobs, _, _ = new_logprobs(model, batch, 1.0)
+        model.zero_grad()
+        (-(logprobs * batch.weight).sum() / batch.weight.sum()).backward()
+        gradients.append(torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None]))
+        assert len(batch.tokens) == len(steps.rows)
+    assert torch.allclose(*gradients, atol=1e-6)
+    assert len(steps.distinct(everything)[0]) == 6
+
+
+def test_minibatches_cover_every_step_once() -> None:
+    form = TextFormat()
+    tokenizer, episode = talk(form)
+    steps = Trajectories([episode] * 7, form, tokenizer.pad)
+    parts = slices(steps, 10, (0, 1))
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(steps)))
+    assert len(parts) > 1
+
+
+# -- play
+
+
+@pytest.mark.parametrize("id", [MAZE, "lmrl/MazePartiallyObserved-v0", "lmrl/Wordle-v0"])
+def test_rollout_logprobs_equal_teacher_forced_ones(id: str, tmp_path: Path) -> None:
+    """What was recorded in play is what training computes, for windows and whole conversations alike."""
+    import gymnasium
+
+    env = gymnasium.make(id)
+    texts = [env.reset(seed=seed)[0] for seed in range(20)] + ["move up", "move left", "crane", "g y b b b"]
+    turns = {"lmrl/Wordle-v0": None, MAZE: 1}.get(id, 4)
+    form = TextFormat(context_turns=turns, max_tokens=200, max_action_tokens=5)
+    tokenizer = train_tokenizer(texts, units="words", min_count=1)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=200), tokenizer, form, 0).eval()
+    run = TrainingRun("ppo", id, "unused", tmp_path)
+    config = OnlineConfig(slots=3, temperature=0.7)
+    episodes = play(run, model, range(5), config)
+    steps = Trajectories(episodes, form, tokenizer.pad)
+    with torch.no_grad():
+        found = new_logprobs(model, steps.batch(np.arange(len(steps))), 0.7)[0]
+    assert found.tolist() == pytest.approx(steps.logprob.tolist(), abs=2e-5)
+    again = play(run, model, range(5), OnlineConfig(slots=5, temperature=0.7))
+    assert [e.actions for e in again] == [e.actions for e in episodes]  # however many games are played at once
+
+
+def test_groups_start_alike_and_go_their_own_ways(tmp_path: Path) -> None:
+    form = TextFormat(context_turns=1, max_action_tokens=3)
+    tokenizer = train_tokenizer(["move up move down 1 2 3 4 5"], units="words", min_count=1)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1), tokenizer, form, 0)
+    episodes = play(TrainingRun("grpo", MAZE, "unused", tmp_path), model, range(3), OnlineConfig(slots=4), group_size=4)
+    assert [episode.group for episode in episodes] == [0] * 4 + [1] * 4 + [2] * 4
+    for group in range(3):
+        own = [episode for episode in episodes if episode.group == group]
+        assert len({episode.observations[0] for episode in own}) == 1
+        assert len({tuple(episode.actions) for episode in own}) == 4
+
+
+def test_advantages_of_groups_by_turn() -> None:
+    a = TokenEpisode([(1,), (1,), (1,)], [(5,), (6,)], [-1.0, 0.0], terminated=True, group=0)
+    b = TokenEpisode([(1,), (1,)], [(6,)], [0.0], terminated=True, group=0)
+    c = TokenEpisode([(1,), (1,), (1,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=0)
+    steps = Trajectories([a, b, c], TextFormat(), 0)
+    config = GroupConfig(scale="none", credit="turn")
+    found, flat = advantages_of([a, b, c], steps, config)
+    # First turns: returns -1, 0, -2; second turns: 0, -1.
+    assert found.tolist() == pytest.approx([0.0, 0.5, 1.0, -1.0, -0.5]) and flat == 0.0
+    whole, _ = advantages_of([a, b, c], steps, GroupConfig(scale="none"))
+    assert whole.tolist() == pytest.approx([0.0, 0.0, 1.0, -1.0, -1.0])
+    assert token_weights(steps, "sequence").tolist() == pytest.approx([5 / 6, 5 / 6, 5 / 3, 5 / 6, 5 / 6])
+
+
+def test_turns_chosen_by_what_followed() -> None:
+    won = TokenEpisode([(1,), (2,)], [(5,), (6,)], [-1.0, 0.0])
+    lost = TokenEpisode([(1,), (3,)], [(7,), (8,)], [-1.0, -1.0])
+    turns, least = chosen_turns([won, lost], FilterConfig(unit="turn", share=0.25), 0)
+    assert turns == {0: {1}} and least == 0.0
+    turns, least = chosen_turns([won, lost], FilterConfig(unit="episode", share=0.5), 0)
+    assert turns == {0: {0, 1}} and least == -1.0
+
+
+# -- guided policies
+
+
+def test_guided_sampling_by_hand_and_known_distributions_change_nothing() -> None:
+    form = TextFormat(context_turns=1, max_action_tokens=4)
+    tokenizer, _ = talk(form)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    critic = Critic.beside(model, CriticConfig(("q1", "q2")))
+    for head in critic.heads.values():
+        torch.nn.init.normal_(head.weight)
+    policy = GuidedPolicy(model, critic, beta=2.0, support=1e-4).eval()
+    states = [torch.randn(3, 16), torch.randn(3, 16)]
+    with torch.no_grad():
+        prior = torch.log_softmax(model.logits(states[:1]), 1)
+        least = torch.minimum(*critic.q(states[1]))
+        expected = torch.softmax((prior + 2 * least).masked_fill(prior.exp() < 1e-4, -torch.inf), 1)
+        assert torch.allclose(torch.softmax(policy.logits(states), 1), expected, atol=1e-6)
+    contexts = [[tokenizer.obs, *tokenizer.encode(text), tokenizer.act] for text in ("a wall", "a hole", "a wall")]
+
+    def sources():
+        return [np.random.default_rng(seed).random for seed in range(3)]
+
+    sampling = Sampling(max_tokens=4)
+    plain = generate(policy, contexts, sources(), sampling)
+    memo = Memo(policy, sampling, size=8)
+    for _ in range(2):
+        remembered = generate(policy, contexts, sources(), sampling, memo)
+        assert [a.ids for a in remembered] == [a.ids for a in plain]
+        assert remembered[0].logprobs == pytest.approx(plain[0].logprobs, abs=1e-5)
+
+
+def test_values_start_where_they_are_told_and_leave_the_policy_as_it_is() -> None:
+    form = TextFormat()
+    tokenizer, _ = talk(form)
+    for compose in (False, True):
+        config = ModelConfig(layers=1, width=16, heads=1, max_positions=64, compose=compose)
+        model = LanguageModel.create(config, tokenizer, form, 0).requires_grad_(False)
+        critic = Critic.beside(model, CriticConfig(("value", "q1", "q2"), hidden=8, compose=compose), initial=-5.0)
+        states = torch.randn(4, 16)
+        assert all(torch.equal(q, torch.full((4, len(tokenizer)), -5.0)) for q in critic.q(states))
+        assert torch.equal(critic.value(states), torch.full((4,), -5.0))
+        # A frozen policy makes no frozen critic (values would then hardly learn).
+        assert all(parameter.requires_grad for parameter in critic.parameters())
+        target = critic.target()
+        with torch.no_grad():
+            for parameter in critic.parameters():
+                parameter.add_(1.0)
+        target.follow(critic, 0.25)
+        assert torch.allclose(target.heads["value"].bias, critic.heads["value"].bias - 0.75)
+
+
+def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:
+    form = TextFormat(max_action_tokens=6)
+    tokenizer = train_tokenizer(["move up a wall"], units="phrases", min_count=1)
+    spelled = tuple(tokenizer.encode("m")) + tuple(tokenizer.encode("o"))  # bytes, where the text has a token
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    recorder = Recorder(model, form, Sampling(max_tokens=6))
+    from lmrl_agents import Request
+    from lmrl_agents.sampling import Generated
+
+    first = Request("x", 0, 1, Transcript.from_texts(["a wall"], []))
+    recorder.draw = lambda requests, contexts: [Generated((*spelled, tokenizer.eoa), (0.0,) * 3)]  # type: ignore[method-assign]
+    recorder.act([first])
+    contexts: list[list[int]] = []
+    recorder.draw = lambda requests, given: contexts.extend(given) or [Generated((1,), (0.0,))]  # type: ignore[func-returns-value,method-assign]
+    recorder.act([Request("x", 0, 1, Transcript.from_texts(["a wall", "mo", "a wall"], [-1.0]))])
+    opening = len(form.last_observation(first.transcript, tokenizer))
+    assert tuple(contexts[0][opening : opening + 3]) == (*spelled, tokenizer.eoa)
+    assert isinstance(recorder, PolicyAgent)
+
+
+# -- several processes
+
+_TOGETHER = """
+import sys
+from pathlib import Path
+from lmrl_agents.algorithms import train
+from lmrl_agents.training import TrainingRun
+overrides = {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32}
+train(TrainingRun("bc", "lmrl/MazeFullyObserved-v0", sys.argv[1], Path(sys.argv[2]), show_progress=False, overrides=overrides))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_the_joined_batch(maze_data: Path, tmp_path: Path) -> None:
+    import os
+
+    script = tmp_path / "together.py"
+    script.write_text(_TOGETHER)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, str(script), str(maze_data), str(tmp_path / "one")], env=environment, check=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611"]
+    subprocess.run(
+        [*command, str(script), str(maze_data), str(tmp_path / "two")], env=environment, check=True, timeout=300
+    )
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.allclose(one[key], two[key], atol=2e-5) for key in one)
+
+
+def test_gradients_of_one_process_are_left_alone() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = torch.tensor([1.0, 2.0])
+    join_gradients([parameter], 3.0)
+    assert parameter.grad.tolist() == [1.0, 2.0]
