@@ -77,6 +77,7 @@ class Agent(Protocol):
           stopped evaluation may be gone on with by other values of them;
         * ``slots``: how many games it likes to play at once;
         * ``keep_in(folder)``: called before an evaluation plays, for what the agent wants to find again after a kill;
+        * ``finished(episodes)``: the numbers of episodes that are over, so that what was kept for them can go;
         * ``close()``.
 
         Raises:

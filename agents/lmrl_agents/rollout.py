@@ -6,7 +6,9 @@ A fixed list, not a fixed number of steps: with steps, short episodes would be c
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,6 +61,17 @@ class _Slot:
     details: list[Mapping[str, Any]] = field(default_factory=list)
 
 
+class _Now:
+    """An executor that does at once what it is given."""
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future:
+        job: Future = Future()
+        job.set_result(function(*arguments))
+        return job
+
+    def shutdown(self, **_: Any) -> None: ...
+
+
 class Rollout:
     """Episodes of one agent on one task.
 
@@ -70,6 +83,9 @@ class Rollout:
         options: reset options of every episode.
         repeats: how many episodes in a row start from the same seed, each with an agent's seed of its own.
         each: reset options that go round over the episodes, see `episode_options`.
+        groups: parts that the slots are divided into. With 2, the simulator plays one part's step in a thread while the
+            agent acts for the other; worth it where the simulator waits (for a server, an engine, another GPU). The
+            episodes are the same whatever the number.
     """
 
     def __init__(
@@ -82,79 +98,112 @@ class Rollout:
         options: dict[str, Any] | None = None,
         repeats: int = 1,
         each: dict[str, Any] | None = None,
+        groups: int = 1,
     ) -> None:
+        if groups < 1:
+            raise ValueError(f"groups={groups} must be at least 1")
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
         self.minimum = task(env_id).return_range[0]
         self.options, self.each = dict(options or {}), dict(each or {})
-        self.slots, self.repeats = slots, repeats
+        self.slots, self.repeats, self.groups = slots, repeats, groups
 
     def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
         """Play the given episode numbers; yields each as it finishes (not in order)."""
         if not episodes:
             return
-        waiting = list(reversed(episodes))
-        count = min(self.slots, len(waiting))
+        count = min(self.slots, len(episodes))
         self.env: Any = gymnasium.make_vec(
             self.env_id, num_envs=count, vectorization_mode="vector_entry_point", **self.env_kwargs
         )
+        self._live: list[_Slot | None] = [None] * count
+        self._waiting = [
+            _Slot(n, episode_seed(stream, base_seed, n // self.repeats), episode_seed("agent", base_seed, n))
+            for n in reversed(episodes)
+        ]
+        parts = [part.tolist() for part in np.array_split(np.arange(count), min(self.groups, count))]
+        # One thread, whatever the number of parts: simulators serve one call at a time, in an order that is known.
+        stepper = _Now() if len(parts) == 1 else ThreadPoolExecutor(1, "simulator")
         try:
-            live: list[_Slot | None] = [None] * count
-            while True:
-                self._refill(live, waiting, base_seed, stream)
-                acting = [i for i, slot in enumerate(live) if slot is not None]
-                if not acting:
-                    return
-                yield from self._turn(live, acting)
+            turns = deque((part, stepper.submit(self._advance, part, {})) for part in parts)
+            while turns:
+                part, job = turns.popleft()
+                over, problem = job.result()
+                yield from self._tell(over)
+                if problem is not None:
+                    raise problem
+                acting = [i for i in part if self._live[i] is not None]
+                if acting:
+                    turns.append((part, stepper.submit(self._advance, part, self._ask(acting))))
         finally:
+            stepper.shutdown(wait=True, cancel_futures=True)
             self.env.close()
 
-    def _refill(self, live: list[_Slot | None], waiting: list[int], base_seed: int, stream: Stream) -> None:
-        empty = [i for i, slot in enumerate(live) if slot is None]
-        mask = np.zeros(len(live), bool)
-        seeds: list[int | None] = [None] * len(live)
-        for i in empty[: len(waiting)]:
-            episode = waiting.pop()
-            seeds[i] = episode_seed(stream, base_seed, episode // self.repeats)
-            live[i] = _Slot(episode, seeds[i], episode_seed("agent", base_seed, episode))  # type: ignore[arg-type]
-            mask[i] = True
+    def _tell(self, over: list[Played]) -> list[Played]:
+        finished = getattr(self.agent, "finished", None)
+        if over and finished is not None:
+            finished([played.episode for played in over])
+        return over
+
+    def _ask(self, acting: list[int]) -> dict[int, Action]:
+        """What the agent does, by slot."""
+        slots = [self._slot(i) for i in acting]
+        started = time.perf_counter()
+        actions = self._act([self._request(slot) for slot in slots])
+        share = (time.perf_counter() - started) / len(acting)
+        for slot, action in zip(slots, actions, strict=True):
+            slot.seconds += share
+            slot.details.append(action.details)
+        return dict(zip(acting, actions, strict=True))
+
+    def _advance(self, part: list[int], answers: dict[int, Action]) -> tuple[list[Played], SimulatorError | None]:
+        """Play the actions of a part of the slots, and start new games in the empty ones.
+
+        Returns:
+            what is over, and the error that kept new games from starting.
+        """
+        over = [self._finish(i, False, False, {}, a.error) for i, a in answers.items() if a.error is not None]
+        actions = {i: answer.text for i, answer in answers.items() if answer.error is None}
+        limit = self.env.single_action_space.max_length
+        for i, outcome in self._step([actions.get(i) for i in range(len(self._live))]).items():
+            if isinstance(outcome, str):
+                over.append(self._finish(i, False, False, {}, outcome))
+                continue
+            text, reward, terminated, truncated, info = outcome
+            slot = self._slot(i)
+            slot.valid += bool(info["valid"])
+            slot.actions.append(actions[i][: limit + 1])
+            slot.transcript = Transcript((*slot.transcript, Turn(actions[i][:limit], True, reward), Turn(text, False)))
+            if terminated or truncated:
+                over.append(self._finish(i, terminated, truncated, info, None))
+        try:
+            self._refill(part)
+        except SimulatorError as problem:
+            return over, problem
+        return over, None
+
+    def _refill(self, part: list[int]) -> None:
+        mask = np.zeros(len(self._live), bool)
+        seeds: list[int | None] = [None] * len(self._live)
+        for i in part:
+            if self._live[i] is None and self._waiting:
+                slot = self._live[i] = self._waiting.pop()
+                seeds[i] = slot.seed
+                mask[i] = True
         # One call for all, unless episodes have options of their own.
-        masks = [mask] if not self.each else [np.arange(len(live)) == i for i in np.flatnonzero(mask)]
+        masks = [mask] if not self.each else [np.arange(len(mask)) == i for i in np.flatnonzero(mask)]
         for mask in masks:
             slots = np.flatnonzero(mask).tolist()
             if not slots:
                 continue
-            options = episode_options(self.options, self.each, live[slots[0]].episode)  # type: ignore[union-attr]
+            options = episode_options(self.options, self.each, self._slot(slots[0]).episode)
             openings, _ = self.env.reset(seed=seeds, options={**options, "reset_mask": mask})
             for i in slots:
-                live[i].transcript = Transcript.from_texts([openings[i]], [])  # type: ignore[union-attr]
+                self._slot(i).transcript = Transcript.from_texts([openings[i]], [])
 
-    def _turn(self, live: list[_Slot | None], acting: list[int]) -> Iterator[Played]:
-        requests = [self._request(live[i]) for i in acting]  # type: ignore[arg-type]
-        started = time.perf_counter()
-        actions = self._act(requests)
-        share = (time.perf_counter() - started) / len(acting)
-        batch: list[str | None] = [None] * len(live)
-        for i, action in zip(acting, actions, strict=True):
-            live[i].seconds += share  # type: ignore[union-attr]
-            live[i].details.append(action.details)  # type: ignore[union-attr]
-            if action.error is None:
-                batch[i] = action.text
-            else:
-                yield self._finish(live, i, False, False, {}, action.error)
-        for i, outcome in self._step(batch).items():
-            if isinstance(outcome, str):
-                yield self._finish(live, i, False, False, {}, outcome)
-                continue
-            text, reward, terminated, truncated, info = outcome
-            slot = live[i]
-            assert slot is not None
-            slot.valid += bool(info["valid"])
-            limit = self.env.single_action_space.max_length
-            said = batch[i][:limit]  # type: ignore[index]
-            slot.actions.append(batch[i][: limit + 1])  # type: ignore[index]
-            slot.transcript = Transcript((*slot.transcript, Turn(said, True, reward), Turn(text, False)))
-            if terminated or truncated:
-                yield self._finish(live, i, terminated, truncated, info, None)
+    def _slot(self, i: int) -> _Slot:
+        slot = self._live[i]
+        assert slot is not None
+        return slot
 
     def _request(self, slot: _Slot) -> Request:
         return Request(
@@ -207,18 +256,9 @@ class Rollout:
             for i in acting
         }
 
-    def _finish(
-        self,
-        live: list[_Slot | None],
-        i: int,
-        terminated: bool,
-        truncated: bool,
-        info: dict[str, Any],
-        error: str | None,
-    ) -> Played:
-        slot = live[i]
-        assert slot is not None
-        live[i] = None
+    def _finish(self, i: int, terminated: bool, truncated: bool, info: dict[str, Any], error: str | None) -> Played:
+        slot = self._slot(i)
+        self._live[i] = None
         return Played(
             episode=slot.episode,
             seed=slot.seed,
