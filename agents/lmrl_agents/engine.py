@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from transformers import DynamicCache
 
 from lmrl_agents.gpt2_pass import is_plain_gpt2, last_states
-from lmrl_agents.sampling import Generated, Policy, Sampling, Tables, _tables, draw
+from lmrl_agents.sampling import Generated, Policy, Sampling, Tables, draw, tables_of
 from lmrl_agents.slot_cache import ATTENTION, Rows, SlotCache
 
 TOKENS_AT_ONCE = 8192
@@ -285,7 +285,7 @@ class SlotEngine:
         for k, group in enumerate(groups.values()):
             for i in group:
                 rows[i] = place[k]
-        return _tables(torch.cat(logits), self.sampling), rows
+        return tables_of(torch.cat(logits), self.sampling), rows
 
     def _advance(self, slots: list[_Slot], tokens: list[int]) -> tuple[Tables, list[int]]:
         """One more token for each slot; as `_read`."""
@@ -302,7 +302,7 @@ class SlotEngine:
         if len(rows) < len(run):
             logits = logits[torch.tensor(rows, device=logits.device)]
             rows = list(range(len(rows)))
-        return _tables(logits, self.sampling), rows
+        return tables_of(logits, self.sampling), rows
 
     def _forward(self, slots: list[_Slot], new: list[list[int]]) -> torch.Tensor:
         """Logits [N, V] after the last new token of each slot; the caches then hold the new tokens."""

@@ -11,11 +11,15 @@ import numpy as np
 
 from lmrl_agents.api import Action, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
+from lmrl_agents.engine import SlotEngine, unsupported
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
 from lmrl_agents.tokens import EOA, TextFormat, TokenEpisode
 from lmrl_datasets.store import sha256_of
+
+MOST_SLOTS = 1024
+"""Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
 
 
 class PolicyAgent:
@@ -29,8 +33,10 @@ class PolicyAgent:
 
     def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
         self.policy, self.form, self.sampling = policy, form, sampling
-        # Contexts of the last observations recur; whole conversations hardly do.
-        self._memo = Memo(policy, sampling) if form.context_turns is not None else None
+        # Contexts of the last observations recur; whole conversations hardly do, but they grow.
+        windowed = form.context_turns is not None
+        self._memo = Memo(policy, sampling) if windowed else None
+        self._engine = None if windowed or unsupported(policy) else SlotEngine(policy, sampling, MOST_SLOTS)
         self.tokens_generated = 0
 
     def act(self, requests: Sequence[Request]) -> list[str]:
@@ -49,9 +55,17 @@ class PolicyAgent:
     def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
         """Actions for contexts that are ids already; randomness is each request's own."""
         uniforms = [np.random.default_rng((request.seed, len(request.transcript))).random for request in requests]
-        sampled = generate(self.policy, contexts, uniforms, self.sampling, self._memo)
+        if self._engine is None:
+            sampled = generate(self.policy, contexts, uniforms, self.sampling, self._memo)
+        else:
+            sampled = self._engine.generate([request.episode for request in requests], contexts, uniforms)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
+
+    def finished(self, episodes: Sequence[int]) -> None:
+        """These games are over: their place in the key-value caches is free."""
+        if self._engine is not None:
+            self._engine.release(episodes)
 
 
 class Recorder(PolicyAgent):
@@ -66,7 +80,8 @@ class Recorder(PolicyAgent):
         contexts = []
         for request in requests:
             episode = self.episodes.setdefault(request.episode, TokenEpisode())
-            episode.observations.append(self._observation(request))
+            if len(episode.observations) == len(episode.actions):  # else it is asked again
+                episode.observations.append(self._observation(request))
             contexts.append(self.form.context(episode))
         sampled = self.draw(requests, contexts)
         for request, action in zip(requests, sampled, strict=True):

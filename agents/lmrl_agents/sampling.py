@@ -118,7 +118,7 @@ class _Tree:
         self.logits = self.policy.logits(states)
 
     def tables(self) -> Tables:
-        return _tables(self.logits, self.sampling)
+        return tables_of(self.logits, self.sampling)
 
     def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
         """Continue row ``parents[i]`` with ``tokens[i]``; the rows are then these."""
@@ -223,6 +223,7 @@ def draw(
     return tokens, chances.tolist()
 
 
-def _tables(logits: torch.Tensor, sampling: Sampling) -> Tables:
+def tables_of(logits: torch.Tensor, sampling: Sampling) -> Tables:
+    """The distributions that tokens are drawn from, on the CPU: logits float [N, V] -> float64 [N, V] twice."""
     probability = probabilities(logits.double(), sampling).cpu().numpy()
     return probability.cumsum(axis=1), probability
