@@ -117,7 +117,7 @@ def _member(name: str, data: bytes = b"x", **kind: object) -> tuple[tarfile.TarI
 HOSTILE = {
     "a path upwards": _member("../outside.txt"),
     "a path upwards inside": _member("cells/../../outside.txt"),
-    "an absolute path": _member("/tmp/lmrl-outside.txt"),
+    "an absolute path": _member("/nowhere/lmrl-outside.txt"),
     "a hidden file": _member("cells/.bashrc"),
     "a backslash": _member("cells\\..\\outside.txt"),
     "a link": _member("cells/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
@@ -143,7 +143,7 @@ def test_archives_write_nothing_outside_their_folder(archive: Path, tmp_path: Pa
     with pytest.raises(SubmissionError, match=r"hostile|none of a run"):
         unpack(hostile, folder)
     assert {path for path in tmp_path.rglob("*") if folder not in path.parents} == before
-    assert not any(path.is_symlink() for path in folder.rglob("*")) and not Path("/tmp/lmrl-outside.txt").exists()
+    assert not any(path.is_symlink() for path in folder.rglob("*")) and not Path("/nowhere/lmrl-outside.txt").exists()
 
 
 def test_a_link_first_and_a_file_through_it(tmp_path: Path) -> None:
