@@ -12,6 +12,9 @@ from typing import Any
 
 from lmrl_envs import task
 
+HUMAN = "human"
+"""The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
+
 
 class SuiteError(ValueError):
     """A suite file is missing or wrong; the message says where."""
