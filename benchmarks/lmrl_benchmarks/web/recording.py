@@ -13,6 +13,7 @@ episodes 0 to n - 1; one that is finished while an earlier one is still being pl
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -43,6 +44,15 @@ from lmrl_envs import task
 
 EPISODES_OF_A_TASK, SUITE_SEED = 1000, 20262
 """Of the suite that is made where there is no run to join."""
+LONGEST_NAME = 60
+
+
+def name_of(entry: SuiteTask) -> str:
+    """A task's name on pages and in files: its slug, unless its arguments are too much for that (and nobody's business)."""
+    if len(entry.slug) <= LONGEST_NAME and all(isinstance(value, str | int | float) for value in entry.kwargs.values()):
+        return entry.slug
+    digest = hashlib.sha256(to_json(entry.kwargs).encode()).hexdigest()[:8]
+    return f"{SuiteTask(entry.id).slug}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -92,16 +102,16 @@ class Recorder:
         self._games: dict[str, list[GameRecord]] = {}
         self._playing: dict[str, set[int]] = {}
         for entry in tasks:
-            self._games[entry.slug] = _read_journal(self._journal(entry.slug))
-            self._playing[entry.slug] = set()
-            if self._games[entry.slug]:
+            name = name_of(entry)
+            self._games[name], self._playing[name] = _read_journal(self._journal(name)), set()
+            if self._games[name]:
                 self._derive(entry)
 
     # -- which game is the next one that counts
 
     def cell(self, entry: SuiteTask) -> Cell | None:
         """Where the task's games count; None when the suite lacks the task or its simulator cannot be asked again."""
-        if str(entry.kwargs.get("simulator", "")).startswith(LIVE):
+        if str(entry.kwargs.get("simulator", "")).startswith(LIVE) or name_of(entry) != entry.slug:
             return None
         own = next((x for x in self.suite.tasks if (x.id, x.kwargs) == (entry.id, entry.kwargs)), None)
         return Cell(own, SuiteAgent(HUMAN), self.suite.training_seeds[0]) if own else None
@@ -121,46 +131,46 @@ class Recorder:
             return None
         spec = evaluation_of(self.suite, cell)
         with self._lock:
-            busy = self._counting(entry).keys() | self._playing[entry.slug]
+            busy = self._counting(entry).keys() | self._playing[name_of(entry)]
             episode = next((i for i in range(spec.episodes) if i not in busy), None)
             if episode is None:
                 return None
-            self._playing[entry.slug].add(episode)
+            self._playing[name_of(entry)].add(episode)
             return episode, spec.seed
 
     def release(self, entry: SuiteTask, episode: int) -> None:
         """Give an episode back that was not played."""
         with self._lock:
-            self._playing[entry.slug].discard(episode)
+            self._playing[name_of(entry)].discard(episode)
 
     # -- keeping games
 
     def add(self, entry: SuiteTask, game: GameRecord) -> None:
         """Keep a finished game; on return it is on disk."""
         with self._lock:
-            _append_line(self._journal(entry.slug), game.line())
-            self._games[entry.slug].append(game)
+            _append_line(self._journal(name_of(entry)), game.line())
+            self._games[name_of(entry)].append(game)
             if game.counts:
-                self._playing[entry.slug].discard(game.record.episode)
+                self._playing[name_of(entry)].discard(game.record.episode)
             self._derive(entry)
 
-    def _journal(self, slug: str) -> Path:
-        return self.out / HUMAN / f"{slug}.jsonl"
+    def _journal(self, name: str) -> Path:
+        return self.out / HUMAN / f"{name}.jsonl"
 
     def _counting(self, entry: SuiteTask) -> dict[int, Record]:
-        return {game.record.episode: game.record for game in self._games[entry.slug] if game.counts}
+        return {game.record.episode: game.record for game in self._games[name_of(entry)] if game.counts}
 
     def _derive(self, entry: SuiteTask) -> None:
         self._write_dataset(entry)
         self._write_records(entry)
 
     def _write_dataset(self, entry: SuiteTask) -> None:
-        games = [game for game in self._games[entry.slug] if game.record.actions]
-        folder = self.out / "data" / f"{entry.slug}--{HUMAN}-v0"
+        games = [game for game in self._games[name_of(entry)] if game.record.actions]
+        folder = self.out / "data" / f"{name_of(entry)}--{HUMAN}-v0"
         there = read_manifest(folder)["episodes"] if (folder / MANIFEST).is_file() else 0
         if len(games) > there:
-            name = f"{task(entry.id).family}/{HUMAN}-v0"
-            recipe = Recipe(name, entry.id, HUMAN, 0, "People, through lmrl serve.", env_kwargs=entry.kwargs)
+            title = f"{task(entry.id).family}/{HUMAN}-v0"
+            recipe = Recipe(title, entry.id, HUMAN, 0, "People, through lmrl serve.", env_kwargs=entry.kwargs)
             append_episodes(folder, recipe, [_episode(entry, game) for game in games[there:]])
 
     def _write_records(self, entry: SuiteTask) -> None:
@@ -250,8 +260,8 @@ def _join(out: Path, tasks: Sequence[SuiteTask]) -> Suite:
         there = suite.tasks
     elif out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
         raise RecordError(f"{out} is not empty and holds no leaderboard run; choose another folder with --out")
-    known = {entry.slug for entry in there}
-    suite = replace(own, tasks=(*there, *(entry for entry in tasks if entry.slug not in known)))
+    new = [entry for entry in tasks if entry not in there and name_of(entry) == entry.slug]
+    suite = replace(own, tasks=(*there, *new))
     if suite.tasks != there:
         out.mkdir(parents=True, exist_ok=True)
         record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": run_provenance()}

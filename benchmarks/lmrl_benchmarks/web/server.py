@@ -105,7 +105,7 @@ class _Api:
                     "summary": row.summary,
                     "tags": [tag.replace("_", " ") for tag in row.tags],
                     "kind": kind_of(entry.id),
-                    "simulator": entry.kwargs.get("simulator", row.simulators[0] if row.simulators else None),
+                    "simulator": _shown(entry.kwargs.get("simulator", row.simulators[0] if row.simulators else None)),
                     "ranked": recorder.progress(entry) if recorder else None,
                 }
             )
@@ -137,7 +137,8 @@ class _Api:
         if len(action) > most:
             raise Refused(413, f"That is too long: {len(action)} characters, {most} are allowed here.")
         key = request.path_params["key"]
-        return await self._state(await self._run(self.sessions.act, key, action, turn, values.get("sure") is True))
+        played = await self._run(self.sessions.act, key, action, turn, values.get("sure") is True)
+        return answer(200, {"doubt": played}) if isinstance(played, str) else await self._state(played)
 
     async def advance(self, request: Request) -> Response:
         values = await _json(request)
@@ -151,6 +152,12 @@ class _Api:
     async def give_up(self, request: Request) -> Response:
         await _json(request)
         return await self._state(await self._run(self.sessions.give_up, request.path_params["key"]))
+
+
+def _shown(simulator: str | None) -> str | None:
+    """A simulator by name, without the folder that it is in."""
+    kind, separator, argument = (simulator or "").partition(":")
+    return f"{kind}{separator}{Path(argument).name}" if kind in ("transformers", "replay") else simulator
 
 
 class _Login:

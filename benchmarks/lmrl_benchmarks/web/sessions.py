@@ -21,7 +21,7 @@ from lmrl_agents.api import Agent, Request
 from lmrl_agents.scripted import ScriptedAgent
 from lmrl_benchmarks.records import Record
 from lmrl_benchmarks.suite import SuiteTask
-from lmrl_benchmarks.web.recording import GameRecord, Recorder
+from lmrl_benchmarks.web.recording import GameRecord, Recorder, name_of
 from lmrl_benchmarks.web.views import doubt, kind_of, turn_limit, view_of
 from lmrl_benchmarks.web.watching import decide
 from lmrl_datasets import DatasetError
@@ -64,34 +64,34 @@ class Tables:
     """The environments that games are played in: one per task, of which every game gets a sibling."""
 
     def __init__(self, tasks: Sequence[SuiteTask]) -> None:
-        self.tasks = {entry.slug: entry for entry in tasks}
+        self.tasks = {name_of(entry): entry for entry in tasks}
         self._environments: dict[str, TextEnv] = {}
         self._making = threading.Lock()
         families = {task(entry.id).family: threading.RLock() for entry in tasks}
-        self._locks = {entry.slug: families[task(entry.id).family] for entry in tasks}
+        self._locks = {name: families[task(entry.id).family] for name, entry in self.tasks.items()}
 
-    def entry(self, slug: Any) -> SuiteTask:
+    def entry(self, name: Any) -> SuiteTask:
         """A task by its name on this server."""
-        if not isinstance(slug, str) or slug not in self.tasks:
+        if not isinstance(name, str) or name not in self.tasks:
             raise Refused(404, "There is no such task on this server.")
-        return self.tasks[slug]
+        return self.tasks[name]
 
     def using(self, entry: SuiteTask) -> contextlib.AbstractContextManager[Any]:
         """Held while a game of this task is stepped: knowledge and simulator are shared by all of its games."""
         if str(entry.kwargs.get("simulator", "")).partition(":")[0] in ("openai", "stockfish"):
             return contextlib.nullcontext()  # these answer many threads at once, and take their time
-        return self._locks[entry.slug]
+        return self._locks[name_of(entry)]
 
     def seat(self, entry: SuiteTask) -> TextEnv:
         """A fresh environment of a task."""
         with self._making:
-            if entry.slug not in self._environments:
+            if name_of(entry) not in self._environments:
                 try:
                     environment: Any = gymnasium.make(entry.id, **entry.kwargs).unwrapped
                 except gymnasium.error.DependencyNotInstalled as problem:
                     raise Refused(503, f"This task cannot be played here: {problem}") from None
-                self._environments[entry.slug] = environment
-            return self._environments[entry.slug].sibling()
+                self._environments[name_of(entry)] = environment
+            return self._environments[name_of(entry)].sibling()
 
     def close(self) -> None:
         """Release the simulators."""
@@ -179,7 +179,7 @@ class Game:
         ended = self._ended() if self.over else None
         return {
             "id": self.key,
-            "task": self.entry.slug,
+            "task": name_of(self.entry),
             "env_id": self.entry.id,
             "kind": kind,
             "mode": self.mode,
@@ -351,15 +351,15 @@ class Sessions:
         game.used = time.monotonic()
         return game
 
-    def act(self, key: str, action: str, turn: Any, sure: bool) -> Game:
-        """Play a person's action; one that would be wasted is asked about first unless ``sure``."""
+    def act(self, key: str, action: str, turn: Any, sure: bool) -> Game | str:
+        """Play a person's action; of one that would be wasted, unless ``sure``, only say why it would be."""
         with self._turn(key, turn) as game:
             if game.mode == "watch":
                 raise Refused(409, "This game is played by an agent.")
             if not sure:
                 why = doubt(kind_of(game.entry.id), game.env, game.env.transcript, action)
                 if why is not None:
-                    raise Refused(422, why, doubt=True)
+                    return why
             thinking = time.monotonic() - game.shown
             self._step(game, action)
             game.seconds += thinking
@@ -374,7 +374,7 @@ class Sessions:
                 game.step(action)
         except SimulatorError as problem:
             # Not the text: it may name what only the simulator knows.
-            _LOG.warning("%s: the simulator failed (--verbose shows why)", game.entry.slug)
+            _LOG.warning("%s: the simulator failed (--verbose shows why)", name_of(game.entry))
             _LOG.info("%s", problem)
             raise Refused(
                 502,
@@ -424,11 +424,11 @@ class Sessions:
             self.recorder.add(game.entry, game.record())
             game.kept = True
         except (OSError, RuntimeError, DatasetError) as problem:
-            _LOG.error("a game of %s could not be kept: %s", game.entry.slug, problem)
+            _LOG.error("a game of %s could not be kept: %s", name_of(game.entry), problem)
 
 
 def tasks_of(ids: Sequence[str], kwargs: Mapping[str, Any], suite_tasks: Sequence[SuiteTask] = ()) -> list[SuiteTask]:
     """What a server offers: the suite's tasks, and every id as it is."""
     named = [SuiteTask(id, dict(kwargs)) for id in ids]
     offered = [SuiteTask(entry.id, entry.kwargs) for entry in suite_tasks if entry.id in ids and not kwargs]
-    return list({entry.slug: entry for entry in [*offered, *named]}.values())
+    return list({name_of(entry): entry for entry in [*offered, *named]}.values())

@@ -44,7 +44,7 @@ def decide(agent: Agent, request: Request) -> Decision:
     sample: Any = getattr(agent, "sample", None)
     tokenizer = _tokenizer(agent)
     if callable(sample) and tokenizer is not None:
-        sampled = sample([request])[0]
+        sampled: Any = sample([request])[0]
         action = tokenizer.decode(sampled.ids)
         return Decision(_checked([action]), _tokens(sampled, tokenizer), values)
     return Decision(_checked(agent.act([request])), [], values)

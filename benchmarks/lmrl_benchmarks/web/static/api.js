@@ -4,7 +4,6 @@ export class Refused extends Error {
   constructor(status, values) {
     super(values.error || "The server answered something that cannot be read.");
     this.status = status;
-    this.doubt = Boolean(values.doubt);
     this.retry = Boolean(values.retry) || status === 0 || status === 429 || status === 503;
   }
 }

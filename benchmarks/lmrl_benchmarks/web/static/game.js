@@ -69,13 +69,15 @@ class GamePage {
     const wide = matchMedia("(min-width: 60rem)").matches;
     const kinds = { practice: "practice", ranked: "for the leaderboard", watch: `watching ${state.agent}` };
     fill(this.main,
-      h("div", { class: `game ${state.kind}` },
+      h("div", { class: "game", "data-kind": state.kind },
         h("div", { class: "bar" }, h("h1", {}, title(state.task)), h("span", { class: "mode" }, kinds[state.mode]), this.count, this.total),
-        h("details", { class: "instructions", open: wide },
-          h("summary", {}, "How it is played"), h("p", {}, state.instructions)),
-        h("div", { class: "stage" }, this.view.element),
-        h("div", { class: "below" }, this.notice, this.watch?.element, this.isWatched ? null : this.view.input, this.result, this.buttons),
-        h("details", { class: "words" }, h("summary", {}, "Word for word, as an agent reads it"), this.log)));
+        h("div", { class: "play" },
+          h("div", { class: "stage" }, this.view.element),
+          h("div", { class: "below" }, this.notice, this.watch?.element, this.isWatched ? null : this.view.input, this.result, this.buttons)),
+        h("div", { class: "beside" },
+          h("details", { class: "instructions", open: wide },
+            h("summary", {}, "How it is played"), h("p", {}, unwrapped(state.instructions))),
+          h("details", { class: "words" }, h("summary", {}, "Word for word, as an agent reads it"), this.log))));
     document.addEventListener("keydown", event => this.pressed(event), { signal: this.listeners.signal });
   }
 
@@ -114,7 +116,9 @@ class GamePage {
   setBusy(busy) {
     this.busy = busy;
     this.main.querySelector(".game")?.toggleAttribute("aria-busy", busy);
-    for (const button of this.main.querySelectorAll(".below button, .stage button")) button.disabled = busy || (this.state.over && !button.closest(".buttons"));
+    for (const button of this.main.querySelectorAll(".below button, .stage button")) {
+      if (!button.closest(".thoughts")) button.disabled = busy || (this.state.over && !button.closest(".buttons"));
+    }
   }
 
   showResult() {
@@ -126,7 +130,7 @@ class GamePage {
     fill(this.result,
       h("h2", { class: result.success ? "good" : "bad" }, verdict),
       h("p", {}, `Return ${number(this.state.return)} after ${this.state.turn} ${this.state.turn === 1 ? "turn" : "turns"}. `, kept),
-      Object.keys(result.hidden).length ? h("dl", { class: "hidden" }, pairs(result.hidden)) : null,
+      Object.keys(result.hidden).length ? h("dl", { class: "revealed" }, pairs(result.hidden)) : null,
       h("details", {}, h("summary", {}, "Reward of every turn"),
         h("div", { class: "wide" }, h("table", {},
           h("thead", {}, h("tr", {}, h("th", {}, "turn"), h("th", {}, "action"), h("th", {}, "reward"))),
@@ -143,7 +147,11 @@ class GamePage {
     this.setBusy(true);
     try {
       const state = await work();
-      if (!this.open) return;
+      if (!this.open) return false;
+      if (state.doubt) {
+        this.setBusy(false);
+        return state.doubt;
+      }
       this.state = state;
       this.busy = false;
       this.update();
@@ -158,11 +166,10 @@ class GamePage {
 
   async play(action, sure = false) {
     try {
-      await this.send(() => post(`${this.path}/actions`, { action, sure, turn: this.state.turn }));
+      const answer = await this.send(() => post(`${this.path}/actions`, { action, sure, turn: this.state.turn }));
+      if (typeof answer === "string") this.say([answer], [["Change it", () => this.quiet()], ["Send it anyway", () => this.play(action, true)]]);
     } catch (problem) {
-      this.tell(problem, problem.doubt
-        ? [["Send it anyway", () => this.play(action, true)], ["Change it", () => this.quiet()]]
-        : problem.retry ? [["Try again", () => this.play(action, sure)], ["Give up", () => this.giveUp()]] : []);
+      this.tell(problem, problem.retry ? [["Try again", () => this.play(action, sure)], ["Give up", () => this.giveUp()]] : []);
     }
   }
 
@@ -253,6 +260,9 @@ class GamePage {
     return { form, field };
   }
 }
+
+// Lines that end in the midst of a sentence were broken for a terminal.
+const unwrapped = text => text.replace(/([^.:!?)"])\n(?=\S)/g, "$1 ");
 
 function pairs(values, prefix = "") {
   return Object.entries(values).flatMap(([name, value]) => {

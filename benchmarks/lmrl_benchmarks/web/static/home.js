@@ -43,7 +43,7 @@ export async function showHome(main) {
       h("p", { class: "tags" }, task.tags.map(tag => h("span", {}, tag)), task.simulator ? h("span", {}, `against ${task.simulator}`) : null),
       h("div", { class: "buttons" },
         h("button", { class: "main", "data-mode": "practice", onclick: begin(task, "practice") }, "Play"),
-        left ? h("button", { "data-mode": "ranked", onclick: begin(task, "ranked"), title: `${ranked.played} played` }, "For the leaderboard") : null,
+        left ? h("button", { "data-mode": "ranked", onclick: begin(task, "ranked"), title: `${ranked.played} played` }, "Leaderboard") : null,
         offered.agents.length ? h("button", { "data-mode": "watch", onclick: begin(task, "watch") }, "Watch") : null));
   };
 
@@ -53,9 +53,9 @@ export async function showHome(main) {
       ? "Play against a task's own simulator. Your games are kept as a dataset. A game for the leaderboard is one of its fixed games: no hints, no seed of your own, and leaving or giving up scores the task's minimum."
       : "Play against a task's own simulator. Games are not kept on this server."),
     notice,
-    h("div", { class: "cards" }, offered.tasks.map(card)),
     h("form", { class: "settings", onsubmit: event => event.preventDefault() },
       h("p", {}, h("label", { for: "seed" }, "Seed of the next game: "), seed),
       offered.agents.length ? h("p", {}, h("label", { for: "agent" }, "Agent to watch: "), agent) : null),
+    h("div", { class: "cards" }, offered.tasks.map(card)),
     h("p", { class: "soft" }, `lmrl ${offered.version}`));
 }
