@@ -21,6 +21,7 @@ import chess
 import gymnasium as gym
 import httpx
 import pytest
+from serving import RUN, Server, environment
 
 from lmrl_benchmarks.records import RecordFile, verify_records
 from lmrl_benchmarks.report import rows_of
@@ -33,7 +34,7 @@ from lmrl_benchmarks.web.sessions import Game, Limits, Refused, Sessions, Tables
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, make_policy, task, task_ids
 from lmrl_envs.checks import HOSTILE_ACTIONS
-from tests.serving import RUN, Server, environment
+from lmrl_envs.twenty_questions.simulator import ScriptedOracle
 
 ROOT = Path(__file__).resolve().parents[1]
 FORGED = {"sec-fetch-site": "cross-site", "origin": "http://elsewhere.example"}
@@ -238,6 +239,29 @@ def test_moves_are_played_once(server: Server) -> None:
         late = server.post(f"{path}/{what}", action="Is it big?")
         assert late.status_code == 409 and "over" in late.json()["error"]
     assert server.http.get(path).json() == over
+
+
+def test_a_game_is_shown_while_its_move_is_answered() -> None:
+    entry = SuiteTask("lmrl/TwentyQuestions-v0")
+    sessions = Sessions(Tables([entry]), None, {})
+    game = sessions.begin(entry, "practice", None, 1)
+    before, asked, answer = game.shown_state, threading.Event(), threading.Event()
+
+    class Slow:
+        def reply(self, requests: Any) -> Any:
+            asked.set()
+            assert answer.wait(30)
+            return ScriptedOracle().reply(requests)
+
+    game.env.simulator = Slow()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=sessions.act, args=(game.key, "Is it an animal?", 0, True))
+    thread.start()
+    assert asked.wait(30) and sessions.find(game.key).shown_state is before
+    with pytest.raises(Refused, match="still being answered"):
+        sessions.act(game.key, "Is it big?", 0, True)
+    answer.set()
+    thread.join()
+    assert sessions.find(game.key).shown_state["turn"] == 1
 
 
 def test_many_players_at_once(server: Server) -> None:
@@ -764,7 +788,7 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_simulator_that_fails_is_told_and_the_game_goes_on(tmp_path: Path) -> None:
-    from tests.faulty_server import FaultyServer
+    from faulty_server import FaultyServer
 
     with FaultyServer(["server_error", "good", "wrong_format", "good"], answer=lambda _: "No.") as model:
         options = json.dumps({"base_url": model.url, "max_retries": 0})
@@ -809,6 +833,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, server: Server) -> None:
         (["--env", "lmrl/Wordel-v0"], 2, "did you mean"),
         (["--agent", "exprt"], 2, "expert"),
         (["--simulator", "scripted"], 2, "exactly one task"),
+        (["--env", "lmrl/Chess-v0", "--simulator", "scripted"], 2, "choose one of 'builtin'"),
         (["--agent", "expert", "random", "--agent-arg", "a=1"], 2, "exactly one agent"),
         (["--max-games", "0"], 2, "must be positive"),
         (["--port", server.port], 1, "cannot listen"),

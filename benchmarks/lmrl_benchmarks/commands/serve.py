@@ -66,7 +66,11 @@ def serve(
         raise ValueError("--simulator and --env-arg need exactly one task: --env ID")
     token = _token(token, needed=not is_loopback(host))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
-    tasks = _tasks(env, {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}, out)
+    kwargs = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
+    tasks = _tasks(env, kwargs, out)
+    tables = Tables(tasks)
+    if kwargs:
+        tables.seat(tasks[0])  # what cannot be made is told now
     agents = _agents(agent, key_values(agent_arg))
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
@@ -76,7 +80,7 @@ def serve(
             recorder = Recorder(out, tasks)
         limits = Limits(max_games, idle_minutes * 60, requests_per_second=rate, burst=max(1, int(4 * rate)))
         door = Door(host, listener.getsockname()[1], token)
-        sessions = Sessions(Tables(tasks), recorder, agents, limits)
+        sessions = Sessions(tables, recorder, agents, limits)
         config = uvicorn.Config(
             make_app(sessions, door),
             log_level="info" if verbose else "warning",

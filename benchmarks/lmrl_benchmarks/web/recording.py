@@ -110,8 +110,9 @@ class Recorder:
     # -- which game is the next one that counts
 
     def cell(self, entry: SuiteTask) -> Cell | None:
-        """Where the task's games count; None when the suite lacks the task or its simulator cannot be asked again."""
-        if str(entry.kwargs.get("simulator", "")).startswith(LIVE) or name_of(entry) != entry.slug:
+        """Where the task's games count; None when the suite lacks the task or its simulator may not answer so again."""
+        simulator = str(entry.kwargs.get("simulator", ""))
+        if simulator.startswith(LIVE) or "elo" in entry.kwargs or name_of(entry) != entry.slug:
             return None
         own = next((x for x in self.suite.tasks if (x.id, x.kwargs) == (entry.id, entry.kwargs)), None)
         return Cell(own, SuiteAgent(HUMAN), self.suite.training_seeds[0]) if own else None

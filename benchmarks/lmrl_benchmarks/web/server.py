@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from lmrl_benchmarks.web.answers import answer
 from lmrl_benchmarks.web.guard import Door, Guard, same, set_cookie
-from lmrl_benchmarks.web.sessions import MODES, Game, Refused, Sessions
+from lmrl_benchmarks.web.sessions import MODES, Refused, Sessions
 from lmrl_benchmarks.web.views import kind_of
 from lmrl_envs import __version__, task
 
@@ -90,9 +90,6 @@ class _Api:
             raise Refused(503, "Too many moves are being answered just now. Try again in a moment.")
         return await anyio.to_thread.run_sync(functools.partial(function, *arguments), limiter=self._limiter)
 
-    async def _state(self, game: Game, status: int = 200) -> Response:
-        return answer(status, await self._run(game.state))
-
     async def tasks(self, request: Request) -> Response:
         shown = []
         recorder = self.sessions.recorder
@@ -123,10 +120,10 @@ class _Api:
         if agent is not None and not isinstance(agent, str):
             raise Refused(422, "agent must be a name.")
         game = await self._run(self.sessions.begin, entry, mode, agent, _seed(seed))
-        return await self._state(game, 201)
+        return answer(201, game.shown_state)
 
     async def show(self, request: Request) -> Response:
-        return await self._state(self.sessions.find(request.path_params["key"]))
+        return answer(200, self.sessions.find(request.path_params["key"]).shown_state)
 
     async def act(self, request: Request) -> Response:
         values = await _json(request)
@@ -138,12 +135,12 @@ class _Api:
             raise Refused(413, f"That is too long: {len(action)} characters, {most} are allowed here.")
         key = request.path_params["key"]
         played = await self._run(self.sessions.act, key, action, turn, values.get("sure") is True)
-        return answer(200, {"doubt": played}) if isinstance(played, str) else await self._state(played)
+        return answer(200, {"doubt": played} if isinstance(played, str) else played.shown_state)
 
     async def advance(self, request: Request) -> Response:
         values = await _json(request)
         game = await self._run(self.sessions.advance, request.path_params["key"], values.get("turn"))
-        return await self._state(game)
+        return answer(200, game.shown_state)
 
     async def hint(self, request: Request) -> Response:
         await _json(request)
@@ -151,7 +148,8 @@ class _Api:
 
     async def give_up(self, request: Request) -> Response:
         await _json(request)
-        return await self._state(await self._run(self.sessions.give_up, request.path_params["key"]))
+        game = await self._run(self.sessions.give_up, request.path_params["key"])
+        return answer(200, game.shown_state)
 
 
 def _shown(simulator: str | None) -> str | None:

@@ -36,7 +36,7 @@ _ALWAYS = ("turn", "valid", "success", "understood", "legal_moves")
 _LOG = logging.getLogger("lmrl.serve")
 
 
-class Refused(Exception):
+class Refused(RuntimeError):
     """A request that cannot be fulfilled; the text is for the player. ``extra`` goes into the answer."""
 
     def __init__(self, status: int, text: str, **extra: Any) -> None:
@@ -127,6 +127,8 @@ class Game:
     truncated: bool = False
     error: str | None = None
     kept: bool = False
+    shown_state: dict[str, Any] = field(default_factory=dict)
+    """What pages show: `state` as it was when the last move was done, so that it can be read while the next is answered."""
 
     @property
     def over(self) -> bool:
@@ -275,6 +277,7 @@ class Sessions:
         game = Game(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
         if mode == "watch" and agent is not None:
             game.agent_name, game.agent = agent, self.agents[agent]
+        game.shown_state = game.state()
         with self._lock:
             self._games[game.key] = game
         return game
@@ -329,6 +332,7 @@ class Sessions:
             if turn is not None and turn != len(game.env.transcript.actions):
                 raise Refused(409, "This game has gone on elsewhere, in another window perhaps. Load the page again.")
             yield game
+            game.shown_state = game.state()
         finally:
             game.used = time.monotonic()
             game.busy.release()

@@ -41,10 +41,10 @@ def decide(agent: Agent, request: Request) -> Decision:
         TypeError: the agent gave something other than one string. Whatever the agent raises is passed on.
     """
     values = _values(agent, request)
-    sample: Any = getattr(agent, "sample", None)
+    offers: Any = agent
     tokenizer = _tokenizer(agent)
-    if callable(sample) and tokenizer is not None:
-        sampled: Any = sample([request])[0]
+    if tokenizer is not None and callable(getattr(offers, "sample", None)):
+        sampled = offers.sample([request])[0]
         action = tokenizer.decode(sampled.ids)
         return Decision(_checked([action]), _tokens(sampled, tokenizer), values)
     return Decision(_checked(agent.act([request])), [], values)
