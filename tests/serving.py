@@ -16,7 +16,7 @@ RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; m
 
 
 def environment(**extra: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "COLUMNS": "120", **extra}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "COLUMNS": "120"} | extra
 
 
 class Server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import signal
@@ -454,6 +455,12 @@ def test_the_records_of_people_are_checked_like_all_others(played: Path, tmp_pat
     records[0]["rewards"][0] = 0.0
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     assert "earns" in " ".join(breaches(out))
+    # Only people may stop early: another agent could do so when it is ahead.
+    cell = out / "cells" / "Wordle" / "human"
+    shutil.copytree(cell, cell.with_name("lucky"))
+    run = cell.with_name("lucky") / "seed-0" / "run.json"
+    run.write_text(run.read_text().replace('"agent": "human"', '"agent": "lucky"'))
+    assert re.search(r"lucky on Wordle.*episodes is \d+, the suite says 1000", " ".join(breaches(out)))
 
 
 SUITE = """
@@ -515,6 +522,50 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
     data = load_dataset(out / "data" / "Wordle--human-v0")
     data.verify(replay=True)
     assert [episode.actions[0] for episode in data] == ["about", "world"]  # a game without a move is no data
+
+
+def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import lmrl_benchmarks.web.recording as recording
+
+    entry = SuiteTask("lmrl/Wordle-v0")
+    sessions = Sessions(Tables([entry]), Recorder(tmp_path / "run", [entry]), {})
+    journal = tmp_path / "run" / "human" / "Wordle.jsonl"
+    for full in (False, True, False):
+        game = sessions.begin(entry, "ranked", None, None)
+        with monkeypatch.context() as disk:
+            if full:
+                disk.setattr(recording.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
+            sessions.give_up(game.key)
+        assert game.shown_state["result"]["kept"] is not full
+        assert game.episode == (1 if full else len(journal.read_text().splitlines()) - 1)
+    assert "No space left" in caplog.text
+    assert breaches(tmp_path / "run") == [] and len(RecordFile(tmp_path / "run/cells/Wordle/human/seed-0").read()) == 2
+
+
+PLUG_IN = """
+import toy_task
+from lmrl_benchmarks.suite import SuiteTask
+from lmrl_benchmarks.web.sessions import Sessions, Tables, tasks_of
+from lmrl_envs import task_ids
+
+entry = next(entry for entry in tasks_of(task_ids(), {}) if entry.id == "toy/HotCold-v0")
+sessions = Sessions(Tables([entry]), None, {})
+game = sessions.begin(entry, "practice", None, 3)
+while not game.over:
+    sessions.act(game.key, sessions.hint(game.key), None, False)
+assert game.shown_state["kind"] == "chat" and game.shown_state["result"]["hidden"]["secret"] and game.hints == game.env.turn
+print("played")
+"""
+
+
+def test_a_plug_ins_task_is_played_too() -> None:
+    path = os.pathsep.join([str(ROOT / "tests"), *(p for p in sys.path if p)])
+    result = subprocess.run(
+        [sys.executable, "-c", PLUG_IN], env=environment(PYTHONPATH=path), capture_output=True, text=True
+    )
+    assert result.stdout == "played\n", result.stderr
 
 
 def test_a_dataset_grows_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -846,6 +897,14 @@ def test_wrong_usage_is_one_line(tmp_path: Path, server: Server) -> None:
         assert result.returncode == status, (arguments, result.stderr)
         assert message in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr
     assert not (new / "suite.json").exists()
+
+
+def test_answers_are_sent_at_once() -> None:
+    """asyncio turns Nagle's delay (40 ms an answer) off only for sockets that are said to be TCP."""
+    from lmrl_benchmarks.commands.serve import _listen
+
+    with _listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_ctrl_c_stops_it(tmp_path: Path) -> None:

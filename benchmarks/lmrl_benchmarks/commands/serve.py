@@ -90,7 +90,7 @@ def serve(
             http="h11",
             ws="none",
             limit_concurrency=512,
-            timeout_keep_alive=15,
+            timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
         )
         _announce(door, out if record else None)
@@ -138,12 +138,20 @@ def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A socket on the address, so that what is wrong with it is told before anything else is done."""
+    listener = None
     try:
-        family, _, _, _, address = socket.getaddrinfo(
+        family, kind, _, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family)
+        # The protocol is named: asyncio leaves Nagle's delay on for sockets that come without it.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+        return listener
     except (OSError, OverflowError) as problem:
+        if listener is not None:
+            listener.close()
         raise OSError(
             f"cannot listen on {host}, port {port}: {problem}; choose others with --host and --port"
         ) from None

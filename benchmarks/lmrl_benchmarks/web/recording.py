@@ -162,8 +162,8 @@ class Recorder:
         return {game.record.episode: game.record for game in self._games[name_of(entry)] if game.counts}
 
     def _derive(self, entry: SuiteTask) -> None:
-        self._write_dataset(entry)
         self._write_records(entry)
+        self._write_dataset(entry)
 
     def _write_dataset(self, entry: SuiteTask) -> None:
         games = [game for game in self._games[name_of(entry)] if game.record.actions]

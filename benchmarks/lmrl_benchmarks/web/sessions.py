@@ -429,6 +429,8 @@ class Sessions:
             game.kept = True
         except (OSError, RuntimeError, DatasetError) as problem:
             _LOG.error("a game of %s could not be kept: %s", name_of(game.entry), problem)
+            if game.episode is not None:
+                self.recorder.release(game.entry, game.episode)
 
 
 def tasks_of(ids: Sequence[str], kwargs: Mapping[str, Any], suite_tasks: Sequence[SuiteTask] = ()) -> list[SuiteTask]:

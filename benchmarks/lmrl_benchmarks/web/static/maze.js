@@ -12,7 +12,7 @@ export function maze(page) {
   const pad = h("div", { class: "pad" }, BUTTONS.map(([label, action]) =>
     h("button", { type: "button", class: action.replace(" ", "-"), "data-action": action, "aria-label": action, onclick: () => page.play(action) }, label)));
   return {
-    element: h("div", { class: "board" }, map, told,
+    element: h("div", { class: "board" }, h("div", { class: "land" }, map), told,
       h("p", { class: "legend" }, Object.entries({ here: "you", goal: "goal", walked: "where you have been", wall: "wall", unknown: "not told yet" }).map(([name, text]) => h("span", {}, h("i", { class: name }), text)))),
     input: pad,
     pressed(event) {
