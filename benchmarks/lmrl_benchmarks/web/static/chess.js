@@ -21,7 +21,7 @@ function read(fen) {
 
 export function chess(page) {
   const board = h("div", { class: "chessboard", role: "grid", "aria-label": "Chess board" });
-  const moves = h("p", { class: "moves", "aria-label": "Moves" });
+  const moves = h("p", { class: "moves", "aria-label": "Moves", "aria-live": "polite" });
   const promote = h("div", { class: "promote", role: "group", "aria-label": "Promote to", hidden: true });
   const { form, field } = page.line("Or type a move (Nf3, e7e8q)", { button: "Move" });
   let state = null, chosen = null, cursor = "e2";
@@ -93,6 +93,7 @@ export function chess(page) {
   return {
     element: h("div", { class: "board" }, board, promote, moves),
     input: form,
+    focus: () => { if (document.activeElement === document.body) squareOf(cursor).focus({ preventScroll: true }); },
     update(now) {
       if (state && now.turn > state.turn) field.value = "";
       state = now;

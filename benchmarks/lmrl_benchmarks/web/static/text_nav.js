@@ -9,6 +9,7 @@ export function textNav(page) {
   return {
     element: scene,
     input: actions,
+    focus: () => { if (document.activeElement === document.body) actions.querySelector("button")?.focus(); },
     pressed(event) {
       const action = offered[Number(event.key) - 1];
       if (/^[1-9]$/.test(event.key) && action) page.play(action);

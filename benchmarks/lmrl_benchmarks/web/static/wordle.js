@@ -37,7 +37,7 @@ export function wordle(page) {
     draw();
   };
 
-  const key = (label, name, extra = "") => h("button", { type: "button", class: `key ${extra}`, "data-key": name, "aria-label": extra ? label : `${label}${state.view.keys[name] ? `, ${MEANING[state.view.keys[name]]}` : ""}`, onclick: () => type(name) }, label);
+  const key = (label, name, extra = "") => h("button", { type: "button", class: `key ${extra}`, "data-key": name, "aria-label": extra ? label : `${label}${state.view.keys[name] ? `, ${MEANING[state.view.keys[name]]}` : ""}`, onclick: () => type(name), onmousedown: event => event.preventDefault() }, label); // the focus stays: Enter is for the word
 
   return {
     element: h("div", { class: "board" }, grid, spoken),
