@@ -22,8 +22,9 @@ import chess
 import gymnasium as gym
 import httpx
 import pytest
-from serving import RUN, Server, environment
+from serving import Server, environment
 
+from lmrl_benchmarks.cli import run
 from lmrl_benchmarks.records import RecordFile, verify_records
 from lmrl_benchmarks.report import rows_of
 from lmrl_benchmarks.runner import run_suite
@@ -876,12 +877,7 @@ def test_a_simulator_that_fails_is_told_and_the_game_goes_on(tmp_path: Path) -> 
 # -- the command
 
 
-def lmrl(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", RUN, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(**extra), timeout=60)
-
-
-def test_wrong_usage_is_one_line(tmp_path: Path, server: Server) -> None:
+def test_wrong_usage_is_one_line(tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     new = tmp_path / "new"
@@ -899,9 +895,9 @@ def test_wrong_usage_is_one_line(tmp_path: Path, server: Server) -> None:
         (["--port", 0, "--out", server.out], 1, "another process is serving games"),  # type: ignore[attr-defined]
     ):
         out = [] if "--out" in arguments else ["--out", new]
-        result = lmrl("serve", *arguments, *out)
-        assert result.returncode == status, (arguments, result.stderr)
-        assert message in result.stderr and len(result.stderr.strip().splitlines()) == 1, result.stderr
+        returned = run(["serve", *map(str, [*arguments, *out])])
+        told = capsys.readouterr().err
+        assert returned == status and message in told and len(told.strip().splitlines()) == 1, (arguments, told)
     assert not (new / "suite.json").exists()
 
 
