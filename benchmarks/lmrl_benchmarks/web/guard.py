@@ -106,8 +106,8 @@ class Guard:
         if self.door.token is None:
             return None
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if given and scope["method"] == "GET" and same(given, self.door.token):
-            response = RedirectResponse(path, status_code=303)
+        if path == "/" and scope["method"] == "GET" and same(given, self.door.token):
+            response = RedirectResponse("/", status_code=303)  # the token leaves the address bar
             set_cookie(response, self.door)
             return response
         if path in OPEN_PATHS or same(_token_of(headers, self.door.cookie), self.door.token):
@@ -165,9 +165,12 @@ def same(given: str, token: str) -> bool:
 
 
 def set_cookie(response: Response, door: Door) -> None:
-    """Let the browser in from now on; scripts cannot read the cookie, and other sites' requests do not carry it."""
+    """Let the browser in from now on; scripts cannot read the cookie, and what other sites send does not carry it.
+
+    Lax, not strict: the printed link, followed from another page, would end at the login page.
+    """
     assert door.token is not None
-    response.set_cookie(door.cookie, door.token, httponly=True, samesite="strict", max_age=30 * 24 * 3600)
+    response.set_cookie(door.cookie, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
 
 
 def _token_of(headers: Headers, cookie: str) -> str:

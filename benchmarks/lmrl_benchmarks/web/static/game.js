@@ -187,7 +187,8 @@ class GamePage {
       this.setBusy(true);
       const { hint } = await post(`${this.path}/hint`);
       this.setBusy(false);
-      this.say([h("span", {}, "The expert would answer: ", h("strong", { class: "hint", dir: "auto" }, hint))], []);
+      const shown = this.state.kind === "chess" ? hint.replaceAll(" ", "") : hint;
+      this.say([h("span", {}, "The expert would answer: ", h("strong", { class: "hint", dir: "auto" }, shown))], []);
     } catch (problem) {
       this.setBusy(false);
       this.tell(problem, []);
