@@ -54,10 +54,11 @@ def serve(
     """
     import uvicorn
 
+    from lmrl_benchmarks.web.games import Limits, Tables
     from lmrl_benchmarks.web.guard import Door, is_loopback
     from lmrl_benchmarks.web.recording import Recorder
     from lmrl_benchmarks.web.server import make_app
-    from lmrl_benchmarks.web.sessions import Limits, Sessions, Tables
+    from lmrl_benchmarks.web.sessions import Sessions
     from lmrl_datasets.store import locked
 
     if max_games < 1 or idle_minutes <= 0 or rate <= 0:

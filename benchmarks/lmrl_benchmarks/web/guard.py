@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lmrl_benchmarks.web.answers import answer
-from lmrl_benchmarks.web.sessions import Limits
+from lmrl_benchmarks.web.games import Limits
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_ADDRESSES = 4096

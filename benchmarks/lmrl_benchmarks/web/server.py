@@ -21,8 +21,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lmrl_benchmarks.web.answers import answer
+from lmrl_benchmarks.web.games import MODES, Refused
 from lmrl_benchmarks.web.guard import Door, Guard, same, set_cookie
-from lmrl_benchmarks.web.sessions import MODES, Refused, Sessions
+from lmrl_benchmarks.web.sessions import Sessions
 from lmrl_benchmarks.web.views import kind_of
 from lmrl_envs import __version__, task
 
