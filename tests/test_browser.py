@@ -67,9 +67,14 @@ class Telling:
     def action_values(self, requests):
         return [{{"move down": -3.25, {HOSTILE!r}: -9.0}} for _ in requests]
 
+class Answer:
+    text, error, details = {HOSTILE!r}, None, {{"raw": "I thought: " + {HOSTILE!r}}}
+
 class Hostile:
     def act(self, requests):
         return [{HOSTILE!r}] * len(requests)
+    def act_with_details(self, requests):
+        return [Answer()] * len(requests)
 """
 
 
@@ -426,6 +431,7 @@ def test_hostile_text_is_text(open_page: Open, server: Server, slug: str) -> Non
         page.get_by_role("button", name="One turn").click()
         settled(page, turn)
     no_sideways_scrolling(page)
+    expect(page.locator(".raw p")).to_contain_text("I thought: <img src=x onerror=alert(1)>")
     page.get_by_text("Word for word").click()
     expect(page.locator(".log .mine").first).to_contain_text("<script>alert(2)</script></td></ol>&lt;b&gt;")
     assert page.locator("main img, main script, main b:not(.token b)").count() == 0

@@ -47,6 +47,13 @@ class Valued:
 class Failing:
     def act(self, requests):
         raise RuntimeError("no idea, <b>really</b>")
+
+class Answer:
+    text, error, details = "move up", None, {"raw": "Thinking aloud. Answer: move up", "prompt_tokens": 3}
+
+class Writing(Valued):
+    def act_with_details(self, requests):
+        return [Answer()] * len(requests)
 """
 
 
@@ -60,7 +67,7 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, agents: Path) -> Iterator[Server]:
     out = tmp_path_factory.mktemp("serve") / "run"
-    specs = ("expert", f"{agents}:Valued", f"{agents}:Failing")
+    specs = ("expert", f"{agents}:Valued", f"{agents}:Failing", f"{agents}:Writing")
     with Server("--out", out, "--rate", 5000, "--agent", *specs) as running:
         running.out = out  # type: ignore[attr-defined]
         yield running
@@ -357,7 +364,7 @@ def test_wordles_letters_keep_their_best_mark(server: Server) -> None:
 
 def test_an_agent_is_watched_with_its_values(server: Server) -> None:
     tasks = server.http.get("/api/tasks").json()
-    assert tasks["agents"] == ["expert", "players.py:Valued", "players.py:Failing"]
+    assert tasks["agents"] == ["expert", "players.py:Valued", "players.py:Failing", "players.py:Writing"]
     state = server.begin("MazeFullyObserved", mode="watch", agent="players.py:Valued", seed=0)
     state = server.post(f"/api/games/{state['id']}/advance", turn=0).json()
     turn = state["turns"][1]
@@ -372,6 +379,9 @@ def test_an_agent_is_watched_with_its_values(server: Server) -> None:
         expert = server.post(f"/api/games/{expert['id']}/advance", turn=expert["turn"]).json()
     assert expert["result"]["success"] and not expert["result"]["kept"]
     assert server.post(f"/api/games/{state['id']}/actions", action="move up").status_code == 409
+    state = server.begin("MazeFullyObserved", mode="watch", agent="players.py:Writing", seed=0)
+    turn = server.post(f"/api/games/{state['id']}/advance").json()["turns"][1]
+    assert turn["text"] == "move up" and turn["thoughts"]["raw"] == "Thinking aloud. Answer: move up"
 
 
 def test_agents_are_named_by_who_starts_the_server(server: Server, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """An agent's decision with what can be seen of how it was made: probabilities of its tokens, values of actions.
 
-Beside ``act`` an agent may offer either of these; what it lacks is not shown.
+Beside ``act`` an agent may offer any of these; what it lacks is not shown.
 
 * ``sample(requests)``: objects with ``ids``, ``logprobs`` and, if it has them, ``values`` (one number per id), and a
-  ``tokenizer`` (its own or its ``model``'s) whose ``decode(ids)`` gives the action. `LanguageModelAgent` is one.
+  ``tokenizer`` (its own, its ``policy``'s or its ``model``'s) whose ``decode(ids)`` gives the action.
+  `LanguageModelAgent` is one.
+* ``act_with_details(requests)``: objects with ``text``, ``error`` and ``details``, of which ``raw`` is what the model wrote.
 * ``action_values(requests)``: per request a mapping from actions to values.
 """
 
@@ -16,7 +18,7 @@ from typing import Any
 
 from lmrl_agents.api import Agent, Request
 
-MAX_TOKENS, MAX_VALUES, MAX_CHARACTERS = 256, 40, 200
+MAX_TOKENS, MAX_VALUES, MAX_CHARACTERS, MAX_RAW = 256, 40, 200, 8000
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class Decision:
     """``text``, ``probability`` and, if offered, ``value`` of every sampled token."""
     values: list[dict[str, Any]] = field(default_factory=list)
     """``action`` and ``value``, best first."""
+    raw: str = ""
+    """What a model wrote, of which the action was read."""
 
     def as_json(self) -> dict[str, Any]:
         """For the page."""
-        return {"tokens": self.tokens, "values": self.values}
+        return {"tokens": self.tokens, "values": self.values, "raw": self.raw}
 
 
 def decide(agent: Agent, request: Request) -> Decision:
@@ -39,6 +43,7 @@ def decide(agent: Agent, request: Request) -> Decision:
 
     Raises:
         TypeError: the agent gave something other than one string. Whatever the agent raises is passed on.
+        RuntimeError: the agent says that it has no action.
     """
     values = _values(agent, request)
     offers: Any = agent
@@ -47,6 +52,11 @@ def decide(agent: Agent, request: Request) -> Decision:
         sampled = offers.sample([request])[0]
         action = tokenizer.decode(sampled.ids)
         return Decision(_checked([action]), _tokens(sampled, tokenizer), values)
+    if callable(getattr(offers, "act_with_details", None)):
+        (answer,) = offers.act_with_details([request])
+        if answer.error is not None:
+            raise RuntimeError(str(answer.error))
+        return Decision(_checked([answer.text]), [], values, str(answer.details.get("raw", ""))[:MAX_RAW])
     return Decision(_checked(agent.act([request])), [], values)
 
 
@@ -57,7 +67,7 @@ def _checked(actions: Sequence[Any]) -> str:
 
 
 def _tokenizer(agent: Any) -> Any:
-    for owner in (agent, getattr(agent, "model", None)):
+    for owner in (agent, getattr(agent, "policy", None), getattr(agent, "model", None)):
         tokenizer = getattr(owner, "tokenizer", None)
         if callable(getattr(tokenizer, "decode", None)):
             return tokenizer
@@ -68,21 +78,16 @@ def _tokens(sampled: Any, tokenizer: Any) -> list[dict[str, Any]]:
     ids, logprobs = list(sampled.ids)[:MAX_TOKENS], list(sampled.logprobs)
     values = getattr(sampled, "values", None)
     end = getattr(tokenizer, "eoa", None)
-    shown, before = [], ""
+    shown: list[dict[str, Any]] = []
+    told = ""
     for i, token in enumerate(ids):
-        so_far = tokenizer.decode(ids[: i + 1])
-        # A token may be a part of a character; its text is what it adds.
-        text = (
-            "end" if token == end else so_far[len(before) :] if so_far.startswith(before) else tokenizer.decode([token])
-        )
-        before = so_far
-        entry: dict[str, Any] = {
-            "text": text,
-            "probability": math.exp(min(0.0, float(logprobs[i]))),
-            "end": token == end,
-        }
+        entry: dict[str, Any] = {"text": "", "probability": math.exp(min(0.0, float(logprobs[i]))), "end": token == end}
         if values is not None and i < len(values):
             entry["value"] = _finite(values[i])
+        so_far = tokenizer.decode(ids[: i + 1])
+        # A token may be a part of a character: the one that completes it gets it.
+        if so_far.startswith(told) and (not so_far.endswith("\ufffd") or i == len(ids) - 1 or ids[i + 1] == end):
+            entry["text"], told = so_far[len(told) :], so_far
         shown.append(entry)
     return shown
 

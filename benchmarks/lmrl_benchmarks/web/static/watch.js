@@ -55,7 +55,7 @@ export function watching(page) {
     const entry = decided[shown];
     panel.hidden = !entry;
     if (!entry) return;
-    const { tokens, values } = entry.thoughts;
+    const { tokens, values, raw } = entry.thoughts;
     const all = tokens.reduce((product, token) => product * token.probability, 1);
     heading.textContent = `Turn ${shown + 1}: what the agent tells`;
     back.disabled = shown === 0;
@@ -65,7 +65,8 @@ export function watching(page) {
       tokens.length ? h("p", { class: "tokens" }, tokens.map(chip)) : null,
       tokens.length ? h("p", { class: "soft" }, `Probability of the whole action: ${all < 0.001 ? all.toExponential(1) : all.toFixed(3)}`) : null,
       values.length ? bars(values) : null,
-      tokens.length || values.length ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
+      raw ? h("details", { open: true, class: "raw" }, h("summary", {}, "What the model wrote"), h("p", { dir: "auto" }, raw)) : null,
+      tokens.length || values.length || raw ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
   };
 
   return {
