@@ -73,6 +73,8 @@ class Answer:
 class Hostile:
     def act(self, requests):
         return [{HOSTILE!r}] * len(requests)
+
+class Writing(Hostile):
     def act_with_details(self, requests):
         return [Answer()] * len(requests)
 """
@@ -95,7 +97,7 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, agents: Path) -> Iterator[Server]:
-    specs = ("expert", f"{agents}:Telling", f"{agents}:Hostile")
+    specs = ("expert", f"{agents}:Telling", f"{agents}:Writing")
     out = tmp_path_factory.mktemp("serve") / "run"
     with Server("--out", out, "--rate", 1000, "--agent", *specs) as running:
         yield running
@@ -426,7 +428,7 @@ def test_an_agent_plays_by_itself_and_pauses(open_page: Open, server: Server) ->
 @pytest.mark.parametrize("slug", ["Wordle", "MazeFullyObserved", "Chess", "TextNavFullyObserved", "TwentyQuestions"])
 def test_hostile_text_is_text(open_page: Open, server: Server, slug: str) -> None:
     page = open_page(**PHONE)
-    begin(page, server, slug, mode="watch", agent="players.py:Hostile")
+    begin(page, server, slug, mode="watch", agent="players.py:Writing")
     for turn in range(1, 4):
         page.get_by_role("button", name="One turn").click()
         settled(page, turn)

@@ -49,7 +49,7 @@ class Failing:
         raise RuntimeError("no idea, <b>really</b>")
 
 class Answer:
-    text, error, details = "move up", None, {"raw": "Thinking aloud. Answer: move up", "prompt_tokens": 3}
+    text, error, details = "move up", None, {"raw": "Thinking aloud. Answer: move up", "token_logprobs": [["move", 0.0], [" up", -700.0]]}
 
 class Writing(Valued):
     def act_with_details(self, requests):
@@ -382,6 +382,10 @@ def test_an_agent_is_watched_with_its_values(server: Server) -> None:
     state = server.begin("MazeFullyObserved", mode="watch", agent="players.py:Writing", seed=0)
     turn = server.post(f"/api/games/{state['id']}/advance").json()["turns"][1]
     assert turn["text"] == "move up" and turn["thoughts"]["raw"] == "Thinking aloud. Answer: move up"
+    assert [(token["text"], round(token["probability"])) for token in turn["thoughts"]["tokens"]] == [
+        ("move", 1),
+        (" up", 0),
+    ]
 
 
 def test_agents_are_named_by_who_starts_the_server(server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ Beside ``act`` an agent may offer any of these; what it lacks is not shown.
 * ``sample(requests)``: objects with ``ids``, ``logprobs`` and, if it has them, ``values`` (one number per id), and a
   ``tokenizer`` (its own, its ``policy``'s or its ``model``'s) whose ``decode(ids)`` gives the action.
   `LanguageModelAgent` is one.
-* ``act_with_details(requests)``: objects with ``text``, ``error`` and ``details``, of which ``raw`` is what the model wrote.
+* ``act_with_details(requests)``: objects with ``text``, ``error`` and ``details``, of which ``raw`` is what the model wrote
+  and ``token_logprobs`` are pairs of a token's text and its log-probability.
 * ``action_values(requests)``: per request a mapping from actions to values.
 """
 
@@ -56,7 +57,8 @@ def decide(agent: Agent, request: Request) -> Decision:
         (answer,) = offers.act_with_details([request])
         if answer.error is not None:
             raise RuntimeError(str(answer.error))
-        return Decision(_checked([answer.text]), [], values, str(answer.details.get("raw", ""))[:MAX_RAW])
+        tokens = _told_tokens(answer.details.get("token_logprobs", ()))
+        return Decision(_checked([answer.text]), tokens, values, str(answer.details.get("raw", ""))[:MAX_RAW])
     return Decision(_checked(agent.act([request])), [], values)
 
 
@@ -90,6 +92,13 @@ def _tokens(sampled: Any, tokenizer: Any) -> list[dict[str, Any]]:
             entry["text"], told = so_far[len(told) :], so_far
         shown.append(entry)
     return shown
+
+
+def _told_tokens(pairs: Sequence[Any]) -> list[dict[str, Any]]:
+    return [
+        {"text": str(text), "probability": math.exp(min(0.0, float(logprob))), "end": text == "<eoa>"}
+        for text, logprob in pairs[:MAX_TOKENS]
+    ]
 
 
 def _values(agent: Any, request: Request) -> list[dict[str, Any]]:
