@@ -618,7 +618,7 @@ name = "expert"
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, agents: Path) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    hostile = f"[[agents]]\nname = {json.dumps('<i>hostile</i>')}\nspec = {json.dumps(f'{agents}:Hostile')}\n"
+    hostile = f"[[agents]]\nname = {json.dumps('hostile')}\nspec = {json.dumps(f'{agents}:Hostile')}\n"
     (folder / "shown.toml").write_text(SUITE + hostile)
     assert run_suite(load_suite(str(folder / "shown.toml")), folder / "run", workers=1) == {}
     return write_report(folder / "run", folder / "report.html")
@@ -675,7 +675,7 @@ def test_the_reports_games_open_and_filter(open_page: Open, report: Path) -> Non
     visible[-1].locator("summary").click()
     expect(visible[-1].locator(".chat").first).to_be_visible()
     chosen.select_option(index=0)
-    hostile = games.filter(has_text="<i>hostile</i>").filter(has_text="Wordle").first
+    hostile = games.filter(has_text="hostile").filter(has_text="Wordle").first
     hostile.locator("summary").click()
     expect(hostile).to_contain_text("<script>alert(2)</script>")
     assert page.locator("main img, details img").count() == 0
@@ -687,7 +687,7 @@ def test_the_report_without_scripts_and_on_a_phone(open_page: Open, report: Path
     page.goto(report.as_uri())
     table = page.locator("table:has(thead)").first
     expect(table.locator("tbody tr").first).to_be_visible()
-    for agent in ("random", "expert", "<i>hostile</i>"):
+    for agent in ("random", "expert", "hostile"):
         expect(page.locator("tbody").get_by_text(agent, exact=True).first).to_be_visible()
     page.locator("details[data-task] summary").first.click()
     expect(page.locator("details[data-task]").first.locator(".chat").first).to_be_visible()
