@@ -13,6 +13,7 @@ import sys
 COMMANDS: dict[str, tuple[str, str]] = {
     "envs": ("play:envs", "list all tasks with their tags and reference returns"),
     "play": ("play:play", "play a task in the terminal"),
+    "serve": ("serve:serve", "play tasks and watch agents in the browser"),
     "data list": ("data:list_datasets", "list the datasets that can be generated or loaded"),
     "data generate": ("data:generate", "generate a dataset"),
     "data stats": ("data:stats", "statistics of a dataset, beside the published ones"),

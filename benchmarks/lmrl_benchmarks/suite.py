@@ -18,6 +18,8 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
 ADDED = {"each": {}, "start": "", "settings": {}, "tasks": [], "max_cost_usd": None, "description": ""}
 """Keys that came later, with their defaults: left out of what is hashed where they are not used, so old digests stand."""
+HUMAN = "human"
+"""The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
 
 
 class SuiteError(ValueError):

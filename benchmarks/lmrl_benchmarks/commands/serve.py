@@ -1,0 +1,164 @@
+"""``lmrl serve``."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmrl_benchmarks.arguments import KeyValues, key_values
+
+TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
+SHORTEST_TOKEN = 16
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8421,
+    token: str | None = None,
+    agent: tuple[str, ...] = (),
+    agent_arg: KeyValues = (),
+    env: tuple[str, ...] = (),
+    simulator: str | None = None,
+    env_arg: KeyValues = (),
+    out: Path = Path("runs/human"),
+    record: bool = True,
+    max_games: int = 200,
+    idle_minutes: float = 30.0,
+    rate: float = 30.0,
+    verbose: bool = False,
+) -> int:
+    """Play tasks in the browser, and watch agents play. Games of people become a dataset and stand on the leaderboard.
+
+    Args:
+        host: Address to listen on. Every address but loopback needs a token.
+        port: Port; 0 takes a free one.
+        token: What a browser needs to be let in (or $LMRL_TOKEN). Beyond loopback one is made if none is given.
+        agent: Agents to be watched: names (lmrl agents list), folders of trained models, or file.py:factory.
+        agent_arg: Arguments of the agent, as key=value; with one agent only.
+        env: Only these tasks.
+        simulator: Who answers, in tasks with a partner or opponent; with one task only.
+        env_arg: Arguments of the environment, as key=value; with one task only.
+        out: Folder for the games: a leaderboard run that people then join, or a new one.
+        record: Keep the games of people.
+        max_games: Games kept at once.
+        idle_minutes: A game that nothing is asked about for so long is dropped.
+        rate: Requests a second that one address may make.
+        verbose: Print every request, and why a simulator failed (which may tell what is hidden).
+    """
+    import uvicorn
+
+    from lmrl_benchmarks.web.games import Limits, Tables
+    from lmrl_benchmarks.web.guard import Door, is_loopback
+    from lmrl_benchmarks.web.recording import Recorder
+    from lmrl_benchmarks.web.server import make_app
+    from lmrl_benchmarks.web.sessions import Sessions
+    from lmrl_datasets.store import locked
+
+    if max_games < 1 or idle_minutes <= 0 or rate <= 0:
+        raise ValueError("--max-games, --idle-minutes and --rate must be positive")
+    if (simulator or env_arg) and len(env) != 1:
+        raise ValueError("--simulator and --env-arg need exactly one task: --env ID")
+    token = _token(token, needed=not is_loopback(host))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    kwargs = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
+    tasks = _tasks(env, kwargs, out)
+    tables = Tables(tasks)
+    if kwargs:
+        tables.seat(tasks[0])  # what cannot be made is told now
+    agents = _agents(agent, key_values(agent_arg))
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(host, port))
+        recorder = None
+        if record:
+            stack.enter_context(locked(out / ".serving", "serving games"))
+            recorder = Recorder(out, tasks)
+        limits = Limits(max_games, idle_minutes * 60, requests_per_second=rate, burst=max(1, int(4 * rate)))
+        door = Door(host, listener.getsockname()[1], token)
+        sessions = Sessions(tables, recorder, agents, limits)
+        config = uvicorn.Config(
+            make_app(sessions, door),
+            log_level="info" if verbose else "warning",
+            access_log=verbose,
+            server_header=False,
+            proxy_headers=False,
+            http="h11",
+            ws="none",
+            limit_concurrency=512,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=3,
+        )
+        _announce(door, out if record else None)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
+    print("stopped: games under way are gone, finished ones are kept" if record else "stopped", file=sys.stderr)
+    return 0
+
+
+def _token(token: str | None, needed: bool) -> str | None:
+    token = token or os.environ.get(TOKEN_VARIABLE) or None
+    if token is None:
+        return secrets.token_urlsafe(24) if needed else None
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or set(token) & set(' ",;\\'):
+        raise ValueError(
+            f"a token needs at least {SHORTEST_TOKEN} ASCII characters, without blanks, quotes, commas, semicolons and "
+            "backslashes; leave it out to have one made"
+        )
+    return token
+
+
+def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Loaded agents by the name that pages show: the end of a path, not the whole."""
+    from lmrl_agents.api import load_agent
+
+    if kwargs and len(specs) != 1:
+        raise ValueError("--agent-arg needs exactly one agent: --agent SPEC")
+    agents: dict[str, Any] = {}
+    for spec in specs:
+        name = Path(spec).name or spec
+        while name in agents:
+            name += "'"
+        agents[name] = load_agent(spec, **kwargs)
+    return agents
+
+
+def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
+    from lmrl_benchmarks.runner import SUITE, read_suite
+    from lmrl_benchmarks.web.sessions import tasks_of
+    from lmrl_envs import task, task_ids
+
+    suite_tasks = read_suite(out)[0].tasks if (out / SUITE).is_file() else ()
+    return tasks_of([task(id).id for id in ids] or task_ids(), kwargs, suite_tasks)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket on the address, so that what is wrong with it is told before anything else is done."""
+    listener = None
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # The protocol is named: asyncio leaves Nagle's delay on for sockets that come without it.
+        listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+        return listener
+    except (OSError, OverflowError) as problem:
+        if listener is not None:
+            listener.close()
+        raise OSError(
+            f"cannot listen on {host}, port {port}: {problem}; choose others with --host and --port"
+        ) from None
+
+
+def _announce(door: Any, out: Path | None) -> None:
+    name = f"[{door.host}]" if ":" in door.host.strip("[]") else door.host
+    print(f"lmrl plays at http://{name}:{door.port}/{f'?token={door.token}' if door.token else ''}", flush=True)
+    print(f"games are kept in {out}; Ctrl-C stops" if out else "games are not kept; Ctrl-C stops", flush=True)

@@ -1,0 +1,1 @@
+"""`lmrl serve`: play tasks and watch agents in a browser."""
