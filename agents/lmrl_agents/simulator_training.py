@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,15 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_agents.simulator_pairs import Agreement, Pair, PartnerEpisode, make_pairs, measure_agreement, split_pairs
+from lmrl_agents.simulator_pairs import (
+    Agreement,
+    Pair,
+    PartnerEpisode,
+    balanced_pairs,
+    make_pairs,
+    measure_agreement,
+    split_pairs,
+)
 from lmrl_envs.simulators.base import Role
 from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE
 from lmrl_envs.simulators.transformers_lm import Prompter, TransformersPartner
@@ -64,8 +73,12 @@ class SimulatorTraining:
     """Peak of AdamW's learning rate; None: 2e-3 from scratch, 5e-5 for fine-tuning."""
     weight_decay: float = 0.01
     """AdamW's weight decay."""
+    balance: float = 0.0
+    """How far the kinds of replies (yes and no, a decision) are made equally frequent in training: 0 not, 1 fully."""
     max_tokens: int = 1024
     """Pairs longer than this many tokens are left out (and counted in the report)."""
+    context: int = 8192
+    """Longest prompt the model takes in play (from scratch only): hostile texts have many more tokens than plain ones."""
     holdout_secrets: float = 0.1
     """Share of the secrets that are kept out of training."""
     holdout_turns: float = 0.1
@@ -84,6 +97,8 @@ class SimulatorTraining:
         for name in ("epochs", "batch_size", "layers", "width", "heads", "vocab_size", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance={self.balance} must be from 0 to 1")
         if self.model is None and self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} must be a multiple of 2 x heads={self.heads}")
 
@@ -110,12 +125,16 @@ class SimulatorReport:
 def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
     """A byte-level BPE of the prompts and replies, with the plain format as its chat template.
 
-    Every sentence of the instructions, the same in all prompts, becomes one token: prompts are a few times shorter.
+    Every sentence of the instructions, the same in all prompts, becomes one token, and so does every sentence of the
+    system message that stands in many prompts ("dog (also called puppy).", a fact about a city): prompts are many times shorter, and what is
+    hidden is one embedding to learn about. What the agent says is never taken whole.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     prompts = [[m["content"] for m in pair.prompt] for pair in pairs]
     fixed = _fixed_sentences(prompts)
+    fixed += [line for line in _common_sentences(pairs) if line not in fixed]
+    fixed.sort(key=lambda line: (-len(line), line))
     corpus = {text for contents in prompts for text in contents} | {pair.target for pair in pairs}
     for sentence in fixed:
         corpus = {text.replace(sentence, "\n") for text in corpus}
@@ -131,14 +150,29 @@ def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
     tokenizer.train_from_iterator([*sorted(corpus), "### System\n", "### User\n", "### Assistant\n"], trainer)
     tokenizer.add_tokens([AddedToken(sentence, normalized=False) for sentence in fixed])
     named = {"pad_token": "<pad>", "eos_token": "<eos>"}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.max_tokens, **named)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.context, **named)
 
 
 def _fixed_sentences(prompts: Sequence[Sequence[str]]) -> list[str]:
     """Sentences that stand in every prompt, the longest first."""
-    sentences = [{s for text in contents for s in re.split(r"\n|(?<=[.!?:]) ", text)} for contents in prompts]
+    sentences = [{s for text in contents for s in re.split(_SENTENCE, text)} for contents in prompts]
     common = set.intersection(*sentences) if sentences else set()
-    return sorted((s for s in common if len(s) >= 12), key=lambda s: (-len(s), s))
+    return sorted((s for s in common if len(s) >= SHORTEST), key=lambda s: (-len(s), s))
+
+
+def _common_sentences(pairs: Sequence[Pair]) -> list[str]:
+    """Sentences of system messages that stand in at least `COMMON` distinct prompts."""
+    counts: Counter[str] = Counter()
+    for prompt in {pair.key: pair.prompt for pair in pairs}.values():
+        for message in prompt:
+            if message["role"] == "system":
+                counts.update({s for s in re.split(_SENTENCE, message["content"]) if len(s) >= SHORTEST})
+    return [line for line, count in counts.items() if count >= COMMON]
+
+
+COMMON, SHORTEST = 20, 12
+"""A sentence of the system message becomes a token if it stands in so many prompts and has so many characters."""
+_SENTENCE = r"\n|(?<=[.!?:]) "
 
 
 def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, Any]:
@@ -157,7 +191,7 @@ def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, 
             intermediate_size=3 * config.width,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
-            max_position_embeddings=config.max_tokens,
+            max_position_embeddings=config.context,
             initializer_range=config.width**-0.5,  # the usual 0.02 is for wide models; small ones hardly learn from it
             tie_word_embeddings=True,
             bos_token_id=None,
@@ -284,7 +318,7 @@ def train_simulator(
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
         torch.manual_seed(config.seed)
         model, tokenizer = _make_model(train, config)
-        rows = _encode(train, tokenizer, config.max_tokens)
+        rows = _encode(balanced_pairs(train, config.balance), tokenizer, config.max_tokens)
         if not rows:
             raise ValueError(f"every one of the {len(train)} pairs is longer than max_tokens={config.max_tokens}")
         losses = _fit(model, rows, tokenizer.pad_token_id, config, on_step)
