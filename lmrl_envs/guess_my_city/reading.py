@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -73,15 +74,36 @@ def _said(items: list[Any]) -> set[str]:
     return {entry["relation"] for _, entry, _ in items if entry and "relation" in entry}
 
 
+_BREAK = re.compile(r"(?<!\b[A-Za-z]\.)(?<!\b[SsMm]t\.)(?<!\b[Dd]r\.)(?<!prox\.)(?<=[.?!;])[\"')\]]*\s+|\s*\n\s*")
+_ABOUT_LAST = re.compile(r"(?:and )?(?:which|what|who|when|where|how)\b(?: \S+){0,4}$", re.IGNORECASE)
+
+
+def _asking(text: str) -> str:
+    """The last sentence that asks, if several sentences are said; with the one before for "Which one?"."""
+    sentences = [sentence for sentence in _BREAK.split(text) if sentence.strip(" .,!?;")]
+    asked = [i for i, sentence in enumerate(sentences) if sentence.rstrip(" \"')]").endswith("?")]
+    if not asked or len(sentences) < 2:
+        return text
+    last = asked[-1]
+    before = len(asked) > 1 and asked[-2] == last - 1 and _ABOUT_LAST.match(sentences[last].rstrip(" ?"))
+    return f"{sentences[last - 1]} {sentences[last]}" if before else sentences[last]
+
+
 @lru_cache(maxsize=65536)
 def read(text: str) -> Query | None:
-    """What a question asks; None when it cannot be read."""
+    """What a question asks; None when it cannot be read. Of several sentences the last that asks counts."""
     if len(text) > 1000:
         return None
-    words = tokens(text)
+    asking = _asking(text) if "?" in text else text
+    words = tokens(asking)
     if not words or len(words) > MAX_TOKENS:
         return None
-    return _assemble(words)
+    query = _assemble(words)
+    if asking != text and query is not None and any(atom.topic == "is_city" for atom in query.atoms):
+        before = tokens(text.replace(asking, " "))[:MAX_TOKENS]
+        if any(entry is not None and "city" in entry for _, entry, _ in scan(before)):
+            return Query("list", ())  # "Is it Lima? Is it Cairo?"
+    return query
 
 
 @lru_cache(maxsize=65536)
