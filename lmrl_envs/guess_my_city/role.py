@@ -84,7 +84,9 @@ def _all_wordings(city: str) -> dict[str, str]:
     """Sentence about a city -> its topic."""
     from lmrl_envs.guess_my_city.sentences import ONE_AT_A_TIME, OPEN, SECRET, UNREAD, variants
 
-    found = dict.fromkeys(UNREAD, "unread") | dict.fromkeys((*SECRET, *ONE_AT_A_TIME), "refused")
+    found: dict[str, str] = {}
+    found.update(dict.fromkeys(UNREAD, "unread"))
+    found.update(dict.fromkeys((*SECRET, *ONE_AT_A_TIME), "refused"))
     for topic in OPEN:
         for sentence in variants(city, topic):
             found.setdefault(sentence, topic)
