@@ -240,7 +240,7 @@ def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             reference = find_reference(lexicon, plain[i + 2 :])
             limit = reference.get("bulk") if reference else None
             if limit is not None:
-                return _Found(compare("bulk", MORE, limit * 0.65) & compare("bulk", LESS, limit * 1.55))
+                return _Found(compare("bulk", MORE, limit * 0.65) & compare("bulk", LESS, limit * 1.45))
     return None
 
 
