@@ -127,6 +127,13 @@ def _has_no_river(c: City) -> bool:
     return not c.rivers or c.rivers[0].startswith("no ")
 
 
+def _in_month(c: City, value: Any) -> bool:
+    """How it feels in a month, by the mean temperature of the day."""
+    month, feels = value
+    degrees = {"january": c.january, "july": c.july}.get(month, (c.january + c.july) / 2)
+    return degrees >= 19 if feels == "hot" else degrees <= (8 if feels == "cold" else 2)
+
+
 POLAR: dict[str, Truth] = {
     "facts": _facts,
     "fact": lambda c, v: c.name in v,
@@ -198,6 +205,7 @@ POLAR: dict[str, Truth] = {
     "dense": _among(m.DENSE),
     "main_lang": lambda c, v: m.SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
+    "month": _in_month,
     "snow": lambda c, v: c.snow == "yes",
     "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),
     "dry": lambda c, v: c.climate in ("desert", "arid"),
@@ -288,9 +296,13 @@ POLAR: dict[str, Truth] = {
     "starts": _starts,
     "ends": lambda c, v: _letter(c, v).endswith(v),
     "has": lambda c, v: v in _letter(c, v),
+    "one_word": lambda c, v: " " not in c.name,
+    "mild_year": lambda c, v: min(c.january, c.july) >= 9 and max(c.january, c.july) <= 25,
+    "monsoon": lambda c, v: c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical") or c.name in m.MONSOON,
     "letters": lambda c, v: " " in c.name,
     "letters>": lambda c, v: len(_letter(c, "")) > v,
     "letters<": lambda c, v: len(_letter(c, "")) < v,
+    "ahead": lambda c, v: c.utc * v > 0,
     "utc": lambda c, v: v in (c.utc, c.utc_summer),
     "bigger": _compare(lambda c: c.population, _population_of, 1),
     "smaller": _compare(lambda c: c.population, _population_of, -1),
@@ -322,6 +334,7 @@ def _define_numbers() -> None:
         "age": (lambda c: 2025 - c.year, lambda v: v),
         "year": (lambda c: c.year, lambda v: v),
         "elevation": (lambda c: c.elevation, lambda v: v),
+        "latitude": (lambda c: abs(c.lat), lambda v: v),
         "temperature": (lambda c: max(c.january, c.july), lambda v: v),
         "olympics": (lambda c: len(c.olympics), lambda v: v),
     }

@@ -31,6 +31,8 @@ def _form(words: tuple[str, ...]) -> str:
         i += 1
     rest = words[i:] or words
     head = rest[0]
+    if rest[:3] in (("would", "you", "say"), ("could", "you", "say"), ("would", "one", "say")):
+        return "polar"
     if head in AUXILIARIES:
         start = rest[1:7]
         if head in ("can", "could", "would", "will", "may", "might", "do", "are") and set(start[:3]) & (
@@ -39,10 +41,14 @@ def _form(words: tuple[str, ...]) -> str:
             tail = rest[2:]
             return "polar" if {"whether", "if"} & set(tail) else "open"
         return "open" if _asks_which(rest) else "polar"
+    if rest[:2] in (("what", "about"), ("how", "about")) and len(rest) <= 5:
+        return ""  # "What about Italy?", "How about the climate?"
     if head in _WH or head in _IMPERATIVES:
         return "polar" if "whether" in rest or rest[:3] in (("tell", "me", "if"), ("how", "about", "in")) else "open"
     if head in _PREPOSITIONS and len(rest) > 1 and rest[1] in _WH:
         return "open"
+    if len(rest) <= 5 and head in _PREPOSITIONS and not _WH & set(rest):
+        return "polar"  # "on a river?"
     wh = [k for k, word in enumerate(rest) if word in _WH]
     if wh and not any(word in AUXILIARIES for word in rest[: wh[0]]):
         return "open"

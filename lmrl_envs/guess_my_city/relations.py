@@ -84,6 +84,10 @@ def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[
                 found.append((i, f"{_dimension(words)}>", items[n][1]["number"]))  # "north of ten million"
                 used.update((i, n))
                 continue
+            if k is None and relation in ("near", "border"):  # "Is Russia a neighbour of its country?"
+                k = next((j for j in range(i - 1, -1, -1) if j not in used and place_of(items[j][1])), None)
+                if k is not None and place_of(items[k][1])[0] == "country" and {"country", "nation"} & set(words):  # type: ignore[index]
+                    relation = "border"
             if k is None or (relation == "border" and not {"country", "adjective"} & items[k][1].keys()):
                 continue
             found.append((i, relation, place_of(items[k][1])))
@@ -105,6 +109,8 @@ def _dimension(words: tuple[str, ...]) -> str:
         return "age"
     if present & {"meters", "metres", "feet", "altitude", "elevation", "metre", "meter", "elevated", "sea"}:
         return "elevation"
+    if present & {"latitude", "parallel", "latitudes"}:
+        return "latitude"
     if present & {"degrees", "celsius", "temperature", "temperatures"}:
         return "temperature"
     if present & {"letters"}:
