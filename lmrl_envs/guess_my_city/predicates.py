@@ -238,7 +238,7 @@ def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[F
     """The query of a scanned question, or None."""
     found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
     topics = [topic for _, topic, _ in found]
-    if any(topic.startswith(("age", "year")) for topic in topics):  # "young, less than 200 years old"
+    if relations and any(topic.startswith(("age", "year")) for topic in topics):  # "young, less than 200 years old"
         found = [atom for atom in found if atom[1] not in ("ancient", "modern")]
         topics = [topic for _, topic, _ in found]
     if "or" in words or "hemisphere_alt" in topics:

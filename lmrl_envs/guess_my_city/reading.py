@@ -100,7 +100,9 @@ def read(text: str) -> Query | None:
     """What a question asks; None when it cannot be read. Of several sentences the last that asks counts."""
     if len(text) > 1000:
         return None
-    asking = _asking(text) if "?" in text else text
+    asking = text
+    if "\n" in text or ("?" in text and (". " in text or "? " in text or "! " in text or "; " in text or '" ' in text)):
+        asking = _asking(text)
     words = tokens(asking)
     if not words or len(words) > MAX_TOKENS:
         return None
