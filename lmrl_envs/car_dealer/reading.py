@@ -205,6 +205,15 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
             found.append((at, known[0]))
         elif len(of_type) == 1:
             found.append((at, of_type[0]))
+    if (
+        not found
+        and ("list" in reading.words or "number" in reading.words)
+        and (place := _ON_LIST.search(reading.text))
+    ):
+        spot = next(value for value in place.groups() if value)
+        index = _ORDINALS[spot] if spot in _ORDINALS else int(spot) - 1
+        if index < len(stock):
+            found.append((place.start(), index % len(stock)))
     if not found and reading.words & _SUPERLATIVES.keys():
         word = next(word for word in sorted(_SUPERLATIVES) if word in reading.words)
         if "expensive" not in _SUPERLATIVES[word] or "most expensive" in reading.text:
@@ -214,6 +223,17 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
     found.sort()
     return found
 
+
+_ORDINALS = {
+    **{word: i for i, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))},
+    **{word: i for i, word in enumerate(("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th", "12th", "13th"))},
+    "last": -1,
+}  # fmt: skip
+_ON_LIST = re.compile(
+    rf"\b({'|'.join(_ORDINALS)}) (?:one|car|vehicle|item|entry)?\s?(?:on|of|in|from) (?:the|my|our|this|your) list\b"
+    r"|\b(?:car|vehicle|number|no\.?|item) (?:number |no\.? )?([1-9]|1[0-3])\b(?: (?:on|of|in|from) (?:the|my|our|this|your) list\b)"
+)
+"""The place of a car in the stock list: "the second one on the list", "number 3 on the list"."""
 
 _SUPERLATIVES = {"cheapest": "cheap", "expensive": "expensive", "priciest": "dear", "dearest": "dear"}
 

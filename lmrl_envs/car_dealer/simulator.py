@@ -186,6 +186,10 @@ class _Turn(Conversation):
             now = asked.get(index, msrp)
             last = asked.get(index, float(state["heard"].get(str(index), msrp)))
             base = last if again and price.base != "list" else now
+            if price.base == "counter":  # "a thousand more than that"
+                if state["counter"] <= 0 or index != state["counter_car"]:
+                    continue
+                base = float(state["counter"])
             if price.kind == "off":
                 asked[index] = base - price.amount
             elif price.kind == "percent":

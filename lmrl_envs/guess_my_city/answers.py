@@ -298,7 +298,9 @@ POLAR: dict[str, Truth] = {
     "has": lambda c, v: v in _letter(c, v),
     "one_word": lambda c, v: " " not in c.name,
     "mild_year": lambda c, v: min(c.january, c.july) >= 9 and max(c.january, c.july) <= 25,
-    "monsoon": lambda c, v: c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical") or c.name in m.MONSOON,
+    "monsoon": lambda c, v: (
+        (c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical")) or c.name in m.MONSOON
+    ),
     "letters": lambda c, v: " " in c.name,
     "letters>": lambda c, v: len(_letter(c, "")) > v,
     "letters<": lambda c, v: len(_letter(c, "")) < v,

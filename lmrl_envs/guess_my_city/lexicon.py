@@ -89,7 +89,6 @@ TOPICS: dict[str, str] = {
     "one_word": "one word, single word, just one word, only one word, a single word",
     "mild_year": "mild all year, mild all year round, mild year round, mild the whole year, spring like all year, eternal spring",
     "monsoon": "monsoon, monsoons, monsoon season, monsoon rains",
-    "hemisphere=S": "opposite seasons, opposite season, seasons reversed, reversed seasons, opposite time, seasons the other way round, seasons are opposite, summer in december, summer in january, winter in july, winter in june",
     "capital": "capital, capital city, seat of government, national capital, capitals, national government",
     "capital_of": "capital of the country, capital of your country, capital of its country, capital of that country",
     "former_capital": "use to be the capital, former capital, formerly the capital, once the capital, used to be the capital, ever the capital, "
@@ -138,7 +137,7 @@ TOPICS: dict[str, str] = {
     "seasons": "four seasons, four distinct seasons, distinct seasons",
     "hemisphere=N": "northern hemisphere, north of the equator, above the equator, north hemisphere, northern half, north of equator, "
     "upper half of the globe, northern part of the globe, above equator, northern side of the equator",
-    "hemisphere=S": "southern hemisphere, south of the equator, below the equator, south hemisphere, southern half, south of equator, "
+    "hemisphere=S": "opposite seasons, opposite season, seasons reversed, reversed seasons, opposite time, seasons the other way round, seasons are opposite, summer in december, summer in january, winter in july, winter in june, southern hemisphere, south of the equator, below the equator, south hemisphere, southern half, south of equator, "
     "down under, below equator, southern part of the globe, southern side of the equator, bottom half of the globe, under the equator",
     "hemisphere=E": "eastern hemisphere, east of greenwich, east of the prime meridian, east hemisphere, eastern half, "
     "east of the greenwich meridian",

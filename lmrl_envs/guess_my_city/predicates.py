@@ -129,7 +129,11 @@ def _predicate(
         return ("not_water" if "far" in words else "water"), entry["water"]
     if "other" in entry:
         return "is_city", None
-    if entry.get("topic") == "timezone" and {"ahead", "behind"} & set(words) and {"gmt", "utc", "greenwich"} & set(words):
+    if (
+        entry.get("topic") == "timezone"
+        and {"ahead", "behind"} & set(words)
+        and {"gmt", "utc", "greenwich"} & set(words)
+    ):
         return ("ahead", 1 if "ahead" in words else -1)
     if "topic" in entry:
         topic, _, value = entry["topic"].partition("=")
@@ -168,7 +172,9 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
     if (_PAST & said or words[:1] in (("was",), ("were",))) and "colony" not in topics:
         found = _renamed(found, "in_country", "was_in")
-    if "capital" in present and (words[:1] in (("was",), ("were",)) or _PAST & said or {"used", "be"} <= said or {"use", "be"} <= said):
+    if "capital" in present and (
+        words[:1] in (("was",), ("were",)) or _PAST & said or {"used", "be"} <= said or {"use", "be"} <= said
+    ):
         found = _renamed(found, "capital", "was_capital")
     if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
@@ -210,7 +216,9 @@ def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: 
     said = set(words)
     letter = next((kind for kind in ("vowel", "consonant") if kind in said), None)
     if letter is None:
-        letter = next((word for word in reversed(words) if len(word) == 1 and word.isalpha() and word not in ("s", "a")), None)
+        letter = next(
+            (word for word in reversed(words) if len(word) == 1 and word.isalpha() and word not in ("s", "a")), None
+        )
     if letter is None and (words[-1] == "a" or ("letter", "a") in itertools.pairwise(words)):
         letter = "a"
     if letter is None:
