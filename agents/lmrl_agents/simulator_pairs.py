@@ -116,15 +116,12 @@ def label_of(role: Role, reply: PartnerReply, request: PartnerRequest) -> str | 
     return word if word in ("yes", "no") else None
 
 
-def balanced_pairs(pairs: Sequence[Pair], balance: float) -> list[Pair]:
-    """Pairs with those of rarer labels repeated: ``(most / own) ** balance`` times, `MOST_REPEATS` times at most.
-
-    With 0 all stand once; with 1 all labels are about equally frequent.
-    """
-    counts = Counter(pair.label for pair in pairs)
+def repeats(labels: Sequence[str | None], balance: float) -> list[int]:
+    """How often to show each item so that rarer labels come as often as others: ``(most / own) ** balance`` times,
+    `MOST_REPEATS` times at most. With 0 once each; with 1 all labels are about equally frequent."""
+    counts = Counter(labels)
     most = max(counts.values(), default=0)
-    repeats = {label: min(MOST_REPEATS, max(1, round((most / n) ** balance))) for label, n in counts.items()}
-    return [pair for pair in pairs for _ in range(repeats[pair.label])]
+    return [min(MOST_REPEATS, max(1, round((most / counts[label]) ** balance))) for label in labels]
 
 
 MOST_REPEATS = 12

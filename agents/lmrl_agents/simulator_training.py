@@ -29,9 +29,9 @@ from lmrl_agents.simulator_pairs import (
     Agreement,
     Pair,
     PartnerEpisode,
-    balanced_pairs,
     make_pairs,
     measure_agreement,
+    repeats,
     split_pairs,
 )
 from lmrl_envs.simulators.base import Role
@@ -109,6 +109,7 @@ class SimulatorReport:
 
     role: str
     train_pairs: int
+    """Distinct turns trained on."""
     left_out: int
     """Turns not used: the role cannot read the recorded text, or the pair is too long."""
     steps: int
@@ -116,6 +117,7 @@ class SimulatorReport:
     last_loss: float
     """Mean cross-entropy per token of the reply over the first and last tenth of the steps, in nats."""
     seconds: float
+    cpu_seconds: float
     parameters: int
     held_out_turns: Agreement | None
     held_out_secrets: Agreement | None
@@ -170,7 +172,7 @@ def _common_sentences(pairs: Sequence[Pair]) -> list[str]:
     return [line for line, count in counts.items() if count >= COMMON]
 
 
-COMMON, SHORTEST = 20, 12
+COMMON, SHORTEST = 20, 8
 """A sentence of the system message becomes a token if it stands in so many prompts and has so many characters."""
 _SENTENCE = r"\n|(?<=[.!?:]) "
 
@@ -206,15 +208,14 @@ def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, 
     return model.to(config.device), tokenizer
 
 
-def _encode(pairs: Sequence[Pair], tokenizer: Any, max_tokens: int) -> list[tuple[list[int], int]]:
-    """Token ids of prompt, reply and end, with the length of the prompt; pairs that are too long are left out."""
+def _encode(pairs: Sequence[Pair], tokenizer: Any) -> list[tuple[list[int], int]]:
+    """Token ids of prompt, reply and end of each pair, with the length of the prompt."""
     prompter, end = Prompter(tokenizer), tokenizer.eos_token_id
     rows = []
     for pair in pairs:
         prompt = prompter.encode(pair.prompt)
         reply = tokenizer(pair.target, add_special_tokens=False)["input_ids"]
-        if len(prompt) + len(reply) + 1 <= max_tokens:
-            rows.append(([*prompt, *reply, end], len(prompt)))
+        rows.append(([*prompt, *reply, end], len(prompt)))
     return rows
 
 
@@ -309,16 +310,20 @@ def train_simulator(
         FileExistsError: ``out_dir`` is not empty.
         ValueError: too few usable turns.
     """
-    config, begin = config or SimulatorTraining(), time.monotonic()
+    config, begin, cpu_begin = config or SimulatorTraining(), time.monotonic(), time.process_time()
     target = Path(out_dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not an empty folder; choose another")
     pairs, left_out = make_pairs(episodes, role)
     train, turns, secrets = split_pairs(pairs, config.holdout_secrets, config.holdout_turns, config.seed)
+    train = list({(pair.key, pair.target): pair for pair in train}.values())  # asked twice, learned once
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
         torch.manual_seed(config.seed)
         model, tokenizer = _make_model(train, config)
-        rows = _encode(balanced_pairs(train, config.balance), tokenizer, config.max_tokens)
+        encoded = _encode(train, tokenizer)
+        fitting = [i for i, (ids, _) in enumerate(encoded) if len(ids) <= config.max_tokens]
+        times = repeats([train[i].label for i in fitting], config.balance)
+        rows = [encoded[i] for i, n in zip(fitting, times, strict=True) for _ in range(n)]
         if not rows:
             raise ValueError(f"every one of the {len(train)} pairs is longer than max_tokens={config.max_tokens}")
         losses = _fit(model, rows, tokenizer.pad_token_id, config, on_step)
@@ -333,12 +338,13 @@ def train_simulator(
         tenth = max(1, len(losses) // 10)
         report = SimulatorReport(
             role=role.name,
-            train_pairs=len(rows),
-            left_out=left_out + len(train) - len(rows),
+            train_pairs=len(fitting),
+            left_out=left_out + len(train) - len(fitting),
             steps=len(losses),
             first_loss=float(np.mean(losses[:tenth])),
             last_loss=float(np.mean(losses[-tenth:])),
             seconds=round(time.monotonic() - begin, 1),
+            cpu_seconds=round(time.process_time() - cpu_begin, 1),
             parameters=sum(p.numel() for p in model.parameters()),
             held_out_turns=measure_agreement(partner, turns, config.eval_pairs),
             held_out_secrets=measure_agreement(partner, secrets, config.eval_pairs),
