@@ -90,7 +90,7 @@ _RATE = re.compile(
     r"|limit|warranty|voucher|worth of|gift|down payment|cash ?back|payments?\b|installments?)"
 )
 _LESS = re.compile(
-    r"\s*(?:dollars |bucks )?(?:off\b|less\b|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)"
+    r"\s*(?:dollars |bucks )?(?:off\b|less\b(?!\s+(?:\$|\d|an? |another |about |five|six|seven|eight|nine|ten|twelve|fifteen|twenty))|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)"
 )
 _OFF_LIST = re.compile(
     r"(?:dollars |bucks |discount )?(?:off|below|under|from|on)?(?: of)?(?: the| its)? ?(?:full )?(?:msrp|list|sticker|retail)"

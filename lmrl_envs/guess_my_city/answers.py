@@ -199,7 +199,7 @@ POLAR: dict[str, Truth] = {
     "lake": lambda c, v: c.lake,
     "mountains": lambda c, v: not c.mountains.startswith(("no ", "hills", "low hills", "only a small")),
     "hot": lambda c, v: c.mean_temperature >= 19 or max(c.january, c.july) >= 28,
-    "very_hot": lambda c, v: max(c.january, c.july) >= 25,
+    "very_hot": lambda c, v: max(c.january, c.july) >= 24,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
     "warm_year": lambda c, v: min(c.january, c.july) >= 13,
     "dense": _among(m.DENSE),

@@ -82,7 +82,7 @@ TOPICS: dict[str, str] = {
     "vowels, initial, syllable, syllables, ends with, end with, first letter, two words, consonant, contain a space, a space in, have a space, consist of two words, multiple words, more than one word",
     "name": "name of the city, city name, name of your city, what city, which city, your name, name your city, the answer, "
     "the city called, city called, what is it called, the secret, the name, called",
-    "former_name": "former name, formerly called, formerly known, used to be called, used to have, old name, previous name, "
+    "former_name": "use to be called, be called before, be called in the past, called before, called in the past, former name, formerly called, formerly known, used to be called, used to have, old name, previous name, "
     "different name, another name, renamed, other name, called something else, changed its name, change its name, "
     "alternative name, other names, change of name",
     # yes/no properties
@@ -188,7 +188,7 @@ TOPICS: dict[str, str] = {
     "business centre, wall street, economic hub, stock market",
     "canals": "canal, canals",
     "expo": "world fair, world s fair, expo, world expo",
-    "tourist": "tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
+    "tourist": "somewhere nice, nice place, beautiful city, pretty city, nice city, beautiful place, pretty place, tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
     "popular with tourists, many tourists, vacation, vacation destination",
     "rich": "rich, wealthy, developed country, developed, first world, high income, prosperous, affluent, wealth, developed nation, richer",
     "poor": "poor, developing country, developing, third world, poverty, low income, developing nation, emerging economy",

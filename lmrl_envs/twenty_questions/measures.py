@@ -230,11 +230,11 @@ def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             limit = reference.get(measure) if reference else None
             if limit is not None:
                 return _Found(compare(measure, sign, limit * (0.8 if sign == MORE else 1.25)))
-        if (
-            (lexicon.lemma(plain[i]) == "weigh"
-            and "same" in plain[i : i + 4])
-            or plain[i : i + 3] == ["as", "much", "as"]
-        ):
+        if (lexicon.lemma(plain[i]) == "weigh" and "same" in plain[i : i + 4]) or plain[i : i + 3] == [
+            "as",
+            "much",
+            "as",
+        ]:
             at = plain.index("as", i) + 1 if "same" in plain[i : i + 4] and "as" in plain[i:] else i + 3
             reference = find_reference(lexicon, plain[at:]) if {"weigh", "weighs", "weight"} & set(plain) else None
             limit = reference.get("kg") if reference else None
