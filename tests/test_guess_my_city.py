@@ -288,6 +288,48 @@ def test_regression_set() -> None:
     assert right >= 0.96 and understood >= 0.98
 
 
+def test_phrasings() -> None:
+    """Five more sets (c1 to c5): 97.3, 93.3, 92.9, 90.3 and 87.8 % right at first sight, 95 to 100 % read."""
+    right, rows = 0, load("guess_my_city_phrasings.jsonl")
+    for row in rows:
+        if row["city"]:
+            reply = ask(row["city"], row["question"])
+            right += reply.understood and reply.text.lower().startswith(row["answer"])
+        else:
+            query = read(row["question"])
+            right += query is not None and query.form == "open" and query.atoms[0].topic in row["topics"]
+    assert len(rows) > 450 and right / len(rows) >= 0.96
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Hmm, a capital then. Is it hot?", "Is it hot?"),
+        ("You said yes before. Is it in St. Petersburg?", "Is it in St. Petersburg?"),
+        ("Is it near the U.S. or Canada?", "Is it near the U.S. or Canada?"),
+        ("Is it hot? Thanks.", "Is it hot?"),
+    ],
+)
+def test_the_last_question_of_a_text_is_answered(text: str, asked: str) -> None:
+    assert read(text) == read(asked)
+
+
+def test_labels_and_targets_of_a_model_oracle() -> None:
+    role = CityRole()
+    for question, label, target in (
+        ("Is it in Asia?", "yes", "Yes."),
+        ("Is it in Africa?", "no", "No."),
+        ("What language do they speak?", "language", None),
+        ("blargh blargh", "unread", None),
+    ):
+        request = PartnerRequest({"city": "Tokyo"}, (), question, 0)
+        for seed in range(4):
+            reply = ask("Tokyo", question, seed)
+            taught = role.target(reply, request)
+            assert role.label(reply, request) == label and (target is None or taught == target)
+            assert taught == role.target(ask("Tokyo", question, 0), request)  # however it was worded
+
+
 # -- a language model as oracle
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmrl_envs.guess_my_city import members as m
 from lmrl_envs.guess_my_city.geography import (
+    distance,
     in_continent,
     in_region,
     in_the_part,
@@ -18,7 +19,7 @@ from lmrl_envs.guess_my_city.geography import (
     to_the,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.phrases import fact_words
-from lmrl_envs.guess_my_city.table import City, cities, places
+from lmrl_envs.guess_my_city.table import City, cities, countries, places
 
 Truth = Callable[[City, Any], bool]
 
@@ -71,8 +72,16 @@ def _attribute(name: str) -> Callable[[str, str], float | None]:
     return value
 
 
+def _continent_of(country: str) -> str:
+    return countries()[country].continent if country in countries() else places()["countries"][country][2]
+
+
 def _same(c: City, value: Any) -> bool:
     phrase, (kind, place) = value
+    if kind == "country":
+        if "continent" in phrase:
+            return in_continent(c, _continent_of(place))
+        return phrase.startswith(("same country", "same nation")) and c.country.name == place
     if kind != "city":
         country = places()["cities"][place][2]
         return phrase.startswith(("same country", "same nation")) and c.country.iso == country
@@ -319,6 +328,8 @@ POLAR: dict[str, Truth] = {
     "east": lambda c, v: to_the(c, v, "lon", 1),
     "west": lambda c, v: to_the(c, v, "lon", -1),
     "same": _same,
+    "away<": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) < v[0],
+    "away>": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) > v[0],
 }
 """Topic of a yes/no predicate -> its truth for a city and a value. A topic that is not here holds of every city."""
 

@@ -103,7 +103,7 @@ TOPICS: dict[str, str] = {
     "landlocked_country": "landlocked country, landlocked nation, country landlocked, country is landlocked, nation landlocked, "
     "country landlocked, landlocked state",
     "port": "port, harbor, harbour, port city, docks, seaport, ports, container port, ships, shipping, harbors, harbours, cruise ships",
-    "beach": "beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
+    "beach": "sun and sand, beach holiday, seaside resort, sunbathing, beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
     "island": "island, islands, isle, archipelago, on an island, island nation, island country, islets",
     "peninsula": "peninsula, peninsular",
     "mainland": "mainland, on the mainland, on the continent itself, continental europe, mainland europe, european mainland, on the european continent",
@@ -195,7 +195,7 @@ TOPICS: dict[str, str] = {
     "expensive": "expensive, costly, high cost of living, cost of living, pricey",
     "safe": "safe, crime, dangerous, violent, crime rate",
     "pollution": "pollution, polluted, smog, air pollution, dirty air",
-    "traffic": "traffic, traffic jams, congested, congestion",
+    "traffic": "motorbikes, mopeds, streets full of, traffic, traffic jams, congested, congestion",
     "tech": "technology hub, tech hub, silicon valley, tech industry, technology, tech, high tech, it hub, tech companies, start ups, startups",
     "film": "film industry, movie industry, movies made, film making, filmmaking, movies, films, cinema, movie stars, movie",
     "monarchy": "monarchy, king, queen, royal family, royalty, emperor, monarch, kingdom, royals, sultan, prince, crown",

@@ -142,6 +142,11 @@ def _alternatives(words: tuple[str, ...], items: list[Any], named: list[Any], us
             return Query("open", (Atom("continent"),))
         if after in ("part", "half", "side", "asia", "africa", "europe", "end"):
             return Query("open", (Atom("subregion"),))
+    if ends and "or" in words[1:-1]:
+        k = words.index("or", 1)
+        sides = next((p for p in _OPPOSITES if set(p) == {words[k - 1], words[k + 1]}), None)
+        if sides is not None and sides[0] in ("north", "east"):  # "Is it east or west of Moscow?"
+            return Query("open", (Atom("compare", (*sides, ends[0])),))
     if ends and "or" in words:
         said = _said(items)
         pair = next((pair for pair in _OPPOSITES if said.issuperset(pair)), None)
