@@ -21,7 +21,7 @@ from lmrl_envs.guess_my_city.rules import guessed_city, tokens
 from lmrl_envs.guess_my_city.sentences import OPEN, variants
 from lmrl_envs.guess_my_city.simulator import CityOracle
 from lmrl_envs.guess_my_city.table import HELD_OUT, cities, countries, split_names, word_list
-from lmrl_envs.simulators import PartnerRequest
+from lmrl_envs.simulators import PartnerReply, PartnerRequest
 
 ID = "lmrl/GuessMyCity-v0"
 DATA = Path(__file__).parent / "data"
@@ -442,3 +442,19 @@ def test_no_heap_of_phrases_breaks_the_oracle_or_makes_it_leak() -> None:
         assert isinstance(reply.text, str) and reply.text
         for word in forbidden(name):
             assert contains(text, word) or not contains(reply.text, word), (text, reply.text)
+
+
+@pytest.mark.parametrize("policy", ["expert", "suboptimal", "mixed"])
+def test_players_go_on_with_an_oracle_that_errs(policy: str) -> None:
+    class Liar:
+        def reply(self, requests: list[PartnerRequest]) -> list[PartnerReply]:
+            return [PartnerReply("People like sushi, ramen and tempura.") for _ in requests]
+
+    env = gym.make(ID).unwrapped
+    env.simulator = Liar()
+    env.reset(seed=0, options={"secret": "Lima"})
+    player = make_policy(ID, policy, seed=1)
+    for _ in range(20):
+        action = player.act(env.transcript)
+        if action is None or env.step(action)[2]:
+            break

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lmrl_envs
+from lmrl_envs import make_policy
 from lmrl_envs.simulators import PartnerReply
 from lmrl_envs.twenty_questions.policies import (
     ExpertPolicy,
@@ -312,3 +313,15 @@ def test_policies_see_contradictions_without_failing() -> None:
         if terminated:
             break
     assert env.turn <= 20
+
+
+def test_the_expert_goes_on_with_an_oracle_that_errs() -> None:
+    """It never asks a thing twice, whatever it is told."""
+    env = gym.make(ID).unwrapped
+    for answer in ("Yes.", "No."):
+        env.simulator = Partner(answer)
+        env.reset(seed=0)
+        player, over = make_policy(ID, "expert"), False
+        while not over:
+            over = env.step(player.act(env.transcript))[2]
+        assert len(set(env.transcript.actions)) == len(env.transcript.actions)

@@ -37,7 +37,7 @@ PRESETS: dict[str, SimulatorPreset] = {
         "random", 400, {"layers": 2, "batch_size": 32, "max_steps": 300, "epochs": 20, "balance": 0.5}
     ),
     "lmrl/CarDealer-v0": SimulatorPreset(
-        "mixed", 100, {"layers": 2, "batch_size": 8, "max_steps": 200, "epochs": 20, "balance": 0.5}
+        "mixed", 150, {"layers": 2, "batch_size": 16, "max_steps": 220, "epochs": 20, "balance": 0.0}
     ),
 }
 """Task id -> preset."""
