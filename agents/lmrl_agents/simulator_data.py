@@ -64,8 +64,10 @@ class _Ear:
 
     def __init__(self, env: Any) -> None:
         if not isinstance(env, SimulatedTextEnv) or env.role is None:
-            name = env.spec.id if getattr(env, "spec", None) else type(env).__name__
-            raise ValueError(f"{name} has no partner that a language model could play")
+            spec = getattr(env, "spec", None)
+            raise ValueError(
+                f"{type(env).__name__ if spec is None else spec.id} has no partner that a language model could play"
+            )
         self.env = env
         self.listener = _Listener(env.simulator)
         env.simulator = self.listener
