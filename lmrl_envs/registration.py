@@ -147,6 +147,9 @@ def normalized_score(id: str, mean_return: float, scale: Literal["optimum", "lmr
     return 50.0 * (mean_return - low) / (average - low)
 
 
+PARTNERS = ("scripted", "transformers:", "openai:", "replay:")
+"""What answers in tasks with a partner in words."""
+
 STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING = (
     "strategy",
     "language",
@@ -274,6 +277,7 @@ TABLE: tuple[Task, ...] = (
         # Measured (car_dealer/SOURCE.md): random over 16,000 games; the optimum is the best play found against the known
         # buyer over 4,000 (no play can exceed .9293); lmrl's maximum is the expert's mean, as the paper's table asks.
         reference=Reference(random=0.3364, optimum=0.9277, lmrl=(0.0, 0.562, 0.9052), optimum_is="best known"),
+        simulators=PARTNERS,
     ),
     Task(
         id="lmrl/GuessMyCity-v0",
@@ -286,6 +290,7 @@ TABLE: tuple[Task, ...] = (
         return_range=(-20.0, 0.0),
         # random: measured over 10,000 games; optimum: exact, see ExpertPolicy.
         reference=Reference(random=-19.7611, optimum=-1.0, lmrl=(-20.0, -18.8, -8.56)),
+        simulators=PARTNERS,
     ),
     Task(
         id="lmrl/TwentyQuestions-v0",
@@ -298,7 +303,7 @@ TABLE: tuple[Task, ...] = (
         return_range=(-20.0, 0.0),
         # random: measured over 4,000 games; optimum: exact, the bound of policies.least_questions(158), which the expert keeps.
         reference=Reference(random=-19.342, optimum=-1072 / 158, lmrl=(-20.0, -17.3, -12.6)),
-        simulators=("scripted", "transformers:", "openai:", "replay:"),
+        simulators=PARTNERS,
     ),
 )
 

@@ -15,6 +15,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.plan import best_play, bound, drawn_game
+from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import BRANDS, FEATURES, PERSONALITIES, TYPES, fancy_reward, revenue_reward
 from lmrl_envs.car_dealer.wording import LINES, MANNER
 from lmrl_envs.simulators import PartnerReply, SimulatorError
@@ -537,3 +538,36 @@ def test_rendering_shows_a_chat_and_the_result() -> None:
     assert "Seller" in env.render() and "Hello there!" in env.render()
     env.step("Goodbye.")
     assert "[no sale]" in env.render()
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("The second one on the list.", 1),
+        ("What about number 3 on the list?", 2),
+        ("The last car on my list is nice.", -1),
+        ("The first one of the list, at 20k?", 0),
+    ],
+)
+def test_a_place_in_the_list_names_a_car(line: str, place: int) -> None:
+    stock = rules.draw_stock(np.random.default_rng(0))
+    assert [index for _, index in named(read(line), stock, -1, [])] == [place % len(stock)]
+
+
+def test_more_than_the_buyer_s_offer_is_counted_from_that_offer() -> None:
+    """After a counter-offer "a thousand more than that" asks for the counter-offer and a thousand."""
+    asked = 0
+    for seed in range(12):
+        env = CarDealerEnv()
+        env.reset(seed=seed, options={"buyer": {"budget": 90_000, "personality": "friendly"}})
+        car = rules.parse_stock(env.transcript[0].text)[4]
+        for line in ("Hello.", f"The {car['brand']} {car['type']} for ${car['msrp']}."):
+            env.step(line)
+        counter = env.get_state()["game"]["partner"]["counter"]
+        if counter <= 0:
+            continue
+        _, _, over, _, info = env.step("I could do a thousand more than that.")
+        asked += 1
+        heard = info["price"] if over else env.get_state()["game"]["partner"]["heard"]["4"]
+        assert heard == counter + 1000
+    assert asked > 3

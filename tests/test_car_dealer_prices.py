@@ -170,3 +170,21 @@ def test_spelled_numbers_that_are_unclear_are_no_price() -> None:
 def test_long_texts_are_read_in_bounded_work(unit: str) -> None:
     """8,000 characters of the worst sorts: what is found stays small and nothing raises."""
     assert len(read_prices(normalise(unit * (8000 // len(unit))))) <= 8000
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "amount", "base"),
+    [
+        ("How about a thousand more than that?", "off", -1000, "counter"),
+        ("I need $500 more than your offer.", "off", -500, "counter"),
+        ("Make it 1,500 above what you said", "off", -1500, "counter"),
+        ("0.8 of MSRP", "percent", 20, "list"),
+        ("Say 0.85 times the list price", "percent", 15, "list"),
+    ],
+)
+def test_prices_relative_to_an_offer_or_a_list_price(text: str, kind: str, amount: float, base: str) -> None:
+    assert [(p.kind, p.amount, p.base) for p in read_prices(normalise(text))] == [(kind, amount, base)]
+
+
+def test_miles_more_are_no_price() -> None:
+    assert read_prices(normalise("It has run 500 more miles than that one.")) == []

@@ -40,7 +40,7 @@ from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
 from lmrl_envs.simulators.local_model import Prompter, SeededSampling
 from lmrl_envs.simulators.transformers_lm import TransformersPartner
 
-TINY = {"layers": 2, "width": 64, "heads": 4, "vocab_size": 400}
+TINY = {"layers": 2, "width": 64, "heads": 4, "vocab_size": 400, "context": 1024}
 EVERYTHING = [ask(n, q) for n in range(COUNT) for q in QUESTIONS + GUESSES]
 TRUTH = [truth(request.hidden["number"], request.action) for request in EVERYTHING]
 
@@ -367,7 +367,7 @@ def test_agreement_on_what_was_held_out(tmp_path: Path) -> None:
     assert steps == [(1, 3), (2, 3), (3, 3)] and report.steps == 3
     turns, secrets = report.held_out_turns, report.held_out_secrets
     assert (turns.turns, secrets.turns, report.train_pairs) == (6, 10, 24)
-    assert 0.5 <= secrets.majority < 1 and 0 <= secrets.yes_no_accuracy <= secrets.usable <= 1
+    assert 0.5 <= secrets.majority < 1 and 0 <= secrets.same <= secrets.usable <= 1
     saved = json.loads((tmp_path / "out" / "agreement.json").read_text())
     assert saved["held_out_secrets"]["turns"] == 10 and saved["config"]["max_steps"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -179,7 +179,26 @@ def test_role_prompt_and_parse() -> None:
     assert [message["role"] for message in messages] == ["system", "user"]
     assert "dog" in messages[0]["content"] and "puppy" in messages[0]["content"]
     assert len(messages[1]["content"]) < 1000 and "\n" not in messages[1]["content"].splitlines()[0]
-    for text, meant in {"Yes": "Yes.", " yes, it is": "Yes.", "NO.": "No.", '"No"': "No.", "**Yes**": "Yes."}.items():
+    for text, meant in {
+        "Yes": "Yes.",
+        " yes\n": "Yes.",
+        "NO.": "No.",
+        '"No"': "No.",
+        "**Yes**": "Yes.",
+        "no!!": "No.",
+    }.items():
         assert role.parse(text, request) == PartnerReply(meant)
-    for text in ("", "maybe", "I say yes", "yes or no", "Yes/No", "nothing", "yesterday", "True"):
+    for text in (
+        "",
+        "maybe",
+        "I say yes",
+        "yes or no",
+        "Yes/No",
+        "nothing",
+        "yesterday",
+        "True",
+        "Yes, it is",
+        "No. Yes.",
+        "yes no",
+    ):
         assert role.parse(text, request) is None

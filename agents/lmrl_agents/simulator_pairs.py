@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +40,8 @@ class Pair(NamedTuple):
     prompt: Messages
     target: str
     secret: str
+    label: str | None
+    """What the recorded reply amounts to ("yes", a topic, a decision); see `Role.label`."""
 
     @property
     def key(self) -> str:
@@ -62,10 +64,12 @@ def make_pairs(episodes: Iterable[PartnerEpisode], role: Role) -> tuple[list[Pai
             outcome = episode.outcomes[turn] if episode.outcomes else {}
             request = PartnerRequest(dict(episode.hidden), texts[:i], texts[i], 0, dict(state))
             target = target_of(PartnerReply(texts[i + 1], outcome=outcome), request)
-            if not target.strip() or role.parse(target, request) is None:
+            reply = role.parse(target, request) if target.strip() else None
+            if reply is None:
                 unread += 1
                 continue
-            pairs.append(Pair(request, encodable(role.messages(request)), target.strip(), secret))
+            prompt = encodable(role.messages(request))
+            pairs.append(Pair(request, prompt, target.strip(), secret, label_of(role, reply, request)))
     return pairs, unread
 
 
@@ -103,6 +107,26 @@ def split_pairs(
     )
 
 
+def label_of(role: Role, reply: PartnerReply, request: PartnerRequest) -> str | None:
+    """What a reply amounts to, by the role's own ``label``; without one ``yes`` and ``no``, and None for other words."""
+    own = getattr(role, "label", None)
+    if own is not None:
+        return own(reply, request)
+    word = reply.text.strip().lower().rstrip(".!")
+    return word if word in ("yes", "no") else None
+
+
+def repeats(labels: Sequence[str | None], balance: float) -> list[int]:
+    """How often to show each item so that rarer labels come as often as others: ``(most / own) ** balance`` times,
+    `MOST_REPEATS` times at most. With 0 once each; with 1 all labels are about equally frequent."""
+    counts = Counter(labels)
+    most = max(counts.values(), default=0)
+    return [min(MOST_REPEATS, max(1, round((most / counts[label]) ** balance))) for label in labels]
+
+
+MOST_REPEATS = 12
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How often a model says what the recorded partner said, over distinct prompts."""
@@ -112,12 +136,14 @@ class Agreement:
     """Share of texts that the role can read."""
     exact: float
     """Share of replies that are the recorded partner's, word for word."""
-    yes_no_accuracy: float | None = None
-    """Share of right answers where the partner said yes or no; an unusable one is wrong."""
-    yes_no_balanced: float | None = None
-    """The mean of the shares among yes and among no."""
+    same: float | None = None
+    """Share of replies that amount to the same (`label_of`); an unusable one does not. None where replies have no labels."""
+    balanced: float | None = None
+    """The mean of these shares over the labels: 1 / (number of labels) for a partner that always says the same."""
     majority: float | None = None
-    """What always giving the commoner of the two would score."""
+    """What always giving the commonest label would score as ``same``."""
+    by_label: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Label of the recorded reply -> turns with it, and how many of them the model's reply amounts to."""
 
 
 def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit: int = 500) -> Agreement | None:
@@ -130,32 +156,26 @@ def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit
         return None
     role = partner.role
     texts = partner.generate([pair.prompt for pair in distinct])
-    said, meant = [], []
+    usable = exact = 0
+    by_label: dict[str, tuple[int, int]] = {}
     for pair, text in zip(distinct, texts, strict=True):
         reply, recorded = partner.read(text, pair.request), role.parse(pair.target, pair.request)
-        said.append(None if reply is None else reply.text)
-        meant.append(pair.target if recorded is None else recorded.text)
+        usable += reply is not None
+        exact += reply is not None and recorded is not None and reply.text == recorded.text
+        if pair.label is not None:
+            turns, right = by_label.get(pair.label, (0, 0))
+            agrees = reply is not None and label_of(role, reply, pair.request) == pair.label
+            by_label[pair.label] = (turns + 1, right + agrees)
     turns = len(distinct)
-    usable = sum(text is not None for text in said) / turns
-    exact = sum(a == b for a, b in zip(said, meant, strict=True)) / turns
-    labels = [_yes_no(text) for text in meant]
-    right = {"yes": [], "no": []}
-    for label, text in zip(labels, said, strict=True):
-        if label is not None:
-            right[label].append(_yes_no(text) == label)
-    if None in labels or not labels:
-        return Agreement(turns, usable, exact)
-    shares = [float(np.mean(values)) for values in right.values() if values]
+    labelled = sum(count for count, _ in by_label.values())
+    if labelled < turns:
+        return Agreement(turns, usable / turns, exact / turns)
     return Agreement(
         turns,
-        usable,
-        exact,
-        yes_no_accuracy=sum(map(sum, right.values())) / turns,
-        yes_no_balanced=float(np.mean(shares)),
-        majority=Counter(labels).most_common(1)[0][1] / turns,
+        usable / turns,
+        exact / turns,
+        same=sum(right for _, right in by_label.values()) / turns,
+        balanced=float(np.mean([right / count for count, right in by_label.values()])),
+        majority=max(count for count, _ in by_label.values()) / turns,
+        by_label=dict(sorted(by_label.items())),
     )
-
-
-def _yes_no(text: str | None) -> str | None:
-    word = (text or "").strip().lower().rstrip(".!")
-    return word if word in ("yes", "no") else None

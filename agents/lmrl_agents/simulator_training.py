@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,15 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_agents.simulator_pairs import Agreement, Pair, PartnerEpisode, make_pairs, measure_agreement, split_pairs
+from lmrl_agents.simulator_pairs import (
+    Agreement,
+    Pair,
+    PartnerEpisode,
+    make_pairs,
+    measure_agreement,
+    repeats,
+    split_pairs,
+)
 from lmrl_envs.simulators.base import Role
 from lmrl_envs.simulators.local_model import Prompter
 from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE
@@ -65,8 +74,12 @@ class SimulatorTraining:
     """Peak of AdamW's learning rate; None: 2e-3 from scratch, 5e-5 for fine-tuning."""
     weight_decay: float = 0.01
     """AdamW's weight decay."""
+    balance: float = 0.0
+    """How far the kinds of replies (yes and no, a decision) are made equally frequent in training: 0 not, 1 fully."""
     max_tokens: int = 1024
     """Pairs longer than this many tokens are left out (and counted in the report)."""
+    context: int = 8192
+    """Longest prompt the model takes in play (from scratch only): hostile texts have many more tokens than plain ones."""
     holdout_secrets: float = 0.1
     """Share of the secrets that are kept out of training."""
     holdout_turns: float = 0.1
@@ -85,6 +98,8 @@ class SimulatorTraining:
         for name in ("epochs", "batch_size", "layers", "width", "heads", "vocab_size", "max_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 1")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance={self.balance} must be from 0 to 1")
         if self.model is None and self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} must be a multiple of 2 x heads={self.heads}")
 
@@ -95,6 +110,7 @@ class SimulatorReport:
 
     role: str
     train_pairs: int
+    """Distinct turns trained on."""
     left_out: int
     """Turns not used: the role cannot read the recorded text, or the pair is too long."""
     steps: int
@@ -102,6 +118,7 @@ class SimulatorReport:
     last_loss: float
     """Mean cross-entropy per token of the reply over the first and last tenth of the steps, in nats."""
     seconds: float
+    cpu_seconds: float
     parameters: int
     held_out_turns: Agreement | None
     held_out_secrets: Agreement | None
@@ -111,12 +128,16 @@ class SimulatorReport:
 def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
     """A byte-level BPE of the prompts and replies, with the plain format as its chat template.
 
-    Every sentence of the instructions, the same in all prompts, becomes one token: prompts are a few times shorter.
+    Every sentence of the instructions, the same in all prompts, becomes one token, and so does every sentence of the
+    system message that stands in many prompts ("dog (also called puppy).", a fact about a city): prompts are many times shorter, and what is
+    hidden is one embedding to learn about. What the agent says is never taken whole.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     prompts = [[m["content"] for m in pair.prompt] for pair in pairs]
     fixed = _fixed_sentences(prompts)
+    fixed += [line for line in _common_sentences(pairs) if line not in fixed]
+    fixed.sort(key=lambda line: (-len(line), line))
     corpus = {text for contents in prompts for text in contents} | {pair.target for pair in pairs}
     for sentence in fixed:
         corpus = {text.replace(sentence, "\n") for text in corpus}
@@ -132,14 +153,29 @@ def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
     tokenizer.train_from_iterator([*sorted(corpus), "### System\n", "### User\n", "### Assistant\n"], trainer)
     tokenizer.add_tokens([AddedToken(sentence, normalized=False) for sentence in fixed])
     named = {"pad_token": "<pad>", "eos_token": "<eos>"}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.max_tokens, **named)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.context, **named)
 
 
 def _fixed_sentences(prompts: Sequence[Sequence[str]]) -> list[str]:
     """Sentences that stand in every prompt, the longest first."""
-    sentences = [{s for text in contents for s in re.split(r"\n|(?<=[.!?:]) ", text)} for contents in prompts]
+    sentences = [{s for text in contents for s in re.split(_SENTENCE, text)} for contents in prompts]
     common = set.intersection(*sentences) if sentences else set()
-    return sorted((s for s in common if len(s) >= 12), key=lambda s: (-len(s), s))
+    return sorted((s for s in common if len(s) >= SHORTEST), key=lambda s: (-len(s), s))
+
+
+def _common_sentences(pairs: Sequence[Pair]) -> list[str]:
+    """Sentences of system messages that stand in at least `COMMON` distinct prompts."""
+    counts: Counter[str] = Counter()
+    for prompt in {pair.key: pair.prompt for pair in pairs}.values():
+        for message in prompt:
+            if message["role"] == "system":
+                counts.update({s for s in re.split(_SENTENCE, message["content"]) if len(s) >= SHORTEST})
+    return [line for line, count in counts.items() if count >= COMMON]
+
+
+COMMON, SHORTEST = 20, 8
+"""A sentence of the system message becomes a token if it stands in so many prompts and has so many characters."""
+_SENTENCE = r"\n|(?<=[.!?:]) "
 
 
 def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, Any]:
@@ -158,7 +194,7 @@ def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, 
             intermediate_size=3 * config.width,
             num_hidden_layers=config.layers,
             num_attention_heads=config.heads,
-            max_position_embeddings=config.max_tokens,
+            max_position_embeddings=config.context,
             initializer_range=config.width**-0.5,  # the usual 0.02 is for wide models; small ones hardly learn from it
             tie_word_embeddings=True,
             bos_token_id=None,
@@ -173,15 +209,14 @@ def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, 
     return model.to(config.device), tokenizer
 
 
-def _encode(pairs: Sequence[Pair], tokenizer: Any, max_tokens: int) -> list[tuple[list[int], int]]:
-    """Token ids of prompt, reply and end, with the length of the prompt; pairs that are too long are left out."""
+def _encode(pairs: Sequence[Pair], tokenizer: Any) -> list[tuple[list[int], int]]:
+    """Token ids of prompt, reply and end of each pair, with the length of the prompt."""
     prompter, end = Prompter(tokenizer), tokenizer.eos_token_id
     rows = []
     for pair in pairs:
         prompt = prompter.encode(pair.prompt)
         reply = tokenizer(pair.target, add_special_tokens=False)["input_ids"]
-        if len(prompt) + len(reply) + 1 <= max_tokens:
-            rows.append(([*prompt, *reply, end], len(prompt)))
+        rows.append(([*prompt, *reply, end], len(prompt)))
     return rows
 
 
@@ -276,16 +311,20 @@ def train_simulator(
         FileExistsError: ``out_dir`` is not empty.
         ValueError: too few usable turns.
     """
-    config, begin = config or SimulatorTraining(), time.monotonic()
+    config, begin, cpu_begin = config or SimulatorTraining(), time.monotonic(), time.process_time()
     target = Path(out_dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not an empty folder; choose another")
     pairs, left_out = make_pairs(episodes, role)
     train, turns, secrets = split_pairs(pairs, config.holdout_secrets, config.holdout_turns, config.seed)
+    train = list({(pair.key, pair.target): pair for pair in train}.values())  # asked twice, learned once
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
         torch.manual_seed(config.seed)
         model, tokenizer = _make_model(train, config)
-        rows = _encode(train, tokenizer, config.max_tokens)
+        encoded = _encode(train, tokenizer)
+        fitting = [i for i, (ids, _) in enumerate(encoded) if len(ids) <= config.max_tokens]
+        times = repeats([train[i].label for i in fitting], config.balance)
+        rows = [encoded[i] for i, n in zip(fitting, times, strict=True) for _ in range(n)]
         if not rows:
             raise ValueError(f"every one of the {len(train)} pairs is longer than max_tokens={config.max_tokens}")
         losses = _fit(model, rows, tokenizer.pad_token_id, config, on_step)
@@ -300,12 +339,13 @@ def train_simulator(
         tenth = max(1, len(losses) // 10)
         report = SimulatorReport(
             role=role.name,
-            train_pairs=len(rows),
-            left_out=left_out + len(train) - len(rows),
+            train_pairs=len(fitting),
+            left_out=left_out + len(train) - len(fitting),
             steps=len(losses),
             first_loss=float(np.mean(losses[:tenth])),
             last_loss=float(np.mean(losses[-tenth:])),
             seconds=round(time.monotonic() - begin, 1),
+            cpu_seconds=round(time.process_time() - cpu_begin, 1),
             parameters=sum(p.numel() for p in model.parameters()),
             held_out_turns=measure_agreement(partner, turns, config.eval_pairs),
             held_out_secrets=measure_agreement(partner, secrets, config.eval_pairs),

@@ -79,6 +79,7 @@ class Conversation:
         self.state: dict[str, Any] = dict(request.state) if request.state else opening_state(self.buyer)
         self.state["turns"] += 1
         self.seed = request.seed
+        self.before = request.texts[-1] if request.texts else ""
         self.cost = 1.0
         self.notes: list[str] = []
         self.named: list[int] = []

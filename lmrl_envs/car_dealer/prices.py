@@ -24,8 +24,9 @@ class Price(NamedTuple):
     """Dollars, or percent."""
     at: int
     """Where it stands in the text."""
-    base: Literal["", "list"] = ""
-    """For discounts: off the list price if "list", else off the last price said."""
+    base: Literal["", "list", "counter"] = ""
+    """For discounts: off the list price if "list", off the buyer's own offer if "counter" (negative: so much more than
+    it), else off the last price said."""
 
 
 def normalise(text: str) -> str:
@@ -89,12 +90,16 @@ _RATE = re.compile(
     r"|limit|warranty|voucher|worth of|gift|down payment|cash ?back|payments?\b|installments?)"
 )
 _LESS = re.compile(
-    r"\s*(?:dollars |bucks )?(?:off\b|less\b|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)"
+    r"\s*(?:dollars |bucks )?(?:off\b|less\b(?!\s+(?:\$|\d|an? |another |about |five|six|seven|eight|nine|ten|twelve|fifteen|twenty))|cheaper|discount|rebate|lower\b|reduction|below|under|price cut)"
 )
 _OFF_LIST = re.compile(
     r"(?:dollars |bucks |discount )?(?:off|below|under|from|on)?(?: of)?(?: the| its)? ?(?:full )?(?:msrp|list|sticker|retail)"
 )
-_OF_LIST = re.compile(r"\s*of (?:the |its )?(?:full )?(?:msrp|list|sticker|retail)")
+_OF_LIST = re.compile(r"\s*(?:of|times|x) (?:the |its )?(?:full )?(?:msrp|list|sticker|retail)")
+_ABOVE_COUNTER = re.compile(
+    r"\s*(?:dollars |bucks )?(?:(?:more|higher|above|over|extra)(?: than)?|on top(?: of)?|plus) "
+    r"(?:that\b|your (?:offer|price|number|bid)|(?:what )?you(?:'ve| have)? (?:just )?(?:said|say|offer\w*))"
+)
 _OVER = re.compile(r"\s*(?:over|above) (?:the )?(?:msrp|list|sticker|retail)")
 _TOO_LOW = re.compile(
     r"\s*(?:dollars |bucks )?(?:is|was|'s|would be|seems|sounds|won't|will not|isn't)?\s*(?:(?:just|way|far|much|still|a bit|simply|not|really) )*"
@@ -298,6 +303,8 @@ def _from_digits(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
         return None
     if unit:
         value *= _UNITS[unit]
+    elif 0 < value < 1 and not (money or percent) and _OF_LIST.match(text[match.end() : match.end() + 40]):
+        return Price("percent", round(100 * (1 - value), 6), start, "list")  # "0.8 of MSRP"
     if percent:
         return _percent(text, start, match.end(), value, cues)
     if left.endswith("-") and (len(left) < 2 or not left[-2].isalnum()) and not left[:-1].rstrip()[-1:].isdigit():
@@ -356,6 +363,8 @@ def _clause(text: str, start: int) -> str:
 
 def _classify(text: str, start: int, end: int, value: float, money: bool, cues: _Cues) -> Price | None:
     left, right = _clause(text, start), text[end : end + 40]
+    if value >= 50 and _ABOVE_COUNTER.match(right):
+        return Price("off", -value, start, "counter")
     if not money and _NOT_MONEY.match(right):
         return None
     if _RATE.match(right):

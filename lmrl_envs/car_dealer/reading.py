@@ -46,19 +46,19 @@ _FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
 _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
 
 _PHRASES: dict[str, tuple[str, ...]] = {
-    "ask_budget": ("budget", "price range", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
+    "ask_budget": ("budget", "price range", "of spending", "to be spending", "looking to spend", "afford to spend", "planning to spend", "in your pocket", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
                    "much money", "how much can you", "how much do you have"),
-    "ask_needs": ("what u want", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
+    "ask_needs": ("what u want", "anything you like", "something you like", "catch your eye", "caught your eye", "something specific", "anything specific", "see yourself in", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
                   "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
                   "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
                   "you interested in", "dream car"),
     "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
-                     "must have", "what matters", "important to you", "features are", "what extras", "which extras"),
-    "ask_offer": ("name a number", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
+                     "must have", "what matters", "important to you", "important for you", "most important", "what's important", "do you value", "features are", "what extras", "which extras"),
+    "ask_offer": ("name a number", "what u pay", "would u pay", "make you say yes", "make you buy", "get you to buy", "comfortable paying", "happy to pay", "what you would pay", "what would you be paying", "feel comfortable with", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
                   "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
                   "what would it take", "your counter", "can you offer", "are you willing to pay"),
-    "agree": ("yourself a deal", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
-              "works for me", "that works", "i accept", "fine by me", "shake on", "let's do it", "your price it is",
+    "agree": ("yourself a deal", "meet you there", "the paperwork", "draw up the contract", "write it up", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
+              "works for me", "that works", "i accept", "fine by me", "shake on", "shake hands", "let's do it", "your price it is",
               "accept your", "i'll take your", "i will take your", "i take your", "you can have it", "it's yours",
               "it is yours", "we can do that", "i'll do it", "that's fine", "you win"),
     "refuse": ("can't", "cannot", "too low", "no deal", "not possible", "no way", "unfortunately", "impossible"),
@@ -71,19 +71,19 @@ _PHRASES: dict[str, tuple[str, ...]] = {
                  "other buyers", "other customers", "hurry", "limited time", "expires", "before it's gone", "now or never",
                  "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
                  "have to decide", "must decide", "take it or leave"),
-    "ask_opinion": ("think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
+    "ask_opinion": ("is that too", "is it too", "too much for you", "think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
     "insult": ("idiot", "idiots", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
                "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
     "polite": ("please", "thank", "thanks", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
                "understand", "no pressure", "take your time", "my apologies"),
-    "small_talk": ("how are you", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
+    "small_talk": ("how are you", "have kids", "any kids", "children", "are you driving", "do you drive", "drive at the moment", "your current car", "your old car", "your name", "are you married", "nice day", "far from here", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
                    "about yourself", "drive now", "vacation", "holiday", "how is it going", "how's it going"),
     "honest": ("honest", "transparent", "fair price", "no hidden", "warranty", "guarantee", "inspection", "inspected",
                "service record", "service history", "accident-free", "one owner", "return it", "test drive", "no pressure",
                "take your time"),
     "farewell": ("goodbye", "good bye", "bye bye", "get out", "not selling", "we're done", "we are done", "no longer for sale",
                  "leave now", "leave my", "come back another", "end this conversation", "good luck elsewhere"),
-    "greeting": ("hello", "hi", "welcome", "good morning", "good afternoon", "good evening", "hey"),
+    "greeting": ("hello", "howdy", "hi", "welcome", "good morning", "good afternoon", "good evening", "hey"),
     "split": ("split the difference", "meet in the middle", "meet halfway", "meet me halfway", "meet you halfway",
               "halfway between", "meet me in the middle", "meet you in the middle", "in the middle"),
     "marker": ("[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
@@ -101,7 +101,7 @@ def _triggers() -> dict[str, list[tuple[str, str]]]:
     return triggers
 
 
-_QUESTION_WORDS = frozenset({"what", "which", "how", "who", "whom"})
+_QUESTION_WORDS = frozenset({"what", "which", "how", "who", "whom", "what's", "whats", "how's", "who's"})
 _QUESTION_PHRASES = ("tell me", "may i ask", "could you", "can you", "do you", "are you", "would you")
 _ABOUT_YOU = ("you want", "you need", "you looking", "you like", "you prefer", "you interested", "you after", "you care",
               "you into", "important to you", "matter to you", "you love", "for you", "you be happy", "you fancy")  # fmt: skip
@@ -109,6 +109,26 @@ _TRIGGERS = _triggers()
 _A_TYPE = re.compile(rf"\b(?:an?|any|some)\s+(?:{'|'.join(_TYPE_WORDS)})\b[^.!?]{{0,20}}\?")
 _NO_DEAL = re.compile(r"\b(?:no|not a|isn't a|great|good|best|better|big|real|what a|amazing|fair) deal\b")
 _DEAL = re.compile(r"^\W*(?:ok\w*\W+|alright\W+|fine\W+|great\W+|perfect\W+|yes\W+)*(?:deal|done)\b")
+
+
+_DEAL_LAST = re.compile(r"(?<=[.!;,])\s*(?:(?:ok\w*|then|so|it's a|it is a)\s+)?deal\s*[.!]*$")
+_ASSENT = re.compile(
+    r"\W*(?:(?:oh|well|hm+|all right|alright|ok|okay|fine|great)\W+)*(?:yes|yeah|yep|yup|sure|ok|okay|all right|alright|fine|absolutely|certainly|of course"
+    r"|gladly|with pleasure|you bet|you got it)(?:\W+(?:sir|madam|ma'am|then|we do|we have(?: a deal)?|please|sure|thank you|thanks))*\W*"
+)
+_DEAL_ASKED = re.compile(
+    r"\W*(?:ok\w*|so|then|well)?\W*(?:is it |it's |do we have |have we got |we have |got )?(?:a )?deal\W*\?\W*"
+)
+
+
+def is_assent(text: str) -> bool:
+    """Whether a normalised line does nothing but say yes ("Yes.", "Sure, sir")."""
+    return len(text) < 60 and "?" not in text and _ASSENT.fullmatch(text) is not None
+
+
+def asks_for_deal(text: str) -> bool:
+    """Whether a normalised line does nothing but ask for a deal ("Deal?")."""
+    return len(text) < 60 and _DEAL_ASKED.fullmatch(text) is not None
 
 
 class Reading(NamedTuple):
@@ -174,7 +194,11 @@ def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
         acts.add("question")
     if ("deal" in words or "done" in words) and _DEAL.match(text):
         acts.add("agree")
-    if "agree" in acts and (_NO_DEAL.search(text) or "marker" in acts or "if you" in text or "?" in text):
+    if "deal" in words and _DEAL_LAST.search(text):
+        acts.add("agree")
+    if "agree" in acts and (
+        _NO_DEAL.search(text) or "marker" in acts or "if you" in text or ("?" in text and "shake" not in words)
+    ):
         acts.discard("agree")
     if "no pressure" in text:
         acts.discard("pressure")
@@ -205,6 +229,15 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
             found.append((at, known[0]))
         elif len(of_type) == 1:
             found.append((at, of_type[0]))
+    if (
+        not found
+        and ("list" in reading.words or "number" in reading.words)
+        and (place := _ON_LIST.search(reading.text))
+    ):
+        spot = next(value for value in place.groups() if value)
+        index = _ORDINALS[spot] if spot in _ORDINALS else int(spot) - 1
+        if index < len(stock):
+            found.append((place.start(), index % len(stock)))
     if not found and reading.words & _SUPERLATIVES.keys():
         word = next(word for word in sorted(_SUPERLATIVES) if word in reading.words)
         if "expensive" not in _SUPERLATIVES[word] or "most expensive" in reading.text:
@@ -214,6 +247,17 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
     found.sort()
     return found
 
+
+_ORDINALS = {
+    **{word: i for i, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))},
+    **{word: i for i, word in enumerate(("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th", "12th", "13th"))},
+    "last": -1,
+}  # fmt: skip
+_ON_LIST = re.compile(
+    rf"\b({'|'.join(_ORDINALS)}) (?:one|car|vehicle|item|entry)?\s?(?:on|of|in|from) (?:the|my|our|this|your) list\b"
+    r"|\b(?:car|vehicle|number|no\.?|item) (?:number |no\.? )?([1-9]|1[0-3])\b(?: (?:on|of|in|from) (?:the|my|our|this|your) list\b)"
+)
+"""The place of a car in the stock list: "the second one on the list", "number 3 on the list"."""
 
 _SUPERLATIVES = {"cheapest": "cheap", "expensive": "expensive", "priciest": "dear", "dearest": "dear"}
 

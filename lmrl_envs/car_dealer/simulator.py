@@ -12,7 +12,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.conversation import Conversation, short
 from lmrl_envs.car_dealer.mind import aspiration, persuasion
 from lmrl_envs.car_dealer.prices import Price
-from lmrl_envs.car_dealer.reading import ambiguous_type, named
+from lmrl_envs.car_dealer.reading import ambiguous_type, asks_for_deal, is_assent, named
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money
 from lmrl_envs.car_dealer.wording import last_words, manner
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
@@ -21,6 +21,7 @@ _WITH_MANNER = frozenset(
     {"want", "want_more", "features", "budget", "like_car", "ok_car", "counter_first", "counter", "ask_price", "far"}
 )
 
+_CREDIT = frozenset({"financing", "finance", "lease", "leasing", "loan", "apr", "instalments", "installments"})
 _AGAIN = frozenset({"another", "further", "extra", "additional", "more"})
 
 
@@ -86,7 +87,8 @@ class _Turn(Conversation):
             self.decide("reject")
             return self.say("dismissed")
         self.courtesy()
-        if "month" in line.text and line.prices and not money_talk:
+        by_rates = ("month" in line.text and line.prices) or not line.words.isdisjoint(_CREDIT)
+        if by_rates and not money_talk:
             return self.say("monthly")
         for step in (self.answer_agreement, self.answer_prices, self.answer_question, self.answer_pitch):
             answer = step(cars, money_talk)
@@ -137,9 +139,15 @@ class _Turn(Conversation):
         """ "Deal!": the seller takes the buyer's last counter-offer."""
         if "split" in self.line.acts and self.state["counter"] <= 0 and not prices:
             return self.say("nothing_to_agree")
-        if "agree" not in self.line.acts:
-            return ""
         state, index = self.state, self.state["counter_car"]
+        # "Yes." takes the offer that the buyer has just made.
+        assents = state["counter"] > 0 and money(state["counter"]) in self.before and is_assent(self.line.text)
+        if asks_for_deal(self.line.text) and state["counter"] > 0:
+            return self.say("nudge_counter", **self.counter_values())
+        if not assents and "agree" not in self.line.acts:
+            return ""
+        if any(price.base == "counter" for price in prices):  # "a thousand more than that and it's yours"
+            return ""
         if any(price.kind == "offer" and round(price.amount) != state["counter"] for price in prices):
             return ""
         if cars and index not in [i for _, i in cars]:
@@ -186,6 +194,10 @@ class _Turn(Conversation):
             now = asked.get(index, msrp)
             last = asked.get(index, float(state["heard"].get(str(index), msrp)))
             base = last if again and price.base != "list" else now
+            if price.base == "counter":  # "a thousand more than that"
+                if state["counter"] <= 0 or index != state["counter_car"]:
+                    continue
+                base = float(state["counter"])
             if price.kind == "off":
                 asked[index] = base - price.amount
             elif price.kind == "percent":

@@ -8,6 +8,7 @@ from typing import Any
 
 from lmrl_envs.guess_my_city import members as m
 from lmrl_envs.guess_my_city.geography import (
+    distance,
     in_continent,
     in_region,
     in_the_part,
@@ -18,7 +19,7 @@ from lmrl_envs.guess_my_city.geography import (
     to_the,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.phrases import fact_words
-from lmrl_envs.guess_my_city.table import City, cities, places
+from lmrl_envs.guess_my_city.table import City, cities, countries, places
 
 Truth = Callable[[City, Any], bool]
 
@@ -71,8 +72,16 @@ def _attribute(name: str) -> Callable[[str, str], float | None]:
     return value
 
 
+def _continent_of(country: str) -> str:
+    return countries()[country].continent if country in countries() else places()["countries"][country][2]
+
+
 def _same(c: City, value: Any) -> bool:
     phrase, (kind, place) = value
+    if kind == "country":
+        if "continent" in phrase:
+            return in_continent(c, _continent_of(place))
+        return phrase.startswith(("same country", "same nation")) and c.country.name == place
     if kind != "city":
         country = places()["cities"][place][2]
         return phrase.startswith(("same country", "same nation")) and c.country.iso == country
@@ -125,6 +134,13 @@ def _religion(c: City, value: str | None) -> bool:
 
 def _has_no_river(c: City) -> bool:
     return not c.rivers or c.rivers[0].startswith("no ")
+
+
+def _in_month(c: City, value: Any) -> bool:
+    """How it feels in a month, by the mean temperature of the day."""
+    month, feels = value
+    degrees = {"january": c.january, "july": c.july}.get(month, (c.january + c.july) / 2)
+    return degrees >= 19 if feels == "hot" else degrees <= (8 if feels == "cold" else 2)
 
 
 POLAR: dict[str, Truth] = {
@@ -192,12 +208,13 @@ POLAR: dict[str, Truth] = {
     "lake": lambda c, v: c.lake,
     "mountains": lambda c, v: not c.mountains.startswith(("no ", "hills", "low hills", "only a small")),
     "hot": lambda c, v: c.mean_temperature >= 19 or max(c.january, c.july) >= 28,
-    "very_hot": lambda c, v: max(c.january, c.july) >= 25,
+    "very_hot": lambda c, v: max(c.january, c.july) >= 24,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
     "warm_year": lambda c, v: min(c.january, c.july) >= 13,
     "dense": _among(m.DENSE),
     "main_lang": lambda c, v: m.SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
+    "month": _in_month,
     "snow": lambda c, v: c.snow == "yes",
     "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),
     "dry": lambda c, v: c.climate in ("desert", "arid"),
@@ -288,9 +305,15 @@ POLAR: dict[str, Truth] = {
     "starts": _starts,
     "ends": lambda c, v: _letter(c, v).endswith(v),
     "has": lambda c, v: v in _letter(c, v),
+    "one_word": lambda c, v: " " not in c.name,
+    "mild_year": lambda c, v: min(c.january, c.july) >= 9 and max(c.january, c.july) <= 25,
+    "monsoon": lambda c, v: (
+        (c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical")) or c.name in m.MONSOON
+    ),
     "letters": lambda c, v: " " in c.name,
     "letters>": lambda c, v: len(_letter(c, "")) > v,
     "letters<": lambda c, v: len(_letter(c, "")) < v,
+    "ahead": lambda c, v: c.utc * v > 0,
     "utc": lambda c, v: v in (c.utc, c.utc_summer),
     "bigger": _compare(lambda c: c.population, _population_of, 1),
     "smaller": _compare(lambda c: c.population, _population_of, -1),
@@ -305,6 +328,8 @@ POLAR: dict[str, Truth] = {
     "east": lambda c, v: to_the(c, v, "lon", 1),
     "west": lambda c, v: to_the(c, v, "lon", -1),
     "same": _same,
+    "away<": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) < v[0],
+    "away>": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) > v[0],
 }
 """Topic of a yes/no predicate -> its truth for a city and a value. A topic that is not here holds of every city."""
 
@@ -322,6 +347,7 @@ def _define_numbers() -> None:
         "age": (lambda c: 2025 - c.year, lambda v: v),
         "year": (lambda c: c.year, lambda v: v),
         "elevation": (lambda c: c.elevation, lambda v: v),
+        "latitude": (lambda c: abs(c.lat), lambda v: v),
         "temperature": (lambda c: max(c.january, c.july), lambda v: v),
         "olympics": (lambda c: len(c.olympics), lambda v: v),
     }

@@ -6,14 +6,14 @@ from __future__ import annotations
 TOPICS: dict[str, str] = {
     # what is asked about, with no value
     "language": "language, languages, tongue, tongues, speak, speaks, speaking, spoken, spoke, talk in, lingo, lingua franca, "
-    "mother tongue, dialect, dialects, speakers, speaker, linguistic, native language, bilingual, understood, understand, fluent, talk, chatting, converse",
+    "hear in the street, hear in the streets, hear on the street, hear on the streets, hear people speak, hear, mother tongue, dialect, dialects, speakers, speaker, linguistic, native language, bilingual, understood, understand, fluent, talk, chatting, converse",
     "script": "alphabet, script, scripts, writing system, write with, written with, written in, characters, writing",
     "currency": "currency, currencies, money, cash, coins, coin, banknotes, banknote, bills, legal tender, pay with, pay in, "
     "pay for, pay, paying, spend, monetary unit, wallet, tender, payment, prices quoted, prices, buy things, buy stuff",
     "religion": "religion, religions, religious, faith, faiths, worship, believe in, belief, beliefs, pray, creed",
     "continent": "continent, continents, landmass, part of the world, part of the globe, corner of the world, continental location",
     "subregion": "region, regions, part of the continent, subregion, area of the world, region of the world, geographic region",
-    "province": "province, which state, what state, us state, name of the state, prefecture, county, federal state, state is it in",
+    "province": "area of the country, part of the country, region of the country, province, which state, what state, us state, name of the state, prefecture, county, federal state, state is it in",
     "distance": "how far, distance, how many miles, how many kilometers, how many kilometres, how many km",
     "country": "country, nation, homeland",
     "location": "where is it, where are you, where is the city, where is your city, where exactly, where located, located where, "
@@ -40,7 +40,7 @@ TOPICS: dict[str, str] = {
     "sea": "which sea, what sea, which ocean, what ocean, nearest ocean, closest ocean, nearest sea, closest sea, body of water, "
     "bodies of water, what water, ocean is nearest, ocean is closest, sea is nearest, name of the sea, gulf, bay, strait, "
     "which water, sea or ocean, ocean or sea",
-    "neighbours": "neighbours, neighbors, neighbouring, neighboring, bordering, borders, border, land border, land borders, "
+    "neighbours": "country next to it, countries next to it, nation next to it, country next to, countries next to, next to it, neighbours, neighbors, neighbouring, neighboring, bordering, borders, border, land border, land borders, "
     "adjacent, share a border, shares a border, share borders, sharing a border, surrounding, next to yours, beside yours, close to yours, around yours, countries are next, nations are next, countries are nearby, "
     "countries are close, countries surround, surround, touching yours, next door, frontier, borders with",
     "climate": "weather, climate, temperature, temperatures, season, seasons, winters, summers, winter, summer, forecast, "
@@ -65,7 +65,7 @@ TOPICS: dict[str, str] = {
     "worldcup": "world cup, world cup final, football world cup, soccer world cup, fifa world cup",
     "airport": "airport, airports, fly into, fly to, land at, airlines",
     "university": "university, universities, college, colleges, higher education, study at",
-    "people": "famous people, famous person, celebrity, celebrities, born there, born in the city, comes from there, famous resident, "
+    "people": "sons or daughters, famous sons, famous daughters, famous native, sons and daughters, famous people, famous person, celebrity, celebrities, born there, born in the city, comes from there, famous resident, "
     "famous residents, famous inhabitant, from there originally, famous son, grew up there, natives, historical figure, "
     "historical figures, who is from, who was born, who comes from, well known people, personalities, notable people, notable person",
     "festival": "festival, festivals, celebration, celebrations, holiday, holidays, event, events, celebrate, annual event",
@@ -79,13 +79,16 @@ TOPICS: dict[str, str] = {
     "colony": "which empire, what empire, colonize, colonise, conquered, conquer, occupy, under the control of, controlled by, ruled by, belonged to, colony, colonised, colonized, colonial, colonies, coloniser, colonizer, ruled over, under rule, rule, occupied, "
     "colonialism, colonial power, independence from, independence, british rule, colonists, ruled by a european power",
     "letters": "letter, letters, spelled, spelling, spell, starting with, beginning with, ending with, starts with, start with, begins with, begin with, begin, starts, vowel, "
-    "vowels, initial, syllable, syllables, ends with, end with, first letter, one word, two words, consonant",
+    "vowels, initial, syllable, syllables, ends with, end with, first letter, two words, consonant, contain a space, a space in, have a space, consist of two words, multiple words, more than one word",
     "name": "name of the city, city name, name of your city, what city, which city, your name, name your city, the answer, "
     "the city called, city called, what is it called, the secret, the name, called",
-    "former_name": "former name, formerly called, formerly known, used to be called, used to have, old name, previous name, "
+    "former_name": "use to be called, be called before, be called in the past, called before, called in the past, former name, formerly called, formerly known, used to be called, used to have, old name, previous name, "
     "different name, another name, renamed, other name, called something else, changed its name, change its name, "
     "alternative name, other names, change of name",
     # yes/no properties
+    "one_word": "one word, single word, just one word, only one word, a single word",
+    "mild_year": "mild all year, mild all year round, mild year round, mild the whole year, spring like all year, eternal spring",
+    "monsoon": "monsoon, monsoons, monsoon season, monsoon rains",
     "capital": "capital, capital city, seat of government, national capital, capitals, national government",
     "capital_of": "capital of the country, capital of your country, capital of its country, capital of that country",
     "former_capital": "use to be the capital, former capital, formerly the capital, once the capital, used to be the capital, ever the capital, "
@@ -100,7 +103,7 @@ TOPICS: dict[str, str] = {
     "landlocked_country": "landlocked country, landlocked nation, country landlocked, country is landlocked, nation landlocked, "
     "country landlocked, landlocked state",
     "port": "port, harbor, harbour, port city, docks, seaport, ports, container port, ships, shipping, harbors, harbours, cruise ships",
-    "beach": "beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
+    "beach": "sun and sand, beach holiday, seaside resort, sunbathing, beach, beaches, surf, surfing, swim in the sea, swim in the ocean, sunbathe, sandy, surfers, bathing",
     "island": "island, islands, isle, archipelago, on an island, island nation, island country, islets",
     "peninsula": "peninsula, peninsular",
     "mainland": "mainland, on the mainland, on the continent itself, continental europe, mainland europe, european mainland, on the european continent",
@@ -111,14 +114,14 @@ TOPICS: dict[str, str] = {
     "earthquakes": "earthquake, earthquakes, quake, quakes, seismic, ring of fire, tremors",
     "hilly": "hilly, hills, hill, built on hills, steep",
     "flat": "flat, flat land, plain, lowland, plains, flatland",
-    "hot": "hot, warm, heat, warm weather, hot climate, warm climate, scorching, boiling, sunny, hot weather, warm place, sweltering, sunshine, "
+    "hot": "wear shorts, shorts, sunscreen, air conditioning, t shirt weather, need air conditioning, hot, warm, heat, warm weather, hot climate, warm climate, scorching, boiling, sunny, hot weather, warm place, sweltering, sunshine, "
     "high temperatures",
     "very_hot": "hot in july, hot in august, hot during summer, hot during the summer, very hot, really hot, extremely hot, hot summers, hot summer, hot in summer, hot in the summer, "
     "40 degrees, 35 degrees, 30 degrees",
     "hot_year": "hot all year, hot year round, hot the whole year, hot all the time",
     "warm_year": "warm all year, warm year round, warm the whole year, all year round, year round, all year long, all year, "
     "warm all the time, never cold",
-    "cold": "cold, chilly, freezing, freeze, frost, cold winters, cold winter, cold in winter, cold in the winter, cold climate, frosty, "
+    "cold": "need a coat, warm coat, wear a coat, winter coat, need a jacket, warm clothes, gloves, warm jacket, thick coat, pack a coat, coat, below zero, below freezing, cold, chilly, freezing, freeze, frost, cold winters, cold winter, cold in winter, cold in the winter, cold climate, frosty, "
     "harsh winters, icy, low temperatures, cold weather, subzero, below zero, below freezing, cool climate, winter coat, cold place, "
     "really cold, very cold",
     "snow": "snow, snows, snowy, snowfall, snowing, skiing, ski, snowed, snowman, white christmas",
@@ -134,7 +137,7 @@ TOPICS: dict[str, str] = {
     "seasons": "four seasons, four distinct seasons, distinct seasons",
     "hemisphere=N": "northern hemisphere, north of the equator, above the equator, north hemisphere, northern half, north of equator, "
     "upper half of the globe, northern part of the globe, above equator, northern side of the equator",
-    "hemisphere=S": "southern hemisphere, south of the equator, below the equator, south hemisphere, southern half, south of equator, "
+    "hemisphere=S": "opposite seasons, opposite season, seasons reversed, reversed seasons, opposite time, seasons the other way round, seasons are opposite, summer in december, summer in january, winter in july, winter in june, southern hemisphere, south of the equator, below the equator, south hemisphere, southern half, south of equator, "
     "down under, below equator, southern part of the globe, southern side of the equator, bottom half of the globe, under the equator",
     "hemisphere=E": "eastern hemisphere, east of greenwich, east of the prime meridian, east hemisphere, eastern half, "
     "east of the greenwich meridian",
@@ -185,14 +188,14 @@ TOPICS: dict[str, str] = {
     "business centre, wall street, economic hub, stock market",
     "canals": "canal, canals",
     "expo": "world fair, world s fair, expo, world expo",
-    "tourist": "tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
+    "tourist": "somewhere nice, nice place, beautiful city, pretty city, nice city, beautiful place, pretty place, tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
     "popular with tourists, many tourists, vacation, vacation destination",
     "rich": "rich, wealthy, developed country, developed, first world, high income, prosperous, affluent, wealth, developed nation, richer",
     "poor": "poor, developing country, developing, third world, poverty, low income, developing nation, emerging economy",
     "expensive": "expensive, costly, high cost of living, cost of living, pricey",
     "safe": "safe, crime, dangerous, violent, crime rate",
     "pollution": "pollution, polluted, smog, air pollution, dirty air",
-    "traffic": "traffic, traffic jams, congested, congestion",
+    "traffic": "motorbikes, mopeds, streets full of, traffic, traffic jams, congested, congestion",
     "tech": "technology hub, tech hub, silicon valley, tech industry, technology, tech, high tech, it hub, tech companies, start ups, startups",
     "film": "film industry, movie industry, movies made, film making, filmmaking, movies, films, cinema, movie stars, movie",
     "monarchy": "monarchy, king, queen, royal family, royalty, emperor, monarch, kingdom, royals, sultan, prince, crown",
@@ -207,7 +210,7 @@ TOPICS: dict[str, str] = {
     "biggest country in the world, largest country on earth, largest country by area",
     "most_populous_country": "most populous country, most populated country, most populous countries, billion people, over a billion",
     "war": "war, wars, at war, warfare, conflict, armed conflict, invaded, civil war",
-    "ww2": "world war two, world war ii, world war 2, second world war, wwii, ww2, bombed, destroyed in the war, last world war",
+    "ww2": "destroyed in a war, destroyed during a war, bombed in the war, destroyed by war, destroyed during the war, heavily bombed, rebuilt after the war, world war two, world war ii, world war 2, second world war, wwii, ww2, bombed, destroyed in the war, last world war",
     "two_continents": "two continents, both continents, in two continents, on two continents, more than one continent, transcontinental, "
     "spans two continents, straddle, straddles, europe and asia, asia and europe",
     "holy": "holy city, holy, pilgrimage, pilgrims, sacred, pope, vatican",
@@ -218,7 +221,7 @@ TOPICS: dict[str, str] = {
     "arabic_speaking": "arabic speaking, arab country, arab world, arab, arab city, arab nation, arab state, arabs",
     "euro_football": "champions league",
     # with a value
-    "family=romance": "romance language, latin language, latin based language, romance",
+    "family=romance": "related to latin, comes from latin, derived from latin, descended from latin, close to latin, romance language, latin language, latin based language, romance",
     "family=germanic": "germanic language, germanic",
     "family=slavic": "slavic language, slavic, slavonic, slavic country",
     "family=semitic": "semitic language, semitic",
@@ -329,10 +332,10 @@ RELATIONS: dict[str, str] = {
     "part_south": "in the south of, in southern, southern part of, southern, in the southern part of, southern half of",
     "part_east": "in the east of, in eastern, eastern part of, eastern, in the eastern part of, eastern half of",
     "part_west": "in the west of, in western, western part of, western, in the western part of, western half of",
-    "north": "north of, further north than, farther north than, to the north of, more northerly than, northward of, further up north than",
-    "south": "south of, further south than, farther south than, to the south of, more southerly than",
-    "east": "east of, further east than, farther east than, to the east of",
-    "west": "west of, further west than, farther west than, to the west of",
+    "north": "north of, more to the north than, further to the north than, further north than, farther north than, to the north of, more northerly than, northward of, further up north than",
+    "south": "south of, more to the south than, further to the south than, further south than, farther south than, to the south of, more southerly than",
+    "east": "east of, more to the east than, further to the east than, further east than, farther east than, to the east of",
+    "west": "west of, more to the west than, further to the west than, further west than, farther west than, to the west of",
     "same": "same country as, same continent as, same nation as, same time zone as, same language as, same currency as, "
     "same region as, same hemisphere as, in common with",
 }

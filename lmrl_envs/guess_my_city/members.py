@@ -34,7 +34,7 @@ WEST_COAST = "Los Angeles,Lima,Dakar,Lagos,Accra,Luanda,Casablanca,Mumbai,Karach
 EAST_COAST = "New York,Sydney,Brisbane,Busan,Shanghai,Rio de Janeiro,Buenos Aires,Dar es Salaam,Dublin,Stockholm,Barcelona,Philadelphia,Tokyo"  # fmt: skip
 NORTH_COAST = "Algiers,Alexandria,Jakarta,Havana,Accra,Dubai,Auckland"
 SOUTH_COAST = "Karachi,Melbourne,Lagos,Tokyo,Montevideo,Casablanca"
-HOLY = "Rome,Kyoto,Lahore,Baghdad,Kathmandu,Damascus"
+HOLY = "Rome,Kyoto,Kathmandu,Damascus"
 EXPENSIVE = "Tokyo,Hong Kong,London,Paris,New York,Los Angeles,Copenhagen,Dublin,Munich,Sydney,Stockholm,Dubai,Milan,Toronto,Auckland,Seoul,Luanda,Vienna,Shanghai,Melbourne"  # fmt: skip
 POLLUTED = "Delhi,Beijing,Dhaka,Lahore,Cairo,Tehran,Kathmandu,Mexico City,Karachi,Mumbai,Kolkata,Hanoi,Jakarta,Baghdad,Kabul,Santiago,Lagos,Chengdu"  # fmt: skip
 TECH = "Bengaluru,Tokyo,Seoul,Taipei,Beijing,Shanghai,Berlin,Stockholm,Dublin,London,Nairobi,New York,Los Angeles,Munich,Toronto,Kyiv,Chengdu"  # fmt: skip
@@ -42,10 +42,11 @@ FILM = "Los Angeles,Mumbai,Lagos,Hong Kong,Tokyo,Seoul,London,New York,Rome,Pari
 UNSAFE = "Caracas,Johannesburg,Cape Town,Kabul,Baghdad,Rio de Janeiro,Lagos,Karachi,Kinshasa,Bogota,Mexico City,Damascus,Chicago,Philadelphia,Nairobi,Lima,Quito,Dhaka"  # fmt: skip
 QUIET = "Kabul,Baghdad,Damascus,Luanda,Kinshasa,Dhaka,Lagos,Karachi"
 DENSE = "Dhaka,Manila,Mumbai,Kolkata,Cairo,Paris,Delhi,Seoul,Hong Kong,Karachi,Lagos,Jakarta,Tokyo,Kathmandu,Shanghai,Bangkok,Ho Chi Minh City,New York,Barcelona,Osaka,Mexico City"  # fmt: skip
-SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Hamburg,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
+SECOND = "Osaka,Beijing,Busan,Hanoi,Delhi,Lahore,Ankara,Barcelona,Milan,Saint Petersburg,Alexandria,Cape Town,Los Angeles,Montreal,Rio de Janeiro,Medellin,Melbourne"  # fmt: skip
 STORMS = (
     "Houston,Havana,Manila,Hong Kong,Guangzhou,Taipei,Tokyo,Osaka,Kyoto,Shanghai,Busan,Hanoi,Dhaka,Kolkata,New York"
 )
 PARTLY = {"Europe": "Turkey,Russia,Azerbaijan,Georgia", "Asia": "Turkey,Russia,Egypt", "Africa": "Spain"}
-THIRD = "Guangzhou,Munich,Durban,Chicago,Brisbane,Brasilia,Dakar,Bengaluru"
+THIRD = "Guangzhou,Munich,Chicago,Brisbane,Brasilia,Bengaluru"
 JUNGLE = "Manila"
+MONSOON = frozenset(("Delhi", "Karachi", "Lahore", "Kathmandu", "Lagos", "Accra", "Dakar", "Seoul"))

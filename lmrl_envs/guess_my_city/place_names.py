@@ -21,7 +21,7 @@ REGIONS: dict[str, str] = {
     "iberia": "iberia, iberian peninsula, iberian",
     "british isles": "british isles",
     "benelux": "benelux, low countries",
-    "north africa": "north africa, northern africa, maghreb, north african",
+    "north africa": "north africa, northern africa, northwest africa, northwest of africa, northwestern africa, north west africa, maghreb, north african",
     "west africa": "west africa, western africa, west african",
     "east africa": "east africa, eastern africa, east african",
     "central africa": "central africa, middle africa",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from lmrl_envs.guess_my_city.lexicon import NEGATORS
@@ -79,7 +80,7 @@ _OF_COUNTRY = {
 """What a topic becomes when a question is about the country."""
 
 
-_PAST = frozenset("ever once formerly previously until".split())
+_PAST = frozenset("ever once formerly previously until past originally historically".split())
 _MAIN = frozenset("main primary dominant principal majority".split())
 
 
@@ -128,6 +129,12 @@ def _predicate(
         return ("not_water" if "far" in words else "water"), entry["water"]
     if "other" in entry:
         return "is_city", None
+    if (
+        entry.get("topic") == "timezone"
+        and {"ahead", "behind"} & set(words)
+        and {"gmt", "utc", "greenwich"} & set(words)
+    ):
+        return ("ahead", 1 if "ahead" in words else -1)
     if "topic" in entry:
         topic, _, value = entry["topic"].partition("=")
         return topic, value or None
@@ -145,6 +152,15 @@ _SOUTHERN_SUMMER = frozenset("december january february christmas".split())
 _SOUTHERN_WINTER = frozenset("june july august".split())
 
 
+_MONTHS = {
+    **dict.fromkeys("december january february".split(), "january"),
+    **dict.fromkeys("june july august".split(), "july"),
+    **dict.fromkeys("march april may september october november".split(), "between"),
+}
+"""Month -> the month of the table it is like ("between": their mean)."""
+_FEELS = {"hot": "hot", "very_hot": "hot", "cold": "cold", "snow": "snow"}
+
+
 def _renamed(found: list[Found], old: str, new: str) -> list[Found]:
     return [(k, new if topic == old else topic, value) for k, topic, value in found]
 
@@ -156,7 +172,9 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
     if (_PAST & said or words[:1] in (("was",), ("were",))) and "colony" not in topics:
         found = _renamed(found, "in_country", "was_in")
-    if "capital" in present and (_PAST & said or {"used", "be"} <= said or {"use", "be"} <= said):
+    if "capital" in present and (
+        words[:1] in (("was",), ("were",)) or _PAST & said or {"used", "be"} <= said or {"use", "be"} <= said
+    ):
         found = _renamed(found, "capital", "was_capital")
     if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
@@ -166,10 +184,20 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
             found = [atom for atom in found if atom not in places and atom[1] != "largest"]
             among = "among_largest" if {"one", "among"} & said else "largest_in"
             found.append((places[0][0], among, (places[0][1], places[0][2])))
-    for season, months in (("summer", _SOUTHERN_SUMMER), ("winter", _SOUTHERN_WINTER)):
+    if {"left", "right"} & said:
+        side = "left" if "left" in said else "right"
+        found = [(k, topic, value or side if topic == "drive" else value) for k, topic, value in found]
+    months = [word for word in words if word in _MONTHS]
+    if months and _FEELS.keys() & present:
+        found = [
+            (k, "month", (_MONTHS[months[0]], _FEELS[topic])) if topic in _FEELS else (k, topic, value)
+            for k, topic, value in found
+            if topic not in ("fact", "facts")
+        ]
+    for season, southern in (("summer", _SOUTHERN_SUMMER), ("winter", _SOUTHERN_WINTER)):
         if season in said and (_SOUTHERN_SUMMER | _SOUTHERN_WINTER) & said and "climate" in present:
             found = [
-                (k, "hemisphere", "S" if months & said else "N") if topic == "climate" else (k, topic, v)
+                (k, "hemisphere", "S" if southern & said else "N") if topic == "climate" else (k, topic, v)
                 for k, topic, v in found
             ][:1]
     if "war" in present:
@@ -186,9 +214,13 @@ def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: 
     if "letters" not in topics:
         return found
     said = set(words)
-    letter = next((word for word in reversed(words) if len(word) == 1 and word != "s"), None)
+    letter = next((kind for kind in ("vowel", "consonant") if kind in said), None)
     if letter is None:
-        letter = next((kind for kind in ("vowel", "consonant") if kind in said), None)
+        letter = next(
+            (word for word in reversed(words) if len(word) == 1 and word.isalpha() and word not in ("s", "a")), None
+        )
+    if letter is None and (words[-1] == "a" or ("letter", "a") in itertools.pairwise(words)):
+        letter = "a"
     if letter is None:
         return found
     place = "starts"
@@ -214,6 +246,9 @@ def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[F
     """The query of a scanned question, or None."""
     found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
     topics = [topic for _, topic, _ in found]
+    if relations and any(topic.startswith(("age", "year")) for topic in topics):  # "young, less than 200 years old"
+        found = [atom for atom in found if atom[1] not in ("ancient", "modern")]
+        topics = [topic for _, topic, _ in found]
     if "or" in words or "hemisphere_alt" in topics:
         for family in _ALTERNATIVES if form != "polar" else _EXHAUSTIVE:
             values = {(topic, value) for _, topic, value in found if topic in family and (value or len(family) > 1)}

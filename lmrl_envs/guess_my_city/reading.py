@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,8 @@ def _form(words: tuple[str, ...]) -> str:
         i += 1
     rest = words[i:] or words
     head = rest[0]
+    if rest[:3] in (("would", "you", "say"), ("could", "you", "say"), ("would", "one", "say")):
+        return "polar"
     if head in AUXILIARIES:
         start = rest[1:7]
         if head in ("can", "could", "would", "will", "may", "might", "do", "are") and set(start[:3]) & (
@@ -38,10 +41,14 @@ def _form(words: tuple[str, ...]) -> str:
             tail = rest[2:]
             return "polar" if {"whether", "if"} & set(tail) else "open"
         return "open" if _asks_which(rest) else "polar"
+    if rest[:2] in (("what", "about"), ("how", "about")) and len(rest) <= 5:
+        return ""  # "What about Italy?", "How about the climate?"
     if head in _WH or head in _IMPERATIVES:
         return "polar" if "whether" in rest or rest[:3] in (("tell", "me", "if"), ("how", "about", "in")) else "open"
     if head in _PREPOSITIONS and len(rest) > 1 and rest[1] in _WH:
         return "open"
+    if len(rest) <= 5 and head in _PREPOSITIONS and not _WH & set(rest):
+        return "polar"  # "on a river?"
     wh = [k for k, word in enumerate(rest) if word in _WH]
     if wh and not any(word in AUXILIARIES for word in rest[: wh[0]]):
         return "open"
@@ -73,15 +80,38 @@ def _said(items: list[Any]) -> set[str]:
     return {entry["relation"] for _, entry, _ in items if entry and "relation" in entry}
 
 
+_BREAK = re.compile(r"(?<!\b[A-Za-z]\.)(?<!\b[SsMm]t\.)(?<!\b[Dd]r\.)(?<!prox\.)(?<=[.?!;])[\"')\]]*\s+|\s*\n\s*")
+_ABOUT_LAST = re.compile(r"(?:and )?(?:which|what|who|when|where|how)\b(?: \S+){0,4}$", re.IGNORECASE)
+
+
+def _asking(text: str) -> str:
+    """The last sentence that asks, if several sentences are said; with the one before for "Which one?"."""
+    sentences = [sentence for sentence in _BREAK.split(text) if sentence.strip(" .,!?;")]
+    asked = [i for i, sentence in enumerate(sentences) if sentence.rstrip(" \"')]").endswith("?")]
+    if not asked or len(sentences) < 2:
+        return text
+    last = asked[-1]
+    before = len(asked) > 1 and asked[-2] == last - 1 and _ABOUT_LAST.match(sentences[last].rstrip(" ?"))
+    return f"{sentences[last - 1]} {sentences[last]}" if before else sentences[last]
+
+
 @lru_cache(maxsize=65536)
 def read(text: str) -> Query | None:
-    """What a question asks; None when it cannot be read."""
+    """What a question asks; None when it cannot be read. Of several sentences the last that asks counts."""
     if len(text) > 1000:
         return None
-    words = tokens(text)
+    asking = text
+    if "\n" in text or ("?" in text and (". " in text or "? " in text or "! " in text or "; " in text or '" ' in text)):
+        asking = _asking(text)
+    words = tokens(asking)
     if not words or len(words) > MAX_TOKENS:
         return None
-    return _assemble(words)
+    query = _assemble(words)
+    if asking != text and query is not None and any(atom.topic == "is_city" for atom in query.atoms):
+        before = tokens(text.replace(asking, " "))[:MAX_TOKENS]
+        if any(entry is not None and "city" in entry for _, entry, _ in scan(before)):
+            return Query("list", ())  # "Is it Lima? Is it Cairo?"
+    return query
 
 
 @lru_cache(maxsize=65536)
@@ -112,6 +142,11 @@ def _alternatives(words: tuple[str, ...], items: list[Any], named: list[Any], us
             return Query("open", (Atom("continent"),))
         if after in ("part", "half", "side", "asia", "africa", "europe", "end"):
             return Query("open", (Atom("subregion"),))
+    if ends and "or" in words[1:-1]:
+        k = words.index("or", 1)
+        sides = next((p for p in _OPPOSITES if set(p) == {words[k - 1], words[k + 1]}), None)
+        if sides is not None and sides[0] in ("north", "east"):  # "Is it east or west of Moscow?"
+            return Query("open", (Atom("compare", (*sides, ends[0])),))
     if ends and "or" in words:
         said = _said(items)
         pair = next((pair for pair in _OPPOSITES if said.issuperset(pair)), None)

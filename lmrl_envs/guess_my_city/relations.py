@@ -49,10 +49,13 @@ def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[
             found.append((i, f"{_dimension(words)}_between", (low, high)))
             used.update((i, *numbers[:2]))
         elif relation == "same":
-            k = _ahead(items, i, used, ("city", "other"))
+            k = _ahead(items, i, used, ("city", "other", "country"))
             if k is not None:
                 found.append((i, "same", (items[i][0], place_of(items[k][1]))))
                 used.update((i, k))
+        elif relation in ("more", "less") and (away := _away(items, i, used, words)) is not None:
+            found.append((i, f"away{'>' if relation == 'more' else '<'}", away))
+            used.update(range(i, len(items)))
         elif relation in _COMPARE or relation in ("more", "less", "before", "after"):
             k = _ahead(items, i, used, ("city", "other", "number"))
             if k is None:
@@ -84,11 +87,31 @@ def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[
                 found.append((i, f"{_dimension(words)}>", items[n][1]["number"]))  # "north of ten million"
                 used.update((i, n))
                 continue
+            if k is None and relation in ("near", "border"):  # "Is Russia a neighbour of its country?"
+                k = next((j for j in range(i - 1, -1, -1) if j not in used and place_of(items[j][1])), None)
+                if k is not None and place_of(items[k][1])[0] == "country" and {"country", "nation"} & set(words):  # type: ignore[index]
+                    relation = "border"
             if k is None or (relation == "border" and not {"country", "adjective"} & items[k][1].keys()):
                 continue
             found.append((i, relation, place_of(items[k][1])))
             used.update((i, k))
     return found
+
+
+_KILOMETRES = {
+    **dict.fromkeys(("km", "kms", "kilometers", "kilometres", "kilometer", "kilometre"), 1.0),
+    **dict.fromkeys(("mile", "miles"), 1.609),
+}
+
+
+def _away(items: list[Any], i: int, used: set[int], words: tuple[str, ...]) -> tuple[float, tuple[str, str]] | None:
+    """Kilometres and the place they are counted from: "less than 1000 km from Paris"."""
+    unit = next((word for word in words if word in _KILOMETRES), None)
+    number, place = _ahead(items, i, used, ("number",), 3), _ahead(items, i, used, ("city", "other"))
+    if unit is None or number is None or place is None or not {"from", "of", "to", "away"} & set(words):
+        return None
+    end = place_of(items[place][1])
+    return None if end is None else (items[number][1]["number"] * _KILOMETRES[unit], end)
 
 
 _COMPARED_NUMBER = {
@@ -105,6 +128,8 @@ def _dimension(words: tuple[str, ...]) -> str:
         return "age"
     if present & {"meters", "metres", "feet", "altitude", "elevation", "metre", "meter", "elevated", "sea"}:
         return "elevation"
+    if present & {"latitude", "parallel", "latitudes"}:
+        return "latitude"
     if present & {"degrees", "celsius", "temperature", "temperatures"}:
         return "temperature"
     if present & {"letters"}:

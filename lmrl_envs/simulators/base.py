@@ -78,6 +78,8 @@ class Role(Protocol):
     A prompt that depends only on what the answer needs (for a yes/no oracle: the secret and the question) lets equal
     prompts be answered once. Optional: ``target(reply: PartnerReply, request) -> str``, the words by which a model should
     say a recorded reply, where they are not its text alone (a decision line, say); `lmrl simulator train` teaches them.
+    And ``label(reply: PartnerReply, request) -> str``, what a reply amounts to ("yes", a decision): agreement with the
+    scripted partner is measured by it, and training is balanced over it.
     """
 
     name: str

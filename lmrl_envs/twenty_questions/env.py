@@ -46,7 +46,7 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
     **Win**: a question about identity that names exactly one object, the right one or an alias of it ("Is it a dog?",
     "Dog?", "My guess is: dog"). A list, a category, or the name inside another question is no guess. What counts as a
     guess is decided here, whoever answers.
-    **Info**: ``valid``: the action has text and at most 500 characters. ``understood``: the oracle could read the
+    **Info**: ``valid``: the action has words and at most 500 characters. ``understood``: the oracle could read the
     question (what it cannot read it answers ``No.``). At the end ``success`` and ``secret``.
     **Options**: ``{"secret": name}``, any of the 158 objects.
 
@@ -139,4 +139,4 @@ def _hidden(secret: int) -> dict[str, Any]:
 
 
 def _is_valid(action: str) -> bool:
-    return len(action) <= MAX_QUESTION_LENGTH and not (not action or action.isspace())
+    return len(action) <= MAX_QUESTION_LENGTH and any(map(str.isalnum, action))

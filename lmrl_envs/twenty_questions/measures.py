@@ -24,6 +24,7 @@ ADJECTIVES = {
     "fast": ("speed", MORE), "slow": ("speed", LESS), "expensive": ("usd", MORE), "costly": ("usd", MORE),
     "cheap": ("usd", LESS), "valuable": ("usd", MORE), "wide": ("bulk", MORE), "massive": ("kg", MORE),
 }  # fmt: skip
+_SPEEDS = frozenset(("hour", "h", "faster", "slower", "fast", "speed", "quicker"))
 _UPRIGHT = frozenset(("tall", "taller", "high", "height"))
 _VERBS = {"weigh": "kg", "weight": "kg", "cost": "usd", "price": "usd", "worth": "usd", "buy": "usd", "pay": "usd",
           "length": "len", "height": "tall", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
@@ -38,7 +39,8 @@ _UNITS = {
     "cm": ("len", 1), "centimeter": ("len", 1), "centimeters": ("len", 1), "inch": ("len", 2.54), "inches": ("len", 2.54),
     "foot": ("len", 30.5), "feet": ("len", 30.5), "ft": ("len", 30.5), "meter": ("len", 100), "meters": ("len", 100),
     "m": ("len", 100), "yard": ("len", 91), "yards": ("len", 91), "mm": ("len", 0.1), "mile": ("len", 160934),
-    "miles": ("len", 160934), "km": ("len", 100000), "dollar": ("usd", 1), "dollars": ("usd", 1), "buck": ("usd", 1),
+    "miles": ("len", 160934), "km": ("len", 100000), "kilometer": ("len", 100000), "kilometers": ("len", 100000),
+    "kilometre": ("len", 100000), "kilometres": ("len", 100000), "kmh": ("speed", 1), "dollar": ("usd", 1), "dollars": ("usd", 1), "buck": ("usd", 1),
     "bucks": ("usd", 1), "euro": ("usd", 1.1), "euros": ("usd", 1.1), "$": ("usd", 1), "usd": ("usd", 1),
     "mph": ("speed", 1.6), "kph": ("speed", 1), "cent": ("usd", 0.01), "cents": ("usd", 0.01), "centimetre": ("len", 1),
     "centimetres": ("len", 1), "metre": ("len", 100), "metres": ("len", 100),
@@ -132,6 +134,8 @@ def _amount(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             word in _NUMBERS and rest and rest[0] == "foot" and "than" not in plain and "over" not in plain
         ):
             continue
+        if unit[1] >= 100_000 and not _SPEEDS.isdisjoint(plain):
+            unit = ("speed", unit[1] / 100_000)  # kilometres or miles an hour
         if unit[0] == "len" and not _UPRIGHT.isdisjoint(plain):
             unit = ("tall", unit[1])
         if "between" in plain[:i] and "and" in plain[i + used :]:
@@ -226,11 +230,21 @@ def _same_size(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
             limit = reference.get(measure) if reference else None
             if limit is not None:
                 return _Found(compare(measure, sign, limit * (0.8 if sign == MORE else 1.25)))
+        if (lexicon.lemma(plain[i]) == "weigh" and "same" in plain[i : i + 4]) or plain[i : i + 3] == [
+            "as",
+            "much",
+            "as",
+        ]:
+            at = plain.index("as", i) + 1 if "same" in plain[i : i + 4] and "as" in plain[i:] else i + 3
+            reference = find_reference(lexicon, plain[at:]) if {"weigh", "weighs", "weight"} & set(plain) else None
+            limit = reference.get("kg") if reference else None
+            if limit is not None:
+                return _Found(compare("kg", MORE, limit * 0.5) & compare("kg", LESS, limit * 2))
         if plain[i] == "size" and plain[i + 1] in ("of", "as", "to"):
             reference = find_reference(lexicon, plain[i + 2 :])
             limit = reference.get("bulk") if reference else None
             if limit is not None:
-                return _Found(compare("bulk", MORE, limit * 0.7) & compare("bulk", LESS, limit * 1.4))
+                return _Found(compare("bulk", MORE, limit * 0.65) & compare("bulk", LESS, limit * 1.45))
     return None
 
 

@@ -41,12 +41,16 @@ _FILLER = re.compile(
     r"(?:am i (?:right|correct|close)|is (?:that|it|this) (?:right|correct|it|true)|right|correct|yes or no|yes|no|thanks?(?: you)?|ok(?:ay)?|hm+|got it|great|sorry|please|interesting|well|so|alright|hi|hello|i see|next question|final guess|my guess|let me think|let me see)?[\s,.]*"
 )
 _SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
+_OTHER_THAN = re.compile(
+    r"\b(?:(?:some|any)(?:thing|where|one) )?(?:other than|apart from|except(?: for)?|besides)\b|\banything but\b"
+)
 _SHEET = re.compile(r"\b(?:pieces?|sheets?|bits?) of (?=paper|wood|metal|fabric|food|cloth|plastic)")
 _REWRITES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ((" it", " this", " them", " to ", "eating", "using", "when you use"), _CIRCUMSTANCE, " "),
     ((" of paper", " of wood", " of metal", " of f", " of cloth", " of plastic"), _SHEET, ""),
     (("typing", "type "), _TYPING, "keyboard"),
     (("er then ",), _THEN, " than "),
+    (("ther than", "part from", "except", "esides", "ything but"), _OTHER_THAN, " not "),
     (("er than",), _DEGREE, r"\1"),
     ((" only",), _LAST_ONLY, r"only \1"),
     (("ly ", "just", "designed", "intended", "meant", "aimed"), _ONLY, r"\1 only \2"),

@@ -159,7 +159,12 @@ class ExpertPolicy(_Player):
     """Optimal: every question cuts what is still possible in an optimal proportion (see `least_questions`)."""
 
     def act(self, transcript: Transcript) -> str:
-        return best_question(possible_objects(transcript, self.start))
+        possible = possible_objects(transcript, self.start)
+        question = best_question(possible)
+        if question in transcript.actions:  # an oracle that contradicts itself would be asked the same for ever
+            named = [guess_question(index) for index in members(possible)]
+            question = next((text for text in named if text not in transcript.actions), question)
+        return question
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

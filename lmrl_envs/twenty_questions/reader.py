@@ -38,6 +38,24 @@ _ITSELF = frozenset(["it", "they", "this", "that", "n't"])
 _ACTS = frozenset(["can", "eats", "lives", "flies", "swims", "walks", "runs", "barks", "grows"])
 _DWELL = frozenset(("live", "run", "grow", "hear", "sit", "wear"))
 _NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
+_THINGS = frozenset(("object", "thing", "item"))
+_OBJECT = _THINGS | {
+    "is",
+    "it",
+    "a",
+    "an",
+    "the",
+    "this",
+    "that",
+    "some",
+    "sort",
+    "kind",
+    "of",
+    "actual",
+    "real",
+    "really",
+}
+"""Words of "Is it an object?", which mean nothing elsewhere."""
 _PRONOUNS = frozenset(
     ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
 )
@@ -90,6 +108,8 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
     plain = words(text.replace("/", " or ").replace("-", " "))
     if not plain:
         return UNREAD
+    if _OBJECT.issuperset(plain) and not _THINGS.isdisjoint(plain):
+        return Reading(lexicon.knowledge.attributes["physical"])
     guess = _identity(lexicon, plain)
     if guess is not None:
         return Reading(1 << guess, guess)

@@ -103,14 +103,22 @@ class Lemmas:
         known = simple_lemma(word, self.vocabulary)
         if known in self.vocabulary or known in STOP or len(word) < 5 or not word.isalpha():
             return known
+        if word.endswith("s") and (plural := self._slips.get(word[:-1])) is not None:
+            return plural  # "weels"
         for cut in (word, *_cuts(word)):
             meant = self._slips.get(cut)
-            # One letter more or less, or two letters swapped; another letter is another word.
-            if meant and (len(meant) != len(word) or sorted(meant) == sorted(word)):
+            # One letter more or less, or two letters swapped; another letter is another word, but for a vowel.
+            if meant and (len(meant) != len(word) or sorted(meant) == sorted(word) or _is_vowel_slip(word, meant)):
                 return meant
             if cut in self.vocabulary and len(cut) >= 5:
                 return cut
         return known
+
+
+def _is_vowel_slip(word: str, meant: str) -> bool:
+    """Whether a long word has one wrong vowel ("vegatable")."""
+    wrong = [(a, b) for a, b in zip(word, meant, strict=True) if a != b]
+    return len(word) >= 6 and len(wrong) == 1 and all(letter in "aeiouy" for letter in wrong[0])
 
 
 def _cuts(word: str) -> list[str]:

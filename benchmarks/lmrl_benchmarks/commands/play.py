@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lmrl_benchmarks.arguments import KeyValues, key_values
-from lmrl_envs import TextEnv, make_policy, task, task_ids
+from lmrl_envs import SimulatedTextEnv, TextEnv, make_policy, task, task_ids
 
 
 def envs() -> None:
@@ -66,8 +67,8 @@ def play(
     text, info = env.reset(seed=seed)
     console.print(f"[bold]{escape(base.instructions)}[/bold]\n")
     terminated = truncated = False
+    _show(console, base, text)
     while not (terminated or truncated):
-        _show(console, base, text)
         if hint:
             console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
         try:
@@ -80,17 +81,21 @@ def play(
             console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
             continue
         text, reward, terminated, truncated, info = env.step(action)
+        _show(console, base, text)
         if not info["valid"]:
             console.print("[yellow]That was not a valid action.[/yellow]")
+        elif not info.get("understood", True):
+            console.print("[dim](not understood)[/dim]")
         if reward not in (0.0, -1.0):
             console.print(f"[dim]reward {reward:g}[/dim]")
     if terminated or truncated:
-        _show(console, base, text)
         outcome = "[green]Success[/green]" if info["success"] else "[red]No success[/red]"
-        hidden = {key: value for key, value in info.items() if key not in ("turn", "valid", "success")}
-        console.print(
-            f"{outcome} after {info['turn']} turns, return {base.transcript.episode_return:g}. {escape(str(hidden or ''))}"
-        )
+        hidden = {key: value for key, value in info.items() if key not in ("turn", "valid", "success", "understood")}
+        console.print(f"{outcome} after {info['turn']} turns, return {base.transcript.episode_return:g}.")
+        for key, value in hidden.items():
+            if value == {}:
+                continue
+            console.print(f"[dim]{key}: {escape(_plain(value))}[/dim]")
     if log is not None:
         record = {
             "env_id": id,
@@ -105,8 +110,16 @@ def play(
     return 0
 
 
+def _plain(value: Any) -> str:
+    """A revealed value as a person reads it."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _show(console: Console, base: TextEnv, text: str) -> None:
-    """The drawing where the task has one of its own, and the new text."""
-    if type(base)._draw is not TextEnv._draw:
+    """The drawing where the task has one of its own, and the new text. A conversation stands on the screen already."""
+    talks = isinstance(base, SimulatedTextEnv) and base.role is not None
+    if type(base)._draw is not TextEnv._draw and not talks:
         console.out(base.render() or "", highlight=False)
     console.print(f"[cyan]{escape(text)}[/cyan]")

@@ -5,32 +5,42 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 def train(
-    data: str,
     out: Path,
+    env: str | None = None,
+    policy: str | None = None,
+    data: str | None = None,
     sample: bool = False,
-    episodes: int = 1000,
+    episodes: int | None = None,
     model: str | None = None,
-    layers: int = 2,
-    width: int = 128,
-    epochs: int = 3,
+    layers: int | None = None,
+    width: int | None = None,
+    epochs: int | None = None,
     max_steps: int | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    balance: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int = 1,
 ) -> int:
-    """Fine-tune a local language model on the partner's turns of a dataset, and measure how often it agrees with the
-    scripted partner on turns and secrets that it was not trained on. Play against it with --simulator transformers:OUT.
+    """Train a local language model as the partner of a dialogue task, and measure how often it agrees with the scripted partner on turns and
+    secrets that it was not trained on. Play against it with --simulator transformers:OUT.
+
+    The turns are those of a dataset (--data), or of games played on the spot (--env). With --env alone everything else has values that give a
+    usable small model in a few minutes on one CPU core.
 
     Args:
-        data: Dataset name or folder of a dialogue task.
         out: A new folder for the model and agreement.json.
+        env: Task id; the turns are those of games of its --policy.
+        policy: Policy that plays these games.
+        data: Dataset name or folder of a dialogue task, instead of --env.
         sample: Take the dataset's sample that ships with the package.
         episodes: Episodes to train on at most.
         model: Folder or hub id of a causal model; without it a small one is made, with a tokenizer of its own.
@@ -39,29 +49,47 @@ def train(
         epochs: Passes over the turns.
         max_steps: Stop after so many steps.
         batch_size: Turns in a step.
-        seed: Of split, weights and order.
+        balance: How far kinds of replies (yes and no, a decision) are made equally frequent in training: 0 to 1.
+        seed: Of games, split, weights and order.
         device: Where to train.
         threads: CPU threads; one is fastest for small models.
     """
     import torch
 
-    from lmrl_agents.simulator_data import partner_episodes
+    from lmrl_agents.simulator_data import PRESETS, partner_episodes, played_episodes
     from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
     from lmrl_datasets import load_dataset
+    from lmrl_envs import task
 
+    if (env is None) == (data is None):
+        raise ValueError("name either --env (games are played on the spot) or --data (a dataset)")
+    if data is not None:
+        if policy is not None:
+            raise ValueError(f"--policy {policy} goes with --env; the games of {data} are recorded already")
+        dataset = load_dataset(data, sample=sample)[: episodes or 1000]
+        env_id, heard = dataset.env_id, partner_episodes(dataset)
+    else:
+        assert env is not None
+        env_id = task(env).id
+        if env_id not in PRESETS:
+            raise ValueError(
+                f"{env_id} has no partner that a language model could play; tasks with one: {', '.join(PRESETS)}"
+            )
+        heard = played_episodes(env_id, policy or PRESETS[env_id].policy, episodes or PRESETS[env_id].episodes, seed)
+    role = getattr(gymnasium.make(env_id).unwrapped, "role", None)
+    if role is None:
+        raise ValueError(f"{env_id} has no partner that a language model could play")
+    settings: dict[str, Any] = {"layers": 2, "width": 128}
+    if env_id in PRESETS and model is None:
+        settings |= PRESETS[env_id].settings
+    asked = {
+        "layers": layers, "width": width, "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "balance": balance,
+    }  # fmt: skip
+    settings |= {key: value for key, value in asked.items() if value is not None}
+    if epochs is not None and max_steps is None:
+        settings.pop("max_steps", None)  # so many epochs were asked for
+    config = SimulatorTraining(model=model, seed=seed, device=device, **settings)
     torch.set_num_threads(threads)
-    dataset = load_dataset(data, sample=sample)[:episodes]
-    role = dataset.recover_environment().unwrapped.role  # type: ignore[attr-defined]
-    config = SimulatorTraining(
-        model=model,
-        layers=layers,
-        width=width,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-    )
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -72,7 +100,7 @@ def train(
     ) as progress:
         bar = progress.add_task("simulator", total=None)
         report = train_simulator(
-            partner_episodes(dataset),
+            heard,
             role,
             out,
             config,
@@ -80,5 +108,5 @@ def train(
         )
     for key, value in dataclasses.asdict(report).items():
         print(f"{key}: {value}")
-    print(f'simulator in {out}: gym.make("{dataset.env_id}", simulator="transformers:{out}")')
+    print(f'simulator in {out}: gym.make("{env_id}", simulator="transformers:{out}")')
     return 0
