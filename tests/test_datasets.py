@@ -17,7 +17,8 @@ import pytest
 
 from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_dataset, load_recipe
 from lmrl_datasets.dataset import samples
-from lmrl_datasets.schema import from_row, to_table
+from lmrl_datasets.columns import Decoder
+from lmrl_datasets.schema import to_table
 from lmrl_envs import task
 
 
@@ -266,7 +267,7 @@ def test_paired_wording(wordle_data: Path) -> None:
 def test_hostile_text_is_stored(tmp_path: Path) -> None:
     texts = ("\ud800", "\x00", "\N{GRINNING FACE}", "<script>", "a" * 5000)
     episode = Episode(0, "lmrl/Wordle-v0", 1, "x", ("Wordle:", *["invalid"] * 5), texts, (-1.0,) * 5, False, True)
-    back = from_row(to_table([episode]).to_pylist()[0])
+    (back,) = Decoder().episodes(to_table([episode]).to_batches()[0])
     assert back.actions == ("?", *texts[1:])
 
 

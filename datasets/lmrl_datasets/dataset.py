@@ -14,7 +14,8 @@ import numpy as np
 
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_datasets.replay import replay_episode
-from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, from_row
+from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
+from lmrl_datasets.shards import ShardReader
 from lmrl_datasets.stats import summarize
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import task
@@ -113,26 +114,9 @@ class Dataset:
 
     # -- reading
 
-    def _paths(self) -> list[Path]:
-        return [self.folder / shard["file"] for shard in self.manifest["shards"]]
-
-    def _read(self, columns: list[str] | None) -> Any:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        tables = []
-        for path in self._paths():
-            try:
-                tables.append(pq.read_table(path, columns=columns))
-            except FileNotFoundError:
-                raise DatasetError(f"{path} is missing") from None
-            except (pa.ArrowException, OSError) as problem:
-                raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
-        return pa.concat_tables(tables)
-
     @cached_property
-    def _table(self) -> Any:
-        return self._read(None)
+    def _reader(self) -> ShardReader:
+        return ShardReader([self.folder / shard["file"] for shard in self.manifest["shards"]])
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
@@ -145,15 +129,13 @@ class Dataset:
             return self.take(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"episode {index} of a dataset of {len(self)}")
-        position = index % len(self)
-        row = position if self._rows is None else int(self._rows[position])
-        return from_row(self._table.slice(row, 1).to_pylist()[0])
+        return Dataset.fetch(self, [index % len(self)])[0]
 
     def fetch(self, indices: Iterable[int]) -> list[Episode]:
         """Several episodes at once, in the order asked for."""
         wanted = np.fromiter(indices, np.int64)
         rows = wanted if self._rows is None else self._rows[wanted]
-        return [from_row(row) for row in self._table.take(rows).to_pylist()]
+        return self._reader.rows(rows)
 
     def take(self, indices: np.ndarray) -> Dataset:
         """The dataset of these episodes (positions in this one)."""
@@ -161,37 +143,21 @@ class Dataset:
 
     def _with_rows(self, rows: np.ndarray) -> Dataset:
         twin = Dataset(self.folder, self.manifest, np.asarray(rows, np.int64))
-        if "_table" in self.__dict__:
-            twin.__dict__["_table"] = self._table
+        if "_reader" in self.__dict__:
+            twin.__dict__["_reader"] = self._reader
         return twin
 
-    def iter_batches(self, size: int = 1024) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
         """Stream through all episodes in order, without holding them in memory."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         keep = None
         if self._rows is not None:
-            if np.any(np.diff(self._rows) <= 0):  # reordered or repeated: only in memory
+            if np.any(np.diff(self._rows) <= 0):  # reordered or repeated: by random access
                 for start in range(0, len(self), size):
                     yield self.fetch(range(start, min(start + size, len(self))))
                 return
             keep = np.zeros(self._total, bool)
             keep[self._rows] = True
-        offset = 0
-        for path in self._paths():
-            try:
-                for batch in pq.ParquetFile(path).iter_batches(batch_size=size):
-                    count = batch.num_rows
-                    if keep is not None:
-                        batch = batch.filter(pa.array(keep[offset : offset + count]))
-                    offset += count
-                    if batch.num_rows:
-                        yield [from_row(row) for row in batch.to_pylist()]
-            except FileNotFoundError:
-                raise DatasetError(f"{path} is missing") from None
-            except (pa.ArrowException, OSError) as problem:
-                raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
+        yield from self._reader.stream(size, keep)
 
     def iter_episodes(self, shuffle_buffer: int = 0, seed: int = 0) -> Iterator[Episode]:
         """Stream episodes, in order or through a shuffle buffer of that many."""
@@ -218,7 +184,7 @@ class Dataset:
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
-        table = self._read(["rewards", "success"])
+        table = self._reader.columns(["rewards", "success"])
         rewards = table["rewards"].combine_chunks()
         offsets = rewards.offsets.to_numpy()
         lengths = np.diff(offsets)
@@ -361,7 +327,7 @@ class RewordedDataset(Dataset):
     def fetch(self, indices: Iterable[int]) -> list[Episode]:
         return [self._reworded(episode) for episode in super().fetch(indices)]
 
-    def iter_batches(self, size: int = 1024) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
         reordered = self._rows is not None and bool(np.any(np.diff(self._rows) <= 0))
         for batch in super().iter_batches(size):  # a reordered base goes through fetch, which rewords already
             yield batch if reordered else [self._reworded(episode) for episode in batch]

@@ -173,7 +173,7 @@ class MixedPolicy(ExpertPolicy):
     turn with probability ``stop``, and after 30 turns at the latest, which gives the published mean and spread.
     """
 
-    first_share, plan_share, stop = 0.735, 0.8, 0.05
+    first_share, plan_share, stop = 0.735, 0.8, 0.054
     first_turns, second_turns = 30, 15
     first_rooms = frozenset({"office", "bathroom", "garden", "backyard"})
 
