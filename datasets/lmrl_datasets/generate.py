@@ -140,7 +140,7 @@ def generate(
     if count < 1:
         raise ValueError(f"episodes={count} must be at least 1")
     # At least two files per worker's worth for small sets, so that a small set is parallel too; a function of the size only.
-    size = shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
+    size = shard_size or recipe.shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     spec = {
@@ -174,6 +174,14 @@ def generate(
     return folder
 
 
+def _makes(recipe: Any) -> dict[str, Any] | None:
+    """What a stored recipe makes; None for what is no recipe of this version."""
+    try:
+        return Recipe(**recipe).makes()
+    except TypeError:
+        return None
+
+
 def _claim(folder: Path, spec: dict[str, Any]) -> bool:
     """Make sure that the folder is empty or holds a run of the same spec; returns whether that run is finished."""
     path = folder / SPEC
@@ -184,11 +192,13 @@ def _claim(folder: Path, spec: dict[str, Any]) -> bool:
             raise DatasetError(f"{path} is damaged ({problem}); delete the folder to start again") from None
         finished = (folder / MANIFEST).exists()
         # A finished dataset stays what it is under other versions of packages; an unfinished one must not be mixed.
-        keys = [key for key in spec if not (finished and key == "packages")]
-        differing = sorted(key for key in keys if there.get(key) != spec[key])
+        keys = [key for key in spec if key != "recipe" and not (finished and key == "packages")]
+        differing = [key for key in keys if there.get(key) != spec[key]]
+        if _makes(there.get("recipe")) != _makes(spec["recipe"]):
+            differing.append("recipe")
         if differing:
             raise DatasetError(
-                f"{folder} holds a dataset made otherwise ({', '.join(differing)} differ); choose another folder"
+                f"{folder} holds a dataset made otherwise ({', '.join(sorted(differing))} differ); choose another folder"
             )
         if finished:
             read_manifest(folder)

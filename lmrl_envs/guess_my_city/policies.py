@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from functools import lru_cache
 from typing import Any
 
@@ -108,6 +109,21 @@ class ExpertPolicy(_CityPolicy):
             return f"Is it {possible[0]}?"
         return _best_question(tuple(possible), OPEN_QUESTIONS, tuple(transcript.actions))
 
+    def is_best(self, transcript: Transcript, action: str) -> bool | None:
+        """Whether an action is optimal: a guess where few are left, else a question that no two cities answer alike.
+
+        With n cities left such a question returns -1 and a guess -(n - 1) / 2 on the average: equal for three. None where
+        no question of the bank tells all of them apart.
+        """
+        possible = consistent(transcript, self.names)
+        guess = guessed_city(action)
+        if guess is not None:
+            return guess in possible and len(possible) <= 3
+        if len(possible) <= 2:
+            return False
+        best = _largest_class(tuple(possible), _best_question(tuple(possible), OPEN_QUESTIONS, ()))
+        return _largest_class(tuple(possible), action) == 1 if best == 1 else None
+
 
 class PolarExpertPolicy(_CityPolicy):
     """Asks yes/no questions only: each time the one of the bank that splits the possible cities most evenly."""
@@ -117,6 +133,15 @@ class PolarExpertPolicy(_CityPolicy):
         if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
             return f"Is it {possible[0]}?"
         return _best_question(tuple(possible), POLAR_QUESTIONS, tuple(transcript.actions))
+
+
+def _largest_class(possible: tuple[str, ...], question: str) -> int:
+    """How many of the possible cities may answer a question alike, at most."""
+    table = answers(question)
+    if table is None:
+        return len(possible)
+    order = {name: i for i, name in enumerate(cities())}
+    return max(Counter(table[order[name]] for name in possible).values())
 
 
 @lru_cache(maxsize=65536)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lmrl_envs.core import Transcript
 from lmrl_envs.maze import rules
-from lmrl_envs.maze.belief import planner
+from lmrl_envs.maze.belief import Belief, planner
 from lmrl_envs.maze.rules import _WALL_PHRASES, ACTIONS, MOVES, Cell, Maze
 
 _POSITION = re.compile(r"goal is at position (\d+), (\d+)\. Your current position is at position (\d+), (\d+)\.")
@@ -64,14 +64,33 @@ class ExpertPolicy(RandomPolicy):
             return min(ACTIONS, key=lambda action: distance[self.maze.next_cell[action][here]])  # type: ignore[union-attr]
         return self._from_walls(transcript)
 
+    def is_best(self, transcript: Transcript, action: str) -> bool | None:
+        """Whether a move is a best one; None without a map, or after steps that no map explains."""
+        seen = read_position(transcript[-1].text)
+        action = action.strip()
+        if self.maze is None or action not in MOVES:
+            return None if self.maze is None else False
+        if seen is not None:
+            distance = self.maze.distance
+            return distance[self.maze.next_cell[action][seen[1]]] < distance[seen[1]]
+        belief, plan = self._belief(transcript), planner(self.maze)
+        if belief not in plan.best:
+            return None
+        costs = {move: plan.cost_of(belief, move) for move in plan.branches[belief]}
+        return action in costs and costs[action] <= min(costs.values()) + 1e-9
+
     def _from_walls(self, transcript: Transcript) -> str:
+        belief, plan = self._belief(transcript), planner(self.maze)  # type: ignore[arg-type]
+        return plan.best[belief] if belief in plan.best else explore(transcript)
+
+    def _belief(self, transcript: Transcript) -> Belief | None:
         plan = planner(self.maze)  # type: ignore[arg-type]
         belief = plan.opening.get(transcript[0].text)
         for i in range(1, len(transcript) - 1, 2):
             action = transcript[i].text.strip()
             if belief is not None and action in MOVES:
                 belief = plan.after(belief, action).get(transcript[i + 1].text)
-        return plan.best[belief] if belief in plan.best else explore(transcript)
+        return belief
 
 
 class SuboptimalPolicy(ExpertPolicy):
