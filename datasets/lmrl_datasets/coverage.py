@@ -84,7 +84,7 @@ def _facts(data: Dataset, env: Any, seen: list[Episode], judged: int) -> dict[st
         "best_seen_share": sum(e.visits for e in best) / visits if visits else None,
         "returns": None,
     }
-    if table.markov and share >= _TABLE_SHARE:
+    if table.markov and share >= _TABLE_SHARE and {"random", "expert"} <= set(task(data.env_id).policy_names):
         facts |= _played(data, env, table, list(starts.values()))
     return facts
 
@@ -94,7 +94,8 @@ def _starts(env: Any, seen: list[Episode]) -> dict[str, list[Episode]]:
     groups: dict[str, list[Episode]] = {}
     for episode in seen:
         opening, _ = env.reset(seed=episode.seed, options=dict(episode.options))
-        groups.setdefault(opening + to_json(env.get_state()["game"]), []).append(episode)
+        game = {key: value for key, value in env.get_state()["game"].items() if key != "seed"}  # of a partner's chances
+        groups.setdefault(opening + to_json(game), []).append(episode)
     return groups
 
 

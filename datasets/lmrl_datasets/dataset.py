@@ -12,6 +12,8 @@ from typing import Any, Literal, overload
 import gymnasium
 import numpy as np
 
+from lmrl_datasets.coverage import EPISODES, coverage
+from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
@@ -97,6 +99,11 @@ class Dataset:
     def env_kwargs(self) -> dict[str, Any]:
         """Arguments of the environment."""
         return dict(self.manifest["recipe"]["env_kwargs"])
+
+    @property
+    def positions(self) -> np.ndarray | None:
+        """Which stored rows the episodes are, int64 ``[episodes]``; None: all, in order."""
+        return self._rows
 
     def __len__(self) -> int:
         return self._total if self._rows is None else len(self._rows)
@@ -220,6 +227,10 @@ class Dataset:
         """Summary statistics (keys as in `lmrl_datasets.summarize`)."""
         return summarize(self.env_id, self.returns, self.lengths, self.success)
 
+    def coverage(self, episodes: int = EPISODES) -> dict[str, Any]:
+        """What the first ``episodes`` of the data cover: see `lmrl_datasets.coverage`."""
+        return coverage(self, episodes)
+
     # -- parts
 
     def filter(
@@ -254,6 +265,16 @@ class Dataset:
         order = np.random.default_rng(seed).permutation(len(self))
         count = round(validation * len(self))
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+    # -- other forms
+
+    def to_jsonl(self, path: str | Path) -> int:
+        """Write all episodes as JSON lines (.jsonl or .jsonl.zst); `lmrl_datasets.read_jsonl` reads them back."""
+        return write_jsonl(self, path)
+
+    def to_minari(self, dataset_id: str | None = None) -> Any:
+        """Store as a Minari dataset: see `lmrl_datasets.exchange.to_minari`."""
+        return to_minari(self, dataset_id)
 
     # -- replaying
 
