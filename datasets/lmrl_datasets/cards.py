@@ -50,7 +50,7 @@ def card(manifest: dict[str, Any]) -> str:
         "\n".join(_statistics(manifest["statistics"], recipe["published"])),
     ]
     if recipe["notes"].strip():
-        paragraphs += ["## What of the published row cannot be matched", recipe["notes"].strip()]
+        paragraphs += ["## About the published row", recipe["notes"].strip()]
     if manifest.get("coverage"):
         paragraphs += ["## What it covers", "\n".join(f"- {line}" for line in in_words(manifest["coverage"]))]
     paragraphs += [
@@ -75,8 +75,9 @@ def _statistics(stats: dict[str, Any], published: dict[str, float]) -> Iterator[
         row = f"| {key.replace('_', ' ')} | {_shown(stats[key])} |"
         if published:
             there = published.get(key)
-            judged = key != "episodes" and there is not None
-            verdict = ("yes" if reproduced(key, stats[key], there) else "no") if judged else ""
+            verdict = ""
+            if key != "episodes" and there is not None:
+                verdict = "yes" if reproduced(key, stats[key], there) else "no"
             row += f" {'' if there is None else _shown(there)} | {verdict} |"
         yield row
 

@@ -188,8 +188,9 @@ def _episode(row: Any, place: int) -> Episode:
             f"{len(row['observations'])} observations, {turns} actions, {len(row['rewards'])} rewards: an episode has "
             "T + 1, T and T, with T at least 1"
         )
-    values = {**row, "rewards": tuple(map(float, row["rewards"]))}
-    return Episode(**values | {key: tuple(row[key]) for key in ("observations", "actions")})
+    values: dict[str, Any] = {**row, "rewards": tuple(map(float, row["rewards"]))}
+    values |= {key: tuple(row[key]) for key in ("observations", "actions")}
+    return Episode(**values)
 
 
 def _is_number(value: Any) -> bool:
