@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,17 +34,25 @@ def make_on_cluster(address: str, jobs: list[Any], workers: int) -> Iterator[int
     joined = ray.is_initialized()
     if not joined:
         try:
+            _reach(address)
             if address == LOCAL:
                 ray.init(LOCAL, num_cpus=max(1, workers), include_dashboard=False, log_to_driver=False)
             else:
                 ray.init(address, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError) as problem:
+        except (OSError, ValueError, RuntimeError) as problem:
             raise DatasetError(f"no Ray cluster at {address!r}: {str(problem).splitlines()[0]}") from None
     try:
         yield from _collect(ray, jobs)
     finally:
         if not joined:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError when nobody listens at ``host:port``: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _collect(ray: Any, jobs: list[Any]) -> Iterator[int]:

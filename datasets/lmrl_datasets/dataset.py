@@ -20,7 +20,7 @@ from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
 from lmrl_datasets.shards import ShardReader
 from lmrl_datasets.stats import summarize
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
-from lmrl_envs import task
+from lmrl_envs import Task, task
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -115,9 +115,25 @@ class Dataset:
     def _total(self) -> int:
         return sum(shard["rows"] for shard in self.manifest["shards"])
 
+    @property
+    def task(self) -> Task:
+        """The task's row.
+
+        Raises:
+            DatasetError: this version has no such task (any more).
+        """
+        try:
+            return task(self.env_id)
+        except gymnasium.error.Error as problem:
+            made = self.manifest.get("packages", {}).get("lmrl", "of another version")
+            raise DatasetError(
+                f"{self.folder} was recorded on {self.env_id!r} by lmrl {made}; here there is {problem}. Its episodes can be "
+                "read, but neither scored nor replayed"
+            ) from None
+
     def recover_environment(self, **kwargs: Any) -> gymnasium.Env[str, str]:
         """The environment that the episodes were played in."""
-        return gymnasium.make(self.env_id, **{**self.env_kwargs, **kwargs})
+        return gymnasium.make(self.task.id, **{**self.env_kwargs, **kwargs})
 
     # -- reading
 
@@ -225,7 +241,7 @@ class Dataset:
 
     def stats(self) -> dict[str, Any]:
         """Summary statistics (keys as in `lmrl_datasets.summarize`)."""
-        return summarize(self.env_id, self.returns, self.lengths, self.success)
+        return summarize(self.task.id, self.returns, self.lengths, self.success)
 
     def coverage(self, episodes: int = EPISODES) -> dict[str, Any]:
         """What the first ``episodes`` of the data cover: see `lmrl_datasets.coverage`."""
@@ -284,7 +300,7 @@ class Dataset:
         Raises:
             DatasetError: another family, or a replay that earns other rewards.
         """
-        if task(env_id).family != task(self.env_id).family:
+        if task(env_id).family != self.task.family:
             raise DatasetError(f"{self.name} holds games of {self.env_id}; {env_id} is another family of tasks")
         if env_id == self.env_id and env_kwargs.items() <= self.env_kwargs.items():
             return self

@@ -100,32 +100,31 @@ class MixedPolicy(_Mixture):
     """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4).
 
     Nobody resigns here, and the built-in opponent is slower to win than the Stockfish of the published games. So that games
-    are as long as published, White finishes won games with care, and plays a random move now and then when it has all but
-    lost, or when the game drags on.
+    are as long as published, White no longer slips in won games, and plays random moves now and then when it has all but
+    lost, or, ever more of them, when the game drags on.
     """
 
     weakest, strongest = 500, 4000
-    margin, slips, power = 5, 0.15, 2
+    margin, slips, power = 5, 0.175, 2
     ahead, behind = 6, -7
     """Material (pawns) from which a game counts as won or lost."""
-    finish = Level(1000, 0, 0.0)
-    careless, late, later = 0.2, 60, 0.01
-    """Share of random moves when lost, or from move ``late`` on unless won, where it grows by ``later`` a move."""
+    careless, late, later = 0.25, 50, 0.02
+    """Share of random moves when lost; what it grows by from move ``late`` on, unless won."""
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         strength = self.random.random()
         nodes = round(self.weakest * (self.strongest / self.weakest) ** strength)
-        self.own = Level(nodes, self.margin, 0.0)
+        self.level = Level(nodes, self.margin, 0.0)
         self.own_slips = self.slips * (1 - strength) ** self.power
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
         balance, played = material(board), len(transcript) // 2
-        self.level, self.epsilon = self.own, self.own_slips
         if balance >= self.ahead:
-            self.level, self.epsilon = max(self.own, self.finish, key=lambda level: level.nodes), 0.0
-        elif balance <= self.behind or played >= self.late:
-            self.epsilon = max(self.own_slips, self.careless + self.later * max(0, played - self.late))
+            self.epsilon = 0.0
+        else:
+            floor = self.careless if balance <= self.behind else 0.0
+            self.epsilon = max(self.own_slips, floor) + self.later * max(0, played - self.late)
         return super().move(board, transcript)
 
 
