@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_dataset, load_recipe
 from lmrl_datasets.columns import Decoder
 from lmrl_datasets.dataset import samples
-from lmrl_datasets.schema import to_table
+from lmrl_datasets.schema import COLUMNS, to_table
 from lmrl_envs import task
 
 
@@ -344,6 +345,7 @@ def test_hostile_text_is_stored(tmp_path: Path) -> None:
     texts = ("\ud800", "\x00", "\N{GRINNING FACE}", "<script>", "a" * 5000)
     episode = Episode(0, "lmrl/Wordle-v0", 1, "x", ("Wordle:", *["invalid"] * 5), texts, (-1.0,) * 5, False, True)
     (back,) = Decoder().episodes(to_table([episode]).to_batches()[0])
+    assert list(vars(back)) == list(COLUMNS) and back == replace(episode, actions=back.actions)
     assert back.actions == ("?", *texts[1:])
 
 

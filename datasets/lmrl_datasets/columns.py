@@ -40,10 +40,19 @@ class Decoder:
     def episodes(self, batch: pa.RecordBatch) -> list[Episode]:
         """The episodes of a batch, in order."""
         columns = [self._column(name, batch.column(name)) for name in COLUMNS]
-        # Episodes are frozen: their constructor would set each attribute through `object`, at four times the cost.
-        made = [object.__new__(Episode) for _ in range(batch.num_rows)]
-        for episode, row in zip(made, zip(*columns, strict=True), strict=True):
-            episode.__dict__.update(zip(COLUMNS, row, strict=False))
+        made = []
+        for row in zip(*columns, strict=True):
+            # Episodes are frozen: their constructor would set each attribute through `object`, at four times the cost.
+            # Stores one by one are the fastest way to fill the dict; the order is that of COLUMNS (a test compares).
+            episode = object.__new__(Episode)
+            d = episode.__dict__
+            d["episode_id"], d["env_id"], d["seed"], d["policy"], d["observations"], d["actions"], d["rewards"] = row[
+                :7
+            ]
+            d["terminated"], d["truncated"], d["stopped"], d["success"], d["env_kwargs"], d["options"], d["info"] = row[
+                7:
+            ]
+            made.append(episode)
         return made
 
     def _column(self, name: str, column: Any) -> list[Any]:

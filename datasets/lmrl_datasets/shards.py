@@ -66,7 +66,7 @@ class ShardReader:
         decoder, offset = Decoder(), 0
         for path in self.paths:
             with naming_damage(path), pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=size):
+                for batch in file.iter_batches(batch_size=size, use_threads=False):
                     count = batch.num_rows
                     if keep is not None:
                         batch = batch.filter(pa.array(keep[offset : offset + count]))
