@@ -125,6 +125,21 @@ def test_minari_holds_the_same_episodes(wordle_data: Path, tmp_path: Path, monke
         data.to_minari("lmrl/wordle/test-v0")
 
 
+def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, folder = str(tmp_path / "episodes.jsonl.zst"), str(tmp_path / "data")
+    assert run(["data", "export", "wordle/mixed-v0", file, "--sample"]) == 0
+    assert run(["data", "import", file, "--name", NAME, "--out", folder]) == 0
+    assert run(["data", "verify", folder]) == 0
+    capsys.readouterr()
+    assert run(["data", "info", folder]) == 0
+    shown = capsys.readouterr().out
+    assert NAME in shown and "start states (what is hidden counted)" in shown and "lmrl data import episodes.jsonl.zst" in shown
+    assert run(["data", "info", "maze/mixed-v0", "--sample"]) == 0
+    assert "Greedy BC is already optimal" in capsys.readouterr().out
+    assert run(["data", "export", "wordle/mixed-v0", "--sample"]) == 2
+    assert "give either a file name or --minari ID" in capsys.readouterr().err
+
+
 def test_without_minari_one_line_says_what_to_install(wordle_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minari", None)
     with pytest.raises(DatasetError, match=r"pip install .lmrl\[minari\]"):

@@ -51,7 +51,7 @@ def test_every_recipe_makes_episodes_that_replay(name: str, tmp_path: Path) -> N
 def test_every_sample_is_whole_and_loads_by_name(name: str) -> None:
     data = load_dataset(name, sample=True)
     data.verify()
-    assert 500 <= len(data) <= 2500
+    assert 250 <= len(data) <= 2500
     assert data.recover_environment().spec.id == data.env_id
 
 
