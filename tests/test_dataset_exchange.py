@@ -133,7 +133,11 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["data", "info", folder]) == 0
     shown = capsys.readouterr().out
-    assert NAME in shown and "start states (what is hidden counted)" in shown and "lmrl data import episodes.jsonl.zst" in shown
+    assert (
+        NAME in shown
+        and "start states (what is hidden counted)" in shown
+        and "lmrl data import episodes.jsonl.zst" in shown
+    )
     assert run(["data", "info", "maze/mixed-v0", "--sample"]) == 0
     assert "Greedy BC is already optimal" in capsys.readouterr().out
     assert run(["data", "export", "wordle/mixed-v0", "--sample"]) == 2

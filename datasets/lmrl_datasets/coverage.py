@@ -26,7 +26,7 @@ from lmrl_envs import Policy, Transcript, make_policy, task
 if TYPE_CHECKING:
     from lmrl_datasets.dataset import Dataset
 
-EPISODES, JUDGED, STARTS = 20_000, 1_000, 500
+EPISODES, ACTIONS, JUDGED, STARTS = 20_000, 100_000, 1_000, 500
 OFTEN = 5
 """An observation seen this often has a most frequent action that means something."""
 DISCOUNT = 0.99
@@ -38,7 +38,7 @@ def coverage(data: Dataset, episodes: int = EPISODES, judged: int = JUDGED) -> d
 
     Args:
         data: the dataset.
-        episodes: how many episodes (the first ones) are looked at.
+        episodes: how many episodes (the first ones) are looked at; fewer when they hold more than 100,000 actions.
         judged: on how many of them every action is compared with the expert's.
 
     Returns:
@@ -51,7 +51,13 @@ def coverage(data: Dataset, episodes: int = EPISODES, judged: int = JUDGED) -> d
         of ``best_episode``, ``majority``, ``majority_of_successes``, ``stitcher`` and ``expert``, and
         ``starts_improved``: from how many the stitcher does better than every single episode.
     """
-    seen = list(islice(data.iter_episodes(), episodes))
+    seen: list[Episode] = []
+    actions = 0
+    for episode in islice(data.iter_episodes(), episodes):
+        seen.append(episode)
+        actions += len(episode)
+        if actions >= ACTIONS:
+            break
     if not seen:
         raise DatasetError(f"{data.name} has no episodes")
     env: Any = data.recover_environment().unwrapped
