@@ -18,6 +18,7 @@ from typing import Any
 from lmrl_datasets.coverage import in_words
 from lmrl_datasets.dataset import load_dataset
 from lmrl_datasets.store import write_atomically
+from lmrl_envs import task
 
 _ROWS = ("episodes", "length_mean", "length_std", "success_rate", "return_mean", "return_std")
 # Tolerances within which a published figure counts as reproduced: relative for means and deviations, absolute for rates.
@@ -52,13 +53,28 @@ def card(manifest: dict[str, Any]) -> str:
     if recipe["notes"].strip():
         paragraphs += ["## About the published row", recipe["notes"].strip()]
     if manifest.get("coverage"):
-        paragraphs += ["## What it covers", "\n".join(f"- {line}" for line in in_words(manifest["coverage"]))]
+        lines = [*in_words(manifest["coverage"]), *_achievable(manifest)]
+        paragraphs += ["## What it covers", "\n".join(f"- {line}" for line in lines)]
     paragraphs += [
         "## Use",
         "For training and comparing offline reinforcement learning methods. The behaviour policies are scripted: the texts hold "
         "no personal data. MIT licence.",
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _achievable(manifest: dict[str, Any]) -> Iterator[str]:
+    """What the best play earns on the average, beside the data."""
+    reference, stats = task(manifest["env_id"]).reference, manifest["statistics"]
+    best = manifest["coverage"]["best_return"]
+    line = (
+        f"The best possible mean return is {reference.optimum:.4g} ({reference.optimum_is}); that of the data is "
+        f"{stats['return_mean']:.4g}"
+    )
+    if best is not None:
+        above = "above" if reference.optimum > best + 1e-9 else "not above"
+        line += f". As a mean over all starts it is {above} the best single episode of {best:.4g}"
+    yield f"{line}."
 
 
 def _header(manifest: dict[str, Any]) -> Iterator[str]:

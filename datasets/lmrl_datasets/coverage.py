@@ -290,7 +290,7 @@ def in_words(facts: dict[str, Any]) -> Iterator[str]:
     """The facts as sentences for people, one a line of a list."""
     starts = "start state" if facts["start_states"] == 1 else "start states"
     yield (
-        f"{facts['start_states']:,} {starts} (what is hidden counted), {facts['openings']:,} different openings, "
+        f"{facts['start_states']:,} {starts} (what is hidden counted), {facts['openings']:,} by what is seen of them, "
         f"in {facts['episodes']:,} episodes; from {facts['start_states_solved']:,} of them some episode succeeds."
     )
     if facts["best_return"] is None:
