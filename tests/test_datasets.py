@@ -117,7 +117,7 @@ def test_a_whole_run_and_a_part_do_not_share_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     generate("maze/mixed-v0", folder, episodes=20, shard_size=10, shard=(0, 2))
     before = digests(folder)
-    with (folder / ".lock").open("w") as file:
+    with (folder / ".lock-whole").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # another part at work
         with pytest.raises(DatasetError, match="another process is generating"):
             generate("maze/mixed-v0", folder, episodes=20, shard_size=10)

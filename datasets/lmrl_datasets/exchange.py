@@ -104,7 +104,7 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
         "packages": provenance(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", "writing"):
+    with locked(folder / ".lock-whole", "writing"):
         if claim(folder, spec):
             raise DatasetError(f"{folder} holds a dataset already; choose another folder")
         total = -(-count // shard_size)
