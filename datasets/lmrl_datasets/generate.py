@@ -167,7 +167,10 @@ def generate(
     if not 0 <= which < of:
         raise ValueError(f"shard {which}/{of}: the first number must be in 0..{of - 1}")
     # Parts (--shard) of one split share the folder; a whole run, or another part of the same name, does not.
-    with locked(folder / ".lock-whole", "generating", shared=of > 1), locked(folder / f".lock-{which}-of-{of}", "generating"):
+    with (
+        locked(folder / ".lock-whole", "generating", shared=of > 1),
+        locked(folder / f".lock-{which}-of-{of}", "generating"),
+    ):
         mine = [k for k in range(len(parts)) if k % of == which]
         jobs = [(recipe, seed, parts[k], str(paths[k])) for k in mine if not paths[k].exists()]
         total = sum(len(parts[k]) for k in mine)
