@@ -1,7 +1,7 @@
 # make bench   install into .venv and run the quick leaderboard; prints where the report is
 # make test    install into .venv and run the tests
 # make check   formatting, lint, types and tests
-# make speed   speed of the environments beside other suites
+# make speed   speed of the environments beside other suites, and of the datasets
 # make clean   remove .venv, runs and caches
 
 PYTHON ?= python3
@@ -40,6 +40,7 @@ lint: $(VENV)/test.stamp
 
 speed: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/speed/environments.py
+	$(BIN)/python benchmarks/speed/datasets.py
 
 clean:
 	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis

@@ -364,7 +364,7 @@ def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: P
     process.send_signal(signal.SIGKILL)
     process.wait()
     run = settings(out, maze_data, resume=True)
-    model, _ = training.prepare(run, run.load_data())
+    model = training.prepare(run, run.load_data())
     optimizer = training.optimizer_for(model, 1e-3, 0.0)
     assert training.load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
 

@@ -65,7 +65,7 @@ def test_partially_observed_expert_is_the_planner_and_beats_the_published_best()
 def test_belief_values_are_a_fixed_point_between_bounds(layout: str) -> None:
     plan = BeliefPlanner(named_maze(layout))
     for belief, branches in plan.branches.items():
-        assert plan.cost[belief] == pytest.approx(min(plan._cost_of(belief, action) for action in branches))
+        assert plan.cost[belief] == pytest.approx(min(plan.cost_of(belief, action) for action in branches))
         assert plan.cost[belief] >= sum(n * plan.maze.distance[cell] for cell, n in belief) - 1e-9
 
 

@@ -23,7 +23,7 @@ import torch
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.losses import cross_entropy, mean
 from lmrl_agents.model import LanguageModel
-from lmrl_agents.tokens import RowStore, episode_rows
+from lmrl_agents.tokens import RowStore
 from lmrl_agents.training import (
     Session,
     TrainingRun,
@@ -32,6 +32,7 @@ from lmrl_agents.training import (
     optimizer_for,
     precision,
     prepare,
+    rows_of,
     save_final,
 )
 
@@ -64,9 +65,9 @@ class Config:
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    model, episodes = prepare(run, run.load_data())
-    rows = [row for episode in episodes for row in episode_rows(episode, model.form)]
-    return imitate(run, run.config(Config), model, RowStore(rows, model.tokenizer.pad))
+    data = run.load_data()
+    model = prepare(run, data)
+    return imitate(run, run.config(Config), model, rows_of(data, model))
 
 
 def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:

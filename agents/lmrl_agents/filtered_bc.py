@@ -90,11 +90,9 @@ def chosen_turns(episodes: Sequence[TokenEpisode], config: Config, seed: int) ->
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
-    if run.start is None:
-        model, episodes = prepare(run, run.load_data())
-    else:
-        model = start_policy(run)
-        episodes = encode(run.load_data(), model)
+    data = run.load_data()
+    model = prepare(run, data) if run.start is None else start_policy(run)
+    episodes = encode(data, model)
     turns, least = chosen_turns(episodes, config, run.seed)
     rows = [row for i, own in turns.items() for row in episode_rows(episodes[i], model.form, own)]
     kept = sum(len(own) for own in turns.values())

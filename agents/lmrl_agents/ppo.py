@@ -42,15 +42,14 @@ from lmrl_agents.online import (
     slices,
 )
 from lmrl_agents.returns import generalized_advantages
-from lmrl_agents.tokens import RowStore, episode_rows
 from lmrl_agents.training import (
     Session,
     TrainingRun,
     agree,
     batch_indices,
-    encode,
     optimizer_for,
     precision,
+    rows_of,
     save_final,
     start_policy,
 )
@@ -107,8 +106,7 @@ def train(run: TrainingRun) -> Path:
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
     rows = None
     if config.pretraining_weight:
-        own = encode(run.load_data(), model)
-        rows = RowStore([row for e in own for row in episode_rows(e, model.form)], model.tokenizer.pad)
+        rows = rows_of(run.load_data(), model)
     state = {"kl_weight": config.kl_weight}
     session = Session(
         run,

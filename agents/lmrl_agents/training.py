@@ -21,7 +21,8 @@ from lmrl_agents.critic import Critic
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import load_preset
 from lmrl_agents.sampling import Policy
-from lmrl_agents.tokens import TextFormat, TokenEpisode, adopt_tokenizer, train_tokenizer
+from lmrl_agents.token_cache import cached_rows
+from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, adopt_tokenizer, episode_rows, train_tokenizer
 from lmrl_agents.views import view_texts
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_datasets.store import sha256_of, write_atomically
@@ -137,8 +138,8 @@ class TrainingRun:
         return load_dataset(self.data, split="train", sample=self.sample, env_id=self.env_id)
 
 
-def prepare(run: TrainingRun, data: Dataset) -> tuple[LanguageModel, list[TokenEpisode]]:
-    """A fresh model with its tokenizer, and the episodes as ids."""
+def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
+    """A fresh model with the tokenizer of its data."""
     tables = run.tables()
     text = dict(tables["text"])
     units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
@@ -152,7 +153,7 @@ def prepare(run: TrainingRun, data: Dataset) -> tuple[LanguageModel, list[TokenE
         texts = (piece for episode in data for piece in view_texts(form.view, episode.transcript))
         tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
     model = LanguageModel.create(config, tokenizer, form, run.seed)
-    return model.to(run.device), encode(data, model)
+    return model.to(run.device)
 
 
 def encode(data: Dataset, model: LanguageModel) -> list[TokenEpisode]:
@@ -164,6 +165,15 @@ def encode(data: Dataset, model: LanguageModel) -> list[TokenEpisode]:
         for episode in data
         if episode.transcript.rewards
     ]
+
+
+def rows_of(data: Dataset, model: LanguageModel) -> RowStore:
+    """All rows of a dataset, tokenised at the first use and mapped from a cache afterwards."""
+    pad = model.tokenizer.pad
+    try:
+        return cached_rows(data, model.tokenizer, model.form).store(pad)
+    except OSError:  # a full disk or a read-only home is no reason not to train
+        return RowStore((row for e in encode(data, model) for row in episode_rows(e, model.form)), pad)
 
 
 def start_policy(run: TrainingRun) -> LanguageModel:

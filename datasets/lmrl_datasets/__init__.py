@@ -6,6 +6,7 @@
 """
 
 from lmrl_datasets.dataset import Dataset, load_dataset
+from lmrl_datasets.exchange import read_jsonl
 from lmrl_datasets.generate import generate
 from lmrl_datasets.recipes import Recipe, dataset_names, load_recipe
 from lmrl_datasets.schema import DatasetError, Episode
@@ -20,5 +21,6 @@ __all__ = [
     "generate",
     "load_dataset",
     "load_recipe",
+    "read_jsonl",
     "summarize",
 ]

@@ -1,18 +1,24 @@
-"""Dataset cards: how a dataset was made, its statistics beside the published ones, licence and use.
+"""Dataset cards: how a dataset was made, its statistics beside the published ones, what it covers, licence and use.
+
+Every finished dataset folder holds its card as README.md, with the header of the Hugging Face Hub, and can be pushed there as
+it is. The cards of this repository come from
 
     python -m lmrl_datasets.cards datasets/cards DATASET_FOLDER ...
 
-writes one card per dataset and a table of all of them.
+which writes one card per dataset and a table of all of them.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.dataset import Dataset, load_dataset
+from lmrl_datasets.coverage import in_words
+from lmrl_datasets.dataset import load_dataset
 from lmrl_datasets.store import write_atomically
+from lmrl_envs import task
 
 _ROWS = ("episodes", "length_mean", "length_std", "success_rate", "return_mean", "return_std")
 # Tolerances within which a published figure counts as reproduced: relative for means and deviations, absolute for rates.
@@ -30,55 +36,66 @@ def _shown(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def card(data: Dataset) -> str:
-    """The card of a dataset, with the YAML header of the Hugging Face Hub."""
-    recipe, stats = data.manifest["recipe"], data.stats()
-    published = recipe["published"]
-    lines = [
-        "---",
-        "license: mit",
-        "language: en",
-        "task_categories: [reinforcement-learning, text-generation]",
-        f"pretty_name: lmrl {data.name}",
-        f"size_categories: [{_size(len(data))}]",
-        "configs:",
-        "- config_name: default",
-        "  data_files: [{split: train, path: 'train-*.parquet'}]",
-        "---",
-        "",
-        f"# {data.name}",
-        "",
+def card(manifest: dict[str, Any]) -> str:
+    """The card of a dataset, from what its manifest says."""
+    name, recipe = manifest["name"], manifest["recipe"]
+    paragraphs = [
+        "\n".join(_header(manifest)),
+        f"# {name}",
         recipe["description"].strip(),
-        "",
-        f"Task `{data.env_id}`, policy `{recipe['policy']}`, seed {data.manifest['seed']}. Made by",
-        "",
-        f"    {data.manifest['command']}",
-        "",
-        "The same command gives the same bytes. Observations can be worded for every id of the family at loading.",
-        "",
-        "| | here | LMRL-Gym, Table 1 | reproduced |" if published else "| | here |",
-        "|---|---|---|---|" if published else "|---|---|",
+        f"Task `{manifest['env_id']}`, policy `{recipe['policy']}`, seed {manifest['seed']}. Made by",
+        f"    {manifest['command']}",
+        "with the versions that manifest.json names; the same command gives the same bytes. Load it with "
+        f'`lmrl_datasets.load_dataset("{name}")`, or any Parquet reader: one row is one episode of T actions and rewards and '
+        "T + 1 observations. Observations can be worded for every id of the family at loading.",
+        "\n".join(_statistics(manifest["statistics"], recipe["published"])),
     ]
+    if recipe["notes"].strip():
+        paragraphs += ["## About the published row", recipe["notes"].strip()]
+    if manifest.get("coverage"):
+        lines = [*in_words(manifest["coverage"]), *_achievable(manifest)]
+        paragraphs += ["## What it covers", "\n".join(f"- {line}" for line in lines)]
+    paragraphs += [
+        "## Use",
+        "For training and comparing offline reinforcement learning methods. The behaviour policies are scripted: the texts hold "
+        "no personal data. MIT licence.",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _achievable(manifest: dict[str, Any]) -> Iterator[str]:
+    """What the best play earns on the average, beside the data."""
+    reference, stats = task(manifest["env_id"]).reference, manifest["statistics"]
+    best = manifest["coverage"]["best_return"]
+    line = (
+        f"The best possible mean return is {reference.optimum:.4g} ({reference.optimum_is}); that of the data is "
+        f"{stats['return_mean']:.4g}"
+    )
+    if best is not None:
+        above = "above" if reference.optimum > best + 1e-9 else "not above"
+        line += f". As a mean over all starts it is {above} the best single episode of {best:.4g}"
+    yield f"{line}."
+
+
+def _header(manifest: dict[str, Any]) -> Iterator[str]:
+    yield from ("---", "license: mit", "language: en", "task_categories: [reinforcement-learning, text-generation]")
+    yield from ("tags: [lmrl, offline-reinforcement-learning, gymnasium]", f"pretty_name: lmrl {manifest['name']}")
+    yield f"size_categories: [{_size(manifest['statistics']['episodes'])}]"
+    yield from ("configs:", "- config_name: default", "  data_files: [{split: train, path: 'train-*.parquet'}]", "---")
+
+
+def _statistics(stats: dict[str, Any], published: dict[str, float]) -> Iterator[str]:
+    yield "| | here | LMRL-Gym, Table 1 | reproduced |" if published else "| | here |"
+    yield "|---|---|---|---|" if published else "|---|---|"
     for key in _ROWS:
         row = f"| {key.replace('_', ' ')} | {_shown(stats[key])} |"
         if published:
             there = published.get(key)
-            verdict = (
-                "" if key == "episodes" or there is None else "yes" if reproduced(key, stats[key], there) else "no"
-            )
+            verdict = ""
+            if key != "episodes" and there is not None:
+                verdict = "yes" if reproduced(key, stats[key], there) else "no"
             row += f" {'' if there is None else _shown(there)} | {verdict} |"
-        lines.append(row)
-    if recipe["notes"].strip():
-        lines += ["", "## What of the published row cannot be matched", "", recipe["notes"].strip()]
-    lines += [
-        "",
-        "## Use",
-        "",
-        "For training and comparing offline reinforcement learning methods. The behaviour policies are scripted: the texts hold "
-        "no personal data. MIT licence.",
-        "",
-    ]
-    return "\n".join(lines)
+        yield row
 
 
 def _size(n: int) -> str:
@@ -95,28 +112,40 @@ def _size(n: int) -> str:
     )
 
 
+_TABLE = """# Datasets
+
+Made here, with the statistics of LMRL-Gym's Table 1 in brackets; tolerances: means 5 %, standard deviations 15 %, success
+.03, returns 5 % or .1. A figure outside of them is marked *, and its card says why.
+
+The last column is what a greedy copy of the data (the most frequent action at each observation) returns, and the exact
+expert, from the data's start states: where they are equal, greedy behaviour cloning is optimal and the dataset cannot tell
+algorithms apart. There is a `stitch-v0` for these families, whose most frequent action is wrong.
+
+The number at the end of a name is raised when a released dataset changes. Until the first release v0 may change; the
+`revision` of a recipe, which is part of every manifest, counts these changes, and no folder is ever continued with another.
+
+| dataset | episodes | length | length std | success | return | return std | greedy copy / expert |
+|---|---|---|---|---|---|---|---|
+"""
+
+
 def write_cards(target: Path, folders: list[Path]) -> None:
     """Write a card for each dataset folder, and README.md with a table of all."""
-    rows = [
-        "# Datasets",
-        "",
-        "Made here, with the statistics of LMRL-Gym's Table 1 in brackets; tolerances: means 5 %, standard deviations 15 %, "
-        "success .03, returns 5 % or .1. Rows that cannot be matched are explained on their card.",
-        "",
-        "| dataset | episodes | length | length std | success | return | return std |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for folder in folders:
-        data = load_dataset(folder)
+    rows = []
+    for data in map(load_dataset, folders):
         published, stats = data.manifest["recipe"]["published"], data.stats()
         name = data.name.replace("/", "--")
         cells = [f"[{data.name}]({name}.md)", f"{len(data):,}"]
         for key in ("length_mean", "length_std", "success_rate", "return_mean", "return_std"):
-            there = f" ({_shown(published[key])})" if key in published else ""
-            cells.append(_shown(stats[key]) + there)
-        rows.append(f"| {' | '.join(cells)} |")
-        write_atomically(target / f"{name}.md", card(data))
-    write_atomically(target / "README.md", "\n".join(rows) + "\n")
+            there, missed = "", ""
+            if key in published:
+                there, missed = f" ({_shown(published[key])})", "*" * (not reproduced(key, stats[key], published[key]))
+            cells.append(_shown(stats[key]) + missed + there)
+        returns = data.manifest["coverage"]["returns"]
+        cells.append(f"{returns['majority']:.4g} / {returns['expert']:.4g}" if returns else "")
+        rows.append(f"| {' | '.join(cells)} |\n")
+        write_atomically(target / f"{name}.md", card(data.manifest))
+    write_atomically(target / "README.md", _TABLE + "".join(rows))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ from typing import Any, Literal, overload
 import gymnasium
 import numpy as np
 
+from lmrl_datasets.coverage import EPISODES, coverage
+from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_datasets.replay import replay_episode
-from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, from_row
+from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
+from lmrl_datasets.shards import ShardReader
 from lmrl_datasets.stats import summarize
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
-from lmrl_envs import task
+from lmrl_envs import Task, task
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -97,6 +100,11 @@ class Dataset:
         """Arguments of the environment."""
         return dict(self.manifest["recipe"]["env_kwargs"])
 
+    @property
+    def positions(self) -> np.ndarray | None:
+        """Which stored rows the episodes are, int64 ``[episodes]``; None: all, in order."""
+        return self._rows
+
     def __len__(self) -> int:
         return self._total if self._rows is None else len(self._rows)
 
@@ -107,32 +115,31 @@ class Dataset:
     def _total(self) -> int:
         return sum(shard["rows"] for shard in self.manifest["shards"])
 
+    @property
+    def task(self) -> Task:
+        """The task's row.
+
+        Raises:
+            DatasetError: this version has no such task (any more).
+        """
+        try:
+            return task(self.env_id)
+        except gymnasium.error.Error as problem:
+            made = self.manifest.get("packages", {}).get("lmrl", "of another version")
+            raise DatasetError(
+                f"{self.folder} was recorded on {self.env_id!r} by lmrl {made}; here there is {problem}. Its episodes can be "
+                "read, but neither scored nor replayed"
+            ) from None
+
     def recover_environment(self, **kwargs: Any) -> gymnasium.Env[str, str]:
         """The environment that the episodes were played in."""
-        return gymnasium.make(self.env_id, **{**self.env_kwargs, **kwargs})
+        return gymnasium.make(self.task.id, **{**self.env_kwargs, **kwargs})
 
     # -- reading
 
-    def _paths(self) -> list[Path]:
-        return [self.folder / shard["file"] for shard in self.manifest["shards"]]
-
-    def _read(self, columns: list[str] | None) -> Any:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        tables = []
-        for path in self._paths():
-            try:
-                tables.append(pq.read_table(path, columns=columns))
-            except FileNotFoundError:
-                raise DatasetError(f"{path} is missing") from None
-            except (pa.ArrowException, OSError) as problem:
-                raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
-        return pa.concat_tables(tables)
-
     @cached_property
-    def _table(self) -> Any:
-        return self._read(None)
+    def _reader(self) -> ShardReader:
+        return ShardReader([self.folder / shard["file"] for shard in self.manifest["shards"]])
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
@@ -145,15 +152,13 @@ class Dataset:
             return self.take(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"episode {index} of a dataset of {len(self)}")
-        position = index % len(self)
-        row = position if self._rows is None else int(self._rows[position])
-        return from_row(self._table.slice(row, 1).to_pylist()[0])
+        return Dataset.fetch(self, [index % len(self)])[0]
 
     def fetch(self, indices: Iterable[int]) -> list[Episode]:
         """Several episodes at once, in the order asked for."""
         wanted = np.fromiter(indices, np.int64)
         rows = wanted if self._rows is None else self._rows[wanted]
-        return [from_row(row) for row in self._table.take(rows).to_pylist()]
+        return self._reader.rows(rows)
 
     def take(self, indices: np.ndarray) -> Dataset:
         """The dataset of these episodes (positions in this one)."""
@@ -161,37 +166,21 @@ class Dataset:
 
     def _with_rows(self, rows: np.ndarray) -> Dataset:
         twin = Dataset(self.folder, self.manifest, np.asarray(rows, np.int64))
-        if "_table" in self.__dict__:
-            twin.__dict__["_table"] = self._table
+        if "_reader" in self.__dict__:
+            twin.__dict__["_reader"] = self._reader
         return twin
 
-    def iter_batches(self, size: int = 1024) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
         """Stream through all episodes in order, without holding them in memory."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         keep = None
         if self._rows is not None:
-            if np.any(np.diff(self._rows) <= 0):  # reordered or repeated: only in memory
+            if np.any(np.diff(self._rows) <= 0):  # reordered or repeated: by random access
                 for start in range(0, len(self), size):
                     yield self.fetch(range(start, min(start + size, len(self))))
                 return
             keep = np.zeros(self._total, bool)
             keep[self._rows] = True
-        offset = 0
-        for path in self._paths():
-            try:
-                for batch in pq.ParquetFile(path).iter_batches(batch_size=size):
-                    count = batch.num_rows
-                    if keep is not None:
-                        batch = batch.filter(pa.array(keep[offset : offset + count]))
-                    offset += count
-                    if batch.num_rows:
-                        yield [from_row(row) for row in batch.to_pylist()]
-            except FileNotFoundError:
-                raise DatasetError(f"{path} is missing") from None
-            except (pa.ArrowException, OSError) as problem:
-                raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
+        yield from self._reader.stream(size, keep)
 
     def iter_episodes(self, shuffle_buffer: int = 0, seed: int = 0) -> Iterator[Episode]:
         """Stream episodes, in order or through a shuffle buffer of that many."""
@@ -218,7 +207,7 @@ class Dataset:
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
-        table = self._read(["rewards", "success"])
+        table = self._reader.columns(["rewards", "success"])
         rewards = table["rewards"].combine_chunks()
         offsets = rewards.offsets.to_numpy()
         lengths = np.diff(offsets)
@@ -252,7 +241,11 @@ class Dataset:
 
     def stats(self) -> dict[str, Any]:
         """Summary statistics (keys as in `lmrl_datasets.summarize`)."""
-        return summarize(self.env_id, self.returns, self.lengths, self.success)
+        return summarize(self.task.id, self.returns, self.lengths, self.success)
+
+    def coverage(self, episodes: int = EPISODES) -> dict[str, Any]:
+        """What the first ``episodes`` of the data cover: see `lmrl_datasets.coverage`."""
+        return coverage(self, episodes)
 
     # -- parts
 
@@ -289,6 +282,16 @@ class Dataset:
         count = round(validation * len(self))
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
+    # -- other forms
+
+    def to_jsonl(self, path: str | Path) -> int:
+        """Write all episodes as JSON lines (.jsonl or .jsonl.zst); `lmrl_datasets.read_jsonl` reads them back."""
+        return write_jsonl(self, path)
+
+    def to_minari(self, dataset_id: str | None = None) -> Any:
+        """Store as a Minari dataset: see `lmrl_datasets.exchange.to_minari`."""
+        return to_minari(self, dataset_id)
+
     # -- replaying
 
     def reword(self, env_id: str, **env_kwargs: Any) -> Dataset:
@@ -297,7 +300,7 @@ class Dataset:
         Raises:
             DatasetError: another family, or a replay that earns other rewards.
         """
-        if task(env_id).family != task(self.env_id).family:
+        if task(env_id).family != self.task.family:
             raise DatasetError(f"{self.name} holds games of {self.env_id}; {env_id} is another family of tasks")
         if env_id == self.env_id and env_kwargs.items() <= self.env_kwargs.items():
             return self
@@ -361,7 +364,7 @@ class RewordedDataset(Dataset):
     def fetch(self, indices: Iterable[int]) -> list[Episode]:
         return [self._reworded(episode) for episode in super().fetch(indices)]
 
-    def iter_batches(self, size: int = 1024) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
         reordered = self._rows is not None and bool(np.any(np.diff(self._rows) <= 0))
         for batch in super().iter_batches(size):  # a reordered base goes through fetch, which rewords already
             yield batch if reordered else [self._reworded(episode) for episode in batch]

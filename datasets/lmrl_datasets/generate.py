@@ -17,6 +17,7 @@ from typing import Any
 
 import gymnasium
 
+from lmrl_datasets.cluster import make_on_cluster
 from lmrl_datasets.recipes import Recipe, load_recipe
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import (
@@ -33,7 +34,7 @@ from lmrl_datasets.store import (
 from lmrl_envs import TextEnv, make_policy
 from lmrl_envs.seeding import episode_seed
 
-SPEC = "generation.json"
+SPEC, CARD = "generation.json", "README.md"
 SHARD_SIZE = 20_000
 
 Progress = Callable[[int, int], None]
@@ -76,11 +77,13 @@ def _ranges(episodes: int, shard_size: int) -> list[range]:
     return [range(start, min(start + shard_size, episodes)) for start in range(0, episodes, shard_size)]
 
 
-def _file_name(k: int, total: int) -> str:
+def file_name(k: int, total: int) -> str:
+    """Name of shard ``k``."""
     return f"train-{k:05d}-of-{total:05d}.parquet"
 
 
-def _make_shard(job: tuple[Recipe, int, range, str]) -> int:
+def make_shard(job: tuple[Recipe, int, range, str]) -> int:
+    """Play the episodes of one shard (recipe, seed, indices, path) and write it; returns how many."""
     recipe, seed, indices, path = job
     env: Any = gymnasium.make(recipe.env, **recipe.env_kwargs).unwrapped
     try:
@@ -90,15 +93,18 @@ def _make_shard(job: tuple[Recipe, int, range, str]) -> int:
     return len(indices)
 
 
-def _results(jobs: list[Any], workers: int) -> Iterator[int]:
+def _results(jobs: list[Any], workers: int, ray: str | None) -> Iterator[int]:
+    if ray is not None:
+        yield from make_on_cluster(ray, jobs, workers)
+        return
     if workers <= 1 or len(jobs) <= 1:
-        yield from map(_make_shard, jobs)
+        yield from map(make_shard, jobs)
         return
     # spawn: forking a process that has threads (progress bars, engines) may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=end_with_parent) as pool:
         try:
-            for future in as_completed([pool.submit(_make_shard, job) for job in jobs]):
+            for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
                 yield future.result()
         except BrokenProcessPool:
             raise DatasetError(
@@ -117,6 +123,7 @@ def generate(
     workers: int = 1,
     shard: tuple[int, int] | None = None,
     shard_size: int | None = None,
+    ray: str | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Generate a dataset into the folder ``out``; returns it.
@@ -129,6 +136,7 @@ def generate(
         workers: processes.
         shard: (i, n): make only every n-th shard, from the i-th (0-based); whoever finds all shards there finishes.
         shard_size: episodes per file.
+        ray: address of a Ray cluster that makes the shards, "local" for one on this machine; same bytes.
         progress: called after each shard.
 
     Raises:
@@ -140,7 +148,7 @@ def generate(
     if count < 1:
         raise ValueError(f"episodes={count} must be at least 1")
     # At least two files per worker's worth for small sets, so that a small set is parallel too; a function of the size only.
-    size = shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
+    size = shard_size or recipe.shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     spec = {
@@ -151,30 +159,42 @@ def generate(
         "shard_size": size,
         "packages": provenance(),
     }
-    if _claim(folder, spec):
+    if claim(folder, spec):
         return folder
     parts = _ranges(count, size)
-    paths = [folder / _file_name(k, len(parts)) for k in range(len(parts))]
+    paths = [folder / file_name(k, len(parts)) for k in range(len(parts))]
     which, of = shard or (0, 1)
     if not 0 <= which < of:
         raise ValueError(f"shard {which}/{of}: the first number must be in 0..{of - 1}")
-    with locked(folder / f".lock-{which}-of-{of}", "generating"):
+    # Parts (--shard) of one split share the folder; a whole run, or another part of the same name, does not.
+    with (
+        locked(folder / ".lock-whole", "generating", shared=of > 1),
+        locked(folder / f".lock-{which}-of-{of}", "generating"),
+    ):
         mine = [k for k in range(len(parts)) if k % of == which]
         jobs = [(recipe, seed, parts[k], str(paths[k])) for k in mine if not paths[k].exists()]
         total = sum(len(parts[k]) for k in mine)
         done = total - sum(len(job[2]) for job in jobs)
         if progress:
             progress(done, total)
-        for made in _results(jobs, workers):
+        for made in _results(jobs, workers, ray):
             done += made
             if progress:
                 progress(done, total)
     if all(path.exists() for path in paths):
-        finish(folder, spec, paths)
+        finish(folder, spec, paths, f"lmrl data generate {name} --episodes {count} --seed {seed}")
     return folder
 
 
-def _claim(folder: Path, spec: dict[str, Any]) -> bool:
+def _makes(recipe: Any) -> dict[str, Any] | None:
+    """What a stored recipe makes; None for what is no recipe of this version."""
+    try:
+        return Recipe(**recipe).makes()
+    except TypeError:
+        return None
+
+
+def claim(folder: Path, spec: dict[str, Any]) -> bool:
     """Make sure that the folder is empty or holds a run of the same spec; returns whether that run is finished."""
     path = folder / SPEC
     if path.exists():
@@ -184,11 +204,13 @@ def _claim(folder: Path, spec: dict[str, Any]) -> bool:
             raise DatasetError(f"{path} is damaged ({problem}); delete the folder to start again") from None
         finished = (folder / MANIFEST).exists()
         # A finished dataset stays what it is under other versions of packages; an unfinished one must not be mixed.
-        keys = [key for key in spec if not (finished and key == "packages")]
-        differing = sorted(key for key in keys if there.get(key) != spec[key])
+        keys = [key for key in spec if key != "recipe" and not (finished and key == "packages")]
+        differing = [key for key in keys if there.get(key) != spec[key]]
+        if _makes(there.get("recipe")) != _makes(spec["recipe"]):
+            differing.append("recipe")
         if differing:
             raise DatasetError(
-                f"{folder} holds a dataset made otherwise ({', '.join(differing)} differ); choose another folder"
+                f"{folder} holds a dataset made otherwise ({', '.join(sorted(differing))} differ); choose another folder"
             )
         if finished:
             read_manifest(folder)
@@ -200,8 +222,10 @@ def _claim(folder: Path, spec: dict[str, Any]) -> bool:
     return False
 
 
-def finish(folder: Path, spec: dict[str, Any], paths: list[Path]) -> None:
-    """Describe all shards in the manifest; only now the dataset is whole."""
+def finish(folder: Path, spec: dict[str, Any], paths: list[Path], command: str) -> None:
+    """Write the card, and describe all shards in the manifest; only now the dataset is whole."""
+    from lmrl_datasets.cards import card
+    from lmrl_datasets.coverage import coverage
     from lmrl_datasets.dataset import Dataset
 
     shards = [asdict(describe_shard(path)) for path in paths]
@@ -210,8 +234,11 @@ def finish(folder: Path, spec: dict[str, Any], paths: list[Path]) -> None:
         **spec,
         "name": recipe["name"],
         "env_id": recipe["env"],
-        "command": f"lmrl data generate {recipe['name']} --episodes {spec['episodes']} --seed {spec['seed']}",
+        "command": command,
         "shards": shards,
     }
-    manifest["statistics"] = Dataset(folder, manifest).stats()
+    data = Dataset(folder, manifest)
+    manifest["statistics"] = data.stats()
+    manifest["coverage"] = coverage(data)
+    write_atomically(folder / CARD, card(manifest))
     write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")

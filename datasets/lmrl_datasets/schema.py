@@ -60,8 +60,10 @@ class Episode:
         return len(self.actions)
 
 
-_JSON_COLUMNS = ("env_kwargs", "options", "info")
+JSON_COLUMNS = ("env_kwargs", "options", "info")
 COLUMNS = tuple(Episode.__dataclass_fields__)
+DICTIONARY_COLUMNS = ("env_id", "policy", *JSON_COLUMNS, "observations.list.element", "actions.list.element")
+"""Parquet's names of the columns whose few distinct texts stand for many rows."""
 
 
 def arrow_schema() -> pa.Schema:
@@ -113,19 +115,9 @@ def to_table(episodes: Iterable[Episode]) -> pa.Table:
     columns: dict[str, list[Any]] = {}
     for name in COLUMNS:
         values = [getattr(row, name) for row in rows]
-        if name in _JSON_COLUMNS:
+        if name in JSON_COLUMNS:
             values = [to_json(value) for value in values]
         elif name in ("observations", "actions"):
             values = [[storable(text) for text in texts] for texts in values]
         columns[name] = values
     return pa.table(columns, schema=arrow_schema())
-
-
-def from_row(row: Mapping[str, Any]) -> Episode:
-    """An episode from a row of Python values."""
-    values = {name: row[name] for name in COLUMNS}
-    for name in _JSON_COLUMNS:
-        values[name] = json.loads(values[name])
-    for name in ("observations", "actions", "rewards"):
-        values[name] = tuple(values[name])
-    return Episode(**values)

@@ -42,8 +42,8 @@ class Shard:
 
 
 @contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the lock goes with the process.
+def locked(path: Path, what: str, shared: bool = False) -> Iterator[None]:
+    """Hold a lock on a file, an exclusive one unless ``shared``; the lock goes with the process.
 
     Raises:
         DatasetError: another process holds it.
@@ -51,7 +51,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError:
             raise DatasetError(f"another process is {what} in {path.parent}") from None
         yield
@@ -73,9 +73,14 @@ def end_with_parent() -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, "utf-8")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

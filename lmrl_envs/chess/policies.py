@@ -62,6 +62,12 @@ class ExpertPolicy(RandomPolicy):
             return self.pick(mates)
         return chess.Move.from_uci(choose(self.level, board, self.random, past_positions(transcript)))
 
+    def is_best(self, transcript: Transcript, action: str) -> bool | None:
+        """Whether a move is on a way to the soonest mate; None where no table knows (all but bare kings)."""
+        board = chess.Board(plain_fen(transcript[-1].text))
+        mates = [] if board.was_into_check() else mating_moves(board, 0)
+        return read_move(board, action) in mates if mates else None
+
     def _mate_now(self, board: chess.Board) -> chess.Move:
         moves = playable_moves(board)
         for move in moves:
@@ -91,17 +97,46 @@ class SuboptimalPolicy(_Mixture):
 
 
 class MixedPolicy(_Mixture):
-    """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4)."""
+    """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4).
+
+    Nobody resigns here, and the built-in opponent is slower to win than the Stockfish of the published games. So that games
+    are as long as published, White no longer slips in won games, and plays random moves now and then when it has all but
+    lost, or, ever more of them, when the game drags on.
+    """
 
     weakest, strongest = 500, 4000
-    margin, slips, power = 5, 0.18, 2
+    margin, slips, power = 5, 0.175, 2
+    ahead, behind = 6, -7
+    """Material (pawns) from which a game counts as won or lost."""
+    careless, late, later = 0.25, 50, 0.02
+    """Share of random moves when lost; what it grows by from move ``late`` on, unless won."""
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         strength = self.random.random()
         nodes = round(self.weakest * (self.strongest / self.weakest) ** strength)
         self.level = Level(nodes, self.margin, 0.0)
-        self.epsilon = self.slips * (1 - strength) ** self.power
+        self.own_slips = self.slips * (1 - strength) ** self.power
+
+    def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
+        balance, played = material(board), len(transcript) // 2
+        if balance >= self.ahead:
+            self.epsilon = 0.0
+        else:
+            floor = self.careless if balance <= self.behind else 0.0
+            self.epsilon = max(self.own_slips, floor) + self.later * max(0, played - self.late)
+        return super().move(board, transcript)
+
+
+_WORTH = {chess.PAWN: 1, chess.KNIGHT: 3, chess.BISHOP: 3, chess.ROOK: 5, chess.QUEEN: 9}
+
+
+def material(board: chess.Board) -> int:
+    """White's material less Black's, in pawns."""
+    return sum(
+        worth * (len(board.pieces(kind, chess.WHITE)) - len(board.pieces(kind, chess.BLACK)))
+        for kind, worth in _WORTH.items()
+    )
 
 
 class EndgamesSuboptimalPolicy(_Mixture):

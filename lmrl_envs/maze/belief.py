@@ -42,7 +42,7 @@ class BeliefPlanner:
                     frontier += after
         self.cost = self._solve()
         self.best = {
-            belief: min(branches, key=lambda a: self._cost_of(belief, a)) for belief, branches in self.branches.items()
+            belief: min(branches, key=lambda a: self.cost_of(belief, a)) for belief, branches in self.branches.items()
         }
 
     @property
@@ -66,7 +66,8 @@ class BeliefPlanner:
             parts.setdefault(self.maze.walls_text[cell], {})[cell] = count
         return {text: tuple(sorted(part.items())) for text, part in parts.items()}
 
-    def _cost_of(self, belief: Belief, action: str) -> float:
+    def cost_of(self, belief: Belief, action: str) -> float:
+        """Moves that all starts of a belief still make, if this is the next one."""
         return sum(count for _, count in belief) + sum(self.cost[after] for after in self.branches[belief][action])
 
     def _solve(self) -> dict[Belief, float]:
@@ -79,7 +80,7 @@ class BeliefPlanner:
         while changed:
             changed = False
             for belief in order:
-                cost = min(self._cost_of(belief, action) for action in self.branches[belief])
+                cost = min(self.cost_of(belief, action) for action in self.branches[belief])
                 if cost > self.cost[belief] + 1e-9:
                     self.cost[belief] = cost
                     changed = True

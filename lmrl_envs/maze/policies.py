@@ -9,7 +9,7 @@ from typing import Any
 
 from lmrl_envs.core import Transcript
 from lmrl_envs.maze import rules
-from lmrl_envs.maze.belief import planner
+from lmrl_envs.maze.belief import Belief, planner
 from lmrl_envs.maze.rules import _WALL_PHRASES, ACTIONS, MOVES, Cell, Maze
 
 _POSITION = re.compile(r"goal is at position (\d+), (\d+)\. Your current position is at position (\d+), (\d+)\.")
@@ -64,14 +64,33 @@ class ExpertPolicy(RandomPolicy):
             return min(ACTIONS, key=lambda action: distance[self.maze.next_cell[action][here]])  # type: ignore[union-attr]
         return self._from_walls(transcript)
 
+    def is_best(self, transcript: Transcript, action: str) -> bool | None:
+        """Whether a move is a best one; None without a map, or after steps that no map explains."""
+        seen = read_position(transcript[-1].text)
+        action = action.strip()
+        if self.maze is None or action not in MOVES:
+            return None if self.maze is None else False
+        if seen is not None:
+            distance = self.maze.distance
+            return distance[self.maze.next_cell[action][seen[1]]] < distance[seen[1]]
+        belief, plan = self._belief(transcript), planner(self.maze)
+        if belief not in plan.best:
+            return None
+        costs = {move: plan.cost_of(belief, move) for move in plan.branches[belief]}
+        return action in costs and costs[action] <= min(costs.values()) + 1e-9
+
     def _from_walls(self, transcript: Transcript) -> str:
+        belief, plan = self._belief(transcript), planner(self.maze)  # type: ignore[arg-type]
+        return plan.best[belief] if belief in plan.best else explore(transcript)
+
+    def _belief(self, transcript: Transcript) -> Belief | None:
         plan = planner(self.maze)  # type: ignore[arg-type]
         belief = plan.opening.get(transcript[0].text)
         for i in range(1, len(transcript) - 1, 2):
             action = transcript[i].text.strip()
             if belief is not None and action in MOVES:
                 belief = plan.after(belief, action).get(transcript[i + 1].text)
-        return plan.best[belief] if belief in plan.best else explore(transcript)
+        return belief
 
 
 class SuboptimalPolicy(ExpertPolicy):
@@ -105,6 +124,10 @@ class MixedPolicy(SuboptimalPolicy):
         """Which of the three parts a cell belongs to."""
         return "stem" if cell[1] == 6 else "left" if cell[1] < 6 else "right"
 
+    def move(self, transcript: Transcript) -> str:
+        """A move, before it is held to the part."""
+        return self.best(transcript) if self.random.random() < self.expert_share else self.pick(ACTIONS)
+
     def act(self, transcript: Transcript) -> str | None:
         first, last = read_position(transcript[0].text), read_position(transcript[-1].text)
         if first is None or last is None:
@@ -115,9 +138,42 @@ class MixedPolicy(SuboptimalPolicy):
         if part != "stem" and len(transcript) > 1 and self.random.random() < self.stop:
             return None
         while True:
-            action = super().act(transcript)
+            action = self.move(transcript)
             if part != "stem" or last[1] != (5, 6) or action not in ("move left", "move right"):
                 return action
+
+
+class StitchPolicy(MixedPolicy):
+    """Data whose most frequent action is wrong, though every best one is in it: several policies, none of them good.
+
+    As in `MixedPolicy` a trajectory keeps to one part of ``double_t``, and in a T recording may stop after any turn.
+    Each trajectory has one manner (`manners`): *strayers* mostly walk away from the goal, *pacers* go to and fro,
+    *wanderers* move at random, *solvers* mostly take the best move. So a copy of the majority strays, and the way to the
+    goal has to be put together from solvers of different parts by their rewards.
+    """
+
+    manners = {"stray": 0.42, "pace": 0.13, "wander": 0.2, "solve": 0.25}
+    faithful = {"stray": 0.7, "pace": 0.7, "wander": 0.0, "solve": 0.7}
+    """With what probability a move is of the manner; else it is uniform."""
+    stops = {"stray": 0.06, "pace": 0.06, "wander": 0.06, "solve": 0.06}
+
+    def __init__(self, seed: int = 0, layout: str = "double_t", **kwargs: Any) -> None:
+        super().__init__(seed, layout=layout, **kwargs)
+        self.manner = self.random.choices(list(self.manners), list(self.manners.values()))[0]
+        self.stop = self.stops[self.manner]
+
+    def move(self, transcript: Transcript) -> str:
+        if self.random.random() >= self.faithful[self.manner]:
+            return self.pick(ACTIONS)
+        if self.manner == "solve":
+            return self.best(transcript)
+        here = read_position(transcript[-1].text)[1]  # type: ignore[index]
+        if self.manner == "stray":
+            distance = self.maze.distance  # type: ignore[union-attr]
+            return max(ACTIONS, key=lambda action: distance[self.maze.next_cell[action][here]])  # type: ignore[union-attr]
+        back = {"move up": "move down", "move down": "move up", "move left": "move right", "move right": "move left"}
+        actions = transcript.actions
+        return back[actions[-1]] if actions else self.pick(ACTIONS)
 
 
 def explore(transcript: Transcript) -> str:
@@ -154,4 +210,10 @@ def _walls_at(cell: Cell, text: str) -> set[tuple[Cell, Cell]]:
     return {(cell, delta) for phrase, delta in _WALL_PHRASES if phrase in sentence}
 
 
-POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}
+POLICIES = {
+    "random": RandomPolicy,
+    "suboptimal": SuboptimalPolicy,
+    "expert": ExpertPolicy,
+    "mixed": MixedPolicy,
+    "stitch": StitchPolicy,
+}

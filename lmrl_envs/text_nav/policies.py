@@ -139,6 +139,10 @@ class ExpertPolicy(RandomPolicy):
     def act(self, transcript: Transcript) -> str | None:
         return self.best(transcript)
 
+    def is_best(self, transcript: Transcript, action: str) -> bool:
+        """Whether an action is the plan's next command."""
+        return " ".join(action.lower().split()) == self.best(transcript)
+
     def best(self, transcript: Transcript) -> str:
         """The best command known for this conversation."""
         notes = Notes(transcript, self.known_house)
@@ -173,7 +177,7 @@ class MixedPolicy(ExpertPolicy):
     turn with probability ``stop``, and after 30 turns at the latest, which gives the published mean and spread.
     """
 
-    first_share, plan_share, stop = 0.735, 0.8, 0.05
+    first_share, plan_share, stop = 0.735, 0.8, 0.054
     first_turns, second_turns = 30, 15
     first_rooms = frozenset({"office", "bathroom", "garden", "backyard"})
 
@@ -196,4 +200,44 @@ class MixedPolicy(ExpertPolicy):
         return (notes.best() if self.planning else None) or self.any(notes.actions)
 
 
-POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}
+class StitchPolicy(MixedPolicy):
+    """Data whose most frequent command is wrong, though every best one is in it.
+
+    Each recording has one manner (`manners`): *strayers* mostly do the wrong thing (put the stale food down again, or leave
+    by a way that the plan does not take), *wanderers* play uniform available commands, *solvers* mostly follow the plan in
+    one half of the house (the halves of `MixedPolicy`) and stray in the other. So a copy of the majority strays, and no
+    solver shows the whole way.
+    """
+
+    manners = {"stray": 0.35, "wander": 0.15, "solve": 0.5}
+    first_share, faithful = 0.45, 0.75
+    first_turns = second_turns = 20
+
+    def __init__(self, seed: int = 0, layout: str = "default", **kwargs: Any) -> None:
+        super().__init__(seed, layout=layout, **kwargs)
+        self.manner = self.random.choices(list(self.manners), list(self.manners.values()))[0]
+
+    def act(self, transcript: Transcript) -> str | None:
+        if len(transcript) // 2 >= self.first_turns or (len(transcript) > 1 and self.random.random() < self.stop):
+            return None
+        notes = Notes(transcript, self.known_house)
+        if self.manner == "wander" or self.random.random() >= self.faithful:
+            return self.any(notes.actions)
+        able = self.manner == "solve" and (_ROOM_AT.get(notes.here) in self.first_rooms) == self.first
+        return (notes.best() if able else None) or self._astray(notes)
+
+    def _astray(self, notes: Notes) -> str:
+        """The first way that the plan does not take; the stale food is put down."""
+        if f"drop {GOAL_FOOD}" in notes.actions:
+            return f"drop {GOAL_FOOD}"
+        best = notes.best()
+        return next((action for action in _moves(notes.actions) if action != best), notes.actions[0])
+
+
+POLICIES = {
+    "random": RandomPolicy,
+    "suboptimal": SuboptimalPolicy,
+    "expert": ExpertPolicy,
+    "mixed": MixedPolicy,
+    "stitch": StitchPolicy,
+}

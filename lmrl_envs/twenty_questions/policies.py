@@ -166,5 +166,16 @@ class ExpertPolicy(_Player):
             question = next((text for text in named if text not in transcript.actions), question)
         return question
 
+    def is_best(self, transcript: Transcript, action: str) -> bool:
+        """Whether a question cuts what is still possible in an optimal proportion, or is a guess where one is optimal."""
+        possible = possible_objects(transcript, self.start)
+        cuts, reading = least_questions(possible.bit_count())[1], read(action)
+        if reading.objects is None:
+            return False
+        if reading.guess is not None:
+            return 0 in cuts and bool(possible >> reading.guess & 1)
+        size = (reading.objects & possible).bit_count()
+        return size > 0 and size in cuts
+
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

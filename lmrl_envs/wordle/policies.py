@@ -86,6 +86,14 @@ class ExpertPolicy(_WordlePolicy):
             node = node.get("next", {}).get(str(code))
         return node["guess"] if node is not None else self._split(known)
 
+    def is_best(self, transcript: Transcript, action: str) -> bool:
+        """Whether a guess is the expert's, or one of at most two words still possible (others as good may exist)."""
+        guess = clean_guess(action)
+        possible = self._consistent(history(transcript, self.words))
+        if 1 <= len(possible) <= 2:
+            return guess in {self.words.answers[i] for i in possible}
+        return guess == self.act(transcript)
+
     def _tree(self) -> dict[str, Any] | None:
         if self.vocabulary not in ("common", "full") or self.words.duplicates != "standard":
             return None

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import lmrl_datasets
+from lmrl_datasets.coverage import in_words
 from lmrl_datasets.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 
@@ -51,6 +52,7 @@ def generate(
     seed: int = 0,
     workers: int = 1,
     shard: str | None = None,
+    ray: str | None = None,
 ) -> int:
     """Generate a dataset. A run that was stopped is taken up again by the same command.
 
@@ -61,6 +63,7 @@ def generate(
         seed: Seed of the dataset. The same seed gives the same bytes, whatever the number of workers.
         workers: Processes.
         shard: i/n, make only every n-th file from the i-th (from 0); for several machines on one folder.
+        ray: Make the files on the Ray cluster at this address ("local": on this machine); same bytes.
     """
     part = None
     if shard is not None:
@@ -79,7 +82,14 @@ def generate(
 
     with progress:
         folder = lmrl_datasets.generate(
-            name, out or data_home() / name, episodes=episodes, seed=seed, workers=workers, shard=part, progress=show
+            name,
+            out or data_home() / name,
+            episodes=episodes,
+            seed=seed,
+            workers=workers,
+            shard=part,
+            ray=ray,
+            progress=show,
         )
     if (folder / "manifest.json").is_file():
         print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
@@ -92,6 +102,35 @@ def _open(name: str, sample: bool) -> lmrl_datasets.Dataset:
     return lmrl_datasets.load_dataset(name, sample=sample)
 
 
+def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
+    """What a dataset is: who plays what, files, versions, statistics, and what it covers.
+
+    Args:
+        name: Dataset name or folder.
+        sample: Take the sample that ships with the package.
+    """
+    data = _open(name, sample)
+    manifest, recipe, console = data.manifest, data.manifest["recipe"], Console(highlight=False)
+    console.print(f"[bold]{data.name}[/bold]  {escape(str(data.folder))}")
+    console.print(escape(recipe["description"].strip()), style="italic", soft_wrap=True)
+    table = Table(show_header=False, box=None)
+    size = sum(shard["bytes"] for shard in manifest["shards"])
+    for key, value in {
+        "task": f"{data.env_id} {data.env_kwargs or ''}",
+        "policy": recipe["policy"],
+        "episodes": f"{len(data):,} in {len(manifest['shards'])} files, {size / 1e6:,.2f} MB",
+        "made by": manifest["command"],
+        "versions": ", ".join(f"{package} {version}" for package, version in manifest["packages"].items()),
+        "schema": manifest["schema_version"],
+    }.items():
+        table.add_row(key, escape(str(value)))
+    console.print(table)
+    _print_stats(data, console)
+    console.print("covers:")
+    for line in in_words(manifest.get("coverage") or data.coverage()):
+        console.print(f"- {escape(line)}", soft_wrap=True)
+
+
 def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
     """Statistics of a dataset, beside those of LMRL-Gym's Table 1 where there are any.
 
@@ -99,7 +138,10 @@ def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> N
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
     """
-    data = _open(name, sample)
+    _print_stats(_open(name, sample), Console())
+
+
+def _print_stats(data: lmrl_datasets.Dataset, console: Console) -> None:
     published = data.manifest["recipe"].get("published", {})
     table = Table(title=f"{data.name}: {len(data):,} episodes", title_justify="left")
     for column in ("", "here", "published"):
@@ -107,7 +149,7 @@ def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> N
     for key, value in data.stats().items():
         shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
         table.add_row(key, shown, f"{published[key]:g}" if key in published else "")
-    Console().print(table)
+    console.print(table)
 
 
 def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sample: bool = False) -> int:
@@ -126,6 +168,43 @@ def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sam
         f"{data.name}: {len(data):,} episodes, all files as in the manifest"
         + (", all rewards replayed" if replay else "")
     )
+    return 0
+
+
+def export(
+    name: Annotated[str, tyro.conf.Positional],
+    file: Annotated[Path | None, tyro.conf.Positional] = None,
+    minari: str | None = None,
+    sample: bool = False,
+) -> int:
+    """Write a dataset as JSON lines, one episode each, or as a Minari dataset.
+
+    Args:
+        name: Dataset name or folder.
+        file: Where to, a name in .jsonl or .jsonl.zst.
+        minari: Instead of a file, the id of a Minari dataset, such as lmrl/wordle-v0.
+        sample: Take the sample that ships with the package.
+    """
+    if (file is None) == (minari is None):
+        raise ValueError("give either a file name or --minari ID")
+    data = _open(name, sample)
+    if file is not None:
+        print(f"{data.to_jsonl(file):,} episodes in {file}")
+    else:
+        print(f"{data.to_minari(minari).spec.total_episodes:,} episodes in Minari's {minari}")
+    return 0
+
+
+def import_file(file: Annotated[Path, tyro.conf.Positional], name: str, out: Path | None = None) -> int:
+    """Make a dataset of a file of JSON lines, as lmrl data export writes them. The file is checked as a whole first.
+
+    Args:
+        file: .jsonl or .jsonl.zst.
+        name: The dataset's name, such as wordle/mine-v0.
+        out: Folder; by default where datasets are looked for by name.
+    """
+    folder = lmrl_datasets.read_jsonl(file, out or data_home() / name, name)
+    print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
     return 0
 
 

@@ -33,6 +33,15 @@ class Recipe:
     """The row of LMRL-Gym's Table 1 that the dataset is to reproduce."""
     notes: str = ""
     """What of the published row cannot be reproduced, and why."""
+    shard_size: int | None = None
+    """Episodes per file, for games so slow that a lost file matters; None: by the size of the dataset."""
+    revision: int = 1
+    """Raised whenever a change, of the policy or of the game, changes the episodes that a recipe makes."""
+
+    def makes(self) -> dict[str, Any]:
+        """The part that determines the episodes; a recipe may be described anew without becoming another one."""
+        kept = ("name", "env", "policy", "env_kwargs", "policy_kwargs", "revision")
+        return {key: getattr(self, key) for key in kept}
 
 
 def _files() -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Shards made on a Ray cluster. The machines need this package and Ray, but share no disk: shards come back as bytes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lmrl_datasets.schema import DatasetError
+from lmrl_datasets.store import provenance, write_bytes
+
+LOCAL = "local"
+
+
+def make_on_cluster(address: str, jobs: list[Any], workers: int) -> Iterator[int]:
+    """Make shards on the cluster at ``address`` and write them here; yields the number of episodes of each.
+
+    Args:
+        address: of a running cluster (``auto``, ``host:port``, ``ray://host:port``), or "local" for one on this machine.
+        jobs: as of `lmrl_datasets.generate.make_shard`.
+        workers: CPUs of a local cluster.
+
+    Raises:
+        DatasetError: Ray is not installed, there is no cluster, a machine has other versions, or a worker died.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise DatasetError('this needs Ray: pip install "lmrl[ray]"') from None
+    joined = ray.is_initialized()
+    if not joined:
+        try:
+            _reach(address)
+            if address == LOCAL:
+                ray.init(LOCAL, num_cpus=max(1, workers), include_dashboard=False, log_to_driver=False)
+            else:
+                ray.init(address, log_to_driver=False)
+        except (OSError, ValueError, RuntimeError) as problem:
+            raise DatasetError(f"no Ray cluster at {address!r}: {str(problem).splitlines()[0]}") from None
+    try:
+        yield from _collect(ray, jobs)
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise an OSError when nobody listens at ``host:port``: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _collect(ray: Any, jobs: list[Any]) -> Iterator[int]:
+    remote = ray.remote(num_cpus=1, max_retries=3)(_shard)
+    here = provenance()
+    pending = {remote.remote(recipe, seed, indices): (path, len(indices)) for recipe, seed, indices, path in jobs}
+    while pending:
+        (ready,), _ = ray.wait(list(pending), num_returns=1)
+        path, count = pending.pop(ready)
+        try:
+            there, content = ray.get(ready)
+        except ray.exceptions.RayTaskError as problem:
+            raise problem.as_instanceof_cause() from None
+        except ray.exceptions.RayError as problem:
+            reason = str(problem).strip().splitlines()[0]
+            raise DatasetError(f"a Ray worker was lost ({reason}); run the same command to go on") from None
+        differing = sorted(name for name in here | there if here.get(name) != there.get(name))
+        if differing:
+            versions = ", ".join(f"{name} {there.get(name)} there, {here.get(name)} here" for name in differing)
+            raise DatasetError(f"a machine of the cluster has other versions: {versions}")
+        write_bytes(Path(path), content)
+        yield count
+
+
+def _shard(recipe: Any, seed: int, indices: range) -> tuple[dict[str, str], bytes]:
+    """In a worker of the cluster: versions of packages here, and a shard's bytes."""
+    from lmrl_datasets.generate import make_shard
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "shard.parquet"
+        make_shard((recipe, seed, indices, str(path)))
+        return provenance(), path.read_bytes()
