@@ -82,6 +82,7 @@ def test_tokens_round_trip_and_text_never_makes_special_tokens(units: str, text:
 def test_units_are_single_tokens() -> None:
     assert len(tokenizer_of(TALK, units="phrases").encode("move up")) == 1
     assert len(tokenizer_of(TALK, units="words").encode("move up")) == 2
+    assert len(tokenizer_of(TALK, units="phrases").encode("go to 8, 6.")) == 3  # words, coordinate, full stop
     paired = Transcript.from_texts(["c1g r2y a3b"], [])
     assert len(tokenizer_of(paired, units="pieces").encode("c1g r2y a3b")) == 3
 

@@ -20,8 +20,8 @@ from lmrl_datasets import Dataset, load_dataset
 FORMS = [
     TextFormat(),
     TextFormat(context_turns=1),
-    TextFormat(context_turns=2, max_tokens=24),
-    TextFormat(max_tokens=40),
+    TextFormat(context_turns=2, max_tokens=24, max_action_tokens=8),
+    TextFormat(max_tokens=40, max_action_tokens=12),
 ]
 
 
@@ -87,7 +87,7 @@ def test_what_changes_the_rows_changes_the_cache(maze_data: Path, tokenizer: Tas
         cached_rows(*arguments).folder
         for arguments in (
             (data, tokenizer, form),
-            (data, tokenizer, TextFormat(max_tokens=40)),
+            (data, tokenizer, TextFormat(max_tokens=40, max_action_tokens=12)),
             (data, other, form),
             (data[:50], tokenizer, form),
             (data.split()[0], tokenizer, form),

@@ -27,8 +27,8 @@ SPECIAL = (PAD, OBS, ACT, EOA)
 UNITS = {
     # One token per word, number or mark, with the space before it.
     "words": r" ?[A-Za-z]+| ?\d+| ?[^\sA-Za-z\d]|\s",
-    # One token per run of words: fixed phrases and whole actions become single tokens.
-    "phrases": r" ?[A-Za-z]+(?: [A-Za-z]+)*| ?\d+| ?[^\sA-Za-z\d]|\s",
+    # One token per run of words and per list of numbers: fixed phrases, whole actions and coordinates become single tokens.
+    "phrases": r" ?[A-Za-z]+(?: [A-Za-z]+)*| ?\d+(?:, ?\d+)*| ?[^\sA-Za-z\d]|\s",
     # One token per white-space separated piece: letter with place and mark, a whole move.
     "pieces": r" ?\S+|\s",
     # One token per character.
