@@ -353,6 +353,7 @@ train(TrainingRun("bc", "lmrl/MazeFullyObserved-v0", sys.argv[1], Path(sys.argv[
 
 def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: Path) -> None:
     """Killed at any moment around the writing of checkpoints, what is there loads."""
+    import lmrl_agents.session as session
     import lmrl_agents.training as training
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -367,7 +368,7 @@ def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: P
     run = settings(out, maze_data, resume=True)
     model = training.prepare(run, run.load_data())
     optimizer = training.optimizer_for(model, 1e-3, 0.0)
-    assert training.load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
+    assert session.load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
 
 
 def test_overfits_one_episode(tmp_path: Path) -> None:

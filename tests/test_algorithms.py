@@ -18,6 +18,7 @@ from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.curves import read_metrics
+from lmrl_agents.distributed import join_gradients
 from lmrl_agents.filtered_bc import Config as FilterConfig
 from lmrl_agents.filtered_bc import chosen_turns
 from lmrl_agents.grpo import Config as GroupConfig
@@ -28,8 +29,9 @@ from lmrl_agents.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.presets import load_preset
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Memo, Sampling, generate
+from lmrl_agents.session import Session
 from lmrl_agents.tokens import TextFormat, TokenEpisode, train_tokenizer
-from lmrl_agents.training import CHECKPOINT, METRICS, Session, TrainingError, TrainingRun, join_gradients
+from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
 from lmrl_envs import Transcript
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from lmrl_agents.curves import draw_curves
-from lmrl_agents.training import FINAL, METRICS, TrainingError, TrainingRun, distributed
+from lmrl_agents.distributed import distributed
+from lmrl_agents.training import FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_datasets.store import locked
 from lmrl_envs import task
 

@@ -23,18 +23,9 @@ import torch
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.losses import cross_entropy, mean
 from lmrl_agents.model import LanguageModel
+from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import RowStore
-from lmrl_agents.training import (
-    Session,
-    TrainingRun,
-    batch_indices,
-    learning_rate,
-    optimizer_for,
-    precision,
-    prepare,
-    rows_of,
-    save_final,
-)
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, optimizer_for, precision, prepare, rows_of
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from lmrl_agents.losses import cross_entropy, expectile_loss, squared_error
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.returns import returns_to_go
-from lmrl_agents.training import Session, TrainingRun, batch_indices, learning_rate, precision
+from lmrl_agents.session import Session
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision
 from lmrl_agents.trajectories import StepBatch
 
 BACKUPS = ("sarsa", "max", "expectile")

@@ -31,8 +31,9 @@ import torch
 from lmrl_agents.losses import clipped_policy_loss, kl_estimates, mean
 from lmrl_agents.online import OnlineConfig, facts_of, falling, new_logprobs, play, predict_logprobs, slices
 from lmrl_agents.returns import group_advantages, returns_to_go
+from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import TokenEpisode
-from lmrl_agents.training import Session, TrainingRun, optimizer_for, precision, save_final, start_policy
+from lmrl_agents.training import TrainingRun, optimizer_for, precision, start_policy
 from lmrl_agents.trajectories import Trajectories
 
 NORMS = ("token", "sequence", "constant")

@@ -26,7 +26,8 @@ from lmrl_agents.critic import GuidedPolicy
 from lmrl_agents.losses import cross_entropy, squared_error
 from lmrl_agents.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.returns import returns_to_go
-from lmrl_agents.training import Session, TrainingRun, batch_indices, learning_rate, precision
+from lmrl_agents.session import Session
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision
 
 
 @dataclass(frozen=True)

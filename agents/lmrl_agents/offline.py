@@ -12,7 +12,8 @@ import torch
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.model import LanguageModel
-from lmrl_agents.training import TrainingRun, encode, save_facts, save_final, start_policy
+from lmrl_agents.session import save_final
+from lmrl_agents.training import TrainingRun, encode, save_facts, start_policy
 from lmrl_agents.trajectories import ActionTree, Trajectories
 
 

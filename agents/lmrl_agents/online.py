@@ -9,13 +9,14 @@ import numpy as np
 import torch
 
 from lmrl_agents.critic import states_of
+from lmrl_agents.distributed import agree, distributed
 from lmrl_agents.lm_agent import Recorder
 from lmrl_agents.losses import chosen
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Sampling
 from lmrl_agents.tokens import TokenEpisode
-from lmrl_agents.training import TrainingError, TrainingRun, agree, distributed
+from lmrl_agents.training import TrainingError, TrainingRun
 from lmrl_agents.trajectories import StepBatch, Trajectories
 
 

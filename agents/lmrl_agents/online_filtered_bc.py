@@ -19,16 +19,9 @@ from pathlib import Path
 from lmrl_agents.filtered_bc import best
 from lmrl_agents.losses import cross_entropy
 from lmrl_agents.online import OnlineConfig, facts_of, falling, play
+from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import RowStore, TokenEpisode, episode_rows
-from lmrl_agents.training import (
-    Session,
-    TrainingRun,
-    batch_indices,
-    optimizer_for,
-    precision,
-    save_final,
-    start_policy,
-)
+from lmrl_agents.training import TrainingRun, batch_indices, optimizer_for, precision, start_policy
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from lmrl_agents.critic import Critic, CriticConfig
+from lmrl_agents.distributed import agree
 from lmrl_agents.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
 from lmrl_agents.online import (
     OnlineConfig,
@@ -42,17 +43,8 @@ from lmrl_agents.online import (
     slices,
 )
 from lmrl_agents.returns import generalized_advantages
-from lmrl_agents.training import (
-    Session,
-    TrainingRun,
-    agree,
-    batch_indices,
-    optimizer_for,
-    precision,
-    rows_of,
-    save_final,
-    start_policy,
-)
+from lmrl_agents.session import Session, save_final
+from lmrl_agents.training import TrainingRun, batch_indices, optimizer_for, precision, rows_of, start_policy
 from lmrl_agents.trajectories import Trajectories
 
 

@@ -38,7 +38,8 @@ from lmrl_agents.online import (
     slices,
 )
 from lmrl_agents.returns import generalized_advantages, returns_to_go
-from lmrl_agents.training import Session, TrainingRun, optimizer_for, precision, save_final, start_policy
+from lmrl_agents.session import Session, save_final
+from lmrl_agents.training import TrainingRun, optimizer_for, precision, start_policy
 from lmrl_agents.trajectories import Trajectories
 
 BASELINES = ("value", "batch", "running", "none")

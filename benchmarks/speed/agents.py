@@ -49,8 +49,9 @@ from lmrl_agents.lm_agent import Recorder
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Sampling
+from lmrl_agents.session import Session
 from lmrl_agents.tokens import Row, TaskTokenizer, TextFormat, TokenEpisode, collate, episode_rows, train_tokenizer
-from lmrl_agents.training import Session, TrainingRun
+from lmrl_agents.training import TrainingRun
 from lmrl_datasets import load_dataset
 
 WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"

@@ -1,0 +1,94 @@
+"""What a training run tells: lines of metrics, TensorBoard events, a progress bar."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from lmrl_datasets.store import write_atomically
+
+
+class Metrics:
+    """One JSON line per logged step, and TensorBoard events where tensorboardX is installed.
+
+    A resumed run drops the lines after its checkpoint.
+    """
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        self.path = path
+        kept = []
+        if path.is_file() and first_step:
+            for line in path.read_text("utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # cut by a kill
+                    continue
+                if entry["step"] <= first_step:
+                    kept.append(line)
+        write_atomically(path, "".join(f"{line}\n" for line in kept))
+        try:
+            from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            self._board = None
+        else:
+            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=first_step or None)
+
+    def log(self, step: int, **values: float) -> None:
+        """Append the metrics of a step."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write what TensorBoard has not written yet."""
+        if self._board is not None:
+            self._board.close()
+
+
+class Ticker:
+    """Counts tokens and seconds, and shows a progress bar on a terminal."""
+
+    def __init__(self, title: str, total: int, first: int, show: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not show,
+        )
+        self._task = self._progress.add_task(title, total=total, completed=first, note="")
+        self._started = time.monotonic()
+        self.ticks = first
+        self.tokens = 0
+        """Read by the network, equal rows once."""
+
+    def __enter__(self) -> Ticker:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._progress.stop()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens trained on per second, equal rows counted once."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    def tick(self, step: int, note: str) -> None:
+        """One step done."""
+        self.ticks = step
+        self._progress.update(self._task, completed=step, note=f"{note}  {self.tokens_per_second:,.0f} tokens/s")
