@@ -15,7 +15,7 @@ A group whose returns are all equal teaches nothing; its share is logged as ``fl
 
     lmrl train grpo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/grpo-wordle
 
-Scores: see docs/results.md.
+Not measured yet.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Departures from LMRL-Gym: ties are broken by the seed; games of earlier rounds m
 
     lmrl train online_filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/online-bc
 
-Scores: see docs/results.md.
+Not measured yet.
 """
 
 from __future__ import annotations

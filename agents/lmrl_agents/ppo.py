@@ -17,7 +17,8 @@ within four rounds: Adam's first steps are large whatever the gradient, and a st
 
     lmrl train ppo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/ppo-wordle
 
-Scores: see docs/results.md.
+Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -6.73, -6.73, -6.74, greedy -6.71 (the optimum on these
+games; cloning of equal time -36 to -37 sampled). All scores: docs/results.md.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ Departures: as in `ppo`, a value network of its own and advantages divided by ma
 
     lmrl train reinforce --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/reinforce
 
-Scores: see docs/results.md.
+Not measured yet.
 """
 
 from __future__ import annotations
