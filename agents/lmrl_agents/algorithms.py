@@ -43,6 +43,8 @@ def train(run: TrainingRun) -> Path:
     with together(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
         if distributed()[0] == 0:
             run.claim()
+        if distributed()[1] > 1:
+            torch.distributed.barrier()  # the folder is there for all
         final = run.out / FINAL
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final

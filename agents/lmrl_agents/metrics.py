@@ -16,8 +16,10 @@ class Metrics:
     A resumed run drops the lines after its checkpoint.
     """
 
-    def __init__(self, path: Path, first_step: int) -> None:
-        self.path = path
+    def __init__(self, path: Path, first_step: int, silent: bool = False) -> None:
+        self.path, self.silent, self._board = path, silent, None
+        if silent:  # another process of the same run writes
+            return
         kept = []
         if path.is_file() and first_step:
             for line in path.read_text("utf-8").splitlines():
@@ -37,6 +39,8 @@ class Metrics:
 
     def log(self, step: int, **values: float) -> None:
         """Append the metrics of a step."""
+        if self.silent:
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board is not None:

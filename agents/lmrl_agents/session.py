@@ -55,7 +55,7 @@ class Session:
         self.log_every, self.checkpoint_every = log_every, checkpoint_every
         torch.manual_seed(run.seed)
         self.done = self._restore() if run.resume else 0
-        self.metrics = Metrics(run.out / METRICS, self.done)
+        self.metrics = Metrics(run.out / METRICS, self.done, silent=distributed()[0] != 0)
         self.ticker = Ticker(f"{run.algorithm} {run.env_id} seed {run.seed}", steps, self.done, run.show_progress)
         self.seconds = float(self.state.get("seconds", 0.0))
         self.note = ""

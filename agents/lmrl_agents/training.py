@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from lmrl_agents.distributed import distributed
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import load_preset
 from lmrl_agents.token_cache import cached_rows
@@ -191,7 +192,8 @@ def start_policy(run: TrainingRun) -> LanguageModel:
 
 def save_facts(run: TrainingRun, **facts: Any) -> None:
     """Write what was found about the data before training, beside the run's settings."""
-    write_atomically(run.out / FACTS, json.dumps(facts, indent=1) + "\n")
+    if distributed()[0] == 0:
+        write_atomically(run.out / FACTS, json.dumps(facts, indent=1) + "\n")
 
 
 def batch_indices(seed: int, step: int, size: int, batch: int) -> np.ndarray:
