@@ -133,6 +133,19 @@ def test_a_loss_that_is_no_number_stops_training(
     assert not (tmp_path / "run" / "final").exists()
 
 
+def test_a_round_that_moves_the_policy_too_far_is_taken_back(
+    maze_data: Path, start: Path, tmp_path: Path, short: None
+) -> None:
+    wild = {"ppo.learning_rate": 3.0, "ppo.warmup": 0, "ppo.iterations": 2, "ppo.kl_stop": 0.0}
+    train(settings("ppo", tmp_path / "kept", maze_data, start=start, overrides=wild))
+    train(settings("ppo", tmp_path / "moved", maze_data, start=start, overrides={**wild, "ppo.kl_limit": 0.0}))
+    begun, kept, moved = weights(start), weights(tmp_path / "kept"), weights(tmp_path / "moved")
+    assert all(torch.equal(begun[key], kept[key]) for key in begun)
+    assert not all(torch.equal(begun[key], moved[key]) for key in begun)
+    rates = [json.loads(line)["rate"] for line in (tmp_path / "kept" / METRICS).read_text().splitlines()]
+    assert rates == [0.5, 0.25]
+
+
 def test_running_out_of_memory_is_said_with_what_to_change(
     maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,9 +104,3 @@ def finish(
     chosen = max(tried, key=lambda beta: tried[beta])
     decoding = {"beta": chosen, "support": config.support, "validation_return": {str(b): r for b, r in tried.items()}}
     return save_final(run, model, {**facts, "decoding": decoding}, critic)
-
-
-def calibration(values: Sequence[float], returns: Sequence[float]) -> float:
-    """Correlation of predicted values with the returns that followed; 0 where either does not vary."""
-    a, b = np.asarray(values, float), np.asarray(returns, float)
-    return 0.0 if a.std() == 0 or b.std() == 0 else float(np.corrcoef(a, b)[0, 1])

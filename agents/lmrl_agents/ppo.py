@@ -9,7 +9,7 @@ Ziegler et al., arXiv 1909.08593).
 
 b is fixed, or follows Ziegler's rule: b <- b (1 + clip(KL / target - 1, -.2, .2) n / horizon).
 
-Departures, each of which a small model needed: the value network has a transformer of its own (``shared`` joins them);
+Departures: the value network has a transformer of its own;
 advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
 the KL from the policy that played exceeds ``kl_stop``; a round that moved the policy further than ``kl_limit`` is taken back
 and the learning rate halved. Without the last, one of three seeds on the maze went from -41 to -400
@@ -129,7 +129,6 @@ def train(run: TrainingRun) -> Path:
         values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
         scaled = normalize(advantages, config.least_std)
-        share = round_ / max(1, config.iterations - 1)
         before = copy.deepcopy((model.state_dict(), session.optimizers["policy"].state_dict()))
         facts = _learn(run, config, session, (model, critic, rows), steps, (scaled, returns, values), round_)
         moved = agree(float(np.mean(steps.logprob - predict_logprobs(model, steps, config.temperature, run.device)[0])))
@@ -154,7 +153,6 @@ def train(run: TrainingRun) -> Path:
             rate=state["rate"],
             advantage_std=float(advantages.std()),
             explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
-            progress=share,
         )
         if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
