@@ -191,6 +191,19 @@ def test_paired_view() -> None:
     assert view_texts("paired", twin.unwrapped.transcript) == texts
 
 
+@pytest.mark.parametrize("spaced", [True, False])
+def test_men_view(spaced: bool) -> None:
+    env = gym.make("lmrl/ChessEndgames-v0", spaced=spaced)
+    env.reset(options={"fen": "7k/8/8/8/8/2R5/8/1K6 w - - 3 40", "replies": ["h8g7"]})
+    env.step("R c 8 +")
+    env.step("Zz9")
+    texts = view_texts("men", env.unwrapped.transcript)
+    assert texts == ["Kb1 Rc3 kh8", "Rc8", "Kb1 Rc8 kg7", "Zz9", "Kb1 Rc8 kg7"]
+    game = gym.make("lmrl/Chess-v0", spaced=spaced)
+    game.reset(options={"fen": "r3k3/8/8/3pP3/8/8/8/4K2R w Kq d6 0 1"})
+    assert view_texts("men", game.unwrapped.transcript) == ["Ke1 Rh1 Pe5 ke8 ra8 pd5 O=Kq x=d6"]
+
+
 # -- loss and model
 
 

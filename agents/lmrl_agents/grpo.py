@@ -11,6 +11,7 @@ over each episode first, "constant" by a fixed length), ``leave_one_out``. Dr. G
 scale none with norm constant; RLOO (Ahmadian et al., arXiv 2402.14740) is scale none with leave_one_out. ``credit = "turn"``
 compares returns from each turn on, so that a late turn is not praised for an early one.
 
+A round that moved the policy too far is taken back (`RoundGuard`).
 A group whose returns are all equal teaches nothing; its share is logged as ``flat_groups``.
 
     lmrl train grpo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/grpo-wordle
@@ -29,7 +30,16 @@ import numpy as np
 import torch
 
 from lmrl_agents.losses import clipped_policy_loss, kl_estimates, mean
-from lmrl_agents.online import OnlineConfig, facts_of, falling, new_logprobs, play, predict_logprobs, slices
+from lmrl_agents.online import (
+    GradientConfig,
+    RoundGuard,
+    facts_of,
+    falling,
+    new_logprobs,
+    play,
+    predict_logprobs,
+    slices,
+)
 from lmrl_agents.returns import group_advantages, returns_to_go
 from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import TokenEpisode
@@ -40,7 +50,7 @@ NORMS = ("token", "sequence", "constant")
 
 
 @dataclass(frozen=True)
-class Config(OnlineConfig):
+class Config(GradientConfig):
     """Hyperparameters; the preset's ``[grpo]`` table. ``episodes`` counts groups."""
 
     episodes: int = 16
@@ -100,7 +110,7 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     model = start_policy(run)
     start = copy.deepcopy(model).requires_grad_(False).eval()
-    state: dict[str, float] = {}
+    state = {"rate": 1.0}
     session = Session(
         run,
         model,
@@ -111,6 +121,7 @@ def train(run: TrainingRun) -> Path:
         log_every=1,
         state=state,
     )
+    guard = RoundGuard(run, session, model, config)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
         episodes = play(run, model, numbers, config, config.group_size)
@@ -129,8 +140,9 @@ def train(run: TrainingRun) -> Path:
                 dtype=torch.float32,
                 device=run.device,
             )
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
         facts: dict[str, float] = {}
+        guard.before()
         for epoch in range(config.epochs):
             for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
                 batch = steps.batch(which, weights[which], successors=False).to(run.device)
@@ -143,6 +155,7 @@ def train(run: TrainingRun) -> Path:
                         loss = loss + config.kl_weight * mean(k3, batch.weight)
                 session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
                 facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
+        facts |= guard.after(steps)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played, **facts, flat_groups=flat)

@@ -12,8 +12,7 @@ b is fixed, or follows Ziegler's rule: b <- b (1 + clip(KL / target - 1, -.2, .2
 Departures: the value network has a transformer of its own;
 advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
 the KL from the policy that played exceeds ``kl_stop``; a round that moved the policy further than ``kl_limit`` is taken back
-and the learning rate halved. Without the last, one of three seeds on the maze went from -41 to -400
-within four rounds: Adam's first steps are large whatever the gradient, and a stop looks only before the next one.
+and the learning rate halved (`RoundGuard`; without it, one of three seeds on the maze went from -41 to -400).
 
     lmrl train ppo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/ppo-wordle
 
@@ -35,7 +34,8 @@ from lmrl_agents.critic import Critic, CriticConfig
 from lmrl_agents.distributed import agree
 from lmrl_agents.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
 from lmrl_agents.online import (
-    OnlineConfig,
+    GradientConfig,
+    RoundGuard,
     facts_of,
     falling,
     new_logprobs,
@@ -52,7 +52,7 @@ from lmrl_agents.trajectories import Trajectories
 
 
 @dataclass(frozen=True)
-class Config(OnlineConfig):
+class Config(GradientConfig):
     """Hyperparameters; the preset's ``[ppo]`` table."""
 
     epochs: int = 3
@@ -77,9 +77,6 @@ class Config(OnlineConfig):
     """Episodes over which b adapts."""
     kl_stop: float = 0.03
     """KL from the policy that played, per token, at which a round's learning ends; 0: never."""
-    kl_limit: float = 0.15
-    """KL at which a whole round is taken back, and the learning rate halved (it grows again by half with every round that needed
-    no stop); 0: never."""
     least_std: float = 0.1
     """Advantages are divided by their standard deviation, but not by less than this."""
     pretraining_weight: float = 0.0
@@ -119,6 +116,7 @@ def train(run: TrainingRun) -> Path:
         log_every=1,
         state=state,
     )
+    guard = RoundGuard(run, session, model, config)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
         episodes = play(run, model, numbers, config)
@@ -129,15 +127,9 @@ def train(run: TrainingRun) -> Path:
         values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
         scaled = normalize(advantages, config.least_std)
-        before = copy.deepcopy((model.state_dict(), session.optimizers["policy"].state_dict()))
+        guard.before()
         facts = _learn(run, config, session, (model, critic, rows), steps, (scaled, returns, values), round_)
-        moved = agree(float(np.mean(steps.logprob - predict_logprobs(model, steps, config.temperature, run.device)[0])))
-        if config.kl_limit and not moved <= config.kl_limit:
-            model.load_state_dict(before[0])
-            session.optimizers["policy"].load_state_dict(before[1])
-            state["rate"] *= 0.5
-        elif not facts["stopped"]:
-            state["rate"] = min(1.0, state["rate"] * 1.5)
+        facts |= guard.after(steps, steady=not facts["stopped"])
         if config.kl_target:
             state["kl_weight"] = adapt(
                 state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
@@ -149,8 +141,6 @@ def train(run: TrainingRun) -> Path:
             **facts,
             kl_start=divergence,
             kl_weight=state["kl_weight"],
-            kl_moved=moved,
-            rate=state["rate"],
             advantage_std=float(advantages.std()),
             explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
         )

@@ -8,7 +8,8 @@
 - "none".
 
 One pass over the data of a round, no clipping, no reuse; ``kl_weight`` penalises the KL to the starting policy as in `ppo`.
-Departures: as in `ppo`, a value network of its own and advantages divided by max(std, ``least_std``).
+Departures: as in `ppo`, a value network of its own, advantages divided by max(std, ``least_std``), and rounds that moved
+the policy too far are taken back.
 
     lmrl train reinforce --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/reinforce
 
@@ -27,7 +28,8 @@ import torch
 from lmrl_agents.critic import Critic, CriticConfig
 from lmrl_agents.losses import mean, policy_gradient_loss, squared_error
 from lmrl_agents.online import (
-    OnlineConfig,
+    GradientConfig,
+    RoundGuard,
     facts_of,
     falling,
     new_logprobs,
@@ -46,7 +48,7 @@ BASELINES = ("value", "batch", "running", "none")
 
 
 @dataclass(frozen=True)
-class Config(OnlineConfig):
+class Config(GradientConfig):
     """Hyperparameters; the preset's ``[reinforce]`` table."""
 
     baseline: str = "value"
@@ -83,7 +85,7 @@ def train(run: TrainingRun) -> Path:
     model = start_policy(run)
     start = copy.deepcopy(model).requires_grad_(False).eval()
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
-    state = {"running": 0.0, "rounds": 0}
+    state = {"running": 0.0, "rounds": 0, "rate": 1.0}
     optimizers = {
         "policy": optimizer_for(model, config.learning_rate, config.weight_decay),
         "critic": optimizer_for(critic, config.value_rate, config.weight_decay),
@@ -98,6 +100,7 @@ def train(run: TrainingRun) -> Path:
         log_every=1,
         state=state,
     )
+    guard = RoundGuard(run, session, model, config)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
         episodes = play(run, model, numbers, config)
@@ -106,7 +109,7 @@ def train(run: TrainingRun) -> Path:
         if config.kl_weight:
             old, _ = predict_logprobs(start, steps, config.temperature, run.device)
             rewards = rewards - config.kl_weight * (steps.logprob - old)
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
         facts: dict[str, float] = {}
         if config.baseline == "value":
             values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
@@ -128,6 +131,7 @@ def train(run: TrainingRun) -> Path:
             centre = 0.0 if config.baseline == "none" else None
             advantages = normalize(advantages, config.least_std, centre)
         tensor = torch.tensor(advantages, dtype=torch.float32, device=run.device)
+        guard.before()
         for which in slices(steps, config.batch_size, (run.seed, round_, 0)):
             batch = steps.batch(which, successors=False).to(run.device)
             with precision(run):
@@ -136,6 +140,7 @@ def train(run: TrainingRun) -> Path:
                 loss = loss - config.entropy * mean(entropy, batch.weight)
             session.update("policy", loss, rate, config.clip, len(which), int(batch.length.sum()))
             facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
+        facts |= guard.after(steps)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played, **facts)

@@ -71,9 +71,9 @@ LEVELS: tuple[Level, ...] = (
 DEFAULT_STRENGTH = 3
 
 
-@lru_cache(maxsize=20_000)
-def _analysis(fen: str, nodes: int, margin: int, excluded: frozenset[str]) -> tuple[tuple[str, int], ...]:
-    board = chess.Board(fen)
+@lru_cache(maxsize=100_000)
+def _analysis(position: str, nodes: int, margin: int, excluded: frozenset[str]) -> tuple[tuple[str, int], ...]:
+    board = chess.Board(position)
     moves = [move for move in board.legal_moves if move.uci() not in excluded]
     scored = Search(board, nodes).root(moves, margin)
     return tuple((move.uci(), score) for move, score in scored if score >= scored[0][1] - margin)
@@ -87,12 +87,13 @@ def best_moves(
     A function of its arguments alone. With ``counts``, moves into a position that has been there twice are left out
     as long as something else is better than a draw.
     """
-    fen = board.fen()
-    found = _analysis(fen, nodes, margin, frozenset())
+    # Without the move counters, which the search does not read: the same position is met in many games.
+    position = board.fen().rsplit(" ", 2)[0] + " 0 1"
+    found = _analysis(position, nodes, margin, frozenset())
     if counts and found[0][1] > 0 and max(counts.values()) > 1:
         repeats = frozenset(move.uci() for move in board.legal_moves if _times_after(board, move, counts) > 1)
         if repeats and len(repeats) < board.legal_moves.count():
-            others = _analysis(fen, nodes, margin, repeats)
+            others = _analysis(position, nodes, margin, repeats)
             if others[0][1] > 0:
                 return others
     return found
