@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import random
@@ -13,10 +14,11 @@ import pytest
 
 import lmrl_envs
 from lmrl_envs import make_policy
+from lmrl_envs.chess import endgames
 from lmrl_envs.chess.env import ChessEnv
 from lmrl_envs.chess.opponents import LEVELS, BuiltinOpponent, MoveRequest, RandomOpponent, best_moves, mix
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
-from lmrl_envs.chess.search import MATE, Search, attacked
+from lmrl_envs.chess.search import _SIDE_KEY, MATE, Search, attacked
 
 ID = "lmrl/Chess-v0"
 
@@ -308,20 +310,33 @@ def test_search_knows_the_rules() -> None:
         while not board.is_game_over() and board.ply() < 60:
             search = Search(board, 1)
             found = set()
-            for move in search.moves(search.board, search.side, search.ep, search.rights):
-                after, _, rights, _, score, _ = search.play(
-                    search.board, search.side, search.rights, search.score, search.key, move
-                )
-                if attacked(after, after.index(6 * search.side), -search.side):
+            gains = {}
+            for move in search.moves(*search.position[:7]):
+                after, own, other, pawns, side, rights, ep, score, key = search.play(search.position, move)
+                if attacked(after, after.index(-6 * side), side, own, pawns, own | other):
                     continue
                 chess_move = chess.Move(move[1], move[2], move[3] or None)
                 found.add(chess_move)
+                if (board.is_capture(chess_move) and not board.is_en_passant(chess_move)) or chess_move.promotion:
+                    gains[move[1:]] = move[0]
                 there = board.copy(stack=False)
                 there.push(chess_move)
-                other = Search(there, 1)
-                assert after == other.board and rights == other.rights
-                if other.tables == search.tables:
-                    assert score == other.score
+                twin = Search(there, 1)
+                assert (after, own, other, pawns, side, rights) == twin.position[:6]
+                assert key == twin.position[8] ^ _SIDE_KEY
+                assert ep == twin.position[6] or not there.has_legal_en_passant()
+                if twin.worth == search.worth:
+                    assert score == twin.position[7]
+            # Quiescence knows the same captures and promotions, those to a queen alone, and is told from which gain on.
+            queens = {move: gain for move, gain in gains.items() if move[2] in (0, chess.QUEEN)}
+            least = sorted(queens.values())[len(queens) // 2] if queens else 0
+            for bound in (-(10**6), least):
+                captures = search.captures(*search.position[:5], bound)
+                assert captures == sorted(captures, reverse=True) and all(move[0] >= bound for move in captures)
+                known = {
+                    move[1:]: move[0] for move in captures if board.is_legal(chess.Move(*move[1:3], move[3] or None))
+                }
+                assert known == {move: gain for move, gain in queens.items() if gain >= bound}
             assert found == {m for m in board.legal_moves if m.promotion not in (chess.ROOK, chess.BISHOP)}
             board.push(rng.choice(list(board.legal_moves)))
 
@@ -348,6 +363,28 @@ def test_search_sees_mate_in_two_and_scores_it_as_mate() -> None:
     board = chess.Board("7k/8/8/8/8/8/R7/1R5K w - - 0 1")  # Ra7, then Rb8
     score = best_moves(board, 5000, 0)[0][1]
     assert score > MATE - 20
+
+
+def test_the_engine_plays_as_it_always_did() -> None:
+    """Records, references and datasets hold its moves: a faster search has to find the same ones, by the same nodes."""
+    rng = random.Random(7)
+    digest = hashlib.sha256()
+    for game in range(24):
+        board = chess.Board()
+        if game % 3 == 2:  # an endgame, Black to move
+            board = chess.Board(endgames.random_position(np.random.default_rng(game)))
+            board.push(min(board.legal_moves, key=chess.Move.uci))
+        for _ in range(int(rng.random() * 70) if game % 3 < 2 else 0):
+            moves = sorted(move.uci() for move in board.legal_moves)
+            if not moves:
+                break
+            board.push_uci(moves[int(rng.random() * len(moves))])
+        if not board.is_game_over():
+            level = LEVELS[game % 5]
+            search = Search(board, level.nodes)
+            scored = search.root(sorted(board.legal_moves, key=chess.Move.uci), level.margin)
+            digest.update(f"{[(move.uci(), score) for move, score in scored]} {search.nodes}".encode())
+    assert digest.hexdigest()[:16] == "af731e1fe9974186"
 
 
 def test_builtin_replies_depend_on_the_request_alone() -> None:

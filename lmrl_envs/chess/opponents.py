@@ -87,8 +87,7 @@ def best_moves(
     A function of its arguments alone. With ``counts``, moves into a position that has been there twice are left out
     as long as something else is better than a draw.
     """
-    # Without the move counters, which the search does not read: the same position is met in many games.
-    position = board.fen().rsplit(" ", 2)[0] + " 0 1"
+    position = board.fen().rsplit(" ", 2)[0]  # without the counters, which the search does not look at
     found = _analysis(position, nodes, margin, frozenset())
     if counts and found[0][1] > 0 and max(counts.values()) > 1:
         repeats = frozenset(move.uci() for move in board.legal_moves if _times_after(board, move, counts) > 1)
