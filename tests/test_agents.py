@@ -298,7 +298,7 @@ def test_sampled_logprobs_equal_teacher_forced_ones_and_batch_equals_single() ->
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-5)
         tokens = torch.tensor([[*context, *a.ids]])
         with torch.no_grad():
-            logits = model.hidden(tokens, torch.ones_like(tokens, dtype=torch.bool)) @ model.embedding().T
+            logits = model.lm(tokens).logits
         forced = torch.log_softmax(logits[0, len(context) - 1 : -1], dim=1)
         assert a.logprobs == pytest.approx([forced[i, t].item() for i, t in enumerate(a.ids)], abs=1e-5)
         assert len(a.ids) <= 6 and tokenizer.eoa not in a.ids[:-1]

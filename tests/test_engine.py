@@ -13,6 +13,7 @@ from torch import nn
 
 from lmrl_agents.engine import SlotEngine
 from lmrl_agents.gpt2_pass import is_plain_gpt2
+from lmrl_agents.packed import states_at
 from lmrl_agents.sampling import Generated, Sampling, generate
 
 VOCABULARY, EOA, POSITIONS = 24, 3, 48
@@ -213,6 +214,50 @@ def test_gpt2_in_fewer_operations_is_gpt2(size: int) -> None:
         contexts = [[*c, *a.ids, *range(4, 4 + size)] for c, a in zip(contexts, found, strict=True)]
         actions.append(found + engine.generate(range(4), contexts, sources(range(4), 1)))
     assert_same(*actions)
+
+
+# -- states for training
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chosen_states_and_their_gradients_are_those_of_the_forward_pass(kind: str) -> None:
+    """Rows of unequal lengths, one with nothing chosen and one that is cut before its end."""
+    rng = np.random.default_rng(0)
+    length = torch.tensor([9, 4, 7, 1])
+    tokens = torch.from_numpy(rng.integers(4, VOCABULARY, (4, 9)))
+    rows, columns = torch.tensor([0, 0, 0, 2, 3]), torch.tensor([0, 5, 8, 3, 0])
+    pull = torch.randn(len(rows), 32, generator=torch.Generator().manual_seed(0))
+    trunk = network(kind)
+    mask = torch.arange(9) < length[:, None]
+    whole = trunk(input_ids=tokens, attention_mask=mask.long(), use_cache=False).last_hidden_state[rows, columns]
+    found = states_at(trunk, tokens, length, rows, columns)
+    assert torch.allclose(found, whole, atol=1e-5)
+    parameters = list(trunk.parameters())
+    for a, b in zip(*(torch.autograd.grad((s * pull).sum(), parameters) for s in (found, whole)), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_gpt2_is_read_without_padding_and_dropout_is_not_left_out() -> None:
+    read = []
+
+    class Watched(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if function is torch.ops.aten.addmm.default:
+                read.append(len(args[1]))
+            return function(*args, **(kwargs or {}))
+
+    trunk = network("gpt2")
+    for module in trunk.train().modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    arguments = torch.full((2, 9), 5), torch.tensor([9, 3]), torch.tensor([0, 1]), torch.tensor([7, 2])
+    with Watched():
+        states_at(trunk, *arguments)
+    # Two layers of four products; after the last attention, the two chosen states alone.
+    assert read == [11] * 5 + [2] * 3
+    trunk.h[0].mlp.dropout.p = 0.5
+    assert not torch.equal(states_at(trunk, *arguments), states_at(trunk, *arguments))
+    assert torch.equal(states_at(trunk.eval(), *arguments), states_at(trunk, *arguments))
 
 
 # -- what it costs

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from lmrl_agents.model import CharacterComposition, LanguageModel, token_texts
+from lmrl_agents.packed import states_at
 from lmrl_agents.tokens import TaskTokenizer
 from lmrl_agents.trajectories import StepBatch
 
@@ -140,14 +141,7 @@ class Critic(nn.Module):
 
 def states_of(trunk: Any, batch: StepBatch) -> torch.Tensor:
     """Hidden states of a batch's states under a base model: float [S, width]."""
-    positions = torch.arange(batch.tokens.shape[1], device=batch.tokens.device).expand_as(batch.tokens)
-    hidden = trunk(
-        input_ids=batch.tokens,
-        attention_mask=batch.attention_mask.long(),
-        position_ids=positions,
-        use_cache=False,
-    ).last_hidden_state
-    return hidden[batch.state_row, batch.state_column]
+    return states_at(trunk, batch.tokens, batch.length, batch.state_row, batch.state_column)
 
 
 class GuidedPolicy(nn.Module):

@@ -57,7 +57,7 @@ def last_states(
     x = network.wte(tokens) + network.wpe(positions)
     for i, block in enumerate(network.h):
         attention = block.attn
-        mixed = _project(attention.c_attn, _norm(block.ln_1, x)).view(count, size, 3, attention.num_heads, -1)
+        mixed = project(attention.c_attn, norm(block.ln_1, x)).view(count, size, 3, attention.num_heads, -1)
         query, key, value = mixed.transpose(1, 3).unbind(2)
         key, value = cache.update(key, value, i)
         if i == len(network.h) - 1 and size > 1:
@@ -66,15 +66,17 @@ def last_states(
             columns = torch.arange(rows.length, device=tokens.device)
             mask = (columns <= (rows.starts + last)[:, None])[:, None, None]
         mixed, _ = slot_attention(attention, query, key, value, mask, scaling=attention.scaling)
-        x += _project(attention.c_proj, mixed.flatten(2))
-        hidden = _project(block.mlp.c_fc, _norm(block.ln_2, x))
-        x += _project(block.mlp.c_proj, F.gelu(hidden, approximate="tanh"))
-    return _norm(network.ln_f, x)[:, -1]
+        x += project(attention.c_proj, mixed.flatten(2))
+        hidden = project(block.mlp.c_fc, norm(block.ln_2, x))
+        x += project(block.mlp.c_proj, F.gelu(hidden, approximate="tanh"))
+    return norm(network.ln_f, x)[:, -1]
 
 
-def _norm(layer: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+def norm(layer: nn.LayerNorm, x: torch.Tensor) -> torch.Tensor:
+    """The layer's own function, float [..., width]."""
     return F.layer_norm(x, layer.normalized_shape, layer.weight, layer.bias, layer.eps)
 
 
-def _project(layer: Any, x: torch.Tensor) -> torch.Tensor:
+def project(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """A Conv1D of transformers: float [..., n] to float [..., m]."""
     return torch.addmm(layer.bias, x.view(-1, x.shape[-1]), layer.weight).view(*x.shape[:-1], -1)

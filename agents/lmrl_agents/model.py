@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lmrl_agents.packed import states_at
 from lmrl_agents.tokens import TaskTokenizer, TextFormat, TokenBatch
 
 ModelOutput = tuple[torch.Tensor, torch.Tensor]
@@ -119,13 +120,6 @@ class LanguageModel(nn.Module):
         """The output matrix [V, width]."""
         return self.lm.get_output_embeddings().weight
 
-    def hidden(self, tokens: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Last hidden states [B, T, width] of right-padded rows."""
-        positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        return self.lm.base_model(
-            input_ids=tokens, attention_mask=attention_mask.long(), position_ids=positions, use_cache=False
-        ).last_hidden_state
-
     def action_logits(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits that predict the action tokens, and nothing else.
 
@@ -133,9 +127,8 @@ class LanguageModel(nn.Module):
             logits float [N, V], targets int64 [N], rows int64 [N]; N counts the action tokens of the batch that have a
             token before them.
         """
-        states = self.hidden(batch.tokens, batch.attention_mask)
         rows, columns = torch.nonzero(batch.action_mask[:, 1:], as_tuple=True)
-        logits = states[rows, columns] @ self.embedding().T
+        logits = states_at(self.lm.base_model, batch.tokens, batch.length, rows, columns) @ self.embedding().T
         return logits, batch.tokens[rows, columns + 1], rows
 
     # -- checkpoints

@@ -90,7 +90,7 @@ def optimizer_of(critic: Critic, config: OfflineConfig) -> torch.optim.AdamW:
             members = [p for p in own if (p.dim() >= 2) == decayed]
             if members:
                 groups.append({"params": members, "weight_decay": config.weight_decay * decayed, "scale": scale})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 
 def finish(
