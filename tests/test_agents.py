@@ -198,10 +198,23 @@ def test_men_view(spaced: bool) -> None:
     env.step("R c 8 +")
     env.step("Zz9")
     texts = view_texts("men", env.unwrapped.transcript)
-    assert texts == ["Kb1 Rc3 kh8", "Rc8", "Kb1 Rc8 kg7", "Zz9", "Kb1 Rc8 kg7"]
+    assert texts == [" Kb1 Rc3 kh8", " Rc3 c8", " Kb1 Rc8 kg7", "Zz9", " Kb1 Rc8 kg7"]
     game = gym.make("lmrl/Chess-v0", spaced=spaced)
-    game.reset(options={"fen": "r3k3/8/8/3pP3/8/8/8/4K2R w Kq d6 0 1"})
-    assert view_texts("men", game.unwrapped.transcript) == ["Ke1 Rh1 Pe5 ke8 ra8 pd5 O=Kq x=d6"]
+    fen = "r3k3/6P1/8/3pP3/8/8/8/4K2R w Kq d6 0 1"
+    men = " Ke1 Rh1 Pe5 Pg7 ke8 ra8 pd5 O=Kq x=d6"
+    for move, seen in (
+        ("exd6", " e5 d6"),
+        ("O-O", " O-O"),
+        ("g8=Q+", " g7 g8q"),
+        ("Rg1", " Rh1 g1"),
+        ("Kf2", " Ke1 f2"),
+    ):
+        game.reset(options={"fen": fen, "replies": ["a8a7" if move != "g8=Q+" else "e8d7"]})
+        game.step(move)
+        played = game.unwrapped.transcript
+        assert view_texts("men", played)[:2] == [men, seen]
+        game.reset(options={"fen": fen, "replies": ["a8a7" if move != "g8=Q+" else "e8d7"]})
+        assert game.step(seen)[4]["valid"] and game.unwrapped.transcript[2] == played[2]  # means the same to the task
 
 
 # -- loss and model

@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -77,6 +79,25 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], status: int, 
     assert message in result.stderr and "Traceback" not in result.stderr
     if "usage" not in result.stderr.lower() and "--help" not in result.stderr:
         assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_list_may_be_given_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmrl_benchmarks import cli
+
+    seen: list[Any] = []
+
+    def command(name: str, set: tuple[str, ...] = (), seed: int = 0) -> None:
+        seen.append((name, set, seed))
+
+    monkeypatch.setitem(cli.COMMANDS, "toy", ("toy:command", "a toy"))
+    monkeypatch.setitem(sys.modules, "lmrl_benchmarks.commands.toy", SimpleNamespace(command=command))
+    for line in (
+        "toy --name x --set a=1 --seed 3 --set b=2 c=3",
+        "toy --name x --set=a=1 --set=b=2 --set c=3 --seed 3",
+        "toy --set a=1 b=2 c=3 --seed 3 --name x",
+    ):
+        assert cli.run(line.split()) == 0
+    assert seen == [("x", ("a=1", "b=2", "c=3"), 3)] * 3
 
 
 def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from lmrl_envs import Transcript
 from lmrl_envs.wordle.rules import clean_guess, paired_text, parse_feedback
@@ -31,30 +32,41 @@ _MEN = "KQRBNPkqrbnp"
 
 
 def _men(transcript: Transcript) -> list[str]:
-    """Chess: every man beside its square, ``Kb1 Rc3 kh1``, White's first and the king before the others; then what can still
-    be castled (``O=KQ``) and the square of a pawn that can be taken in passing (``x=e3``). The move counters are left out.
-    Moves without blanks and marks of check (``Rc8``)."""
+    """Chess, where what a move depends on stands in single pieces of text.
+
+    Positions: every man beside its square, `` Kb1 Rc3 kh1``, White's first and the king before the others; then what can still
+    be castled (``O=KQ``) and the square of a pawn that can be taken in passing (``x=e3``); the move counters are left out.
+    Moves: who moves and where to, `` Rc3 c8``; which squares can be reached is then nearly a matter of one piece of text. A
+    blank comes first everywhere, so that a man is the same token wherever it stands.
+    """
     texts = [turn.text for turn in transcript]
-    for i, text in enumerate(texts):
-        joined = text if text[1:2] != " " else "".join(text[::2])
-        if i % 2:
-            texts[i] = "".join(text.split()).rstrip("+#!?")
-            continue
-        fields = joined.split()
-        if len(fields) < 4 or fields[0].count("/") != 7:
-            continue
-        men = []
-        for rank, row in zip("87654321", fields[0].split("/"), strict=True):
-            column = 0
-            for mark in row:
-                if mark.isdigit():
-                    column += int(mark)
-                else:
-                    men.append((_MEN.find(mark), f"{mark}{'abcdefgh'[column % 8]}{rank}"))
-                    column += 1
-        extras = [f"O={fields[2]}"] * (fields[2] != "-") + [f"x={fields[3]}"] * (fields[3] != "-")
-        texts[i] = " ".join([name for _, name in sorted(men)] + extras)
-    return texts
+    pairs = [_men_and_move(*texts[i : i + 2]) for i in range(0, len(texts), 2)]
+    return [text for pair in pairs for text in pair][: len(texts)]
+
+
+@lru_cache(maxsize=50_000)  # a conversation is read again at each of its turns
+def _men_and_move(position: str, action: str = "") -> tuple[str, str]:
+    import chess
+
+    from lmrl_envs.chess.rules import plain_fen, read_move
+
+    try:
+        board = chess.Board(plain_fen(position))
+    except ValueError:
+        return position, action  # no chess
+    men = sorted(
+        (_MEN.index(man.symbol()), f"{man.symbol()}{chess.SQUARE_NAMES[sq]}") for sq, man in board.piece_map().items()
+    )
+    castling, passing = board.fen().split()[2:4]
+    extras = [f"O={castling}"] * (castling != "-") + [f"x={passing}"] * (passing != "-")
+    text = "".join(f" {part}" for part in [*(name for _, name in men), *extras])
+    move = read_move(board, action)
+    if move is None:
+        return text, action
+    if board.is_castling(move):
+        return text, " O-O" if move.to_square > move.from_square else " O-O-O"
+    symbol = board.piece_at(move.from_square).symbol()  # type: ignore[union-attr]
+    return text, f" {symbol if symbol != 'P' else ''}{move.uci()[:2]} {move.uci()[2:]}"
 
 
 VIEWS: dict[str, Callable[[Transcript], list[str]]] = {"plain": _plain, "paired": _paired, "men": _men}

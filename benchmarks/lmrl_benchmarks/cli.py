@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "envs": ("play:envs", "list all tasks with their tags and reference returns"),
@@ -148,8 +151,32 @@ def _call(name: str, rest: list[str]) -> int:
 
     module, function = COMMANDS[name][0].split(":")
     command = getattr(importlib.import_module(f"lmrl_benchmarks.commands.{module}"), function)
-    status = tyro.cli(command, args=rest, prog=f"lmrl {name}")
+    status = tyro.cli(command, args=_gathered(command, rest), prog=f"lmrl {name}")
     return int(status or 0)
+
+
+def _gathered(command: Callable[..., Any], rest: list[str]) -> list[str]:
+    """The arguments, all values of a list's option in its first place: given twice, only the last would count."""
+    lists = {
+        f"--{name.replace('_', '-')}" for name, p in inspect.signature(command).parameters.items() if p.default == ()
+    }
+    kept: list[str] = []
+    values: dict[str, list[str]] = {}
+    taking = kept
+    for argument in rest:
+        option, is_assigned, value = argument.partition("=")
+        if option in lists:
+            if option not in values:
+                kept.append(option)
+            taking = values.setdefault(option, [])
+            if is_assigned:
+                taking.append(value)
+                taking = kept
+            continue
+        if argument.startswith("-"):
+            taking = kept
+        taking.append(argument)
+    return [part for argument in kept for part in (argument, *values.get(argument, ()))]
 
 
 if __name__ == "__main__":
