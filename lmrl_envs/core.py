@@ -106,6 +106,10 @@ class Transcript(tuple[Turn, ...]):
         """The undiscounted sum of rewards."""
         return float(sum(turn.reward for turn in self))
 
+    def printable(self) -> Transcript:
+        """The conversation as a terminal may show it: see `printable`."""
+        return Transcript(turn._replace(text=printable(turn.text)) for turn in self)
+
     def as_text(self, separator: str = "\n") -> str:
         """The whole conversation as one string."""
         return separator.join(turn.text for turn in self)
@@ -115,6 +119,18 @@ class Transcript(tuple[Turn, ...]):
         messages = [{"role": "system", "content": instructions}] if instructions else []
         messages += [{"role": "assistant" if turn.is_action else "user", "content": turn.text} for turn in self]
         return messages
+
+
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_CONTROLS |= {0x7F: 0x2421, **dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD)}
+
+
+def printable(text: str) -> str:
+    """A text from anywhere (a model, a file) as a terminal may show it: pictures in place of control characters.
+
+    A terminal obeys escape sequences: they write over what is shown, and into the clipboard.
+    """
+    return text.translate(_CONTROLS)
 
 
 class TextEnv(gymnasium.Env[str, str]):
@@ -233,7 +249,7 @@ class TextEnv(gymnasium.Env[str, str]):
 
     def _draw(self) -> str:
         """Default drawing: the conversation, the agent's lines marked."""
-        return "\n".join(f"> {turn.text}" if turn.is_action else turn.text for turn in self.transcript)
+        return "\n".join(f"> {turn.text}" if turn.is_action else turn.text for turn in self.transcript.printable())
 
     # -- the conversation
 

@@ -221,29 +221,6 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     load_dataset(folder).verify()
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    """A real one: 64 kB of memory mounted as a file system, where this process may do that."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("no right to mount a file system here; the limit on file sizes above stands in for it")
-    try:
-        command = [sys.executable, "-m", "lmrl_benchmarks.cli", "data", "generate", "wordle/mixed-v0"]
-        done = subprocess.run(
-            [*command, "--episodes", "6000", "--out", str(disk / "data")], capture_output=True, text=True
-        )
-        assert done.returncode == 1 and "No space left" in done.stderr and "Traceback" not in done.stderr
-        assert not (disk / "data" / "manifest.json").exists() and not list((disk / "data").glob(".*.tmp"))
-        with pytest.raises(DatasetError, match="has not finished"):
-            load_dataset(disk / "data")
-        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
-        generate("wordle/mixed-v0", disk / "data", episodes=6000)
-        load_dataset(disk / "data").verify()
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_task_that_has_moved_on_is_named(maze_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(maze_data, folder)

@@ -547,8 +547,6 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
 def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import lmrl_benchmarks.web.recording as recording
-
     entry = SuiteTask("lmrl/Wordle-v0")
     sessions = Sessions(Tables([entry]), Recorder(tmp_path / "run", [entry]), {})
     journal = tmp_path / "run" / "human" / "Wordle.jsonl"
@@ -556,7 +554,7 @@ def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
         game = sessions.begin(entry, "ranked", None, None)
         with monkeypatch.context() as disk:
             if full:
-                disk.setattr(recording.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
+                disk.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("No space left on device")))
             sessions.give_up(game.key)
         assert game.shown_state["result"]["kept"] is not full
         assert game.episode == (1 if full else len(journal.read_text().splitlines()) - 1)

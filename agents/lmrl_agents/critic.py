@@ -128,14 +128,15 @@ class Critic(nn.Module):
         Raises:
             ValueError: the weights do not fit.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
         critic = cls.beside(model, CriticConfig(**{**description, "heads": tuple(description["heads"])}))
         try:
             critic.load_state_dict(load_file(folder / WEIGHTS))
-        except RuntimeError as problem:
-            raise ValueError(f"{folder / WEIGHTS} does not fit the model: {problem}") from problem
+        except (RuntimeError, OSError, SafetensorError) as problem:
+            raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
         return critic.to(model.device).eval()
 
 

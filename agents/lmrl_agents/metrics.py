@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.store import write_atomically
+from lmrl_datasets.store import append_whole, write_atomically
 
 
 class Metrics:
@@ -30,27 +31,54 @@ class Metrics:
                 if entry["step"] <= first_step:
                     kept.append(line)
         write_atomically(path, "".join(f"{line}\n" for line in kept))
-        try:
-            from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            self._board = None
-        else:
-            self._board = SummaryWriter(str(path.parent / "tensorboard"), purge_step=first_step or None)
+        self._board = _Board.beside(path, first_step)
 
     def log(self, step: int, **values: float) -> None:
         """Append the metrics of a step."""
         if self.silent:
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **values}) + "\n")
+        append_whole(self.path, json.dumps({"step": step, **values}) + "\n")
         if self._board is not None:
-            for name, value in values.items():
-                self._board.add_scalar(name, value, step)
+            self._board.add(step, values)
 
     def close(self) -> None:
         """Write what TensorBoard has not written yet."""
         if self._board is not None:
             self._board.close()
+
+
+class _Board:
+    """TensorBoard events, written where they are made: the thread of tensorboardX's `SummaryWriter` dies with the first
+    write that fails, and who logs then waits for it for ever.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter  # pyright: ignore[reportMissingImports]
+        from tensorboardX.proto import event_pb2  # pyright: ignore[reportMissingImports]
+        from tensorboardX.summary import scalar  # pyright: ignore[reportMissingImports]
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._event, self._scalar = event_pb2.Event, scalar
+        self._writer = EventsWriter(str(folder / "events"))
+        if first_step:  # what was shown of later steps is not shown any more
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._writer.write_event(self._event(step=first_step, wall_time=time.time(), session_log=start))
+            self._writer.flush()
+
+    @classmethod
+    def beside(cls, path: Path, first_step: int) -> _Board | None:
+        """In the folder ``tensorboard`` beside a file of metrics; None without tensorboardX."""
+        try:
+            return cls(path.parent / "tensorboard", first_step)
+        except ImportError:
+            return None
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.write_event(self._event(step=step, wall_time=time.time(), summary=self._scalar(name, value)))
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class Ticker:

@@ -159,6 +159,7 @@ class LanguageModel(nn.Module):
         Raises:
             ValueError: the folder holds no model of this package, or its tokenizer is another one.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
         from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -172,7 +173,11 @@ class LanguageModel(nn.Module):
         network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
         lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False)
         model = cls(lm, tokenizer, TextFormat(**description["format"]), ModelConfig(**description["model"]))
-        missing, unexpected = model.load_state_dict(load_file(folder / "weights.safetensors"), strict=False)
+        try:
+            weights = load_file(folder / "weights.safetensors")
+        except (OSError, SafetensorError) as problem:
+            raise ValueError(f"{folder}: the weights are missing or damaged ({problem}); copy the folder again") from None
+        missing, unexpected = model.load_state_dict(weights, strict=False)
         wrong = [name for name in missing if name != "lm.lm_head.weight"] + list(unexpected)
         if wrong:
             raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -155,29 +155,46 @@ def save_checkpoint(
 
     if distributed()[0] != 0:
         return
-    fresh = run.out / f".{CHECKPOINT}.new"
-    old = run.out / f".{CHECKPOINT}.old"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, module in modules.items():
-        tensors = {key: value.detach().contiguous().clone() for key, value in module.state_dict().items()}
-        save_file(tensors, fresh / f"{name}.safetensors")
-    for name, optimizer in optimizers.items():
-        tensors = {
-            f"{index}.{key}": value.contiguous()
-            for index, values in optimizer.state_dict()["state"].items()
-            for key, value in values.items()
-        }
-        save_file(tensors, fresh / f"{name}.optimizer.safetensors")
-    save_file({"cpu": torch.get_rng_state()}, fresh / "random.safetensors")
-    facts = {"step": step, "tokenizer": policy.tokenizer.fingerprint(), "state": state}
-    write_atomically(fresh / "state.json", json.dumps(facts))
-    target = run.out / CHECKPOINT
+    target, old = run.out / CHECKPOINT, run.out / f".{CHECKPOINT}.old"
+    with _fresh(run.out / f".{CHECKPOINT}.new") as fresh:
+        for name, module in modules.items():
+            tensors = {key: value.detach().contiguous().clone() for key, value in module.state_dict().items()}
+            save_file(tensors, fresh / f"{name}.safetensors")
+        for name, optimizer in optimizers.items():
+            tensors = {
+                f"{index}.{key}": value.contiguous()
+                for index, values in optimizer.state_dict()["state"].items()
+                for key, value in values.items()
+            }
+            save_file(tensors, fresh / f"{name}.optimizer.safetensors")
+        save_file({"cpu": torch.get_rng_state()}, fresh / "random.safetensors")
+        facts = {"step": step, "tokenizer": policy.tokenizer.fingerprint(), "state": state}
+        write_atomically(fresh / "state.json", json.dumps(facts))
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         os.rename(target, old)
     os.rename(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    """An empty folder to write a model into; one that could not be written whole takes no room on a disk that is full.
+
+    Raises:
+        TrainingError: it could not be written.
+    """
+    from safetensors import SafetensorError
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except (OSError, SafetensorError) as problem:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise TrainingError(
+            f"{folder.parent} cannot be written ({problem}); the last checkpoint stands, go on from it with --resume"
+        ) from problem
 
 
 def load_checkpoint(
@@ -216,8 +233,6 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
     target = run.out / FINAL
     if distributed()[0] != 0:
         return target
-    fresh = run.out / f".{FINAL}.new"
-    shutil.rmtree(fresh, ignore_errors=True)
     extra = {
         "algorithm": run.algorithm,
         "env_id": run.env_id,
@@ -228,9 +243,10 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **facts,
     }
-    model.save(fresh, extra)
-    if critic is not None:
-        critic.save(fresh)
+    with _fresh(run.out / f".{FINAL}.new") as fresh:
+        model.save(fresh, extra)
+        if critic is not None:
+            critic.save(fresh)
     shutil.rmtree(target, ignore_errors=True)
     os.rename(fresh, target)
     return target

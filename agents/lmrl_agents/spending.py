@@ -179,16 +179,26 @@ class Journal:
         return self._answers.get(key)
 
     def put(self, entry: dict[str, Any]) -> None:
-        """Write an entry down, if a folder is open."""
+        """Write an entry down, if a folder is open.
+
+        Raises:
+            AgentStopped: it cannot be written (the disk is full): what is paid for from here on would be lost by a kill.
+        """
         with self._lock:
             if self._path is None:
                 return
-            if self._file is None:
-                self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-                os.write(self._file, self._begin)
-            data = memoryview((json.dumps(entry) + "\n").encode())
-            while data:
-                data = data[os.write(self._file, data) :]
+            data = memoryview(self._begin + (json.dumps(entry) + "\n").encode())
+            try:
+                if self._file is None:
+                    self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+                while data:
+                    data = data[os.write(self._file, data) :]
+            except OSError as problem:
+                self._begin = b"\n"  # a line may be cut
+                raise AgentStopped(
+                    f"{self._path} cannot be written, and answers that cost money be kept: {problem}"
+                ) from None
+            self._begin = b""
 
     def close(self) -> None:
         """Stop writing."""

@@ -1,9 +1,13 @@
-"""Argument types that several commands share."""
+"""What several commands share: arguments, and text from anywhere on the terminal."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from rich.markup import escape
+
+from lmrl_envs.core import printable
 
 KeyValues = tuple[str, ...]
 """``key=value`` pairs; a value is JSON where it can be, else a string."""
@@ -25,3 +29,8 @@ def key_values(pairs: KeyValues) -> dict[str, Any]:
         except ValueError:
             values[key] = text
     return values
+
+
+def shown(text: object) -> str:
+    """Any text for a rich console: neither its markup nor a terminal's control sequences are obeyed."""
+    return escape(printable(str(text)))

@@ -119,7 +119,9 @@ def run(arguments: list[str]) -> int:
             package = (problem.name or "").split(".")[0]
             print(f'lmrl: this needs {package}: pip install "lmrl[{EXTRA_OF[package]}]"', file=sys.stderr)
             return 1
-        print(f"lmrl: {_prefix(problem)}{text}", file=sys.stderr)
+        from lmrl_envs.core import printable
+
+        print(f"lmrl: {_prefix(problem)}{printable(text)}", file=sys.stderr)  # it may quote what came from anywhere
         return 2 if _is_usage(problem) else 1
 
 

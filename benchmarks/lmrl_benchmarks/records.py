@@ -20,12 +20,11 @@ from typing import Any
 from lmrl_datasets import DatasetError, Episode
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import write_atomically
+from lmrl_datasets.store import append_whole, write_atomically
+from lmrl_envs.simulators import LIVE
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
-LIVE = ("openai:", "transformers:")
-"""Simulators that may answer otherwise when asked again."""
 
 
 class RecordError(RuntimeError):
@@ -129,17 +128,15 @@ class RecordFile:
         return records
 
     def repair(self) -> list[Record]:
-        """Read, and drop a cut last line from the file."""
-        records = self.read()
+        """Read, and drop from the file a cut last line and what was written twice (by a Ctrl-C between two steps)."""
+        records = list({record.episode: record for record in self.read()}.values())
         if self.path.is_file():
             write_atomically(self.path, "".join(f"{record.line()}\n" for record in records))
         return records
 
     def append(self, records: list[Record]) -> None:
-        """Add records; each line is complete on disk before the next begins."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{record.line()}\n" for record in records))
-            file.flush()
+        """Add records: all of them or, where the disk is full, none."""
+        append_whole(self.path, "".join(f"{record.line()}\n" for record in records))
 
 
 def provenance() -> dict[str, Any]:

@@ -254,6 +254,8 @@ class _Run:
         self.finished: set[str] = set()
         self.failed: dict[str, str] = {}
         self.deaths: dict[str, int] = {}
+        self.told: dict[str, tuple[str, float]] = {}
+        """What each evaluation last told of its progress, and since when."""
         self.running: dict[Any, Job] = {}
 
     def run(self) -> dict[str, str]:
@@ -299,15 +301,17 @@ class _Run:
     def _end_hanging(self) -> None:
         """Kill the worker of an agent that hangs; the jobs that lose their pool by it begin again where they were."""
         children = {child.pid for child in multiprocessing.active_children()}
+        now = time.monotonic()  # and no times of files: clocks are set while runs last
         for future, job in list(self.running.items()):
             note = Path(job.arguments[1]) / PROGRESS
             try:
-                if job.kind != "eval" or time.time() - note.stat().st_mtime < self.patience:
-                    continue
-                pid = int(note.read_text("utf-8").split()[1])
+                text = note.read_text("utf-8") if job.kind == "eval" else ""
+                pid = int(text.split()[1])
             except (OSError, ValueError, IndexError):  # not begun, or over
                 continue
-            if pid in children:
+            if self.told.get(job.name, ("", 0.0))[0] != text:
+                self.told[job.name] = text, now
+            if pid in children and now - self.told[job.name][1] >= self.patience:
                 os.kill(pid, signal.SIGKILL)
                 note.unlink(missing_ok=True)
                 del self.running[future]

@@ -36,6 +36,8 @@ KEPT = (
 """What of a run goes into an archive."""
 MOST_BYTES, MOST_FILES = 4 << 30, 100_000
 """What an archive may unpack to."""
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
 
 
 class SubmissionError(ValueError):
@@ -101,6 +103,21 @@ def safe_path(name: str) -> PurePosixPath:
     return path
 
 
+class _Bounded:
+    """A file that gives no more at once than a reader of plain members asks for.
+
+    A name in an archive may claim to be as long as memory is large, and compresses to nothing; tarfile reads it in one go.
+    """
+
+    def __init__(self, file: lzma.LZMAFile) -> None:
+        self.seek, self.tell, self._file = file.seek, file.tell, file
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= 4 * BLOCK:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     """Unpack a submission into an empty folder and check every file against its manifest; returns the manifest.
 
@@ -111,7 +128,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     found: dict[str, tuple[str, int]] = {}
     total = 0
     try:
-        with tarfile.open(archive, "r:xz") as members:
+        with lzma.open(archive) as packed, tarfile.open(fileobj=_Bounded(packed), mode="r:") as members:  # type: ignore[arg-type]
             for member in members:
                 path = safe_path(member.name)
                 total += member.size
@@ -125,7 +142,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 digest = hashlib.sha256()
                 with target.open("xb") as copy:
-                    while block := file.read(1 << 20):
+                    while block := file.read(BLOCK):
                         digest.update(block)
                         copy.write(block)
                 found[path.as_posix()] = (digest.hexdigest(), member.size)

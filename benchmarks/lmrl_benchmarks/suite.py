@@ -196,6 +196,8 @@ def _check(suite: Suite) -> None:
     known = {agent.name: agent for agent in suite.agents}
     ids = {entry.id for entry in suite.tasks}
     for agent in suite.agents:
+        if agent.train and not NAME.fullmatch(agent.training_key):  # a folder, too
+            raise SuiteError(f"trains {agent.name!r} by {agent.training_key!r}, which is no algorithm and preset")
         for id in agent.tasks:
             if id not in ids:
                 raise SuiteError(f"lets {agent.name!r} play {id!r}, which is no task of it")

@@ -21,6 +21,7 @@ from lmrl_datasets.shards import ShardReader
 from lmrl_datasets.stats import summarize
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import Task, task
+from lmrl_envs.simulators import LIVE
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -132,8 +133,21 @@ class Dataset:
             ) from None
 
     def recover_environment(self, **kwargs: Any) -> gymnasium.Env[str, str]:
-        """The environment that the episodes were played in."""
-        return gymnasium.make(self.task.id, **{**self.env_kwargs, **kwargs})
+        """The environment that the episodes were played in; ``kwargs`` take the place of recorded arguments.
+
+        Raises:
+            DatasetError: they were played against a language model, and no other ``simulator`` is given. A dataset may be
+                anybody's: it does not decide which server is sent the API key, nor which file is written.
+        """
+        recorded = self.env_kwargs
+        if str(recorded.get("simulator", "")).startswith(LIVE):
+            if "simulator" not in kwargs:
+                raise DatasetError(
+                    f"{self.name} was played against {recorded['simulator']!r}, which is asked only by name: "
+                    "recover_environment(simulator=..., simulator_options=...)"
+                )
+            recorded.pop("simulator_options", None)
+        return gymnasium.make(self.task.id, **{**recorded, **kwargs})
 
     # -- reading
 

@@ -31,7 +31,8 @@ _REQUIRED = tuple(
     for f in fields(Episode)
     if f.default is MISSING and f.default_factory is MISSING and f.name not in ("episode_id", "policy")
 )
-_NAME = re.compile(r"[a-z0-9_.-]+/[a-z0-9_.-]+-v\d+")
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*/[a-z0-9_][a-z0-9_.-]*-v\d+")
+"""Names are folders, too: none is a path upwards."""
 
 
 def _compression(path: Path) -> str | None:

@@ -80,10 +80,36 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # "x": a link of that name, in a folder from elsewhere, is not followed
+            file.write(content)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def append_whole(path: Path, text: str, sync: bool = False) -> None:
+    """Append to a file that one process writes: on an error (a full disk, Ctrl-C) it is as it was.
+
+    Args:
+        path: the file, made if it is not there; its folder is.
+        text: whole lines.
+        sync: return only when the disk has it.
+    """
+    data = memoryview(text.encode("utf-8"))
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(file).st_size
+        try:
+            while data:
+                data = data[os.write(file, data) :]
+            if sync:
+                os.fsync(file)
+        except BaseException:
+            os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
 
 
 def sha256_of(path: Path) -> str:
@@ -160,8 +186,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path} has schema version {version}; this package reads up to {SCHEMA_VERSION}: update lmrl"
         )
     for shard in manifest["shards"]:
-        name = shard.get("file", "")
-        if Path(name).name != name or not name.endswith(".parquet"):
+        name = shard.get("file") if isinstance(shard, dict) else None
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".parquet"):
             raise DatasetError(f"{path} names a shard {name!r} outside its folder")
     return manifest
 

@@ -139,7 +139,7 @@ class CarDealerEnv(SimulatedTextEnv):
 
     def _draw(self) -> str:
         lines = []
-        for turn in self.transcript:
+        for turn in self.transcript.printable():
             who = "\x1b[1mSeller\x1b[0m" if turn.is_action else "\x1b[36mBuyer\x1b[0m"
             lines.append(f"{who}: {turn.text}" if lines else turn.text)
         if self._end:

@@ -117,7 +117,7 @@ class GuessMyCityEnv(SimulatedTextEnv):
 
     def _draw(self) -> str:
         lines = []
-        for turn in self.transcript:
+        for turn in self.transcript.printable():
             lines.append(f"  You: {turn.text}" if turn.is_action else f"Oracle: {turn.text}")
         return "\n".join(lines)
 

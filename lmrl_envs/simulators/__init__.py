@@ -8,8 +8,11 @@ from typing import Any
 
 from lmrl_envs.simulators.base import PartnerReply, PartnerRequest, Role, Simulator, SimulatorError
 
-__all__ = ["PartnerReply", "PartnerRequest", "Role", "Simulator", "SimulatorError", "make_partner"]
+__all__ = ["LIVE", "PartnerReply", "PartnerRequest", "Role", "Simulator", "SimulatorError", "make_partner"]
 
+LIVE = ("openai:", "transformers:")
+"""Simulators that may answer otherwise when asked again, cost something, and are told where to find a model: never made
+because a file from elsewhere says so."""
 PARTNERS = ("scripted", "transformers:<path-or-id>", "openai:<model>", "replay:<file>")
 
 

@@ -125,6 +125,7 @@ class ChatClient:
         if self.is_hosted and not os.environ.get(KEY_VARIABLE):
             raise ValueError(f"set {KEY_VARIABLE} to ask OpenAI, or base_url= (OPENAI_BASE_URL) for another server")
         self._client: Any = None
+        self._pid = os.getpid()
         self._lock = threading.Lock()
 
     @property
@@ -135,7 +136,9 @@ class ChatClient:
     def connection(self) -> Any:
         """The openai client."""
         with self._lock:
-            if self._client is None:
+            if self._client is None or self._pid != os.getpid():
+                # Parent and child of a fork on one connection would read each other's answers.
+                self._pid = os.getpid()
                 self._client = self._openai.OpenAI(
                     api_key=os.environ.get(KEY_VARIABLE) or "none",
                     base_url=self.base_url,
@@ -379,8 +382,15 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         try:
             seconds = float(value) * scale
         except ValueError:
-            parsed = email.utils.parsedate_tz(value)
-            seconds = email.utils.mktime_tz(parsed) - time.time() if parsed else -1.0
+            until, now = _seconds_of(value), _seconds_of(headers.get("date", ""))
+            # By the server's own clock, where it tells it: the one here may be set while a run lasts.
+            seconds = -1.0 if until is None else until - (time.time() if now is None else now)
         if seconds >= 0:  # false for NaN
             return seconds
     return None
+
+
+def _seconds_of(date: str) -> float | None:
+    """An HTTP date in seconds since 1970; None when it is none."""
+    parsed = email.utils.parsedate_tz(date)
+    return email.utils.mktime_tz(parsed) if parsed else None

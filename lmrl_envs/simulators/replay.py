@@ -97,15 +97,22 @@ class Recorder:
         data = memoryview("".join(line + "\n" for line in lines).encode())
         with self._lock:
             file = self._open()
-            while data:
-                data = data[os.write(file, data) :]
+            try:
+                while data:
+                    data = data[os.write(file, data) :]
+            except OSError:
+                self._close()  # a line may be cut (a full disk); opened again, the file gets its end
+                raise
 
     def close(self) -> None:
         """Close the file; the next write opens it again."""
         with self._lock:
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 class RecordingPartner:

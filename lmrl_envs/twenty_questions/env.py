@@ -125,7 +125,7 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
         self._seed = state["seed"]
 
     def _draw(self) -> str:
-        turns = self.transcript
+        turns = self.transcript.printable()
         lines = [turns[0].text] if turns else []
         for i in range(1, len(turns), 2):
             lines.append(f"{(i + 1) // 2:2}. {' '.join(turns[i].text.split())}  {turns[i + 1].text}")

@@ -9,14 +9,15 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import lmrl_datasets
+from lmrl_benchmarks.arguments import shown
 from lmrl_datasets.coverage import in_words
 from lmrl_datasets.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
+from lmrl_envs.core import printable
 
 
 def list_datasets() -> None:
@@ -111,8 +112,8 @@ def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> No
     """
     data = _open(name, sample)
     manifest, recipe, console = data.manifest, data.manifest["recipe"], Console(highlight=False)
-    console.print(f"[bold]{data.name}[/bold]  {escape(str(data.folder))}")
-    console.print(escape(recipe["description"].strip()), style="italic", soft_wrap=True)
+    console.print(f"[bold]{shown(data.name)}[/bold]  {shown(data.folder)}")
+    console.print(shown(recipe["description"].strip()), style="italic", soft_wrap=True)
     table = Table(show_header=False, box=None)
     size = sum(shard["bytes"] for shard in manifest["shards"])
     for key, value in {
@@ -123,12 +124,12 @@ def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> No
         "versions": ", ".join(f"{package} {version}" for package, version in manifest["packages"].items()),
         "schema": manifest["schema_version"],
     }.items():
-        table.add_row(key, escape(str(value)))
+        table.add_row(key, shown(value))
     console.print(table)
     _print_stats(data, console)
     console.print("covers:")
     for line in in_words(manifest.get("coverage") or data.coverage()):
-        console.print(f"- {escape(line)}", soft_wrap=True)
+        console.print(f"- {shown(line)}", soft_wrap=True)
 
 
 def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
@@ -143,12 +144,12 @@ def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> N
 
 def _print_stats(data: lmrl_datasets.Dataset, console: Console) -> None:
     published = data.manifest["recipe"].get("published", {})
-    table = Table(title=f"{data.name}: {len(data):,} episodes", title_justify="left")
+    table = Table(title=f"{shown(data.name)}: {len(data):,} episodes", title_justify="left")
     for column in ("", "here", "published"):
         table.add_column(column, justify="left" if not column else "right")
     for key, value in data.stats().items():
-        shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
-        table.add_row(key, shown, f"{published[key]:g}" if key in published else "")
+        here = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+        table.add_row(key, here, f"{published[key]:g}" if key in published else "")
     console.print(table)
 
 
@@ -165,7 +166,7 @@ def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sam
     with progress:
         data.verify(replay, lambda done, total: progress.update(bar, completed=done, total=total))  # type: ignore[arg-type]
     print(
-        f"{data.name}: {len(data):,} episodes, all files as in the manifest"
+        f"{printable(data.name)}: {len(data):,} episodes, all files as in the manifest"
         + (", all rewards replayed" if replay else "")
     )
     return 0
@@ -223,11 +224,11 @@ def show(
     console = Console(highlight=False)
     end = "stopped" if episode.stopped else "terminated" if episode.terminated else "truncated"
     console.print(
-        f"[bold]{data.name}[/bold] episode {episode.episode_id}: return {episode.episode_return:g}, "
+        f"[bold]{shown(data.name)}[/bold] episode {episode.episode_id}: return {episode.episode_return:g}, "
         f"{len(episode)} turns, {'success' if episode.success else 'no success'}, {end}, seed {episode.seed}"
     )
     for turn in episode.transcript:
         if turn.is_action:
-            console.print(f"[green]> {escape(turn.text)}[/green]  [dim]{turn.reward:g}[/dim]")
+            console.print(f"[green]> {shown(turn.text)}[/green]  [dim]{turn.reward:g}[/dim]")
         else:
-            console.print(escape(turn.text))
+            console.print(shown(turn.text))

@@ -11,10 +11,9 @@ from typing import Annotated, Any
 import gymnasium
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_benchmarks.arguments import KeyValues, key_values, shown
 from lmrl_envs import SimulatedTextEnv, TextEnv, make_policy, task, task_ids
 
 
@@ -29,7 +28,7 @@ def envs() -> None:
         reference = row.reference
         optimum = f"{reference.optimum:.4g}" + ("" if reference.optimum_is == "exact" else " (best known)")
         scale = ", ".join(f"{x:g}" for x in reference.lmrl) if reference.lmrl else "-"
-        lines = [f"[bold]{id}[/bold]", escape(row.summary), f"[dim]tags: {', '.join(row.tags)}[/dim]"]
+        lines = [f"[bold]{id}[/bold]", shown(row.summary), f"[dim]tags: {', '.join(row.tags)}[/dim]"]
         if row.simulators:
             lines.append(f"[dim]simulators: {', '.join(row.simulators)}[/dim]")
         if row.extra:
@@ -65,12 +64,12 @@ def play(
     assert isinstance(base, TextEnv)
     expert = make_policy(id, "expert", seed=seed or 0, **kwargs)
     text, info = env.reset(seed=seed)
-    console.print(f"[bold]{escape(base.instructions)}[/bold]\n")
+    console.print(f"[bold]{shown(base.instructions)}[/bold]\n")
     terminated = truncated = False
     _show(console, base, text)
     while not (terminated or truncated):
         if hint:
-            console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
+            console.print(f"[dim]expert: {shown(expert.act(base.transcript))}[/dim]")
         try:
             action = input(f"{info['turn'] + 1}> ")
         except (EOFError, KeyboardInterrupt):
@@ -78,7 +77,7 @@ def play(
         if action.strip() == ":quit":
             break
         if action.strip() == ":hint":
-            console.print(f"[dim]expert: {escape(str(expert.act(base.transcript)))}[/dim]")
+            console.print(f"[dim]expert: {shown(expert.act(base.transcript))}[/dim]")
             continue
         text, reward, terminated, truncated, info = env.step(action)
         _show(console, base, text)
@@ -95,7 +94,7 @@ def play(
         for key, value in hidden.items():
             if value == {}:
                 continue
-            console.print(f"[dim]{key}: {escape(_plain(value))}[/dim]")
+            console.print(f"[dim]{key}: {shown(_plain(value))}[/dim]")
     if log is not None:
         record = {
             "env_id": id,
@@ -122,4 +121,4 @@ def _show(console: Console, base: TextEnv, text: str) -> None:
     talks = isinstance(base, SimulatedTextEnv) and base.role is not None
     if type(base)._draw is not TextEnv._draw and not talks:
         console.out(base.render() or "", highlight=False)
-    console.print(f"[cyan]{escape(text)}[/cyan]")
+    console.print(f"[cyan]{shown(text)}[/cyan]")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,6 @@ from pathlib import Path
 from lmrl_benchmarks.evaluation import summary_of
 from lmrl_benchmarks.records import (
     EPISODES,
-    LIVE,
     RUN,
     SCHEMA_VERSION,
     SUMMARY,
@@ -39,8 +37,9 @@ from lmrl_benchmarks.suite import HUMAN, Suite, SuiteAgent, SuiteTask
 from lmrl_datasets import Episode, Recipe
 from lmrl_datasets.append import append_episodes
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import MANIFEST, read_manifest, require_pyarrow, write_atomically
+from lmrl_datasets.store import MANIFEST, append_whole, read_manifest, require_pyarrow, write_atomically
 from lmrl_envs import task
+from lmrl_envs.simulators import LIVE
 
 EPISODES_OF_A_TASK, SUITE_SEED = 1000, 20262
 """Of the suite that is made where there is no run to join."""
@@ -149,7 +148,9 @@ class Recorder:
     def add(self, entry: SuiteTask, game: GameRecord) -> None:
         """Keep a finished game; on return it is on disk."""
         with self._lock:
-            _append_line(self._journal(name_of(entry)), game.line())
+            journal = self._journal(name_of(entry))
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            append_whole(journal, f"{game.line()}\n", sync=True)
             self._games[name_of(entry)].append(game)
             if game.counts:
                 self._playing[name_of(entry)].discard(game.record.episode)
@@ -192,20 +193,6 @@ class Recorder:
         write_atomically(folder / RUN, json.dumps(run, indent=1, sort_keys=True) + "\n")
         write_atomically(folder / "agent.json", json.dumps({"kind": "people, through lmrl serve"}) + "\n")
         write_atomically(folder / SUMMARY, json.dumps(summary_of(spec, records), indent=1, sort_keys=True) + "\n")
-
-
-def _append_line(path: Path, line: str) -> None:
-    """Append a line that is on disk when this returns; on a full disk the file is as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        before = file.tell()
-        try:
-            file.write(f"{line}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(before)
-            raise
 
 
 def _episode(entry: SuiteTask, game: GameRecord) -> Episode:
