@@ -1,6 +1,7 @@
 # make bench   install into .venv and run the quick leaderboard; prints where the report is
 # make test    install into .venv and run the tests
 # make check   formatting, lint, types and tests
+# make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   speed of the environments beside other suites, and of the datasets
 # make clean   remove .venv, runs and caches
 
@@ -11,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 RUN ?= runs/quick
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test check lint speed clean
+.PHONY: bench test check lint audit speed clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,10 +39,16 @@ lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 
+# A tool of its own, in an environment of its own. --strict: a package that could not be asked about is a failure.
+audit:
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet "pip-audit>=2.7"
+	$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
 speed: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/speed/environments.py
 	$(BIN)/python benchmarks/speed/datasets.py
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit runs .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

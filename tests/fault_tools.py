@@ -66,13 +66,12 @@ def stripped(folder: Path) -> list[dict[str, object]]:
 
 
 class SmallDisk:
-    """A file system in memory of some kB, where this process may mount one; else a folder whose files may not grow beyond that.
-
-    Both make a write fail in its midst: with ENOSPC, or with EFBIG.
+    """A file system in memory of so many bytes, where this process may mount one; else a folder none of whose files grows beyond
+    ``largest`` (by default that, too). Both make a write fail in its midst: with ENOSPC, or with EFBIG.
     """
 
-    def __init__(self, path: Path, kilobytes: int) -> None:
-        self.path, self._bytes = path, kilobytes * 1024
+    def __init__(self, path: Path, size: int, largest: int | None = None) -> None:
+        self.path, self._bytes, self._limit = path, size // 4096 * 4096, largest or size
         path.mkdir()
         self._mount = next((how for how in ([], ["sudo", "-n"]) if self._call([*how, "mount", *self._options()])), None)
 
@@ -87,11 +86,10 @@ class SmallDisk:
 
     def lmrl(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         """Run ``lmrl ...``, bound by the disk's size."""
-        limit = self._bytes if self._mount is None else None
+        limit = self._limit if self._mount is None else resource.RLIM_INFINITY
 
         def bind() -> None:
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
         return subprocess.run(
             command(*arguments), capture_output=True, text=True, env=environment(), timeout=300, preexec_fn=bind
@@ -99,7 +97,7 @@ class SmallDisk:
 
     def grow(self) -> None:
         """Make room: 256 MB."""
-        self._bytes = 256 << 20
+        self._bytes = self._limit = 256 << 20
         if self._mount is not None:
             assert self._call([*self._mount, "mount", "-o", f"remount,size={self._bytes}", str(self.path)])
 
@@ -110,9 +108,9 @@ class SmallDisk:
 
 
 @contextlib.contextmanager
-def small_disk(path: Path, kilobytes: int) -> Iterator[SmallDisk]:
+def small_disk(path: Path, size: int, largest: int | None = None) -> Iterator[SmallDisk]:
     """A `SmallDisk` for the while."""
-    disk = SmallDisk(path, kilobytes)
+    disk = SmallDisk(path, size, largest)
     try:
         yield disk
     finally:

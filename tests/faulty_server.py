@@ -46,6 +46,7 @@ class FaultyServer:
         then: mode of all others.
         answer: makes the assistant's text from the request's messages.
         retry_after: value of the header sent with 429.
+        port: where to listen; 0 for any.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class FaultyServer:
         then: str = "good",
         answer: Callable[[list[dict[str, str]]], str] = lambda messages: "Yes.",
         retry_after: str = "0.05",
+        port: int = 0,
     ) -> None:
         unknown = {*script, then} - set(MODES)
         if unknown:
             raise ValueError(f"unknown modes {sorted(unknown)}")
         self.script, self.then, self.answer, self.retry_after = list(script), then, answer, retry_after
+        self.port = port
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -76,7 +79,7 @@ class FaultyServer:
         class Handler(_Handler):
             owner = faulty
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
         self._http.block_on_close = False
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()

@@ -32,7 +32,7 @@ TINY = ["--set", "model.width=16", "model.layers=1", "bc.steps=6", "bc.batch_siz
 def test_generation_on_a_full_disk(tmp_path: Path) -> None:
     whole = generate("maze/suboptimal-v0", tmp_path / "whole", episodes=1100)
     size = max(path.stat().st_size for path in whole.glob("*.parquet"))
-    with small_disk(tmp_path / "disk", kilobytes=size * 3 // 4 // 1024) as disk:
+    with small_disk(tmp_path / "disk", size * 3 // 4) as disk:
         folder = disk.path / "data"
         order = ["data", "generate", "maze/suboptimal-v0", "--episodes", 1100, "--out", folder]
         assert re.search(FULL, failed_with_one_line(disk.lmrl(*order)))
@@ -47,7 +47,7 @@ def test_generation_on_a_full_disk(tmp_path: Path) -> None:
 def test_evaluation_on_a_full_disk(tmp_path: Path) -> None:
     evaluate(EvaluationSpec(WORDLE, "random", 400, 0), tmp_path / "whole")
     size = (tmp_path / "whole" / "episodes.jsonl").stat().st_size
-    with small_disk(tmp_path / "disk", kilobytes=size * 2 // 3 // 1024) as disk:
+    with small_disk(tmp_path / "disk", size * 2 // 3) as disk:
         order = ["eval", "--agent", "random", "--env", WORDLE, "--episodes", 400, "--out", disk.path / "eval"]
         assert re.search(FULL, failed_with_one_line(disk.lmrl(*order)))
         text = (disk.path / "eval" / "episodes.jsonl").read_text()
@@ -61,15 +61,16 @@ def test_evaluation_on_a_full_disk(tmp_path: Path) -> None:
 def test_training_on_a_full_disk(maze_data: Path, tmp_path: Path) -> None:
     order = ["train", "bc", "--env", MAZE, "--data", maze_data, *TINY]
     assert lmrl(*order, "--out", tmp_path / "whole").returncode == 0
-    size = sum(path.stat().st_size for path in (tmp_path / "whole" / "checkpoint").iterdir())
-    with small_disk(tmp_path / "disk", kilobytes=size * 3 // 2 // 1024) as disk:
+    sizes = [path.stat().st_size for path in (tmp_path / "whole" / "checkpoint").iterdir()]
+    with small_disk(tmp_path / "disk", sum(sizes) * 3 // 2, largest=max(sizes) // 2) as disk:
         out = disk.path / "run"
         line = failed_with_one_line(disk.lmrl(*order, "--out", out))
         assert re.search(FULL, line) and "--resume" in line
         assert not (out / ".checkpoint.new").exists() and not (out / "final").exists()
-        done = json.loads((out / "checkpoint" / "state.json").read_text())["step"]
+        if (out / "checkpoint").exists():  # the second one found no room beside the first
+            assert json.loads((out / "checkpoint" / "state.json").read_text())["step"] == 2
         disk.grow()
-        assert done == 2 and disk.lmrl(*order, "--out", out, "--resume").returncode == 0
+        assert disk.lmrl(*order, "--out", out, "--resume").returncode == 0
         weights = Path("final", "weights.safetensors")
         assert (out / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
 
@@ -87,7 +88,7 @@ agents = [{{ name = "random" }}]
 
 def test_a_leaderboard_run_on_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text(SUITE)
-    with small_disk(tmp_path / "disk", kilobytes=96) as disk:
+    with small_disk(tmp_path / "disk", 96 * 1024) as disk:
         order = ["leaderboard", "run", tmp_path / "two.toml", "--out", disk.path / "run", "--workers", 1]
         done = disk.lmrl(*order)
         assert done.returncode == 1 and re.search(FULL, done.stderr) and "Traceback" not in done.stderr

@@ -176,7 +176,9 @@ class LanguageModel(nn.Module):
         try:
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
-            raise ValueError(f"{folder}: the weights are missing or damaged ({problem}); copy the folder again") from None
+            raise ValueError(
+                f"{folder}: the weights are missing or damaged ({problem}); copy the folder again"
+            ) from None
         missing, unexpected = model.load_state_dict(weights, strict=False)
         wrong = [name for name in missing if name != "lm.lm_head.weight"] + list(unexpected)
         if wrong:

@@ -29,6 +29,7 @@ from lmrl_datasets.store import (
     read_manifest,
     require_pyarrow,
     write_atomically,
+    write_new,
     write_shard,
 )
 from lmrl_envs import TextEnv, make_policy
@@ -218,7 +219,8 @@ def claim(folder: Path, spec: dict[str, Any]) -> bool:
     strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
     if strangers:
         raise DatasetError(f"{folder} is not empty ({sorted(strangers)[0]!r}, ...); choose another folder")
-    write_atomically(path, json.dumps(spec, indent=1, sort_keys=True) + "\n")
+    if not write_new(path, json.dumps(spec, indent=1, sort_keys=True) + "\n"):
+        return claim(folder, spec)  # another process was quicker
     return False
 
 

@@ -88,6 +88,19 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_new(path: Path, text: str) -> bool:
+    """Write a file, whole, unless there is one; returns whether it was written. Of several processes one does."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_atomically(temporary, text)
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def append_whole(path: Path, text: str, sync: bool = False) -> None:
     """Append to a file that one process writes: on an error (a full disk, Ctrl-C) it is as it was.
 
