@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import io
 import json
 import lzma
@@ -19,7 +20,7 @@ from fault_tools import lmrl
 from faulty_server import FaultyServer
 from packaging.requirements import Requirement
 
-from lmrl_benchmarks.submission import SubmissionError, unpack
+from lmrl_benchmarks.submission import SubmissionError, publish, unpack
 from lmrl_benchmarks.suite import SuiteError, load_suite
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
 from lmrl_datasets.store import write_atomically
@@ -176,6 +177,26 @@ def test_names_of_suites_are_no_paths(agent: str, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(f"{head}[[agents]]\n{agent}\n")
     with pytest.raises(SuiteError, match="evil"):
         load_suite(str(tmp_path / "s.toml"))
+
+
+def test_published_pages_lie_in_their_folder(tmp_path: Path) -> None:
+    """A page is named after its suite, and the suite of a submission is whatever its author wrote."""
+    suite = {"name": "../../evil", "version": 1, "episodes": 1, "seed": 0, "training_seeds": [0], "agents": []}
+    files = {
+        "suite.json": json.dumps({"suite": {**suite, "tasks": [{"id": "lmrl/Wordle-v0"}]}, "digest": "x"}).encode()
+    }
+    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    manifest = {"schema_version": 1, "suite_digest": "x", "files": listed}
+    files["submission.json"] = json.dumps(manifest).encode()
+    (tmp_path / "results").mkdir()
+    with tarfile.open(tmp_path / "results" / "evil.tar.xz", "w:xz") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    with pytest.raises(SuiteError, match="evil"):
+        publish(tmp_path / "results", tmp_path / "a" / "b" / "pages")
+    assert [path for path in tmp_path.rglob("*.html")] == []
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])

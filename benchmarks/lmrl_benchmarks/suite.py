@@ -177,6 +177,10 @@ def suite_from(values: Mapping[str, Any]) -> Suite:
 
 
 def _check(suite: Suite) -> None:
+    if not isinstance(suite.name, str) or not NAME.fullmatch(suite.name) or type(suite.version) is not int:
+        raise SuiteError(
+            f"has the name {suite.name!r} and version {suite.version!r}, which are none (pages are named so)"
+        )
     for entry in suite.tasks:
         task(entry.id)
     for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):
