@@ -126,6 +126,22 @@ def test_a_whole_run_and_a_part_do_not_share_a_folder(tmp_path: Path) -> None:
     load_dataset(folder).verify()
 
 
+def test_of_two_that_claim_a_folder_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import lmrl_datasets.generate as module
+
+    real = module.write_new
+
+    def late(path: Path, text: str) -> bool:
+        path.write_text(text.replace('"seed": 1', '"seed": 2'))  # another process, in between
+        return real(path, text)
+
+    monkeypatch.setattr(module, "write_new", late)
+    with pytest.raises(DatasetError, match="made otherwise \\(seed differ"):
+        generate("maze/mixed-v0", tmp_path / "data", episodes=20, seed=1)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["generation.json"]
+    generate("maze/mixed-v0", tmp_path / "data", episodes=20, seed=2)
+
+
 def test_another_revision_of_a_recipe_does_not_go_on_but_another_description_does(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     generate("maze/mixed-v0", folder, episodes=20, shard_size=10, shard=(0, 2))

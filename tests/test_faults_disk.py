@@ -108,6 +108,17 @@ def test_what_is_appended_is_whole_or_not_there(tmp_path: Path) -> None:
     assert path.read_text() == "first\n" * 100 + "second\n"
 
 
+def test_what_was_written_twice_counts_once(tmp_path: Path) -> None:
+    """As a Ctrl-C leaves it that comes after a batch is on disk and before it is known to be."""
+    spec = EvaluationSpec(WORDLE, "suboptimal", 6, 3)
+    whole = evaluate(spec, tmp_path)
+    path = tmp_path / "episodes.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:4], *lines[2:4]]))
+    assert {**evaluate(spec, tmp_path), "seconds": 0} == {**whole, "seconds": 0}
+    assert [record.episode for record in RecordFile(tmp_path).read()] == list(range(6))
+
+
 def test_a_persons_game_on_a_full_disk_leaves_the_journal_whole(tmp_path: Path) -> None:
     from lmrl_benchmarks.suite import SuiteTask
 
