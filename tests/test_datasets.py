@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -127,7 +128,7 @@ def test_a_whole_run_and_a_part_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_of_two_that_claim_a_folder_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import lmrl_datasets.generate as module
+    module = importlib.import_module("lmrl_datasets.generate")  # the package has a function of that name
 
     real = module.write_new
 
