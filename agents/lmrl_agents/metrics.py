@@ -53,15 +53,16 @@ class _Board:
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
+        import tensorboardX.proto.event_pb2  # pyright: ignore[reportMissingImports]
         from tensorboardX.event_file_writer import EventsWriter  # pyright: ignore[reportMissingImports]
-        from tensorboardX.proto import event_pb2  # pyright: ignore[reportMissingImports]
         from tensorboardX.summary import scalar  # pyright: ignore[reportMissingImports]
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._event, self._scalar = event_pb2.Event, scalar
+        events: Any = tensorboardX.proto.event_pb2  # its classes are made when it is imported
+        self._event, self._scalar = events.Event, scalar
         self._writer = EventsWriter(str(folder / "events"))
         if first_step:  # what was shown of later steps is not shown any more
-            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            start = events.SessionLog(status=events.SessionLog.START)
             self._writer.write_event(self._event(step=first_step, wall_time=time.time(), session_log=start))
             self._writer.flush()
 
