@@ -268,7 +268,7 @@ from lmrl_envs.simulators.openai_api import OpenAIPartner
 from partner_toys import ToyRole, ask
 warnings.simplefilter("ignore", DeprecationWarning)
 agents = {"suboptimal": load_agent("suboptimal"), "trained": load_agent(sys.argv[1])}
-partner = OpenAIPartner("toy", ToyRole(), base_url=sys.argv[2], concurrency=1, temperature=1.0)
+partner = OpenAIPartner("toy", ToyRole(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
 
 def play():
     ids = ["lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"]

@@ -182,9 +182,9 @@ def test_names_of_suites_are_no_paths(agent: str, tmp_path: Path) -> None:
 def test_published_pages_lie_in_their_folder(tmp_path: Path) -> None:
     """A page is named after its suite, and the suite of a submission is whatever its author wrote."""
     suite = {"name": "../../evil", "version": 1, "episodes": 1, "seed": 0, "training_seeds": [0], "agents": []}
-    files = {
-        "suite.json": json.dumps({"suite": {**suite, "tasks": [{"id": "lmrl/Wordle-v0"}]}, "digest": "x"}).encode()
-    }
+    made = {"git": None, "processor": "", "cpus": 1, "platform": "", "python": "", "packages": {}}
+    about = {"suite": {**suite, "tasks": [{"id": "lmrl/Wordle-v0"}]}, "digest": "x", "provenance": made}
+    files = {"suite.json": json.dumps(about).encode()}
     listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
     manifest = {"schema_version": 1, "suite_digest": "x", "files": listed}
     files["submission.json"] = json.dumps(manifest).encode()
