@@ -77,6 +77,7 @@ class _Board:
     def add(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._writer.write_event(self._event(step=step, wall_time=time.time(), summary=self._scalar(name, value)))
+        self._writer.flush()
 
     def close(self) -> None:
         self._writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -97,6 +98,11 @@ def write_new(path: Path, text: str) -> bool:
         return True
     except FileExistsError:
         return False
+    except OSError as problem:
+        if problem.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        os.replace(temporary, path)  # a file system without hard links: there the last one gets it
+        return True
     finally:
         temporary.unlink(missing_ok=True)
 
