@@ -389,6 +389,11 @@ def test_turns_chosen_by_what_followed() -> None:
     assert turns == {0: {1}} and least == 0.0
     turns, least = chosen_turns([won, lost], FilterConfig(unit="episode", share=0.5), 0)
     assert turns == {0: {0, 1}} and least == -1.0
+    soon = TokenEpisode([(1,), (2,)], [(5,), (6,)], [0.0, 1.0])
+    late = TokenEpisode([(1,), (2,), (2,)], [(5,), (5,), (6,)], [0.0, 0.0, 1.0])
+    for seed in range(4):
+        turns, least = chosen_turns([late, soon], FilterConfig(unit="episode", share=0.5, discount=0.9), seed)
+        assert turns == {1: {0, 1}} and least == 0.9
 
 
 # -- guided policies

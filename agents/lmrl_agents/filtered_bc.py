@@ -1,6 +1,6 @@
 """Filtered behaviour cloning: imitate only the best part of the data.
 
-The loss is that of `bc`; what is imitated is chosen by undiscounted return (%BC of Chen et al., arXiv 2106.01345, as used
+The loss is that of `bc`; what is imitated is chosen by its return (%BC of Chen et al., arXiv 2106.01345, as used
 in Abdulhai et al., arXiv 2311.18232, section 5):
 
 - ``unit = "episode"``: the best ``share`` of all episodes;
@@ -11,7 +11,7 @@ in Abdulhai et al., arXiv 2311.18232, section 5):
 
 Ties are broken at random with the run's seed; how many were kept, and from which return on, is in the metrics.
 
-Departures from LMRL-Gym: ties (there: by position in the file); start and turn as units; the policy is trained from
+Departures from LMRL-Gym: ties (there: by position in the file); start and turn as units; a discount; the policy is trained from
 scratch, or from ``--start``.
 
     lmrl train filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/filtered-bc
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from lmrl_agents import bc
+from lmrl_agents.returns import returns_to_go
 from lmrl_agents.tokens import RowStore, TokenEpisode, episode_rows
 from lmrl_agents.training import TrainingRun, encode, prepare, save_facts, start_policy
 
@@ -41,6 +42,8 @@ class Config(bc.Config):
     """Part of the data that is imitated, (0, 1]."""
     unit: str = "episode"
     """What is chosen: "episode", "start" or "turn"."""
+    discount: float = 1.0
+    """Per turn, of the returns that decide; below 1, of games that all end in a win the short ones are the best."""
 
 
 def best(scores: Sequence[float], share: float, seed: int, groups: Sequence[object] | None = None) -> np.ndarray:
@@ -73,7 +76,7 @@ def chosen_turns(episodes: Sequence[TokenEpisode], config: Config, seed: int) ->
     """The turns to imitate by position of their episode, and the least return among what was chosen."""
     if config.unit == "turn":
         places = [(i, k) for i, episode in enumerate(episodes) for k in range(len(episode.actions))]
-        ahead = [np.cumsum(episode.rewards[::-1])[::-1] for episode in episodes]
+        ahead = [_ahead(episode.rewards, config.discount) for episode in episodes]
         scores = [float(ahead[i][k]) for i, k in places]
         kept = best(scores, config.share, seed)
         turns: dict[int, set[int]] = {}
@@ -82,10 +85,15 @@ def chosen_turns(episodes: Sequence[TokenEpisode], config: Config, seed: int) ->
         return turns, min(scores[j] for j in kept)
     if config.unit not in ("episode", "start"):
         raise ValueError(f"unit={config.unit!r} is not known; choose episode, start or turn")
-    scores = [float(sum(episode.rewards)) for episode in episodes]
+    scores = [float(_ahead(episode.rewards, config.discount)[0]) if episode.rewards else 0.0 for episode in episodes]
     groups = [episode.observations[0] for episode in episodes] if config.unit == "start" else None
     kept = best(scores, config.share, seed, groups)
     return {i: set(range(len(episodes[i].actions))) for i in kept.tolist()}, min(scores[i] for i in kept)
+
+
+def _ahead(rewards: Sequence[float], discount: float) -> np.ndarray:
+    """The return from each turn on, float [turns]."""
+    return returns_to_go(np.array(rewards, float), np.arange(len(rewards)) == len(rewards) - 1, discount)
 
 
 def train(run: TrainingRun) -> Path:
