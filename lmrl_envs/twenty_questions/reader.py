@@ -197,6 +197,8 @@ class _Scan:
                     continue  # "Do kids play with it?", but not "played with a bat"
                 if self.sense not in senses:
                     continue
+                if tokens[i : i + size] == ["have", "one"] and (self.groups or i + size < len(tokens)):
+                    return size  # "Would a queen have one on her head?" does not ask whether people own one
                 self._add(senses[self.sense], size)
                 self.read_words += size
                 for word in tokens[i : i + size]:
