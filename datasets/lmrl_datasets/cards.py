@@ -114,8 +114,8 @@ def _size(n: int) -> str:
 
 _TABLE = """# Datasets
 
-Each was made by the command on its card, checked by `lmrl data verify FOLDER --replay` (every action played again, every text,
-reward, end and success compared) and written into this table by `python -m lmrl_datasets.cards datasets/cards FOLDER ...`.
+Each was made by the command on its card; `python -m lmrl_datasets.cards datasets/cards FOLDER ...` writes cards and table, and
+`lmrl data verify FOLDER --replay` plays every action again and compares every text, reward, end and success.
 
 Made here, with the statistics of LMRL-Gym's Table 1 in brackets; tolerances: means 5 %, standard deviations 15 %, success
 .03, returns 5 % or .1. A figure outside of them is marked *, and its card says why.
