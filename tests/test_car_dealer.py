@@ -571,3 +571,23 @@ def test_more_than_the_buyer_s_offer_is_counted_from_that_offer() -> None:
         heard = info["price"] if over else env.get_state()["game"]["partner"]["heard"]["4"]
         assert heard == counter + 1000
     assert asked > 3
+
+
+def test_chat_spelling_is_read_as_the_words_it_stands_for() -> None:
+    for typed, written in (
+        ("whats ur budget", "what's your budget?"),
+        ("u want a SUV or what", "you want a SUV or what"),
+        ("whatcha looking for", "what are you looking for"),
+    ):
+        assert read(typed).acts >= read(written).acts - {"question"}, typed
+    assert "greeting" in read("yo").acts
+    assert "ask_offer" in read("whats your best price then").acts
+
+
+def test_a_test_drive_is_taken_not_answered_with_wishes() -> None:
+    env = start(seed=1, **BUYER)
+    car = short(near(env, 30_000))
+    text, _, over, _ = say(env, f"How about the {car}?", "Would you like to take it for a test drive?")
+    assert not over and car in text
+    assert "round the block" in text or "runs well" in text or "driven" in text
+    assert "ask_needs" in read("Would you like a test drive?").acts  # without a car it stays a question about wishes

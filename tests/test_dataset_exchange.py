@@ -13,6 +13,7 @@ import pytest
 
 from lmrl_benchmarks.cli import run
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
+from lmrl_datasets.cards import write_cards
 from lmrl_datasets.dataset import samples
 
 NAME = "wordle/mine-v0"
@@ -189,3 +190,14 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
 def digests(folder: Path) -> dict[str, str]:
     files = (path for path in folder.iterdir() if not path.name.startswith("."))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_table_of_cards_keeps_the_rows_of_datasets_not_named(tmp_path: Path) -> None:
+    maze, house = (load_dataset(name, sample=True).folder for name in ("maze/mixed-v0", "text_nav/mixed-v0"))
+    write_cards(tmp_path, [maze, house])
+    before = (tmp_path / "README.md").read_text("utf-8")
+    for name in ("maze--mixed-v0", "text_nav--mixed-v0"):
+        assert f"({name}.md)" in before and (tmp_path / f"{name}.md").exists()
+    assert "| 1,240 | 20.1 (19.7) |" in before
+    write_cards(tmp_path, [maze])
+    assert (tmp_path / "README.md").read_text("utf-8") == before

@@ -248,6 +248,11 @@ def test_negation_comparison_and_alternatives() -> None:
     assert "coast" in ask("Tokyo", "Is it on the coast or inland?").text
 
 
+def test_another_city_nearby_is_not_a_question_about_size() -> None:
+    assert not ask("Kuala Lumpur", "whats the nearest big city").understood
+    assert ask("Kuala Lumpur", "which sea is closest to the city").understood
+
+
 def test_nonsense_is_not_understood() -> None:
     for text in ("asdf qwerty zxcv", "lorem ipsum dolor sit amet", "the", "blargh?", "🙂 ok", "Москва"):
         reply = ask("Lima", text)

@@ -220,6 +220,10 @@ def test_an_attribute_s_own_question_is_read_as_the_attribute(name: str) -> None
         ("Is it a sport that does not use a ball?", "boxing", "tennis"),
         ("Is it a vehicle without wheels?", "submarine", "car"),
         ("Is it either a fruit or a vegetable?", "carrot", "cow"),
+        ("Is it a table or a desk?", "desk", "calculator"),
+        ("Would a queen have one on her head?", "tiara", "earring"),
+        ("do you have to plug it in to make it work", "refrigerator", "guitar"),
+        ("i like riddles. is it a veggie though", "onion", "apple"),
         ("Can it swim?", "shark", "eagle"),
         ("Can you swim in it?", "ocean", "shark"),
         ("Does it eat meat?", "lion", "cow"),
@@ -238,8 +242,9 @@ def test_known_answers(question: str, yes: str, no: str) -> None:
 def test_collected_questions(name: str) -> None:
     """At least 90 % right, 92 % read; "eval" was written before the lexicon, "dev" while it grew.
 
-    "regression" is seven later sets (a1 to a7), each new when first asked: 97.0, 97.0, 88.2, 88.4, 85.2, 89.3 and
-    84.5 % right at first sight, 99.0, 98.0, 87.7, 96.0, 96.7, 99.4 and 95.2 % read; the later ones sought out odd wordings.
+    "regression" is nine later sets (a1 to a9), each new when first asked: 97.0, 97.0, 88.2, 88.4, 85.2, 89.3, 84.5, 92.0 and
+    96.4 % right at first sight, 99.0, 98.0, 87.7, 96.0, 96.7, 99.4, 95.2, 98.7 and 98.6 % read; a3 to a7 sought out odd
+    wordings, a8 and a9 are casual.
     """
     path = Path(__file__).parent / "data" / f"twenty_questions_{name}.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]

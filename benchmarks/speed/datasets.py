@@ -3,7 +3,7 @@
     python benchmarks/speed/datasets.py [--episodes 100000] [--chess 20] [--data FOLDER] [--json FILE]
 
 Generates Wordle episodes into a temporary folder (``--data`` takes a dataset that is there), measures it, and scales to a
-million. Each figure is the least CPU time of all threads (time.process_time) over a few runs; opening is wall time. Memory is
+million. With Minari (pip install "lmrl[minari]") the same episodes are streamed out of its storage too. Each figure is the least CPU time of all threads (time.process_time) over a few runs; opening is wall time. Memory is
 what a fresh process grows to while it streams through the whole dataset.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_datasets import generate, load_dataset
+from lmrl_datasets import DatasetError, generate, load_dataset
 from lmrl_datasets.dataset import Dataset
 
 NAME, MILLION = "wordle/mixed-v0", 1_000_000
@@ -71,6 +72,27 @@ def reading(folder: Path) -> dict[str, float]:
     }
 
 
+MINARI_EPISODES = 500
+
+
+def beside_minari(folder: Path, scratch: Path) -> dict[str, float]:
+    """The same episodes streamed out of Minari's storage (HDF5) and out of ours, in one run."""
+    os.environ["MINARI_DATASETS_PATH"] = str(scratch)
+    few = load_dataset(folder)[:MINARI_EPISODES]
+    stored = few.to_minari("lmrl/speed-v0")
+
+    def theirs() -> int:
+        return sum(len(episode.actions) for episode in stored.iterate_episodes())
+
+    def ours() -> int:
+        return sum(len(episode.actions) for batch in load_dataset(folder).iter_batches() for episode in batch)
+
+    assert theirs() == int(few.lengths.sum())
+    minari_rate = len(few) / min(cpu(theirs) for _ in range(3))
+    own_rate = len(load_dataset(folder)) / min(cpu(ours) for _ in range(3))
+    return {"minari_streamed_per_second": minari_rate, "streamed_over_minari": own_rate / minari_rate}
+
+
 def main() -> None:
     """Print all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
@@ -88,6 +110,10 @@ def main() -> None:
             figures["wordle_generated_per_second"] = options.episodes / seconds
             figures["wordle_million_cpu_seconds"] = seconds * MILLION / options.episodes
         figures |= reading(folder)
+        try:
+            figures |= beside_minari(folder, Path(scratch))
+        except DatasetError as problem:
+            print(f"Minari not measured: {problem}")
         figures["million_megabytes"] = figures["megabytes"] * MILLION / figures["episodes"]
         if options.chess:
             seconds = cpu(lambda: generate("chess/mixed-v0", Path(scratch) / "chess", episodes=options.chess))

@@ -5,7 +5,7 @@ it is. The cards of this repository come from
 
     python -m lmrl_datasets.cards datasets/cards DATASET_FOLDER ...
 
-which writes one card per dataset and a table of all of them.
+which writes one card per dataset and a table of all of them; rows of datasets not named are kept.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ def _size(n: int) -> str:
 
 _TABLE = """# Datasets
 
+Each was made by the command on its card; `python -m lmrl_datasets.cards datasets/cards FOLDER ...` writes cards and table, and
+`lmrl data verify FOLDER --replay` plays every action again and compares every text, reward, end and success.
+
 Made here, with the statistics of LMRL-Gym's Table 1 in brackets; tolerances: means 5 %, standard deviations 15 %, success
 .03, returns 5 % or .1. A figure outside of them is marked *, and its card says why.
 
@@ -130,22 +133,27 @@ The number at the end of a name is raised when a released dataset changes. Until
 
 
 def write_cards(target: Path, folders: list[Path]) -> None:
-    """Write a card for each dataset folder, and README.md with a table of all."""
-    rows = []
+    """Write a card for each dataset folder, and README.md with a table of them and of those that stood there."""
+    table = target / "README.md"
+    there = table.read_text("utf-8").splitlines(keepends=True) if table.exists() else []
+    rows = {line[3:].partition("]")[0]: line for line in there if line.startswith("| [")}
     for data in map(load_dataset, folders):
         published, stats = data.manifest["recipe"]["published"], data.stats()
         name = data.name.replace("/", "--")
         cells = [f"[{data.name}]({name}.md)", f"{len(data):,}"]
         for key in ("length_mean", "length_std", "success_rate", "return_mean", "return_std"):
-            there, missed = "", ""
+            there_is, missed = "", ""
             if key in published:
-                there, missed = f" ({_shown(published[key])})", "*" * (not reproduced(key, stats[key], published[key]))
-            cells.append(_shown(stats[key]) + missed + there)
+                there_is, missed = (
+                    f" ({_shown(published[key])})",
+                    "*" * (not reproduced(key, stats[key], published[key])),
+                )
+            cells.append(_shown(stats[key]) + missed + there_is)
         returns = data.manifest["coverage"]["returns"]
         cells.append(f"{returns['majority']:.4g} / {returns['expert']:.4g}" if returns else "")
-        rows.append(f"| {' | '.join(cells)} |\n")
+        rows[data.name] = f"| {' | '.join(cells)} |\n"
         write_atomically(target / f"{name}.md", card(data.manifest))
-    write_atomically(target / "README.md", _TABLE + "".join(rows))
+    write_atomically(table, _TABLE + "".join(rows.values()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ filled without running its constructor 15 assignments at a time.
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,16 @@ class Decoder:
 
     def episodes(self, batch: pa.RecordBatch) -> list[Episode]:
         """The episodes of a batch, in order."""
+        # A batch is tens of thousands of new objects and not one cycle: the collector would walk them time and again.
+        paused = gc.isenabled()
+        gc.disable()
+        try:
+            return self._episodes(batch)
+        finally:
+            if paused:
+                gc.enable()
+
+    def _episodes(self, batch: pa.RecordBatch) -> list[Episode]:
         columns = [self._column(name, batch.column(name)) for name in COLUMNS]
         made = []
         for row in zip(*columns, strict=True):

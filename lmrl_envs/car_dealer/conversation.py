@@ -131,6 +131,8 @@ class Conversation:
     def answer_question(self, cars: list[tuple[int, int]], prices: list[Price]) -> str:
         """Questions about budget, wishes and features; guesses at them ("Do you like BMW?")."""
         acts, state = self.line.acts, self.state
+        if "test_drive" in acts and "question" in acts and self.focus and not cars and not prices:
+            return f"{self.say('drive', car=short(self.focus))} {self.nudge()}"
         if "ask_budget" in acts:
             if acts & {"ask_needs", "ask_features"} and not cars and any(cue in self.line.text for cue in _BOTH):
                 wishes = self.tell_features() if "ask_features" in acts else self.tell_wishes()

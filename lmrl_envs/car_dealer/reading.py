@@ -43,6 +43,12 @@ _FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "speakers": (("speakers",), "premium sound"),
 }
 
+_CHAT = {
+    "u": "you", "ur": "your", "ya": "you", "whats": "what's", "whatcha": "what are you", "wanna": "want to", "gonna": "going to",
+    "gotta": "have to", "lemme": "let me", "gimme": "give me", "kinda": "kind of", "pls": "please", "plz": "please", "thx": "thanks",
+}  # fmt: skip
+"""How people type, and what it is short for."""
+_CHAT_WORD = re.compile(rf"(?<![\w'])(?:{'|'.join(_CHAT)})(?![\w'])")
 _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
 
 _PHRASES: dict[str, tuple[str, ...]] = {
@@ -54,7 +60,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
                   "you interested in", "dream car"),
     "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
                      "must have", "what matters", "important to you", "important for you", "most important", "what's important", "do you value", "features are", "what extras", "which extras"),
-    "ask_offer": ("name a number", "what u pay", "would u pay", "make you say yes", "make you buy", "get you to buy", "comfortable paying", "happy to pay", "what you would pay", "what would you be paying", "feel comfortable with", "would you pay", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
+    "ask_offer": ("name a number", "what u pay", "would u pay", "make you say yes", "make you buy", "get you to buy", "comfortable paying", "happy to pay", "what you would pay", "what would you be paying", "feel comfortable with", "would you pay", "your best price", "your top price", "the most you", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
                   "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
                   "what would it take", "your counter", "can you offer", "are you willing to pay"),
     "agree": ("yourself a deal", "meet you there", "the paperwork", "draw up the contract", "write it up", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
@@ -81,9 +87,10 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "honest": ("honest", "transparent", "fair price", "no hidden", "warranty", "guarantee", "inspection", "inspected",
                "service record", "service history", "accident-free", "one owner", "return it", "test drive", "no pressure",
                "take your time"),
+    "test_drive": ("test drive", "test-drive", "for a spin", "for a drive", "sit in it", "behind the wheel"),
     "farewell": ("goodbye", "good bye", "bye bye", "get out", "not selling", "we're done", "we are done", "no longer for sale",
                  "leave now", "leave my", "come back another", "end this conversation", "good luck elsewhere"),
-    "greeting": ("hello", "howdy", "hi", "welcome", "good morning", "good afternoon", "good evening", "hey"),
+    "greeting": ("hello", "howdy", "hi", "hiya", "heya", "yo", "greetings", "welcome", "good morning", "good afternoon", "good evening", "hey"),
     "split": ("split the difference", "meet in the middle", "meet halfway", "meet me halfway", "meet you halfway",
               "halfway between", "meet me in the middle", "meet you in the middle", "in the middle"),
     "marker": ("[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
@@ -154,6 +161,9 @@ def read(line: str) -> Reading:
     """Read any string; never raises."""
     text = normalise(line[:READ_LENGTH])
     words = frozenset(_WORD.findall(text))
+    if not _CHAT.keys().isdisjoint(words):
+        text = _CHAT_WORD.sub(lambda found: _CHAT[found[0]], text)
+        words = frozenset(_WORD.findall(text))
     brands: list[tuple[int, str]] = []
     types: list[tuple[int, str]] = []
     features: list[str] = []

@@ -86,6 +86,11 @@ LINES: dict[str, tuple[str, ...]] = {
         "That depends on the car.",
         "Hm, show me a car first. What do you have?",
     ),
+    "drive": (
+        "I took the {car} round the block. It drives fine.",
+        "Sure... That was nice, the {car} runs well.",
+        "All right, I've driven the {car} now.",
+    ),
     "yes": ("Yes, that's what I like.", "Yes, very much.", "Yes, that would be nice.", "Oh yes, that's a plus for me."),
     "no": ("No, not really.", "Not especially.", "That's not what I'm after.", "I don't need that."),
     "no_hint": (

@@ -100,27 +100,35 @@ class MixedPolicy(_Mixture):
     """The recipe of the Chess data: every game has a strength of its own, as in LMRL-Gym (arXiv 2311.18232, app. C.4).
 
     Nobody resigns here, and the built-in opponent is slower to win than the Stockfish of the published games. So that games
-    are as long as published, White no longer slips in won games, and plays random moves now and then when it has all but
-    lost, or, ever more of them, when the game drags on.
+    are as long as published, White no longer slips in won games but takes its time over them, and plays random moves now and
+    then when it has all but lost, or, ever more of them, when the game drags on. Recording stops after 90 moves.
     """
 
-    weakest, strongest = 500, 4000
-    margin, slips, power = 5, 0.175, 2
-    ahead, behind = 6, -7
+    weakest, strongest, skew = 500, 4000, 0.88
+    margin, slips, power = 5, 0.14, 2
+    ahead, behind = 5, -7
     """Material (pawns) from which a game counts as won or lost."""
-    careless, late, later = 0.25, 50, 0.02
+    unhurried = 40
+    """What a move in a won game may be worse than the best, in hundredths of a pawn."""
+    careless, late, later = 0.25, 50, 0.06
     """Share of random moves when lost; what it grows by from move ``late`` on, unless won."""
+    longest = 90
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        strength = self.random.random()
+        strength = self.random.random() ** self.skew
         nodes = round(self.weakest * (self.strongest / self.weakest) ** strength)
-        self.level = Level(nodes, self.margin, 0.0)
+        self.levels = [Level(nodes, margin, 0.0) for margin in (self.margin, self.unhurried)]
         self.own_slips = self.slips * (1 - strength) ** self.power
+
+    def act(self, transcript: Transcript) -> str | None:
+        return super().act(transcript) if len(transcript) < 2 * self.longest else None
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
         balance, played = material(board), len(transcript) // 2
-        if balance >= self.ahead:
+        won = balance >= self.ahead
+        self.level = self.levels[won]
+        if won:
             self.epsilon = 0.0
         else:
             floor = self.careless if balance <= self.behind else 0.0

@@ -114,11 +114,18 @@ def read(text: str) -> Query | None:
     return query
 
 
+_NEIGHBOUR = re.compile(
+    r"\b(?:nearest|closest|next) (?:(?:other|big|bigger|large|larger|major|neighbou?ring) )*(?:city|cities|towns?)\b"
+)
+
+
 @lru_cache(maxsize=65536)
 def _assemble(words: tuple[str, ...]) -> Query | None:
     words = phrase_table().corrected(words)
     items = scan(words)
     form = _form(words)
+    if form == "open" and _NEIGHBOUR.search(" ".join(words)):
+        return None  # which other city is near is not among the facts, and "big city" is no question about size here
     used: set[int] = set()
     related = relations(items, words, used)
     named = [(k, entry) for k, (_, entry, _) in enumerate(items) if entry and ("city" in entry or "other" in entry)]

@@ -24,6 +24,11 @@ _CIRCUMSTANCE = re.compile(
     r"|(?<=(?:ower|city|ries|tery)) to (?:work|play|power)\b"
     r"|\bfor (?:it|this|them) to (?:work|function|run|operate|turn on)\b"
     r"|\b(?:before|while|when) (?:you )?(?:eat|eating|using|use|you use)\b"
+    r"|\b(?:to (?:make|get)|so(?: that)?|when|while|if|once) (?:it|it's|its|they|they're|them) (?:is |are )?(?:to )?"
+    r"(?:works?|working|runs?|running|on|turned on|switched on|in use|being used|used)\s*[?.!]*$"
+    r"|\b(?:if|when) (?:i|you|we|they|someone|somebody) (?:saw|see|met|meet|found|find|came across|come across|ran into|run into)"
+    r" (?:one|it|this|them)\b.*$"
+    r"|, like (?:if|when|where|you|it|they)\b.*$"
 )
 _PREAMBLE = re.compile(
     r"^(?:based on|given|considering|since|because|judging by|from|according to|if)\b[^,?]*,\s*|^[^,:?]{1,60}:\s+"
@@ -44,9 +49,13 @@ _SENTENCE = re.compile(r"(?<=[.?!;\n])\s+|\n+")
 _OTHER_THAN = re.compile(
     r"\b(?:(?:some|any)(?:thing|where|one) )?(?:other than|apart from|except(?: for)?|besides)\b|\banything but\b"
 )
+_ASKS = re.compile(
+    r"(?:is|are|does|do|can|could|would|will|has|have) (?:it|they|this|that|these|you|i|we|people|there|the thing)\b"
+)
+"""A question, with or without its mark."""
 _SHEET = re.compile(r"\b(?:pieces?|sheets?|bits?) of (?=paper|wood|metal|fabric|food|cloth|plastic)")
 _REWRITES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
-    ((" it", " this", " them", " to ", "eating", "using", "when you use"), _CIRCUMSTANCE, " "),
+    ((" it", " this", " them", " to ", "eating", "using", "when ", ", like ", " one"), _CIRCUMSTANCE, " "),
     ((" of paper", " of wood", " of metal", " of f", " of cloth", " of plastic"), _SHEET, ""),
     (("typing", "type "), _TYPING, "keyboard"),
     (("er then ",), _THEN, " than "),
@@ -64,7 +73,7 @@ def last_question(text: str) -> tuple[str, int]:
         return text, 1
     sentences = [s.strip() for s in _SENTENCE.split(text) if s.strip()]
     sentences = [s for s in sentences if not _FILLER.fullmatch(s.rstrip("?!. "))] or sentences[:1]
-    asked = [s for s in sentences if s.endswith("?")]
+    asked = [s for s in sentences if s.endswith("?") or _ASKS.match(s)]
     return (asked or sentences)[-1], len(asked)
 
 

@@ -113,6 +113,9 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
     guess = _identity(lexicon, plain)
     if guess is not None:
         return Reading(1 << guess, guess)
+    either = _either(lexicon, plain)
+    if either is not None:
+        return Reading(either)
     amount = read_quantity(lexicon, plain)
     if amount is not None:
         objects = int(amount)
@@ -140,6 +143,24 @@ def _identity(lexicon: Lexicon, plain: list[str]) -> int | None:
     index = lexicon.aliases.get(" ".join([lexicon.lemma(word) for word in rest]))
     # "Is it orange?" asks for the colour.
     return None if index is not None and rest == ["orange"] and not {"a", "an", "the"} & set(plain) else index
+
+
+def _either(lexicon: Lexicon, plain: list[str]) -> int | None:
+    """The objects named in "Is it a table or a desk?", if the text does nothing else."""
+    if "or" not in plain or plain[0] not in ("is", "n't", "a", "an", "the"):
+        return None
+    objects, name, articles = 0, [], 0
+    for word in [*(word for word in plain if word not in (",", "either")), "or"]:
+        if word == "or":
+            index = lexicon.aliases.get(" ".join(name))
+            if index is None or not articles:  # "Is it orange or red?" asks for the colour
+                return None
+            objects, name, articles = objects | 1 << index, [], 0
+        elif word in ("a", "an", "the"):
+            articles += 1
+        elif word not in IDENTITY:
+            name.append(lexicon.lemma(word))
+    return objects
 
 
 def _ends(tokens: list[str], i: int) -> bool:
@@ -197,6 +218,8 @@ class _Scan:
                     continue  # "Do kids play with it?", but not "played with a bat"
                 if self.sense not in senses:
                     continue
+                if tokens[i : i + size] == ["have", "one"] and (self.groups or i + size < len(tokens)):
+                    return size  # "Would a queen have one on her head?" does not ask whether people own one
                 self._add(senses[self.sense], size)
                 self.read_words += size
                 for word in tokens[i : i + size]:
