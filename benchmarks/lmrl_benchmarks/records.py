@@ -13,6 +13,7 @@ import platform
 import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,20 @@ class Record:
             if self.success:
                 raise DatasetError(f"{where}: an episode that failed is recorded as a success")
             return
-        last = json.loads(to_json(infos[-1]))
-        if last["success"] != self.success:
-            raise DatasetError(f"{where}: success is {last['success']}, the record says {self.success}")
-        if last != json.loads(to_json(self.info)):
+        if bool(infos[-1]["success"]) != self.success:
+            raise DatasetError(f"{where}: success is {infos[-1]['success']}, the record says {self.success}")
+        if not _told(infos[-1], self.info):
             raise DatasetError(f"{where}: the last info is not what the environment tells")
+
+
+def _told(info: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    """Whether an info is the recorded one, which has been through JSON (tuples are lists there, numpy's numbers plain)."""
+    try:
+        if info == recorded:
+            return True
+    except ValueError:  # an array, which does not compare as a whole
+        pass
+    return json.loads(to_json(info)) == json.loads(to_json(recorded))
 
 
 class RecordFile:
@@ -167,6 +177,7 @@ def _processor() -> str:
     return platform.processor()
 
 
+@cache
 def _git() -> dict[str, Any] | None:
     folder = Path(__file__).parent
 

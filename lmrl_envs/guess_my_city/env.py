@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
 from lmrl_envs.guess_my_city.role import CityRole
 from lmrl_envs.guess_my_city.rules import (
+    KEPT_LENGTH,
     MAX_QUESTIONS,
     OPENING,
     QUESTION_REWARD,
@@ -87,7 +89,7 @@ class GuessMyCityEnv(SimulatedTextEnv):
         return OPENING
 
     def _ask(self, action: str) -> PartnerRequest | None:
-        if not action.strip() or not tokens(action[:1000]) or guessed_city(action) is not None:
+        if not (_asks(action) if len(action) <= KEPT_LENGTH else _asks.__wrapped__(action)):
             return None
         turn = len(self._rewards)
         seed = (self._seed ^ (turn + 1) * 0x9E3779B1) % 2**31
@@ -120,6 +122,12 @@ class GuessMyCityEnv(SimulatedTextEnv):
         for turn in self.transcript.printable():
             lines.append(f"  You: {turn.text}" if turn.is_action else f"Oracle: {turn.text}")
         return "\n".join(lines)
+
+
+@lru_cache(maxsize=16384)
+def _asks(action: str) -> bool:
+    """Whether an action is the oracle's to answer: it holds words, and they are no guess."""
+    return bool(tokens(action[:1000])) and guessed_city(action) is None
 
 
 def _is_name(text: str, city: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from lmrl_envs.guess_my_city.answers import POLAR
 from lmrl_envs.guess_my_city.geography import near_place, point_of
 from lmrl_envs.guess_my_city.predicates import OPEN_ALIASES
 from lmrl_envs.guess_my_city.query import Query
 from lmrl_envs.guess_my_city.reading import read
+from lmrl_envs.guess_my_city.rules import KEPT_LENGTH
 from lmrl_envs.guess_my_city.sentences import (
     COUNTRY_REFUSED,
     COUNTRY_TOLD,
@@ -23,39 +26,47 @@ from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
 
 def answer(request: PartnerRequest) -> PartnerReply:
     """The reply: true by the table, worded by the request's seed."""
-    seed = request.seed
-    city = cities()[request.hidden["city"]]
-    query = read(request.action)
+    find = _answers if len(request.action) <= KEPT_LENGTH else _answers.__wrapped__
+    replies = find(request.action, request.hidden["city"], bool(request.hidden.get("reveal_country")))
+    return replies[request.seed % len(replies)]
+
+
+@lru_cache(maxsize=65536)
+def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
+    """The same answer in every wording."""
+
+    def said(*texts: str, understood: bool = True) -> tuple[PartnerReply, ...]:
+        return tuple(PartnerReply(text, understood) for text in texts)
+
+    city = cities()[secret]
+    query = read(question)
     if query is None:
-        return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
+        return said(*UNREAD, understood=False)
     if query.form == "list":
-        return PartnerReply(ONE_AT_A_TIME[seed % len(ONE_AT_A_TIME)], understood=False)
+        return said(*ONE_AT_A_TIME, understood=False)
     if query.form == "name":
-        return PartnerReply(SECRET[seed % len(SECRET)])
+        return said(*SECRET)
     if query.form == "polar":
         true = holds(query, city)
-        words = YES if true else NO
         which = _which(query, city) if true and query.either else ""
-        return PartnerReply(f"Yes, {which}." if which else words[seed % len(words)])
+        return said(f"Yes, {which}.") if which else said(*(YES if true else NO))
     topic = query.atoms[0].topic
     if topic == "compare":
         first, second, place = query.atoms[0].value
         relation = first if _truth(first.removeprefix("part_"), place, city) else second
-        return PartnerReply(f"It's {_COMPARED.get(relation.removeprefix('part_'), relation)}.")
+        return said(f"It's {_COMPARED.get(relation.removeprefix('part_'), relation)}.")
     if topic == "country":
-        if request.hidden.get("reveal_country"):
-            return PartnerReply(COUNTRY_TOLD[seed % len(COUNTRY_TOLD)].format(x=_with_article(city.country.name)))
-        return PartnerReply(COUNTRY_REFUSED[seed % len(COUNTRY_REFUSED)])
+        if reveal_country:
+            return said(*(text.format(x=_with_article(city.country.name)) for text in COUNTRY_TOLD))
+        return said(*COUNTRY_REFUSED)
     if topic == "closer":
         here, ends = (city.lat, city.lon), query.atoms[0].value
         nearest = min(ends, key=lambda end: distance(here, point_of(*end)))
-        return PartnerReply("It's closer to the first one." if nearest == ends[0] else "It's closer to the second one.")
+        return said("It's closer to the first one." if nearest == ends[0] else "It's closer to the second one.")
     if topic == "distance":
-        return PartnerReply(_distance(city, *query.atoms[0].value))
+        return said(_distance(city, *query.atoms[0].value))
     wordings = variants(city.name, topic)
-    if not wordings:
-        return PartnerReply(UNREAD[seed % len(UNREAD)], understood=False)
-    return PartnerReply(wordings[seed % len(wordings)])
+    return said(*wordings) if wordings else said(*UNREAD, understood=False)
 
 
 _COMPARED = {

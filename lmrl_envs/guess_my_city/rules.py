@@ -20,6 +20,10 @@ _POSSESSIVE = re.compile(r"['’`´]s\b")
 _FIXED = {"whats": "what", "wheres": "where", "hows": "how", "whos": "who", "wich": "which", "u": "you", "ur": "your"}
 
 
+KEPT_LENGTH = 300
+"""Characters of the longest text whose reading is kept: agents may send long ones, no two alike."""
+
+
 @lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers: lower case, without accents, invisible characters and punctuation ("'s" is dropped)."""
