@@ -67,6 +67,24 @@ class Telling:
     def action_values(self, requests):
         return [{{"move down": -3.25, {HOSTILE!r}: -9.0}} for _ in requests]
 
+class Explained:
+    value, action, tokens = -3.0, -3.25, (-3.25, None, None)
+    alternatives = (("move up", -3.0), ("move down", -3.25), ({HOSTILE!r}, -9.0))
+
+class Valued(Telling):
+    action_values = None
+    def explain(self, requests, sampled):
+        return [Explained()] * len(requests)
+
+from lmrl_agents import Action
+WEIGHED = Action("move down", {{"value": -3.0, "action_value": -3.25, "alternatives": [["move up", -3.0], ["move down", -3.25], [{HOSTILE!r}, -9.0]]}})
+
+class Weighing:
+    def act(self, requests):
+        return ["move down"] * len(requests)
+    def act_with_details(self, requests):
+        return [WEIGHED] * len(requests)
+
 class Answer:
     text, error, details = {HOSTILE!r}, None, {{"raw": "I thought: " + {HOSTILE!r}}}
 
@@ -97,7 +115,7 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, agents: Path) -> Iterator[Server]:
-    specs = ("expert", f"{agents}:Telling", f"{agents}:Writing")
+    specs = ("expert", f"{agents}:Telling", f"{agents}:Writing", f"{agents}:Valued")
     out = tmp_path_factory.mktemp("serve") / "run"
     with Server("--out", out, "--rate", 1000, "--agent", *specs) as running:
         yield running
@@ -404,6 +422,22 @@ def test_an_agent_is_watched_beside_its_values(open_page: Open, server: Server) 
     expect(page.locator(".result h2")).to_have_text("Given up")
 
 
+def test_values_of_the_position_and_of_other_actions_are_watched(open_page: Open, server: Server) -> None:
+    page = open_page()
+    begin(page, server, "MazeFullyObserved", mode="watch", seed=0, agent="players.py:Valued")
+    page.get_by_role("button", name="One turn").click()
+    settled(page, 1)
+    expect(page.locator(".position")).to_have_text(
+        "Value of the position \u22123, of this action \u22123.25 (advantage \u22120.25)"
+    )
+    rows = page.locator(".values tr")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("move up")
+    expect(page.locator(".values tr.taken")).to_contain_text("move down")
+    expect(rows.nth(2)).to_contain_text("<script>alert(2)</script>")
+    expect(page.locator(".token").first).to_contain_text("V \u22123.25")
+
+
 def test_an_agent_plays_by_itself_and_pauses(open_page: Open, server: Server) -> None:
     page = open_page()
     begin(page, server, "MazeFullyObserved", mode="watch", seed=0, agent="expert")
@@ -619,6 +653,7 @@ name = "expert"
 def report(tmp_path_factory: pytest.TempPathFactory, agents: Path) -> Path:
     folder = tmp_path_factory.mktemp("report")
     hostile = f"[[agents]]\nname = {json.dumps('hostile')}\nspec = {json.dumps(f'{agents}:Hostile')}\n"
+    hostile += f"[[agents]]\nname = 'weighing'\nspec = {json.dumps(f'{agents}:Weighing')}\n"
     (folder / "shown.toml").write_text(SUITE + hostile)
     assert run_suite(load_suite(str(folder / "shown.toml")), folder / "run", workers=1) == {}
     return write_report(folder / "run", folder / "report.html")
@@ -678,6 +713,11 @@ def test_the_reports_games_open_and_filter(open_page: Open, report: Path) -> Non
     hostile = games.filter(has_text="hostile").filter(has_text="Wordle").first
     hostile.locator("summary").click()
     expect(hostile).to_contain_text("<script>alert(2)</script>")
+    weighing = games.filter(has_text="weighing").filter(has_text="Maze").first
+    weighing.locator("summary").click()
+    expect(weighing.locator(".agent small").first).to_contain_text("value -3.00, of this action -3.25 (-0.25)")
+    expect(weighing.locator(".ways").first.locator(".taken")).to_have_text("move down -3.25")
+    expect(weighing.locator(".ways").first).to_contain_text("<script>alert(2)</script>")
     assert page.locator("main img, details img").count() == 0
     assert asked == [report.as_uri()]  # one file, nothing from elsewhere
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.api import Action, AgentError, Request
+from lmrl_agents.api import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.engine import SlotEngine, unsupported
+from lmrl_agents.explain import Explained, explain
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
@@ -45,12 +46,15 @@ class PolicyAgent:
 
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """Sampled ids and log-probabilities of one action per request."""
+        return self.draw(requests, self.contexts(requests))
+
+    def contexts(self, requests: Sequence[Request]) -> list[list[int]]:
+        """What the policy is given of each conversation, as ids."""
         tokenizer = self.policy.tokenizer
-        contexts = [
+        return [
             self.form.context(TokenEpisode.from_transcript(request.transcript, False, False, tokenizer, self.form))
             for request in requests
         ]
-        return self.draw(requests, contexts)
 
     def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
         """Actions for contexts that are ids already; randomness is each request's own."""
@@ -104,6 +108,8 @@ class LanguageModelAgent(PolicyAgent):
         beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
         record_logprobs: keep the log-probability of every token with the records.
+        record_values: keep with the records what the critic says of each action and of others, see `explain`. For
+            policies that are guided by one; policy and critic are read once more for it.
         device: where the model runs.
     """
 
@@ -116,6 +122,7 @@ class LanguageModelAgent(PolicyAgent):
         beta: float | None = None,
         support: float | None = None,
         record_logprobs: bool = False,
+        record_values: bool = False,
         device: str = "cpu",
     ) -> None:
         path = Path(folder)
@@ -142,15 +149,20 @@ class LanguageModelAgent(PolicyAgent):
             raise AgentError(str(problem)) from problem
         super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
         self.model, self.folder, self.beta = model, path, beta
-        self.record_logprobs = record_logprobs
+        if record_values and not isinstance(policy, GuidedPolicy):
+            raise AgentArgumentError(f"{path} was trained without values: there are none to record")
+        self.record_logprobs, self.record_values = record_logprobs, record_values
         self._description = description
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """As `act`, with each token's log-probability under the distribution it was drawn from."""
         tokenizer = self.policy.tokenizer
-        actions = []
-        for sampled in self.sample(requests):
+        actions, played = [], self.sample(requests)
+        told = self.explain(requests, played) if self.record_values else [None] * len(played)
+        for sampled, explained in zip(played, told, strict=True):
             details: dict[str, Any] = {"completion_tokens": len(sampled.ids)}
+            if explained is not None:
+                details |= _rounded(explained)
             if self.record_logprobs:
                 pairs = zip(sampled.ids, sampled.logprobs, strict=True)
                 details["token_logprobs"] = [
@@ -158,6 +170,12 @@ class LanguageModelAgent(PolicyAgent):
                 ]
             actions.append(Action(tokenizer.decode(sampled.ids), details))
         return actions
+
+    def explain(self, requests: Sequence[Request], played: Sequence[Generated]) -> list[Explained | None]:
+        """What the critic says of sampled actions; None for each where there is no critic."""
+        if not isinstance(self.policy, GuidedPolicy):
+            return [None] * len(played)
+        return list(explain(self.policy, self.form, self.contexts(requests), [sampled.ids for sampled in played]))
 
     def fingerprint(self) -> str:
         """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""
@@ -167,6 +185,15 @@ class LanguageModelAgent(PolicyAgent):
         """What is kept with results."""
         sampling = {"temperature": self.sampling.temperature, **({} if self.beta is None else {"beta": self.beta})}
         return {"kind": "language model", **sampling, **self._description}
+
+
+def _rounded(explained: Explained) -> dict[str, Any]:
+    """As it stands in records: ``value``, ``action_value`` and ``advantage``, and ``alternatives``, pairs of text and value."""
+    told = {"value": explained.value, "action_value": explained.action, "advantage": explained.advantage}
+    found: dict[str, Any] = {key: round(number, 3) for key, number in told.items() if number is not None}
+    if explained.alternatives:
+        found["alternatives"] = [[text, round(number, 3)] for text, number in explained.alternatives]
+    return found
 
 
 def mean_return(

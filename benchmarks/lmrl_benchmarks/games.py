@@ -20,6 +20,7 @@ SHOWN_TURNS, SHOWN_CHARACTERS = 60, 1500
 """Of a long game the first turns, of a long text the beginning; all of it is in the records."""
 GAMES_OF_CELL, ALL_GAMES = 4, 360
 """Games shown of a cell and of a run at most."""
+SHOWN_WAYS = 12
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Way:
+    """An action that might have been taken, with its value."""
+
+    action: str
+    value: float
+    taken: bool
+
+
+@dataclass(frozen=True)
 class ShownTurn:
     """An action and what came back."""
 
@@ -39,6 +49,9 @@ class ShownTurn:
     answer: str
     tokens: tuple[Token, ...] = ()
     value: float | None = None
+    """Of the position, before the action."""
+    action_value: float | None = None
+    ways: tuple[Way, ...] = ()
     note: str = ""
     """What the model said beside its action."""
 
@@ -136,7 +149,8 @@ def _cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
 
 
 def _turn(action: str, reward: float, answer: str, details: Any) -> ShownTurn:
-    """A turn with what an agent told about it: ``logprobs`` (pairs of token and log-probability), ``value``, ``raw``."""
+    """A turn with what an agent told about it: ``logprobs`` (pairs of token and log-probability), ``value``,
+    ``action_value``, ``alternatives`` (pairs of action and value), ``raw``."""
     details = details if isinstance(details, Mapping) else {}
     tokens = []
     for entry in _list(details.get("token_logprobs") or details.get("logprobs"))[:200]:
@@ -144,16 +158,31 @@ def _turn(action: str, reward: float, answer: str, details: Any) -> ShownTurn:
             entry = (entry.get("token"), entry.get("logprob"))
         if isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[1], int | float):
             tokens.append(Token(str(entry[0]), math.exp(min(0.0, float(entry[1])))))
-    value = details.get("value")
+    pairs = [
+        entry
+        for entry in _list(details.get("alternatives"))[:SHOWN_WAYS]
+        if isinstance(entry, list) and len(entry) == 2
+    ]
+    ways = [
+        Way(_cut(str(text), 80), number, str(text) == action)
+        for text, told in pairs
+        if (number := _number(told)) is not None
+    ]
     raw = next((details[key] for key in ("raw", "reply", "text") if isinstance(details.get(key), str)), "")
     return ShownTurn(
         action=_cut(action),
         reward=float(reward),
         answer=_cut(answer),
         tokens=tuple(tokens),
-        value=float(value) if isinstance(value, int | float) else None,
+        value=_number(details.get("value")),
+        action_value=_number(details.get("action_value")),
+        ways=tuple(ways),
         note=_cut(raw, 600) if raw.strip() != action.strip() else "",
     )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _list(value: Any) -> list[Any]:

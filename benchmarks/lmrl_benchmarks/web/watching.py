@@ -4,7 +4,8 @@ Beside ``act`` an agent may offer any of these; what it lacks is not shown.
 
 * ``sample(requests)``: objects with ``ids``, ``logprobs`` and, if it has them, ``values`` (one number per id), and a
   ``tokenizer`` (its own, its ``policy``'s or its ``model``'s) whose ``decode(ids)`` gives the action.
-  `LanguageModelAgent` is one.
+  `LanguageModelAgent` is one. With ``explain(requests, sampled)``: `lmrl_agents.explain.Explained` for each (None where
+  there is nothing to say), the values of the position, of the action taken and of others.
 * ``act_with_details(requests)``: objects with ``text``, ``error`` and ``details``, of which ``raw`` is what the model wrote
   and ``token_logprobs`` are pairs of a token's text and its log-probability.
 * ``action_values(requests)``: per request a mapping from actions to values.
@@ -13,7 +14,7 @@ Beside ``act`` an agent may offer any of these; what it lacks is not shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +34,17 @@ class Decision:
     """``action`` and ``value``, best first."""
     raw: str = ""
     """What a model wrote, of which the action was read."""
+    value: float | None = None
+    """Of the position, before the action."""
+    action_value: float | None = None
+    """Of the action taken."""
 
     def as_json(self) -> dict[str, Any]:
         """For the page."""
-        return {"tokens": self.tokens, "values": self.values, "raw": self.raw}
+        return {
+            "tokens": self.tokens, "values": self.values, "raw": self.raw, "value": self.value,
+            "action_value": self.action_value,
+        }  # fmt: skip
 
 
 def decide(agent: Agent, request: Request) -> Decision:
@@ -51,8 +59,15 @@ def decide(agent: Agent, request: Request) -> Decision:
     tokenizer = _tokenizer(agent)
     if tokenizer is not None and callable(getattr(offers, "sample", None)):
         sampled = offers.sample([request])[0]
-        action = tokenizer.decode(sampled.ids)
-        return Decision(_checked([action]), _tokens(sampled, tokenizer), values)
+        action = _checked([tokenizer.decode(sampled.ids)])
+        explain = getattr(offers, "explain", None)
+        told = explain([request], [sampled])[0] if callable(explain) else None
+        if told is None:
+            return Decision(action, _tokens(sampled, tokenizer, getattr(sampled, "values", None)), values)
+        tokens = _tokens(sampled, tokenizer, told.tokens)
+        return Decision(
+            action, tokens, values or _ordered(told.alternatives), "", _finite(told.value), _finite(told.action)
+        )
     if callable(getattr(offers, "act_with_details", None)):
         (answer,) = offers.act_with_details([request])
         if answer.error is not None:
@@ -76,9 +91,8 @@ def _tokenizer(agent: Any) -> Any:
     return None
 
 
-def _tokens(sampled: Any, tokenizer: Any) -> list[dict[str, Any]]:
+def _tokens(sampled: Any, tokenizer: Any, values: Sequence[float | None] | None) -> list[dict[str, Any]]:
     ids, logprobs = list(sampled.ids)[:MAX_TOKENS], list(sampled.logprobs)
-    values = getattr(sampled, "values", None)
     end = getattr(tokenizer, "eoa", None)
     shown: list[dict[str, Any]] = []
     told = ""
@@ -108,12 +122,18 @@ def _values(agent: Any, request: Request) -> list[dict[str, Any]]:
     found: Any = offered([request])
     if not found or not isinstance(found[0], Mapping):
         return []
-    numbers = [(str(action)[:MAX_CHARACTERS], _finite(value)) for action, value in found[0].items()]
+    return _ordered(found[0].items())
+
+
+def _ordered(pairs: Iterable[tuple[Any, Any]]) -> list[dict[str, Any]]:
+    numbers = [(str(action)[:MAX_CHARACTERS], _finite(value)) for action, value in pairs]
     ordered = sorted(numbers, key=lambda item: math.inf if item[1] is None else -item[1])[:MAX_VALUES]
     return [{"action": action, "value": value} for action, value in ordered]
 
 
 def _finite(value: Any) -> float | None:
     """JSON knows no NaN and no infinity."""
+    if value is None:
+        return None
     number = float(value)
     return number if math.isfinite(number) else None

@@ -40,13 +40,13 @@ export function watching(page) {
     return shade;
   };
 
-  const bars = values => {
+  const bars = (values, taken) => {
     const known = values.map(entry => entry.value).filter(value => value !== null);
     const low = Math.min(...known), span = Math.max(...known) - low || 1;
     return h("table", { class: "values" }, h("tbody", {}, values.map(entry => {
       const bar = h("i", {});
       bar.style.width = `${entry.value === null ? 0 : 4 + (96 * (entry.value - low)) / span}%`;
-      return h("tr", {}, h("td", { dir: "auto" }, entry.action), h("td", { class: "bars" }, bar), h("td", {}, entry.value === null ? "\u2013" : number(entry.value)));
+      return h("tr", { class: entry.action === taken ? "taken" : "" }, h("td", { dir: "auto" }, entry.action), h("td", { class: "bars" }, bar), h("td", {}, entry.value === null ? "\u2013" : number(entry.value)));
     })));
   };
 
@@ -55,7 +55,7 @@ export function watching(page) {
     const entry = decided[shown];
     panel.hidden = !entry;
     if (!entry) return;
-    const { tokens, values, raw } = entry.thoughts;
+    const { tokens, values, raw, value = null, action_value: ofAction = null } = entry.thoughts;
     const all = tokens.reduce((product, token) => product * token.probability, 1);
     heading.textContent = `Turn ${shown + 1}: what the agent tells`;
     back.disabled = shown === 0;
@@ -64,9 +64,11 @@ export function watching(page) {
       h("p", { dir: "auto", class: "said" }, entry.text || "(nothing)"),
       tokens.length ? h("p", { class: "tokens" }, tokens.map(chip)) : null,
       tokens.length ? h("p", { class: "soft" }, `Probability of the whole action: ${all < 0.001 ? all.toExponential(1) : all.toFixed(3)}`) : null,
-      values.length ? bars(values) : null,
+      value === null ? null : h("p", { class: "soft position" }, `Value of the position ${number(value)}`,
+        ofAction === null ? null : `, of this action ${number(ofAction)} (advantage ${ofAction < value ? "" : "+"}${number(ofAction - value)})`),
+      values.length ? bars(values, entry.text) : null,
       raw ? h("details", { open: true, class: "raw" }, h("summary", {}, "What the model wrote"), h("p", { dir: "auto" }, raw)) : null,
-      tokens.length || values.length || raw ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
+      tokens.length || values.length || raw || value !== null ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
   };
 
   return {
