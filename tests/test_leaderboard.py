@@ -15,11 +15,14 @@ import numpy as np
 import pytest
 
 from lmrl_agents import load_agent
+from lmrl_benchmarks.cells import cells, evaluation_of
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.jobs import how_far
+from lmrl_benchmarks.plan import Job, Plan
 from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile, verify_records
 from lmrl_benchmarks.references import VARIANTS, scale_of
 from lmrl_benchmarks.report import load_results, overall_of, rows_of, write_report
-from lmrl_benchmarks.runner import Job, _how_far, _Plan, cells, evaluation_of, run_suite
+from lmrl_benchmarks.runner import run_suite
 from lmrl_benchmarks.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.verify import verify_run
 from lmrl_envs import normalized_score, task
@@ -529,14 +532,14 @@ def test_models_that_others_start_from_are_trained_first(tmp_path: Path, monkeyp
     )
     (tmp_path / "chain.toml").write_text(text + agents)
     suite = load_suite(str(tmp_path / "chain.toml"))
-    plan = _Plan(suite, suite.agents, tmp_path, "cpu")
+    plan = Plan(suite, suite.agents, "cpu")
     assert plan.lacking == {}
     assert plan.jobs["train later-nano-from-clone Wordle seed 1"].needs == (
         "data wordle/mixed-v0 50", "train bc-nano Wordle seed 1",
     )  # fmt: skip
-    assert (
-        plan.jobs["train later-nano-from-clone Wordle seed 1"].arguments[2].endswith("training/Wordle/bc-nano/seed-1")
-    )
+    later = plan.jobs["train later-nano-from-clone Wordle seed 1"]
+    assert later.arguments[2] == "training/Wordle/bc-nano/seed-1"
+    assert plan.folders(later) == ["data/wordle--mixed-v0-50", "training/Wordle/bc-nano/seed-1"]
     assert plan.jobs["eval next Wordle seed 1"].needs == ("train later-nano-from-clone Wordle seed 1",)
     assert sum(name.startswith("train bc") for name in plan.jobs) == 2  # once for each seed, though two agents need it
 
@@ -724,8 +727,9 @@ def test_progress_tells_of_the_whole_and_of_cells(suite_file: Path, tmp_path: Pa
     assert told[0][:2] == (0, 4) and told[-1] == (4, 4, [])
     assert any(name.startswith("eval expert Wordle seed 0") for _, _, names in told for name in names)
     assert not list((tmp_path / "run").rglob(".progress"))
-    (tmp_path / ".progress").write_text("64/1000")
-    (tmp_path / "metrics.jsonl").write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "loss": 0.5}\n')
-    assert _how_far(Job("eval", "eval a", (None, str(tmp_path)))) == "(64/1000)"
-    assert _how_far(Job("train", "train a", (None, str(tmp_path)))) == "(step 20)"
-    assert _how_far(Job("train", "train b", (None, str(tmp_path / "nothing")))) == ""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".progress").write_text("64/1000")
+    (tmp_path / "a" / "metrics.jsonl").write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "loss": 0.5}\n')
+    assert how_far(tmp_path, Job("eval", "eval a", "a")) == "(64/1000)"
+    assert how_far(tmp_path, Job("train", "train a", "a")) == "(step 20)"
+    assert how_far(tmp_path, Job("train", "train b", "nothing")) == ""

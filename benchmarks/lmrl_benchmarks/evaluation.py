@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from lmrl_agents.api import Agent, AgentStopped, load_agent
 from lmrl_agents.rollout import Played, Rollout
-from lmrl_benchmarks.records import RUN, SUMMARY, Record, RecordFile, claim
+from lmrl_benchmarks.records import EPISODES, RUN, SUMMARY, Record, RecordFile, claim, read_run
 from lmrl_benchmarks.references import lmrl_applies, scale_of
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
@@ -24,6 +25,7 @@ BATCH = 64
 """Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
 PATIENCE = 1.0
 """Seconds after which finished episodes are appended although they are fewer."""
+PARTS, ABOUT = ".parts", "agent.json"
 MAX_DETAILS = 1_000_000
 """Characters of JSON that an agent may tell about one action."""
 USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
@@ -66,41 +68,90 @@ def evaluate(
         slots: games played at once; fewer where the agent asks for fewer.
         progress: called with (episodes done, episodes in all).
     """
-    if spec.episodes < 1:
-        raise ValueError(f"episodes={spec.episodes} must be at least 1")
-    task(spec.env_id)
-    agent = agent or load_agent(
-        spec.agent, **spec.agent_kwargs
-    )  # before the folder is taken: a wrong name leaves no trace
+    agent = _checked(spec, agent)
     with locked(out / ".lock", "evaluating"):
         return _evaluate(spec, out, agent, slots, progress)
 
 
-def _evaluate(
-    spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
-) -> dict[str, Any]:
+def play_part(
+    spec: EvaluationSpec,
+    out: Path,
+    episodes: range,
+    *,
+    slots: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Play some episodes of an evaluation in a folder of their own, ``<evaluation>/.parts/<name>``.
+
+    `evaluate` takes them from there. The records are the same whoever plays which part.
+
+    Args:
+        spec: of the whole evaluation.
+        out: folder of the part; one that was stopped is gone on with.
+        episodes: numbers of the episodes.
+        slots: as of `evaluate`.
+        progress: as of `evaluate`.
+    """
+    agent = _checked(spec, None)
+    with locked(out / ".lock", "evaluating"):
+        _records(spec, out, agent, episodes, slots, progress)
+
+
+def _checked(spec: EvaluationSpec, agent: Agent | None) -> Agent:
+    """The agent of a spec that makes sense; called before a folder is taken, so that a wrong name leaves no trace."""
+    if spec.episodes < 1:
+        raise ValueError(f"episodes={spec.episodes} must be at least 1")
+    task(spec.env_id)
+    return agent or load_agent(spec.agent, **spec.agent_kwargs)
+
+
+def _records(
+    spec: EvaluationSpec,
+    out: Path,
+    agent: Agent,
+    episodes: range,
+    slots: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Record]:
+    """The records of ``episodes``, after those that are missing have been played."""
     identity = getattr(agent, "fingerprint", None)
     spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
     claim(out, spec_there, getattr(agent, "operational", ()))
     file = RecordFile(out)
     records = file.repair()
     done = {record.episode for record in records}
-    missing = [episode for episode in range(spec.episodes) if episode not in done]
+    for part in sorted((out / PARTS).glob("*")):
+        if (part / RUN).is_file() and read_run(part)["spec"] == json.loads(to_json(spec_there)):
+            found = [record for record in RecordFile(part).read() if record.episode not in done]
+            done |= {record.episode for record in found}
+            records += found
+    missing = [episode for episode in episodes if episode not in done]
     if missing:
         try:
-            _play(agent, spec, missing, out, slots, file, records, progress)
+            _play(agent, spec, missing, len(episodes), out, slots, file, records, progress)
         except AgentStopped:
             if [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == [RUN]:
                 (out / RUN).unlink()  # nothing was played: another try may be of another agent
             raise
         describe = getattr(agent, "describe", None)
         if callable(describe):
-            write_atomically(out / "agent.json", json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
+            write_atomically(out / ABOUT, json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
+    return records
+
+
+def _evaluate(
+    spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    records = _records(spec, out, agent, range(spec.episodes), slots, progress)
+    for part in sorted((out / PARTS).glob("*"))[:1]:
+        if not (out / ABOUT).is_file() and (part / ABOUT).is_file():
+            write_atomically(out / ABOUT, (part / ABOUT).read_text("utf-8"))
     # In order of episodes, whatever order they finished in: equal runs give equal files.
     records.sort(key=lambda record: record.episode)
-    write_atomically(file.path, "".join(f"{record.line()}\n" for record in records))
+    write_atomically(out / EPISODES, "".join(f"{record.line()}\n" for record in records))
     summary = summary_of(spec.as_dict(), records)
     write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    shutil.rmtree(out / PARTS, ignore_errors=True)
     return summary
 
 
@@ -108,6 +159,7 @@ def _play(
     agent: Agent,
     spec: EvaluationSpec,
     missing: Sequence[int],
+    total: int,
     out: Path,
     slots: int,
     file: RecordFile,
@@ -118,7 +170,7 @@ def _play(
     if callable(keep_in):
         keep_in(out)
     if progress:
-        progress(len(records), spec.episodes)
+        progress(len(records), total)
     slots = max(1, min(slots, getattr(agent, "slots", slots)))
     rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
     pending: list[Record] = []
@@ -127,17 +179,17 @@ def _play(
         for played in rollout.play(missing, spec.seed):
             pending.append(record_of(played))
             if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
-                _flush(file, pending, records, spec, progress)
+                _flush(file, pending, records, total, progress)
                 last = time.monotonic()
     finally:  # an agent that stops the run, or Ctrl-C: what is finished stays
-        _flush(file, pending, records, spec, progress)
+        _flush(file, pending, records, total, progress)
 
 
 def _flush(
     file: RecordFile,
     pending: list[Record],
     records: list[Record],
-    spec: EvaluationSpec,
+    total: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     if pending:
@@ -145,7 +197,7 @@ def _flush(
         records += pending
         pending.clear()
     if progress:
-        progress(len(records), spec.episodes)
+        progress(len(records), total)
 
 
 def record_of(played: Played) -> Record:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from lmrl_benchmarks.cells import Cell, cells, eval_name, found_cells, read_problems, read_suite
 from lmrl_benchmarks.comparison import NotPairable, Paired, improvement, improvement_interval, paired
 from lmrl_benchmarks.records import EPISODES, SUMMARY
 from lmrl_benchmarks.references import Scale, scale_of
-from lmrl_benchmarks.runner import Cell, cells, eval_name, found_cells, read_problems, read_suite
 from lmrl_benchmarks.statistics import (
     AGGREGATES,
     bootstrap_means,

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lmrl_benchmarks.cells import PROBLEMS, SUITE, read_suite
 from lmrl_benchmarks.records import EPISODES, RUN, SUMMARY
-from lmrl_benchmarks.runner import PROBLEMS, SUITE, read_suite
 from lmrl_benchmarks.suite import NAME
 from lmrl_benchmarks.verify import verify_run
 from lmrl_datasets.store import sha256_of, write_atomically

@@ -16,7 +16,15 @@ from lmrl_envs import task
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
-ADDED = {"each": {}, "start": "", "settings": {}, "tasks": [], "max_cost_usd": None, "description": ""}
+ADDED = {
+    "each": {},
+    "train_kwargs": {},
+    "start": "",
+    "settings": {},
+    "tasks": [],
+    "max_cost_usd": None,
+    "description": "",
+}
 """Keys that came later, with their defaults: left out of what is hashed where they are not used, so old digests stand."""
 HUMAN = "human"
 """The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
@@ -38,6 +46,10 @@ class SuiteTask:
     """``name`` of the dataset that agents are trained on, and ``episodes`` to generate or ``sample = true``."""
     each: dict[str, Any] = field(default_factory=dict)
     """Reset options that go round over the episodes: a list of values, or a number n for 0 to n - 1."""
+
+    train_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the environment that is played in training and validation: another opponent, say. Not those of the
+    evaluation by themselves, which may choose what is held out."""
 
     @property
     def slug(self) -> str:

@@ -8,8 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from lmrl_benchmarks.cells import Cell, cells, eval_name, evaluation_of, found_cells, read_problems, read_suite
 from lmrl_benchmarks.records import RecordError, installed_version, read_run, recorded_version, verify_records
-from lmrl_benchmarks.runner import Cell, cells, eval_name, evaluation_of, found_cells, read_problems, read_suite
 from lmrl_benchmarks.suite import Suite, SuiteAgent
 from lmrl_datasets.store import end_with_parent
 

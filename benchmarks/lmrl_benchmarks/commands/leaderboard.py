@@ -19,6 +19,7 @@ def run(
     workers: int | None = None,
     device: str = "cpu",
     patience: float = 3600.0,
+    ray: str | None = None,
 ) -> int:
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
@@ -29,6 +30,7 @@ def run(
         workers: Processes; by default one per core.
         device: Where models are trained and played (cpu, cuda).
         patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
+        ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
     """
     from lmrl_benchmarks.report import load_results, print_table, write_report
     from lmrl_benchmarks.runner import run_suite
@@ -53,6 +55,7 @@ def run(
             workers=workers or os.cpu_count() or 1,
             device=device,
             patience=patience,
+            ray=ray,
             progress=lambda done, total, names: progress.update(
                 bar, completed=done, total=total, description="; ".join(names)
             ),

@@ -129,7 +129,7 @@ def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
-    from lmrl_benchmarks.runner import SUITE, read_suite
+    from lmrl_benchmarks.cells import SUITE, read_suite
     from lmrl_benchmarks.web.sessions import tasks_of
     from lmrl_envs import task, task_ids
 

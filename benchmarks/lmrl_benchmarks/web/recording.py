@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmrl_benchmarks.cells import SUITE, Cell, evaluation_of, read_suite
 from lmrl_benchmarks.evaluation import summary_of
 from lmrl_benchmarks.records import (
     EPISODES,
@@ -32,7 +33,6 @@ from lmrl_benchmarks.records import (
     read_run,
 )
 from lmrl_benchmarks.records import provenance as run_provenance
-from lmrl_benchmarks.runner import SUITE, Cell, evaluation_of, read_suite
 from lmrl_benchmarks.suite import HUMAN, Suite, SuiteAgent, SuiteTask
 from lmrl_datasets import Episode, Recipe
 from lmrl_datasets.append import append_episodes
