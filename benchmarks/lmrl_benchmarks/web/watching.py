@@ -60,8 +60,7 @@ def decide(agent: Agent, request: Request) -> Decision:
     if tokenizer is not None and callable(getattr(offers, "sample", None)):
         sampled = offers.sample([request])[0]
         action = _checked([tokenizer.decode(sampled.ids)])
-        explain: Any = getattr(offers, "explain", None)
-        told = explain([request], [sampled])[0] if callable(explain) else None
+        told = offers.explain([request], [sampled])[0] if hasattr(agent, "explain") else None
         if told is None:
             return Decision(action, _tokens(sampled, tokenizer, getattr(sampled, "values", None)), values)
         tokens = _tokens(sampled, tokenizer, told.tokens)
