@@ -73,11 +73,18 @@ def chosen(env: Any, choose: Callable[[Any], str], seconds: float) -> float:
     return steps / spent
 
 
-def together(vector: Any, batches: Iterator[list[str]], seconds: float) -> float:
-    """Game steps per CPU second of a vector environment, its masked resets included; batches are made outside the clock."""
+def together(vector: Any, batches: Iterator[list[str]], seconds: float, least: int = 1) -> float:
+    """Game steps per CPU second of a vector environment, its masked resets included; batches are made outside the clock.
+
+    Args:
+        vector: the environment.
+        batches: actions of all games.
+        seconds: least CPU seconds.
+        least: least number of batches.
+    """
     vector.reset(seed=0)
     spent, steps = 0.0, 0
-    while spent < seconds:
+    while spent < seconds or steps < least * vector.num_envs:
         batch = next(batches)
         started = time.thread_time()
         _, _, terminated, truncated, _ = vector.step(batch)
