@@ -5,8 +5,8 @@
 
 Parts: startup, environments, rollouts, training, streaming, cluster, curves, profiles; and, only when named, bench.
 
-All parts take under 20 minutes on a quiet core; each row is written to the file as soon as it is measured, and a part that
-is measured again replaces its own rows alone. ``--quick`` only tries whether everything works: its figures mean nothing.
+Each row is written to the file as soon as it is measured, and a part that is measured again replaces its own rows alone; how
+long a part took is in the file too. ``--quick`` only tries whether everything works: its figures mean nothing.
 ``--render`` measures nothing and writes the file's tables into docs/performance.md.
 
 Peers are installed by pip into virtual environments under ``--peers``, which are kept. Seconds are CPU seconds of one thread
@@ -63,6 +63,7 @@ def main() -> None:
             except (NotMeasured, ImportError) as problem:
                 table.find("not measured", str(problem))
                 print(f"  not measured: {problem}", flush=True)
+            table.end()
     finally:
         peers.close()
 

@@ -26,6 +26,9 @@ def render(results: Path, page: Path) -> None:
         ValueError: the page lacks a place, or figures of a quick run would be shown.
     """
     parts = json.loads(results.read_text("utf-8"))["parts"]
+    unfinished = [name for name, part in parts.items() if "wall_seconds" not in part]
+    if unfinished:
+        print(f"cut before its end: {', '.join(unfinished)}")
     quick = [name for name, part in parts.items() if part["quick"]]
     if quick:
         raise ValueError(
@@ -56,10 +59,11 @@ def _machines(parts: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, part in parts.items():
         machine = part["machine"]
+        took = f"took {part['wall_seconds']:.0f} s" if "wall_seconds" in part else "was cut before its end"
         packages = ", ".join(f"{package} {version}" for package, version in machine["packages"].items())
         lines.append(
             f"- {name}: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GB, Python {machine['python']}, "
-            f"{packages}; load {machine['load'][0]:.2f} at {machine['started']}; `{part['command']}`"
+            f"{packages}; load {machine['load'][0]:.2f} at {machine['started']}; `{part['command']}` {took}"
         )
     return lines
 

@@ -69,9 +69,15 @@ class Table:
 
     def begin(self, part: str, command: str) -> None:
         """The rows that follow belong to this part, in place of those that it had."""
+        self._started = time.perf_counter()
         self._part = {"command": command, "quick": self.quick, "machine": machine(), "rows": [], "findings": {}}
         self.content["parts"][part] = self._part
         print(f"\n{part}", flush=True)
+
+    def end(self) -> None:
+        """The part is measured; keep how long that took, installing of peers included."""
+        self._part["wall_seconds"] = round(time.perf_counter() - self._started, 1)
+        self.save()
 
     def compare(
         self,
