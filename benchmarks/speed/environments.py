@@ -151,7 +151,7 @@ class Games:
         vector = gym.make_vec(id, num_envs=count, vectorization_mode="vector_entry_point")
         batches, seconds, aim = drawn(actions, count), self.seconds, 2 if bare else None
         for one in (env, talk):
-            alone(one, actions, 0.01)  # word lists and knowledge are loaded once
+            alone(one, actions, 0.3 * seconds)  # word lists and knowledge are loaded once, what recurs is known
         rest: dict[str, Any] = {"target": aim, "limit": self.limit, "note": note}
         self.table.compare(f"{id}, alone", lambda: alone(env, actions, seconds), bare, **rest)
         title = f"{id}, conversation as chat messages"
