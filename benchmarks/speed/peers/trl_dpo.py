@@ -25,7 +25,8 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     warm, steps, opening = order["warm"], order["steps"], order["opening"]
     tokenizer = PreTrainedTokenizerFast.from_pretrained(order["folder"])
-    tokenizer.eos_token = "<eoa>"  # which rows end with; the trainer adds one where it is missing
+    # What rows end with; the trainer adds one where it is missing.
+    tokenizer.eos_token_id = tokenizer.convert_tokens_to_ids("<eoa>")
     rows = [row["input_ids"] for row in json.loads(Path(order["folder"], "rows.json").read_text())]
     pairs = order["batch"] // 2
     chosen, rejected = rows[::2], rows[1::2]
