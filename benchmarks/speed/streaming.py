@@ -95,7 +95,7 @@ def rows(table: Table, peers: Peers) -> None:
         files = sorted(folder.rglob("*.parquet"))
 
         def stream() -> int:
-            return sum(len(batch) for batch in load_dataset(folder).iter_batches())
+            return sum(len(e.actions) > 0 for batch in load_dataset(folder).iter_batches() for e in batch)
 
         def columns() -> int:
             return sum(parquet.read_table(file).num_rows for file in files)
