@@ -2,14 +2,15 @@
 # make test    install into .venv and run the tests
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
-# make speed   speed of the environments beside other suites, and of the datasets
-# make clean   remove .venv, runs and caches
+# make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
+# make clean   remove .venv, .peers, runs and caches
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 RUN ?= runs/quick
+SPEED ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: bench test check lint audit speed clean
@@ -46,9 +47,10 @@ audit:
 	$(VENV)-audit/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 speed: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/speed/environments.py
-	$(BIN)/python benchmarks/speed/datasets.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[ray]"
+	$(BIN)/python benchmarks/speed $(SPEED)
+	$(BIN)/python benchmarks/speed --render
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit .peers runs .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,181 +1,311 @@
-"""Speed of the environments on one core, beside whatever peers are installed, in one run.
+"""Environments beside other packages' text games, one thread; steps with observations, resets apart (see README's table).
 
-    python benchmarks/speed/environments.py [--peers PATH_OF_PYTHON] [--seconds 1.0] [--json FILE]
-
-CPU seconds of one thread (time.thread_time); resets and steps are timed apart, actions are chosen beforehand. Peers
-(textarena, gem-llm) are measured by a subprocess in a virtual environment of their own, because their dependencies clash:
-
-    python -m venv .peers && .peers/bin/pip install textarena==0.7.4 gem-llm==0.1.0
-    python benchmarks/speed/environments.py --peers .peers/bin/python
+Each game is measured alone (`gymnasium.make`), with the whole conversation as chat messages (`ChatObservation`), and as many
+games at once in its vector form, masked resets included. Where no package has the game, the nearest one stands beside it and
+the row says so.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import random
-import subprocess
-import sys
+import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-PEERS = r"""
-import json, random, sys, time
-seconds = float(sys.argv[1])
-out = {}
+import gymnasium as gym
+from limits import chess_plies, empty_steps
+from peers import Peers
+from table import Contender, NotMeasured, Table
 
-def timed(reset, step, actions):
-    steps = resets = 0
-    step_time = reset_time = 0.0
-    k = 0
-    while step_time < seconds:
-        t = time.thread_time(); reset(resets); reset_time += time.thread_time() - t; resets += 1
-        done = False
-        t = time.thread_time()
-        while not done:
-            done = step(actions[k % len(actions)]); k += 1; steps += 1
-        step_time += time.thread_time() - t
-    return {"steps": steps / step_time, "resets": resets / reset_time}
+from lmrl_envs.wrappers import ChatObservation
 
-words = json.loads(sys.argv[2])
-import nltk
-from nltk.corpus import words as corpus
-corpus.words = lambda *a, **k: words          # the corpora cannot be downloaded everywhere: the dictionary is ours
-nltk.pos_tag = lambda tokens, **k: [(t, "NN") for t in tokens]
-rng = random.Random(0)
-actions = ["[" + rng.choice(words) + "]" for _ in range(1000)]
-try:
-    import textarena as ta
-    env = ta.make("Wordle-v0-raw")
-    def reset(k): env.reset(num_players=1, seed=k)
-    def step(action):
-        env.get_observation()
-        return env.step(action)[0]
-    out["TextArena Wordle (raw)"] = timed(reset, step, actions)
-    import importlib.metadata as m
-    out["TextArena Wordle (raw)"]["version"] = m.version("textarena")
-except Exception as problem:
-    out["TextArena Wordle (raw)"] = {"error": f"{type(problem).__name__}: {problem}"}
-try:
-    import gem, importlib.metadata as m
-    env = gem.make("game:Wordle-v0-hard")
-    boxed = ["\\boxed{" + a[1:-1] + "}" for a in actions]
-    def reset(k): env.reset(k)
-    def step(action):
-        _, _, terminated, truncated, _ = env.step(action)
-        return terminated or truncated
-    out["GEM Wordle"] = {**timed(reset, step, boxed), "version": m.version("gem-llm")}
-except Exception as problem:
-    out["GEM Wordle"] = {"error": f"{type(problem).__name__}: {problem}"}
-print(json.dumps(out))
-"""
+QUESTIONS = [
+    "Is it alive?", "is it bigger than a microwave oven", "Would you find it in a kitchen?", "Does it have wheels?",
+    "Can you wear it?", "is it made of metal or plastic", "Do people play music with it?", "Is it something you eat?",
+]  # fmt: skip
+CITY = [
+    "Is it in Asia?", "What language do people speak there?", "is it on the coast", "What is the city famous for?",
+    "Does it snow there in winter?", "Is it bigger than Madrid?", "Which river runs through it?", "What do people eat?",
+]  # fmt: skip
+SALES = [
+    "Hi, welcome! What are you looking for?", "What is your budget?", "How about the Toyota SUV for 27.5k?",
+    "I can knock two thousand off.", "It has leather seats and a sunroof.", "What would you pay?",
+]  # fmt: skip
+MOVES = ["move up", "move down", "move left", "move right"]
+LONGEST = 100
+"""Steps after which a game is left, so that games without an end are begun anew."""
 
 
-def timed(env: Any, actions: list[str], seconds: float, seeded: bool = True) -> dict[str, float]:
-    """Steps and resets per CPU second."""
-    steps = resets = 0
-    step_time = reset_time = 0.0
-    k = 0
-    while step_time < seconds:
-        started = time.thread_time()
-        env.reset(seed=resets if seeded else None)
-        reset_time += time.thread_time() - started
-        resets += 1
-        over, played = False, 0
-        started = time.thread_time()
-        while not over and played < 100:
-            _, _, terminated, truncated, _ = env.step(actions[k % len(actions)])
-            over = terminated or truncated
-            k += 1
-            played += 1
-        step_time += time.thread_time() - started
-        steps += played
-    return {"steps": steps / step_time, "resets": resets / reset_time}
-
-
-def timed_resets(env: Any, seconds: float, seeded: bool) -> float:
-    """Resets per CPU second."""
-    count, spent = 0, 0.0
+def alone(env: Any, actions: Sequence[str], seconds: float) -> float:
+    """Steps per CPU second of one environment; actions go round."""
+    spent, steps, seed = 0.0, 0, 0
     while spent < seconds:
-        started = time.thread_time()
-        for k in range(500):
-            env.reset(seed=k if seeded else None)
-        spent += time.thread_time() - started
-        count += 500
-    return count / spent
-
-
-def timed_vector(id: str, actions: list[str], seconds: float, num_envs: int = 1024) -> float:
-    """Game steps per CPU second of a native vector environment, masked resets included."""
-    import gymnasium as gym
-
-    vector: Any = gym.make_vec(id, num_envs=num_envs, vectorization_mode="vector_entry_point")
-    rng = random.Random(1)
-    batches = [[rng.choice(actions) for _ in range(num_envs)] for _ in range(16)]
-    vector.reset(seed=0)
-    count, k = 0, 0
-    started = time.thread_time()
-    while (spent := time.thread_time() - started) < seconds:
-        _, _, terminated, truncated, _ = vector.step(batches[k % 16])
-        over = terminated | truncated
-        if over.any():
-            vector.reset(options={"reset_mask": over})
-        count += num_envs
-        k += 1
-    return count / spent
-
-
-def timed_chosen(env: Any, choose: Callable[[Any], str], seconds: float, steps_at_most: int = 200) -> dict[str, float]:
-    """Steps and resets per CPU second, with each action chosen from the game's state outside the clock."""
-    steps = resets = 0
-    step_time = reset_time = 0.0
-    while step_time < seconds:
-        started = time.thread_time()
-        env.reset(seed=resets)
-        reset_time += time.thread_time() - started
-        resets += 1
+        env.reset(seed=seed)
+        seed += 1
         over, played = False, 0
-        while not over and played < steps_at_most:
-            action = choose(env.unwrapped)
-            started = time.thread_time()
-            _, _, terminated, truncated, _ = env.step(action)
-            step_time += time.thread_time() - started
+        started = time.thread_time()
+        while not over and played < LONGEST:
+            _, _, terminated, truncated, _ = env.step(actions[steps % len(actions)])
             over = terminated or truncated
             steps += 1
             played += 1
-    return {"steps": steps / step_time, "resets": resets / reset_time}
+        spent += time.thread_time() - started
+    return steps / spent
 
 
+def chosen(env: Any, choose: Callable[[Any], str], seconds: float) -> float:
+    """As `alone`, each action chosen from the game's state outside the clock."""
+    spent, steps, seed = 0.0, 0, 0
+    while spent < seconds:
+        env.reset(seed=seed)
+        seed += 1
+        over, played = False, 0
+        while not over and played < LONGEST:
+            action = choose(env.unwrapped)
+            started = time.thread_time()
+            _, _, terminated, truncated, _ = env.step(action)
+            spent += time.thread_time() - started
+            over = terminated or truncated
+            steps, played = steps + 1, played + 1
+    return steps / spent
+
+
+def together(vector: Any, batches: Iterator[list[str]], seconds: float, least: int = 1) -> float:
+    """Game steps per CPU second of a vector environment, its masked resets included; batches are made outside the clock.
+
+    Args:
+        vector: the environment.
+        batches: actions of all games.
+        seconds: least CPU seconds.
+        least: least number of batches.
+    """
+    vector.reset(seed=0)
+    spent, steps = 0.0, 0
+    while spent < seconds or steps < least * vector.num_envs:
+        batch = next(batches)
+        started = time.thread_time()
+        _, _, terminated, truncated, _ = vector.step(batch)
+        over = terminated | truncated
+        if over.any():
+            vector.reset(options={"reset_mask": over})
+        spent += time.thread_time() - started
+        steps += len(batch)
+    return steps / spent
+
+
+def drawn(actions: Sequence[str], count: int) -> Iterator[list[str]]:
+    """Batches of actions drawn at random."""
+    rng = random.Random(1)
+    batches = [[rng.choice(actions) for _ in range(count)] for _ in range(16)]
+    while True:
+        yield from batches
+
+
+def any_move(env: Any) -> str:
+    return random.choice([move.uci() for move in env._board.legal_moves])
+
+
+def any_command(env: Any) -> str:
+    return random.choice(env.transcript[-1].text.rsplit("[", 1)[-1].rstrip("]").split(", "))
+
+
+def every_line_new(lines: Sequence[str]) -> list[str]:
+    """Lines that were never said before, in the same words."""
+    rng = random.Random(2)
+    return [
+        f"{line.rstrip('?.!')} {rng.choice(('please', 'then', 'maybe'))} {k}?" for k in range(4000) for line in lines
+    ]
+
+
+class Games:
+    """The rows of one table."""
+
+    def __init__(self, table: Table, peers: Peers) -> None:
+        self.table, self.peers, self.seconds = table, peers, table.seconds
+        self.limit = ("an empty Gymnasium environment", empty_steps(self.seconds))
+
+    def others(self, names: Sequence[str], actions: Sequence[str] = ()) -> dict[str, Contender]:
+        """Peers by name; actions in the brackets that each wants."""
+        found = {}
+        for name in names:
+            form = "\\boxed{%s}" if name.startswith("GEM") else "%s" if "Twenty" in name else "[%s]"
+            order = {"game": name, "seconds": self.seconds, "actions": [form % a for a in actions]}
+            group = "chess" if "Chess" in name else "games"
+            found[name] = lambda group=group, order=order: self.peers.ask(group, "games", order)["rate"]
+        return found
+
+    def game(
+        self,
+        id: str,
+        actions: Sequence[str],
+        bare: dict[str, Contender],
+        chat: dict[str, Contender],
+        note: str = "",
+        count: int = 1024,
+    ) -> None:
+        """Alone, as chat, and many at once."""
+        env, talk = gym.make(id), ChatObservation(gym.make(id))
+        vector = gym.make_vec(id, num_envs=count, vectorization_mode="vector_entry_point")
+        batches, seconds, aim = drawn(actions, count), self.seconds, 2 if bare else None
+        for one in (env, talk):
+            alone(one, actions, 0.3 * seconds)  # word lists and knowledge are loaded once, what recurs is known
+        rest: dict[str, Any] = {"target": aim, "limit": self.limit, "note": note}
+        self.table.compare(f"{id}, alone", lambda: alone(env, actions, seconds), bare, **rest)
+        title = f"{id}, conversation as chat messages"
+        self.table.compare(title, lambda: alone(talk, actions, seconds), chat, **rest)
+        title, aim = f"{id}, {count:,} at once", 10 if bare else None
+        self.table.compare(title, lambda: together(vector, batches, seconds), bare, target=aim, note=note)
+
+    def word_games(self) -> None:
+        words = list(gym.make("lmrl/Wordle-v0").unwrapped.vocabulary)  # type: ignore[attr-defined]
+        guesses = random.Random(0).choices(words, k=1000)
+        self.game(
+            "lmrl/Wordle-v0",
+            guesses,
+            self.others(("TextArena Wordle-v0-raw", "GEM Wordle"), guesses),
+            self.others(("TextArena Wordle-v0", "GEM Wordle, concat_with_action", "verifiers Wordle-v0"), guesses),
+            "GEM knows no dictionary; verifiers steps TextArena's game",
+        )
+
+    def mazes(self) -> None:
+        near = "no package has this maze; beside it TextArena's FrozenLake, a 4 by 4 grid in text"
+        moves = random.Random(0).choices(MOVES, k=1000)
+        directions = [move.removeprefix("move ") for move in moves]
+        for id in ("lmrl/MazeFullyObserved-v0", "lmrl/MazePartiallyObserved-v0"):
+            self.game(
+                id,
+                moves,
+                self.others(("TextArena FrozenLake-v0-raw",), directions),
+                self.others(("TextArena FrozenLake-v0",), directions),
+                near,
+            )
+
+    def dialogues(self) -> None:
+        coin = "TextArena's game master is a language model; a coin stands in for it"
+        questions = ("TextArena TwentyQuestions-v0-raw",), ("TextArena TwentyQuestions-v0",)
+        cars = ("TextArena UsedCarNegotiation-v0-raw",), ("TextArena UsedCarNegotiation-v0",)
+        for id, lines, (raw, chat), note in (
+            ("lmrl/TwentyQuestions-v0", QUESTIONS, questions, coin),
+            ("lmrl/GuessMyCity-v0", CITY, questions, f"no package has this game; beside it 20 Questions. {coin}"),
+            ("lmrl/CarDealer-v0", SALES, cars, "TextArena's game has no partner: both sides are given"),
+        ):
+            said = SALES_MARKED if "Car" in id else QUESTIONS
+            self.game(id, lines, self.others(raw, said), self.others(chat, said), f"the same lines again. {note}", 256)
+            env, fresh = gym.make(id), every_line_new(lines)
+            self.table.compare(
+                f"{id}, alone, every line new",
+                lambda env=env, fresh=fresh: alone(env, fresh, self.seconds),
+                self.others(raw, said),
+                target=2,
+                limit=self.limit,
+                note=f"every sentence is read anew. {note}",
+            )
+
+    def houses(self) -> None:
+        try:
+            env: Any = gym.make("lmrl/TextNavFullyObserved-v0")
+        except gym.error.DependencyNotInstalled as problem:
+            print(f"Text-Nav not measured: {problem}")
+            return
+        env.reset(seed=0)
+        talk = ChatObservation(gym.make("lmrl/TextNavFullyObserved-v0"))
+        with tempfile.TemporaryDirectory() as folder:
+            peer = {"TextWorld": textworld_contender(Path(folder), self.seconds)}
+            note = "TextWorld's own environment over a JSON game of 8 rooms; it gives facts and commands, but no text"
+            for name, form in (("alone", env), ("conversation as chat messages", talk)):
+                ours = lambda form=form: chosen(form, any_command, self.seconds)  # noqa: E731
+                self.table.compare(
+                    f"lmrl/TextNavFullyObserved-v0, {name}", ours, peer, target=2, limit=self.limit, note=note
+                )
+            self.table.compare(
+                "lmrl/TextNavFullyObserved-v0, 256 at once",
+                lambda: self._chosen_together("lmrl/TextNavFullyObserved-v0", any_command),
+                peer,
+                target=10,
+                note=note,
+            )
+
+    def _chosen_together(self, id: str, choose: Callable[[Any], str], count: int = 256, **arguments: Any) -> float:
+        vector: Any = gym.make_vec(id, num_envs=count, vectorization_mode="vector_entry_point", **arguments)
+
+        def batches() -> Iterator[list[str]]:
+            while True:
+                yield [choose(env) for env in vector.envs]
+
+        return together(vector, batches(), self.seconds)
+
+    def chess(self) -> None:
+        limit = ("python-chess (legal moves, pick, push)", chess_plies(self.seconds))
+        note = "plies: ours are the agent's move and a random reply; one board and one step as text for each ply of the peer's"
+        raw, wrapped = self.others(("TextArena Chess-v0-raw",)), self.others(("TextArena Chess-v0",))
+        for id in ("lmrl/Chess-v0", "lmrl/ChessEndgames-v0"):
+            bare, chat = (raw, wrapped) if id == "lmrl/Chess-v0" else ({}, {})
+            env: Any = gym.make(id, simulator="random")
+            talk = ChatObservation(gym.make(id, simulator="random"))
+            for name, form, others in (("alone", env, bare), ("conversation as chat messages", talk, chat)):
+                ours = lambda form=form: 2 * chosen(form, any_move, self.seconds)  # noqa: E731
+                self.table.compare(
+                    f"{id}, {name}", ours, others, unit="plies/s", target=2 if others else None, limit=limit, note=note
+                )
+            self.table.compare(
+                f"{id}, 64 at once",
+                lambda id=id: 2 * self._chosen_together(id, any_move, 64, simulator="random"),
+                bare,
+                unit="plies/s",
+                target=10 if bare else None,
+                limit=limit,
+                note=f"{note}; ten times the peer would be past python-chess itself" if bare else note,
+            )
+        engine: Any = gym.make("lmrl/Chess-v0")
+        self.table.compare(
+            "lmrl/Chess-v0 against the built-in engine",
+            lambda: chosen(engine, any_move, 3 * self.seconds),
+            unit="agent moves/s",
+            note="the engine's search is the time",
+            repeats=1,
+        )
+
+    def engines(self) -> None:
+        """Stockfish's own time is not ours: wall seconds."""
+        if not (shutil.which("stockfish") or Path("/usr/games/stockfish").exists()):
+            raise NotMeasured("Stockfish is not installed")
+        nodes = 2_000 if self.table.quick else 100_000
+        rates = {size: stockfish_rate(size, nodes, 6 * self.seconds) for size in (1, 2)}
+        self.table.compare(
+            f"lmrl/Chess-v0 against Stockfish, nodes={nodes}, a pool of two",
+            lambda: rates[2],
+            {"one engine": lambda: rates[1]},
+            unit="agent moves/s",
+            clock="wall s",
+            note="needs two idle cores",
+            repeats=1,
+        )
+
+
+SALES_MARKED = ["DISCUSS: It has leather seats.", "OFFER: $8200", "DISCUSS: What would you pay?", "OFFER: $8100"]
 GAMES = 32
 
 
-def stockfish_rate(pool_size: int, seconds: float) -> float:
+def stockfish_rate(pool_size: int, nodes: int, seconds: float) -> float:
     """Agent moves per wall second against Stockfish, many more games at once than engines in the pool.
 
     A batch is over when its last game is, so that with few games an engine would wait for the other.
     """
-    import gymnasium as gym
-
     vector: Any = gym.make_vec(
         "lmrl/Chess-v0",
         num_envs=GAMES,
         vectorization_mode="vector_entry_point",
         simulator="stockfish",
-        nodes=100_000,
+        nodes=nodes,
         pool_size=pool_size,
     )
-    rng = random.Random(0)
     vector.reset(seed=0)
-    count = 0
-    started = None
+    count, started = 0, None
     while started is None or time.perf_counter() - started < seconds:
-        boards = [env._board for env in vector.envs]
-        actions = [rng.choice([move.uci() for move in board.legal_moves]) for board in boards]
-        _, _, terminated, truncated, _ = vector.step(actions)
+        _, _, terminated, truncated, _ = vector.step([any_move(env) for env in vector.envs])
         over = terminated | truncated
         if over.any():
             vector.reset(options={"reset_mask": over})
@@ -188,187 +318,37 @@ def stockfish_rate(pool_size: int, seconds: float) -> float:
     return rate
 
 
-def once(code: str, repeat: int = 3) -> float:
-    """Least CPU seconds of a fresh interpreter that runs ``code`` and prints one number, or of the process itself."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return min(
-        float(
-            subprocess.run(
-                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-            ).stdout
-        )
-        for _ in range(repeat)
-    )
+def textworld_contender(folder: Path, seconds: float) -> Contender:
+    """TextWorld's environment over a house of its own making, random admissible commands."""
+    import textworld
+    from textworld.generator import make_game
+
+    options = textworld.GameOptions()
+    options.nb_rooms, options.nb_objects, options.quest_length, options.seeds = 8, 10, 4, 0
+    path = folder / "house.json"
+    make_game(options).save(str(path))
+    env = textworld.start(str(path), textworld.EnvInfos(admissible_commands=True, facts=True))
+
+    def measure() -> float:
+        rng, spent, steps = random.Random(0), 0.0, 0
+        while spent < seconds:
+            state, over, played = env.reset(), False, 0
+            while not over and played < 50:
+                command = rng.choice(state["admissible_commands"])
+                started = time.thread_time()
+                state, _, over = env.step(command)
+                spent += time.thread_time() - started
+                steps, played = steps + 1, played + 1
+        return steps / spent
+
+    return measure
 
 
-DIALOGUES = {
-    "lmrl/TwentyQuestions-v0": [
-        "Is it alive?", "is it bigger than a microwave oven", "Would you find it in a kitchen?", "Does it have wheels?",
-        "Can you wear it?", "is it made of metal or plastic", "Do people play music with it?", "Is it something you eat?",
-    ],
-    "lmrl/GuessMyCity-v0": [
-        "Is it in Asia?", "What language do people speak there?", "is it on the coast", "What is the city famous for?",
-        "Does it snow there in winter?", "Is it bigger than Madrid?", "Which river runs through it?", "What do people eat?",
-    ],
-    "lmrl/CarDealer-v0": [
-        "Hi, welcome! What are you looking for?", "What is your budget?", "How about the Toyota SUV for 27.5k?",
-        "I can knock two thousand off.", "It has leather seats and a sunroof.", "What would you pay?",
-    ],
-}  # fmt: skip
-
-
-def engine_rows(row: Callable[..., float], seconds: float) -> None:
-    """Tasks behind engines and scripted partners."""
-    import shutil
-
-    import gymnasium as gym
-
-    rng = random.Random(2)
-
-    def any_move(env: Any) -> str:
-        return rng.choice([move.uci() for move in env._board.legal_moves])
-
-    def any_command(env: Any) -> str:
-        commands = env.transcript[-1].text.rsplit("[", 1)[-1].rstrip("]").split(", ")
-        return rng.choice(commands)
-
-    def chosen(env: Any, choose: Callable[[Any], str], least: float = 0.0) -> Callable[[], float]:
-        return lambda: timed_chosen(env, choose, max(least, seconds))["steps"]
-
-    row("lmrl/Chess-v0, random replies, agent moves", chosen(gym.make("lmrl/Chess-v0", simulator="random"), any_move))
-    row("lmrl/Chess-v0 against builtin, agent moves", chosen(gym.make("lmrl/Chess-v0"), any_move, least=3.0))
-    endgames = gym.make("lmrl/ChessEndgames-v0", simulator="random")
-    endgames.reset(seed=0)
-    row("lmrl/ChessEndgames-v0, resets", lambda: timed_resets(endgames, seconds, True))
-    try:
-        house = gym.make("lmrl/TextNavFullyObserved-v0")
-        house.reset(seed=0)
-        row("lmrl/TextNavFullyObserved-v0, steps", chosen(house, any_command))
-        row("lmrl/TextNavFullyObserved-v0, warm resets", lambda: timed_resets(house, seconds, True))
-    except gym.error.DependencyNotInstalled as problem:
-        print(f"Text-Nav not measured: {problem}")
-    for id, lines in DIALOGUES.items():
-        fresh = [
-            f"{line.rstrip('?.!')} {rng.choice(('please', 'then', 'maybe'))} {k}?"
-            for k in range(4000)
-            for line in lines
-        ]
-        for what, texts in (("the same lines again", lines), ("every line new", fresh)):
-            row(f"{id}, steps ({what})", lambda id=id, texts=texts: timed(gym.make(id), texts, seconds)["steps"])
-    if shutil.which("stockfish") or Path("/usr/games/stockfish").exists():
-        one = row("lmrl/Chess-v0, stockfish nodes=100000, one engine (wall)", lambda: stockfish_rate(1, 6 * seconds))
-        two = row("  the same over a pool of two engines (wall)", lambda: stockfish_rate(2, 6 * seconds))
-        row("  two engines are faster by", lambda: two / one, "x")
-    else:
-        print("Stockfish not measured: it is not installed")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", help="Python of a virtual environment with textarena and gem-llm")
-    parser.add_argument("--seconds", type=float, default=1.0, help="CPU seconds for each figure")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    arguments = parser.parse_args()
-
-    import gymnasium as gym
-
-    import lmrl_envs
-    from lmrl_envs.wrappers import ChatObservation
-
-    class Empty(gym.Env):
-        """Does nothing: what Gymnasium itself costs."""
-
-        observation_space = action_space = lmrl_envs.FreeText(100)
-
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            return "", {}
-
-        def step(self, action):
-            return "", 0.0, False, False, {}
-
-    gym.register("Empty-v0", entry_point=Empty)
-    rng = random.Random(0)
-    words = list(gym.make("lmrl/Wordle-v0").unwrapped.vocabulary)  # type: ignore[attr-defined]
-    guesses = [rng.choice(words) for _ in range(1000)]
-    moves = [rng.choice(["move up", "move down", "move left", "move right"]) for _ in range(1000)]
-    seconds = arguments.seconds
-
-    rows: list[tuple[str, float, str]] = []
-
-    def row(name: str, measure: Callable[[], float], unit: str = "/s") -> float:
-        value = measure()
-        rows.append((name, value, unit))
-        return value
-
-    empty = gym.make("Empty-v0")
-    empty_steps = row("empty Gymnasium environment, steps", lambda: timed(empty, moves, seconds)["steps"])
-    empty_seeded = row("empty Gymnasium environment, resets with a seed", lambda: timed_resets(empty, seconds, True))
-    empty_plain = row("empty Gymnasium environment, resets without", lambda: timed_resets(empty, seconds, False))
-    found: dict[str, float] = {}
-    for id, actions in (
-        ("lmrl/MazeFullyObserved-v0", moves),
-        ("lmrl/MazePartiallyObserved-v0", moves),
-        ("lmrl/Wordle-v0", guesses),
-    ):
-        env = gym.make(id)
-        found[id] = row(f"{id}, steps", lambda env=env, actions=actions: timed(env, actions, seconds)["steps"])
-        seeded = row(f"{id}, resets with a seed", lambda env=env: timed_resets(env, seconds, True))
-        plain = row(f"{id}, resets without", lambda env=env: timed_resets(env, seconds, False))
-        rows.append(("  share of the empty environment's steps", found[id] / empty_steps, ""))
-        rows.append(("  share of its resets with a seed", seeded / empty_seeded, ""))
-        rows.append(("  share of its resets without", plain / empty_plain, ""))
-        chat = ChatObservation(gym.make(id))
-        row(f"{id}, steps as chat messages", lambda chat=chat, actions=actions: timed(chat, actions, seconds)["steps"])
-        row(f"{id}, 1,024 games at once, steps", lambda id=id, actions=actions: timed_vector(id, actions, seconds))
-    engine_rows(row, seconds)
-    row(
-        "import lmrl_envs, least wall seconds",
-        lambda: once("import time; t=time.time(); import lmrl_envs; print(time.time()-t)"),
-        " s",
-    )
-    row(
-        "gym.make of Wordle, first in the process, wall milliseconds",
-        lambda: once(
-            "import time, gymnasium as g, lmrl_envs; t=time.time(); g.make('lmrl/Wordle-v0'); print(1e3*(time.time()-t))"
-        ),
-        " ms",
-    )
-    row(
-        "resident memory after import",
-        lambda: once(
-            "import lmrl_envs; print([int(l.split()[1])/1024 for l in open('/proc/self/status') if l.startswith('VmRSS')][0])"
-        ),
-        " MB",
-    )
-    peers: dict[str, Any] = {}
-    if arguments.peers:
-        command = [arguments.peers, "-c", PEERS, str(seconds), json.dumps(words)]
-        result = subprocess.run(command, capture_output=True, text=True)
-        peers = (
-            json.loads(result.stdout.splitlines()[-1])
-            if result.returncode == 0
-            else {"peers": {"error": result.stderr[-300:]}}
-        )
-
-    for name, value, unit in rows:
-        print(f"{name:<64}{value:>16,.2f}{unit}" if value < 1000 else f"{name:<64}{value:>16,.0f}{unit}")
-    for name, figures in peers.items():
-        if "error" in figures:
-            print(f"{name:<64}{'not measured: ' + figures['error']}")
-            continue
-        print(f"{name + ' ' + figures['version'] + ', steps':<64}{figures['steps']:>16,.0f}/s")
-        print(f"{'  lmrl/Wordle-v0 is faster by':<64}{found['lmrl/Wordle-v0'] / figures['steps']:>16,.2f}x")
-    if arguments.json:
-        record = {
-            "rows": [{"name": n.strip(), "value": v, "unit": u.strip()} for n, v, u in rows],
-            "peers": peers,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "load": os.getloadavg(),
-        }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def rows(table: Table, peers: Peers) -> None:
+    """All rows of the environments."""
+    games = Games(table, peers)
+    for part in (games.word_games, games.mazes, games.dialogues, games.houses, games.chess, games.engines):
+        try:
+            part()
+        except NotMeasured as problem:
+            print(f"  not measured: {problem}")

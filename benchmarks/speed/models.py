@@ -1,0 +1,41 @@
+"""The model and the data that rollouts and training are measured on: Wordle, letter by letter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lmrl_agents.model import LanguageModel, ModelConfig
+from lmrl_agents.tokens import Row, TaskTokenizer, TextFormat, TokenEpisode, episode_rows, train_tokenizer
+from lmrl_datasets import load_dataset
+
+WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"
+SIZE = {"layers": 4, "width": 256, "heads": 4, "max_positions": 512}
+SLOTS, ACTION, BATCH = 64, 16, 32
+
+
+def letters(size: int = 0) -> TaskTokenizer:
+    """One token per character; unused ones up to a size."""
+    texts = [turn.text for episode in load_dataset(DATA, sample=True) for turn in episode.transcript]
+    tokenizer = train_tokenizer(texts, units="characters")
+    if size > len(tokenizer):
+        tokenizer.hf.add_tokens([f"<unused {i}>" for i in range(size - len(tokenizer))])
+        tokenizer = TaskTokenizer(tokenizer.hf)
+    return tokenizer
+
+
+def fresh(tokenizer: TaskTokenizer, max_tokens: int = 512, **size: Any) -> LanguageModel:
+    """The model, the same each time; other sizes by name."""
+    form = TextFormat(max_action_tokens=ACTION, max_tokens=max_tokens)
+    return LanguageModel.create(ModelConfig(**{**SIZE, **size}), tokenizer, form, seed=0)
+
+
+def data_rows(tokenizer: TaskTokenizer) -> list[Row]:
+    """The rows that our trainers read."""
+    form = TextFormat(max_action_tokens=ACTION)
+    return [
+        row
+        for e in load_dataset(DATA, split="train", sample=True, env_id=WORDLE)
+        for row in episode_rows(
+            TokenEpisode.from_transcript(e.transcript, e.terminated, e.truncated, tokenizer, form), form
+        )
+    ]

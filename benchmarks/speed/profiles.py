@@ -1,0 +1,84 @@
+"""Where the time goes: cProfile over steps of each task, torch.profiler over training and generation."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from environments import CITY, MOVES, QUESTIONS, SALES, alone, any_command, any_move, chosen
+from models import ACTION, DATA, SIZE, WORDLE, fresh, letters
+from peers import Peers
+from rollouts import EngineAgent, playing_rate
+from table import Table
+from torch.profiler import ProfilerActivity, profile
+from training import trainers_take
+
+from lmrl_agents.algorithms import train
+from lmrl_agents.training import TrainingRun
+
+SHOWN = 8
+
+
+def python_profile(work: Callable[[], Any]) -> dict[str, float]:
+    """Shares of time inside the costliest functions of our packages and others, cProfile's own cost included."""
+    profiler = cProfile.Profile()
+    profiler.runcall(work)
+    stats: Any = pstats.Stats(profiler)
+    costly = sorted(stats.stats.items(), key=lambda item: -item[1][2])[:SHOWN]
+    return {
+        f"{Path(file).parent.name}/{Path(file).name}:{name}" if "/" in file else name: own[2] / stats.total_tt
+        for (file, _, name), own in costly
+    }
+
+
+def torch_profile(work: Callable[[], Any]) -> dict[str, float]:
+    """Shares of CPU time inside the costliest operations of torch."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        work()
+    events = found.key_averages()
+    whole = sum(event.self_cpu_time_total for event in events)
+    costly = sorted(events, key=lambda event: -event.self_cpu_time_total)[:SHOWN]
+    return {event.key: event.self_cpu_time_total / whole for event in costly}
+
+
+def rows(table: Table, _: Peers) -> None:
+    """All profiles."""
+    random.seed(0)
+    words = list(gym.make(WORDLE).unwrapped.vocabulary)  # type: ignore[attr-defined]
+    fixed: dict[str, Sequence[str]] = {
+        "lmrl/MazeFullyObserved-v0": MOVES,
+        WORDLE: random.choices(words, k=500),
+        "lmrl/TwentyQuestions-v0": QUESTIONS,
+        "lmrl/GuessMyCity-v0": CITY,
+        "lmrl/CarDealer-v0": SALES,
+    }
+    found: dict[str, dict[str, float]] = {}
+    for id, actions in fixed.items():
+        env: Any = gym.make(id)
+        found[id] = python_profile(lambda env=env, actions=actions: alone(env, actions, table.seconds / 2))
+    for id, choose, arguments in (
+        ("lmrl/TextNavFullyObserved-v0", any_command, {}),
+        ("lmrl/Chess-v0", any_move, {"simulator": "random"}),
+    ):
+        env = gym.make(id, **arguments)
+        found[id] = python_profile(lambda env=env, choose=choose: chosen(env, choose, table.seconds / 2))
+    table.find("tasks", found)
+    steps = 2 if table.quick else 8
+    sizes = {f"model.{name}": value for name, value in SIZE.items()} | {"model.compose": False, "bc.batch_size": 32}
+    sizes |= {"text.units": "characters", "text.view": "plain", "text.max_action_tokens": ACTION, "bc.steps": steps}
+    with tempfile.TemporaryDirectory() as out, trainers_take(letters(), "bc"):
+        run = TrainingRun("bc", WORDLE, DATA, Path(out) / "run", sample=True, show_progress=False, overrides=sizes)
+        table.find("training (BC, 4 layers of width 256, 32 rows)", torch_profile(lambda: train(run)))
+    model = fresh(letters()).eval()
+    playing_rate(EngineAgent, model, 2, False)
+    games = 8 if table.quick else 64
+    table.find(
+        "generation (the engine, 64 games of Wordle)",
+        torch_profile(lambda: playing_rate(EngineAgent, model, games, False)),
+    )

@@ -1,0 +1,274 @@
+"""Training beside other ways of computing the same, in tokens per CPU second of one thread: same model, rows and sizes.
+
+- BC: our trainer beside TRL's SFTTrainer, loss on the actions.
+- A DPO step: the suite has no DPO; what an author of one would write over `states_at` stands beside TRL's DPOTrainer.
+- ILQL: our trainer beside plain PyTorch with values of all tokens at all positions.
+- PPO: the share of a round that is play.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from limits import matmul_flops
+from models import ACTION, BATCH, DATA, SIZE, WORDLE, data_rows, fresh, letters
+from peers import Peers
+from table import Table
+
+import lmrl_agents.ppo
+import lmrl_agents.training as training
+from lmrl_agents.algorithms import train
+from lmrl_agents.model import LanguageModel
+from lmrl_agents.session import Session
+from lmrl_agents.tokens import Row, RowStore, TaskTokenizer, collate
+from lmrl_agents.training import TrainingRun, optimizer_for
+
+
+@contextmanager
+def timed_updates(marks: list[tuple[float, int]]) -> Iterator[None]:
+    """Marks CPU time and tokens at every update of our trainers."""
+    original = Session.update
+
+    def update(self, *arguments, **named):
+        result = original(self, *arguments, **named)
+        marks.append((time.process_time(), named.get("tokens", 0)))
+        return result
+
+    Session.update = update
+    try:
+        yield
+    finally:
+        Session.update = original
+
+
+@contextmanager
+def trainers_take(tokenizer: TaskTokenizer | None, algorithm: str) -> Iterator[None]:
+    """Trainers take this tokenizer and train none; an algorithm without a table in the preset has its defaults."""
+    make, preset = training.train_tokenizer, training.load_preset
+    if tokenizer is not None:
+        training.train_tokenizer = lambda *_, **__: tokenizer
+    training.load_preset = lambda *arguments: {algorithm: {}, **preset(*arguments)}
+    try:
+        yield
+    finally:
+        training.train_tokenizer, training.load_preset = make, preset
+
+
+def our_rate(algorithm: str, tokenizer: TaskTokenizer, warm: int, steps: int, **settings: Any) -> float:
+    """Tokens per CPU second of one of our trainers."""
+    marks: list[tuple[float, int]] = []
+    tables = {f"model.{name}": value for name, value in SIZE.items()} | {"model.compose": False}
+    tables |= {"text.units": "characters", "text.view": "plain", "text.max_action_tokens": ACTION}
+    tables |= {f"{algorithm}.steps": warm + steps, f"{algorithm}.batch_size": BATCH, "bc.batch_size": BATCH}
+    tables |= settings
+    if algorithm != "bc":
+        tables |= {"bc.steps": 1}
+    with tempfile.TemporaryDirectory() as out, trainers_take(tokenizer, algorithm):
+        run = TrainingRun(
+            algorithm, WORDLE, DATA, Path(out) / "run", sample=True, show_progress=False, overrides=tables
+        )
+        with timed_updates(marks):
+            train(run)
+    last = marks[-(steps + 1) :]
+    return sum(tokens for _, tokens in last[1:]) / (last[-1][0] - last[0][0])
+
+
+def bound(vocabulary: int, action_share: float, passes: float = 1.0) -> tuple[str, float]:
+    """Tokens per CPU second if the products of forward and backward ran at the processor's rate and nothing else were done.
+
+    Three products for each of the forward pass's, the output layer at action tokens alone.
+    """
+    forward = 2 * 12 * SIZE["layers"] * SIZE["width"] ** 2 + 2 * vocabulary * SIZE["width"] * action_share
+    return "all products at the machine's rate", matmul_flops() / (3 * forward * passes)
+
+
+class Saved:
+    """A model with its tokenizer in a folder, and the rows that peers read."""
+
+    def __init__(self, folder: Path, tokenizer: TaskTokenizer, count: int) -> None:
+        fresh(tokenizer).lm.save_pretrained(folder)
+        tokenizer.save(folder)
+        data = data_rows(tokenizer)
+        rows = [data[i % len(data)] for i in range(count)]
+        text = [{"input_ids": r.tokens.tolist(), "completion_mask": r.action_mask.astype(int).tolist()} for r in rows]
+        (folder / "rows.json").write_text(json.dumps(text))
+        self.data = data
+        self.action_share = sum(int(r.action_mask.sum()) for r in data) / sum(len(r.tokens) for r in data)
+
+
+# -- DPO
+
+PAIRS = BATCH // 2
+
+
+def dpo_pairs(rows: list[Row], count: int) -> list[tuple[Row, Row]]:
+    """Pairs of games with the same opening; everything after it is judged, as TRL's trainer does."""
+    opening = int(np.argmax(rows[0].action_mask))
+
+    def judged(row: Row) -> Row:
+        mask = np.arange(len(row.tokens)) >= opening
+        return Row(row.tokens, mask, row.rewards, row.turn, row.terminated, row.truncated)
+
+    return [(judged(rows[2 * i % len(rows)]), judged(rows[(2 * i + 1) % len(rows)])) for i in range(count)]
+
+
+def dpo_logprobs(model: LanguageModel, rows: list[Row]) -> torch.Tensor:
+    """Log-probability of what is judged in each row, float [rows]."""
+    batch = collate(rows, [1.0] * len(rows), model.tokenizer.pad)
+    logits, targets, which = model.action_logits(batch)
+    chosen = torch.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
+    return torch.zeros(len(rows)).index_add(0, which, chosen)
+
+
+def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -> float:
+    """Tokens per CPU second of DPO steps (Rafailov et al., arXiv 2305.18290) over our shared path."""
+    model = fresh(tokenizer)
+    reference = copy.deepcopy(model).requires_grad_(False).eval()
+    optimizer = optimizer_for(model.train(), 1e-3, 0.01)
+    pairs = dpo_pairs(rows, (warm + steps) * PAIRS)
+    spent, tokens = 0.0, 0
+    for step in range(warm + steps):
+        started = time.process_time()
+        part = pairs[step * PAIRS : (step + 1) * PAIRS]
+        both = [a for a, _ in part] + [b for _, b in part]
+        with torch.no_grad():
+            before = dpo_logprobs(reference, both)
+        margin = (dpo_logprobs(model, both) - before).view(2, PAIRS)
+        loss = -F.logsigmoid(0.1 * (margin[0] - margin[1])).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        if step >= warm:
+            spent += time.process_time() - started
+            tokens += sum(len(row.tokens) for row in both)
+    return tokens / spent
+
+
+# -- ILQL
+
+
+def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int) -> float:
+    """ILQL as one writes it down: every head at every position, then masks."""
+    store = RowStore(data_rows(tokenizer), tokenizer.pad)
+    trunk = fresh(tokenizer).lm.base_model
+    width, vocabulary = SIZE["width"], len(tokenizer)
+    net = torch.nn.ModuleDict(
+        {
+            "trunk": trunk,
+            "q1": torch.nn.Linear(width, vocabulary),
+            "q2": torch.nn.Linear(width, vocabulary),
+            "v": torch.nn.Linear(width, 1),
+        }
+    )
+    target = copy.deepcopy(net).requires_grad_(False)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    rng, marks = np.random.default_rng(0), []
+    for _ in range(warm + steps):
+        batch = store.batch(rng.integers(len(store), size=BATCH))
+        mask = batch.attention_mask.long()
+        hidden = net["trunk"](input_ids=batch.tokens, attention_mask=mask).last_hidden_state
+        with torch.no_grad():
+            slow = target["trunk"](input_ids=batch.tokens, attention_mask=mask).last_hidden_state
+            slow_q = torch.minimum(target["q1"](slow), target["q2"](slow))[:, :-1]
+        q1, q2, v = net["q1"](hidden)[:, :-1], net["q2"](hidden)[:, :-1], net["v"](hidden)[..., 0]
+        chosen, acts = batch.tokens[:, 1:, None], batch.action_mask[:, 1:]
+        # The state before the next action token; after the last one there is none.
+        after = torch.zeros_like(v[:, :-1])
+        for b in range(len(batch.length)):
+            places = torch.nonzero(acts[b])[:, 0]
+            after[b, places[:-1]] = v[b, places[1:]].detach()
+        y = batch.rewards[:, 1:] + 0.99 * after
+        u = slow_q.gather(2, chosen)[..., 0] - v[:, :-1]
+        count = acts.sum()
+        loss = (torch.abs(0.8 - (u < 0).float()) * u.square() * acts).sum() / (2 * count)
+        for q in (q1, q2):
+            loss = loss + ((q.gather(2, chosen)[..., 0] - y).square() * acts).sum() / (2 * count)
+            entropy = F.cross_entropy(q.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
+            loss = loss + 0.01 * (entropy.view_as(y) * acts).sum() / count
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            for slow_one, fast in zip(target.parameters(), net.parameters(), strict=True):
+                slow_one.mul_(0.97).add_(fast, alpha=0.03)
+        marks.append((time.process_time(), int(batch.length.sum())))
+    return sum(tokens for _, tokens in marks[warm:]) / (marks[-1][0] - marks[warm - 1][0])
+
+
+# -- PPO
+
+
+def ppo_play_share(iterations: int) -> dict[str, float]:
+    """CPU seconds of a round, preset nano on Wordle from a policy cloned for 100 steps, and the part that is play."""
+    spent = 0.0
+    original = lmrl_agents.ppo.play
+
+    def timed(*arguments, **named):
+        nonlocal spent
+        started = time.process_time()
+        found = original(*arguments, **named)
+        spent += time.process_time() - started
+        return found
+
+    lmrl_agents.ppo.play = timed
+    try:
+        with tempfile.TemporaryDirectory() as out, trainers_take(None, "ppo"):
+            settings = {"ppo.iterations": iterations, "bc.steps": 100 if iterations > 1 else 5}
+            run = TrainingRun(
+                "ppo", WORDLE, DATA, Path(out) / "run", sample=True, show_progress=False, overrides=settings
+            )
+            whole = json.loads((train(run) / "lmrl.json").read_text())["cpu_seconds"]
+    finally:
+        lmrl_agents.ppo.play = original
+    return {"CPU seconds a round": whole / iterations, "share that is play": spent / whole}
+
+
+def rows(table: Table, peers: Peers) -> None:
+    """All rows of training."""
+    warm, steps = (1, 2) if table.quick else (3, 12)
+    settings = {"ilql.betas": [1.0], "ilql.validation_episodes": 1, "ilql.hidden": 0, "ilql.compose": False}
+    for size in (0, 8192):
+        tokenizer = letters(size)
+        title = f"{BATCH} rows a step, {len(tokenizer):,} tokens"
+        with tempfile.TemporaryDirectory() as folder:
+            saved = Saved(Path(folder), tokenizer, (warm + steps) * BATCH)
+            order = {"folder": folder, "batch": BATCH, "warm": warm, "steps": steps}
+            table.compare(
+                f"BC, {title}",
+                lambda t=tokenizer: our_rate("bc", t, warm, steps),
+                {"TRL SFTTrainer": lambda order=order: peers.ask("trl", "trl_sft", order)["rate"]},
+                unit="tokens/s",
+                target=1.5,
+                limit=bound(len(tokenizer), saved.action_share),
+            )
+            if not size:
+                opening = int(np.argmax(saved.data[0].action_mask))
+                table.compare(
+                    f"a DPO step, {PAIRS} pairs a step, {len(tokenizer):,} tokens",
+                    lambda t=tokenizer, d=saved.data: dpo_rate(t, d, warm, steps),
+                    {"TRL DPOTrainer": lambda o={**order, "opening": opening}: peers.ask("trl", "trl_dpo", o)["rate"]},
+                    unit="tokens/s",
+                    target=1.5,
+                    limit=bound(len(tokenizer), 1.0, passes=4 / 3),
+                    note="the suite has no DPO: a step written over its shared path",
+                )
+        table.compare(
+            f"ILQL, {title}",
+            lambda t=tokenizer: our_rate("ilql", t, warm, steps, **settings),
+            {"plain PyTorch, all tokens at all positions": lambda t=tokenizer: plain_ilql_rate(t, warm, steps)},
+            unit="tokens/s",
+            target=1.5,
+        )
+    table.find("PPO, preset nano, Wordle", ppo_play_share(1 if table.quick else 3))
