@@ -291,7 +291,7 @@ class Soak:
         self.last_suite = time.monotonic()
 
 
-def fill_caches(soak: Soak, questions: int = 70_000) -> None:
+def fill_caches(soak: Soak, questions: int = 20_000) -> None:
     """Ask more different questions than any bounded cache of readings holds: full from the start, they grow no more."""
     from lmrl_envs.guess_my_city.reading import read as read_city
     from lmrl_envs.twenty_questions.reader import read as read_object
