@@ -7,13 +7,14 @@ A round is: a slice of games of every id in a vector environment that lives as l
 hostile actions, at times a state saved and restored), of every id in one that is made anew; evaluations by scripted agents
 and by untrained language models through the code of the leaderboard's runner; Stockfish, started, killed in mid-game and
 stopped, where it is installed; and now and then a whole small suite over worker processes. Between rounds, about every
-minute, ``samples.jsonl`` gets a line. The report fits a line to the samples after warm-up (least squares). Linux only: it
-reads /proc.
+minute, ``samples.jsonl`` gets a line: after a garbage collection, and after the C allocator has given back what it merely
+keeps for later (malloc_trim). The report fits a line to the samples after warm-up (least squares). Linux with glibc only.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import math
@@ -48,14 +49,30 @@ LIMIT = 1.0
 # -- what is sampled
 
 
+class _MallInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+_LIBC = ctypes.CDLL("libc.so.6")
+_LIBC.mallinfo2.restype = _MallInfo
+
+
 def sample(episodes: Counter[str], rounds: int, started: float) -> dict[str, Any]:
     """One line of ``samples.jsonl``: this process after a garbage collection, and its children."""
     gc.collect()
+    _LIBC.malloc_trim(0)
+    heap = _LIBC.mallinfo2()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     children = _children()
     return {
         "hours": round((time.monotonic() - started) / 3600, 5),
         "cpu_seconds": round(time.process_time(), 2),
+        "heap_mb": round((heap.uordblks + heap.hblkhd) / 2**20, 3),
         "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 3),
         "files": len(os.listdir("/proc/self/fd")) - 1,  # the listing is one itself
         "threads": len(os.listdir("/proc/self/task")),
@@ -101,15 +118,17 @@ def report(folder: Path) -> dict[str, Any]:
     samples = [json.loads(line) for line in lines]
     kept = [s for s in samples if s["hours"] >= settings["warm_up_hours"]]
     if len(kept) < 3:
-        raise ValueError(f"{folder}: {len(kept)} samples after {settings['warm_up_hours']} hours of warm-up, 3 are needed")
+        raise ValueError(
+            f"{folder}: {len(kept)} samples after {settings['warm_up_hours']} hours of warm-up, 3 are needed"
+        )
     hours = [s["hours"] for s in kept]
     growth = {}
-    for key in ("rss_mb", "objects"):
+    for key in ("rss_mb", "heap_mb", "objects"):
         rate, error = slope(hours, [s[key] for s in kept])
         growth[f"{key}_per_hour"] = {"slope": round(rate, 3), "standard_error": round(error, 3)}
     counts = {
         key: {"after_warm_up": kept[0][key], "at_end": kept[-1][key], "most": max(s[key] for s in kept)}
-        for key in ("files", "threads", "children", "rss_mb")
+        for key in ("files", "threads", "children", "rss_mb", "heap_mb")
     }
     episodes = kept[-1]["episodes"]
     flat = growth["rss_mb_per_hour"]["slope"] < LIMIT
@@ -250,7 +269,7 @@ class Soak:
 
     def _evaluate_model(self) -> None:
         id = MODEL_TASKS[self.rounds % len(MODEL_TASKS)]
-        self._evaluate(id, str(self.models[id]), 48)
+        self._evaluate(id, str(self.models[id]), 12 if "Maze" in id else 24)
 
     def _engines(self) -> None:
         """A pool of engines, one of them killed in mid-game, closed at the end."""
@@ -279,7 +298,13 @@ class Soak:
         from lmrl_benchmarks.suite import suite_from
 
         tasks = [{"id": id} for id in self.rng.sample(TEXT_GAMES, 3)]
-        values = {"name": "soak", "version": 1, "episodes": 20, "seed": self.rng.randrange(2**31), "training_seeds": [0]}
+        values = {
+            "name": "soak",
+            "version": 1,
+            "episodes": 20,
+            "seed": self.rng.randrange(2**31),
+            "training_seeds": [0],
+        }
         suite = suite_from({**values, "tasks": tasks, "agents": [{"name": "random"}, {"name": "expert"}]})
         problems = run_suite(suite, self.out / "suite", workers=2)
         if problems:
@@ -327,7 +352,9 @@ def run(out: Path, hours: float, seed: int, warm_up: float, interval: float, bet
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 total = sum(soak.episodes.values())
-                shown = " ".join(f"{key} {line[key]}" for key in ("hours", "rss_mb", "files", "threads", "children"))
+                shown = " ".join(
+                    f"{key} {line[key]}" for key in ("hours", "rss_mb", "heap_mb", "files", "threads", "children")
+                )
                 print(f"{shown} rounds {soak.rounds} suites {soak.suites} episodes {total:,}", flush=True)
     for games in soak.lasting.values():
         games.env.close()
