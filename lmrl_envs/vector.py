@@ -217,6 +217,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
 
     def _build(self) -> None:
         self._rng: list[np.random.Generator | None] = [None] * self.num_envs
+        self._rng_seeds: list[int | None] = [None] * self.num_envs
         self._openings = [""] * self.num_envs
         self._turns = np.zeros(self.num_envs, np.int64)
         self._born = np.zeros(self.num_envs, np.int64)
@@ -257,7 +258,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
         transcript = self.transcript(slot)
         if self._rng[slot] is None:
             return env
-        env._np_random = self._rng[slot]
+        env._np_random, env._np_random_seed = self._rng[slot], self._rng_seeds[slot]
         env._texts = [turn.text for turn in transcript]
         env._rewards = list(transcript.rewards)
         env._live = not (self._terminated[slot] or self._truncated[slot])
@@ -299,7 +300,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
             rng = self._rng[slot]
             seed = None if seeds is None else seeds[slot]
             if rng is None or seed is not None:
-                rng, _ = seeding.np_random(seed)
+                rng, self._rng_seeds[slot] = seeding.np_random(seed)
                 self._rng[slot] = rng
             opening = self._begin_game(slot, rng, options)
             self._openings[slot] = opening
