@@ -240,12 +240,11 @@ def _said(hidden: str, said: Sequence[str]) -> bool:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a JSON-able value."""
+    """All texts in a JSON-able value, but for the keys, which are the same in every game."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for key, held in value.items():
-            yield str(key)
+        for held in value.values():
             yield from _texts(held)
     elif isinstance(value, list | tuple):
         for held in value:
