@@ -11,10 +11,10 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from lmrl_agents.rollout import slot_info
-from lmrl_benchmarks.fuzz.cases import Breach, Operation, check_outcome, check_sale, demand, expect, random_states
+from lmrl_benchmarks.fuzz.cases import Breach, Operation, check_sale, demand, expect, random_states
 from lmrl_benchmarks.fuzz.language import Speaker
 from lmrl_benchmarks.fuzz.rules import rules_of
-from lmrl_envs.core import TextEnv
+from lmrl_envs.core import MAX_ACTION_LENGTH, TextEnv
 
 
 class Batch:
@@ -100,28 +100,66 @@ class Batch:
         demand(type(texts) is tuple and len(texts) == self.slots, "observations are no tuple of one text a slot")
         for array, kind in ((rewards, np.float64), (terminated, np.bool_), (truncated, np.bool_)):
             demand(array.dtype == kind and array.shape == (self.slots,), f"an array of {array.dtype} {array.shape}")
-        idle = ~acting
-        demand(not rewards[idle].any(), "a reward for a slot that was skipped")
-        demand(bool(((terminated | truncated)[idle] == was_over[idle]).all()), "the flags of a skipped slot changed")
-        for slot in np.flatnonzero(acting).tolist():
-            self.turns[slot] += 1
-            self.totals[slot] += rewards[slot]
-            reward, over = float(rewards[slot]), bool(terminated[slot] or truncated[slot])
-            info = slot_info(infos, slot)
-            outcome = (texts[slot], reward, bool(terminated[slot]), bool(truncated[slot]), info)
-            check_outcome(self.rules, int(self.turns[slot]), float(self.totals[slot]), *outcome)
-            self.last[slot] = texts[slot]
-            if over:
-                check_sale(info)
-            if slot in self.shadows:
-                self._same(slot, outcome, self.shadows[slot].step(actions[slot]))  # type: ignore[arg-type]
-                if over:
-                    demand(
-                        self.env.transcript(slot) == self.shadows[slot].transcript, f"slot {slot}: other transcripts"
-                    )
-        for slot in np.flatnonzero(idle).tolist():
-            demand(texts[slot] == "", "an observation for a slot that was skipped")
+        over_now = (terminated | truncated) & acting
+        self._check(actions, acting, over_now, texts, rewards, terminated, truncated, infos)
+        demand(
+            bool(((terminated | truncated)[~acting] == was_over[~acting]).all()), "the flags of a skipped slot changed"
+        )
+        self.last = [
+            old if action is None else text for old, text, action in zip(self.last, texts, actions, strict=True)
+        ]
+        for slot in np.flatnonzero(over_now).tolist():
+            check_sale(slot_info(infos, slot) if "buyer" in infos else {})
+        for slot, single in self.shadows.items():
+            if acting[slot]:
+                outcome = (texts[slot], float(rewards[slot]), bool(terminated[slot]), bool(truncated[slot]))
+                self._same(slot, (*outcome, slot_info(infos, slot)), single.step(actions[slot]))  # type: ignore[arg-type]
+                if over_now[slot]:
+                    demand(self.env.transcript(slot) == single.transcript, f"slot {slot}: other transcripts")
         self.over = terminated | truncated | ~self.begun
+
+    def _check(
+        self,
+        actions: Sequence[str | None],
+        acting: np.ndarray,
+        over: np.ndarray,
+        texts: tuple[str, ...],
+        rewards: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        infos: dict[str, Any],
+    ) -> None:
+        """`cases.check_outcome`, of all slots at once."""
+        rules, idle = self.rules, ~acting
+        demand(all(type(text) is str for text in texts), "an observation is no str")
+        demand(max(map(len, texts)) <= self.env.single_observation_space.max_length, "an observation is too long")
+        demand(
+            not any(text for text, action in zip(texts, actions, strict=True) if action is None),
+            "a skipped slot has a text",
+        )
+        demand(not rewards[idle].any(), "a reward for a slot that was skipped")
+        demand(bool(np.isfinite(rewards).all()), "a reward is not finite")
+        if rules.rewards is not None:
+            demand(set(rewards[acting].tolist()) <= rules.rewards, f"rewards {set(rewards.tolist())}")
+        self.turns += acting
+        self.totals += rewards
+        low, high = rules.returns
+        demand(bool(((self.totals >= low) & (self.totals <= high))[acting].all()), f"a return out of {rules.returns}")
+        demand(not (terminated & truncated).any(), "terminated and truncated at once")
+        demand(not rules.only_at_end or not rewards[acting & ~over].any(), "a reward before the end")
+        if rules.limit is not None:
+            demand(bool((self.turns[acting] <= rules.limit).all()), f"more than {rules.limit} actions")
+            demand(bool(over[acting & (self.turns == rules.limit)].all()), f"not over after {rules.limit} actions")
+            early = (truncated & acting) & ((self.turns != rules.limit) | (not rules.cut))
+            demand(not early.any(), "truncated before the limit")
+        for key, kind in (("turn", np.integer), ("valid", np.bool_)):
+            demand(bool((infos["_" + key] == acting).all()), f"the mask of info[{key!r}] is not that of the actions")
+            demand(np.issubdtype(infos[key].dtype, kind), f"info[{key!r}] is of {infos[key].dtype}")
+        demand(bool((infos["turn"][acting] == self.turns[acting]).all()), "info['turn'] is wrong")
+        long = [action is not None and len(action) > MAX_ACTION_LENGTH for action in actions]
+        demand(not infos["valid"][long].any(), "a text longer than the action space was valid")
+        told = infos.get("_success", np.zeros(self.slots, bool))
+        demand(bool((told == over).all()), "success must be told at the end, and only there")
 
     def _same(self, slot: int, one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
         demand(
@@ -176,7 +214,7 @@ class Batch:
         return [
             "step",
             [
-                None if (over and not refused) or rng.random() < skipping else speaker.say(last)
+                None if (over and not refused) or (skipping and rng.random() < skipping) else speaker.again(last)
                 for over, last in zip(self.over.tolist(), self.last, strict=True)
             ],
         ]

@@ -149,7 +149,7 @@ class Game:
         demand(list(transcript.rewards) == [o[1] for o in self.seen[1:]], "the transcript's rewards differ")
         hidden = {key: value for key, value in self.env._reveal().items() if isinstance(value, str)}
         told = "\n".join([*texts[:-1], repr(self.made), *(t for o in self.seen[1:-1] for t in _texts(o[4]))])
-        for key in ("secret", "country"):
+        for key in ("secret",) if self.kwargs.get("reveal_country") else ("secret", "country"):
             if key in hidden and not _said(hidden[key], self.said):
                 leaks = shown_forms(hidden[key], told)
                 demand(not leaks, f"the hidden {key} {hidden[key]!r} shows before the end: {leaks}")

@@ -63,6 +63,7 @@ class Speaker:
         self._hint = _HINTS.get(task(id).family)
         self.guidance = rng.choice((0.0, 0.1, 0.5, 0.95)) if self._hint else 0.0
         """How often the speaker says what the last observation offers: a game has to get somewhere."""
+        self._recent: list[str] = []
         garbage = rng.choice((0.02, 0.1, 0.4))
         self._kinds: tuple[tuple[float, Callable[[], str]], ...] = (
             (1 - 0.6 * garbage - 0.3, self.plausible),
@@ -83,6 +84,15 @@ class Speaker:
             if drawn < share:
                 return kind()
         return self.garbage()
+
+    def again(self, observation: str = "") -> str:
+        """Mostly one of the last hundreds of things said, where nothing is offered: batches need many, and fast."""
+        if self.guidance or self.rng.random() < 0.1 or len(self._recent) < 50:
+            text = self.say(observation)
+            if len(self._recent) < 300:
+                self._recent.append(text)
+            return text
+        return self._recent[int(self.rng.random() * len(self._recent))]
 
     def many(self, count: int) -> list[str]:
         """``count`` things to say."""
