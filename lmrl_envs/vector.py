@@ -205,6 +205,14 @@ class TextVectorEnv(VectorEnv):
             texts[slot], rewards[slot] = text, reward
             self._terminated[slot], self._truncated[slot] = terminated, truncated
             infos = self._add_info(infos, info, slot)
+        if not played:  # the infos have the same form when every slot is skipped
+            nobody = np.zeros(self.num_envs, bool)
+            infos = {
+                "turn": np.zeros(self.num_envs, np.int64),
+                "_turn": nobody,
+                "valid": nobody.copy(),
+                "_valid": nobody.copy(),
+            }
         return tuple(texts), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
 

@@ -7,6 +7,7 @@ breaks the contract is minimised and written under ``--out``, with the command t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import platform
@@ -37,8 +38,8 @@ def campaign(
     engine: bool = False,
     first: int = 0,
     told: Callable[[Explored], None],
-) -> float:
-    """Explore cases until the time is up, or until ``actions`` actions have been played; returns the seconds it took.
+) -> None:
+    """Explore cases until the time is up, or until ``actions`` actions have been played.
 
     Args:
         ids: tasks.
@@ -74,7 +75,7 @@ def campaign(
     if workers == 1:
         for id, number in jobs():
             ended(explore(id, seed, number, engine=engine))
-        return time.monotonic() - started
+        return
     running: set[Future[Explored]] = set()
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for id, number in jobs():
@@ -85,7 +86,6 @@ def campaign(
                     ended(future.result())
         for future in running:
             ended(future.result())
-    return time.monotonic() - started
 
 
 class Tally:
@@ -180,10 +180,12 @@ def main() -> int:
     engine = shutil.which("stockfish") is not None or Path("/usr/games/stockfish").exists()
     print(f"seed {arguments.seed}, {len(ids)} tasks, {'with' if engine else 'without'} Stockfish", flush=True)
     tally = Tally(arguments.out)
-    seconds = campaign(
-        ids, arguments.seed, minutes=arguments.minutes, actions=arguments.actions, workers=arguments.workers,
-        engine=engine, first=arguments.first, told=tally.add,
-    )  # fmt: skip
+    started = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt):  # what was played until then is reported
+        campaign(
+            ids, arguments.seed, minutes=arguments.minutes, actions=arguments.actions, workers=arguments.workers,
+            engine=engine, first=arguments.first, told=tally.add,
+        )  # fmt: skip
     table = tally.table()
     result = {
         "command": " ".join(["python", "-m", "lmrl_benchmarks.fuzz", *sys.argv[1:]]),
@@ -195,7 +197,7 @@ def main() -> int:
         "actions": sum(row["actions"] for row in table.values()),
         "cases": sum(row["cases"] for row in table.values()),
         "cpu_seconds": round(sum(tally.cpu.values()), 1),
-        "seconds": round(seconds, 1),
+        "seconds": round(time.monotonic() - started, 1),
         "failures": sum(tally.kinds.values()),
         "tasks": table,
     }
