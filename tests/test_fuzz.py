@@ -37,13 +37,13 @@ WORDLE, MAZE = "lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0"
 @pytest.mark.parametrize("id", IDS)
 def test_a_slice_of_the_fuzz_campaign(id: str) -> None:
     """Whole random cases, single and vector, of every task: the same ones each time."""
-    forms, actions = set(), 0
+    forms, actions, slow = set(), 0, "Chess" in id or "Dealer" in id
     for number in range(8):
-        found = explore(id, SEED, number, length=40 if "Chess" in id else 120)
+        found = explore(id, SEED, number, length=12 if slow else 80)
         assert found.failure is None, f"{found.failure.trace}\n{json.dumps(found.failure.case)[:3000]}"
         forms.add(found.slots > 0)
         actions += found.actions
-    assert forms == {True, False} and actions > 500
+    assert forms == {True, False} and actions > (50 if slow else 1000)
 
 
 TEXTS = st.one_of(
@@ -193,12 +193,7 @@ def test_a_failing_case_is_kept_and_its_command_plays_it_again(tmp_path: Path, m
         failure = next(found for number in range(40) if (found := explore(id, 1, number, length=120).failure))
         path = minimise(failure).save(tmp_path)
     assert "UnicodeEncodeError" in path.name
-    case = json.loads(path.read_text("utf-8"))
-    assert any(
-        isinstance(op[1], str) and op[1].encode("utf-8", "surrogatepass")
-        for op in case["operations"]
-        if op[0] == "step"
-    )
+    assert "\\ud" in path.read_text("ascii")  # the surrogate that broke it is in the file
     command = [sys.executable, "-m", "lmrl_benchmarks.fuzz", "--replay", str(path)]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "keeps the contract" in done.stdout
