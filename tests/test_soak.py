@@ -76,15 +76,28 @@ def test_the_report_tells_growth_from_warm_up(soak: Any, tmp_path: Path) -> None
 
 
 @LINUX
-@pytest.mark.slow
-def test_a_short_soak_runs_every_activity(tmp_path: Path) -> None:
-    arguments = ["--hours", "0.004", "--warm-up", "0", "--interval", "0", "--out", str(tmp_path / "soak")]
-    command = [sys.executable, str(SCRIPT), *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert "suites 1" in done.stdout, done.stderr
-    sample = json.loads((tmp_path / "soak" / "samples.jsonl").read_text().splitlines()[0])
-    assert len(sample["episodes"]) >= 9 and sample["rss_mb"] > 10 and sample["files"] > 2
-    assert sample["child_names"] == [] or all("python" in name for name in sample["child_names"])  # no engine is left
+def test_a_short_soak_plays_evaluates_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    arguments = [
+        "--hours",
+        "0",
+        "--warm-up",
+        "0",
+        "--interval",
+        "0",
+        "--ids",
+        "lmrl/Wordle-v0",
+        "--out",
+        str(tmp_path / "soak"),
+    ]
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert "rounds 3 suites 1" in done.stdout, done.stderr
+    samples = [json.loads(line) for line in (tmp_path / "soak" / "samples.jsonl").read_text().splitlines()]
+    assert len(samples) == 3 and samples[-1]["episodes"]["lmrl/Wordle-v0"] > 1000
+    assert samples[-1]["rss_mb"] > 10 and samples[-1]["files"] == samples[0]["files"] > 2
+    assert all("python" in name for name in samples[-1]["child_names"])  # multiprocessing's own watcher
+    assert not (tmp_path / "soak" / "cell").exists() and not (tmp_path / "soak" / "suite").exists()
 
 
 # -- what it found

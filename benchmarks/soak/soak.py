@@ -26,7 +26,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ SAMPLES, SETTINGS = "samples.jsonl", "soak.json"
 TEXT_GAMES = tuple(id for id in task_ids() if "Chess" not in id)
 MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0")
 SLOTS = 64
+FEWEST = 3
+"""Rounds that are played in any case: fewer samples have no slope."""
 LIMIT = 1.0
 """MB an hour that memory may grow after warm-up."""
 
@@ -230,13 +232,13 @@ def untrained(id: str, folder: Path, seed: int) -> Path:
 class Soak:
     """The activities of a round."""
 
-    def __init__(self, out: Path, seed: int, between_suites: float) -> None:
-        self.out, self.seed, self.between_suites = out, seed, between_suites
+    def __init__(self, out: Path, seed: int, between_suites: float, ids: Sequence[str]) -> None:
+        self.out, self.seed, self.between_suites, self.ids = out, seed, between_suites, ids
         self.rng = random.Random(seed)
         self.episodes: Counter[str] = Counter()
-        self.pools = {id: actions_of(id, seed) for id in task_ids()}
+        self.pools = {id: actions_of(id, seed) for id in ids}
         self.lasting = {id: Games(id, pool, self.rng) for id, pool in self.pools.items()}
-        self.models = {id: untrained(id, out / "models" / task(id).family, seed) for id in MODEL_TASKS}
+        self.models = {id: untrained(id, out / "models" / task(id).family, seed) for id in MODEL_TASKS if id in ids}
         self.rounds, self.suites, self.last_suite = 0, 0, -math.inf
         self.stockfish = True
 
@@ -274,19 +276,21 @@ class Soak:
         shutil.rmtree(folder)
 
     def _evaluate_scripted(self) -> None:
-        ids = task_ids()
-        id = ids[self.rounds % len(ids)]
+        id = self.ids[self.rounds % len(self.ids)]
         self._evaluate(id, self.rng.choice(("random", "suboptimal", "expert")), 60 if id in TEXT_GAMES else 4)
 
     def _evaluate_model(self) -> None:
-        id = MODEL_TASKS[self.rounds % len(MODEL_TASKS)]
+        if not self.models:
+            return
+        id = list(self.models)[self.rounds % len(self.models)]
         self._evaluate(id, str(self.models[id]), 12 if "Maze" in id else 24)
 
     def _engines(self) -> None:
         """A pool of engines, one of them killed in mid-game, closed at the end."""
-        if not self.stockfish:
+        chess = [id for id in self.ids if id not in TEXT_GAMES]
+        if not self.stockfish or not chess:
             return
-        id = ("lmrl/Chess-v0", "lmrl/ChessEndgames-v0")[self.rounds % 2]
+        id = chess[self.rounds % len(chess)]
         try:
             games = Games(id, self.pools[id], self.rng, slots=4, simulator="stockfish", nodes=50, pool_size=2)
         except DependencyNotInstalled as problem:
@@ -308,7 +312,8 @@ class Soak:
         from lmrl_benchmarks.runner import run_suite
         from lmrl_benchmarks.suite import suite_from
 
-        tasks = [{"id": id} for id in self.rng.sample(TEXT_GAMES, 3)]
+        games = [id for id in self.ids if id in TEXT_GAMES]
+        tasks = [{"id": id} for id in self.rng.sample(games, min(3, len(games)))]
         values = {
             "name": "soak",
             "version": 1,
@@ -330,14 +335,18 @@ class Soak:
 def fill_caches(soak: Soak, questions: int = 20_000) -> None:
     """Ask more different questions than any bounded cache of readings holds: full from the start, they grow no more."""
     from lmrl_envs.guess_my_city.reading import read as read_city
+    from lmrl_envs.guess_my_city.rules import guessed_city
     from lmrl_envs.twenty_questions.reader import read as read_object
 
-    for id, read in (("lmrl/GuessMyCity-v0", read_city), ("lmrl/TwentyQuestions-v0", read_object)):
-        for k in range(questions):
+    city, thing = "lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0"
+    for id, read in ((city, read_city), (city, guessed_city), (thing, read_object)):
+        for k in range(questions if id in soak.ids else 0):
             read(f"{soak.rng.choice(soak.pools[id])[:100]} {k}")
 
 
-def run(out: Path, hours: float, seed: int, warm_up: float, interval: float, between_suites: float) -> None:
+def run(
+    out: Path, hours: float, seed: int, warm_up: float, interval: float, between_suites: float, ids: Sequence[str]
+) -> None:
     """Soak for ``hours``; writes settings at once and a sample about every ``interval`` seconds."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -351,11 +360,11 @@ def run(out: Path, hours: float, seed: int, warm_up: float, interval: float, bet
         "warm_up_hours": warm_up * hours,
     }
     (out / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
-    soak = Soak(out, seed, between_suites)
+    soak = Soak(out, seed, between_suites, ids)
     fill_caches(soak)
     last = -math.inf
     with (out / SAMPLES).open("w", encoding="utf-8") as file:
-        for _ in _until(started + hours * 3600):
+        while soak.rounds < FEWEST or time.monotonic() < started + hours * 3600:
             soak.round()
             if time.monotonic() - last >= interval or time.monotonic() > started + hours * 3600:
                 last = time.monotonic()
@@ -371,16 +380,12 @@ def run(out: Path, hours: float, seed: int, warm_up: float, interval: float, bet
         games.env.close()
 
 
-def _until(deadline: float) -> Iterator[None]:
-    while time.monotonic() < deadline:
-        yield
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--out", type=Path, default=Path("runs/soak"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ids", help="tasks, with commas between; default: all")
     parser.add_argument("--warm-up", type=float, default=0.25, help="share of the time that is not measured")
     parser.add_argument("--interval", type=float, default=60.0, help="seconds between samples")
     parser.add_argument("--minutes-between-suites", type=float, default=10.0)
@@ -391,7 +396,7 @@ def main() -> int:
     if arguments.report is None:
         run(
             folder, arguments.hours, arguments.seed, arguments.warm_up, arguments.interval,
-            arguments.minutes_between_suites * 60,
+            arguments.minutes_between_suites * 60, arguments.ids.split(",") if arguments.ids else task_ids(),
         )  # fmt: skip
     found = report(folder)
     text = json.dumps(found, indent=1) + "\n"
