@@ -3,6 +3,8 @@
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
+# make fuzz    hostile play of every task for MINUTES (5), seed SEED (0)
+# make soak    mixed load for HOURS (2); what grew
 # make clean   remove .venv, .peers, runs and caches
 
 PYTHON ?= python3
@@ -11,9 +13,12 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 RUN ?= runs/quick
 SPEED ?=
+MINUTES ?= 5
+HOURS ?= 2
+SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test check lint audit speed clean
+.PHONY: bench test check lint audit speed fuzz soak clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +55,12 @@ speed: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[ray]"
 	$(BIN)/python benchmarks/speed $(SPEED)
 	$(BIN)/python benchmarks/speed --render
+
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python -m lmrl_benchmarks.fuzz --minutes $(MINUTES) --seed $(SEED) --workers $(WORKERS)
+
+soak: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/soak/soak.py --hours $(HOURS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) $(VENV)-audit .peers runs .pytest_cache .ruff_cache .hypothesis

@@ -208,9 +208,10 @@ class TextEnv(gymnasium.Env[str, str]):
                     f"unknown reset option {sorted(map(str, unknown))}; this task knows {sorted(self.option_keys) or 'none'}"
                 )
         self._live = False
+        # If this fails, there is no game: what was drawn for the new one no longer fits the old conversation.
+        self._texts, self._rewards = [], []
         opening = self._begin(options or {})
         self._texts = [opening]
-        self._rewards = []
         self._live = True
         return opening, {"turn": 0, "valid": True}
 

@@ -26,6 +26,9 @@ from lmrl_envs.core import (
     Transcript,
 )
 
+LONGEST_LOG = 4096
+"""Steps that a batch over arrays keeps in its log; beyond that, each conversation is written out."""
+
 Texts = tuple[str, ...]
 Step = tuple[Texts, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
@@ -202,6 +205,14 @@ class TextVectorEnv(VectorEnv):
             texts[slot], rewards[slot] = text, reward
             self._terminated[slot], self._truncated[slot] = terminated, truncated
             infos = self._add_info(infos, info, slot)
+        if not played:  # the infos have the same form when every slot is skipped
+            nobody = np.zeros(self.num_envs, bool)
+            infos = {
+                "turn": np.zeros(self.num_envs, np.int64),
+                "_turn": nobody,
+                "valid": nobody.copy(),
+                "_valid": nobody.copy(),
+            }
         return tuple(texts), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
 
@@ -214,11 +225,14 @@ class ArrayTextVectorEnv(TextVectorEnv):
 
     def _build(self) -> None:
         self._rng: list[np.random.Generator | None] = [None] * self.num_envs
+        self._rng_seeds: list[int | None] = [None] * self.num_envs
         self._openings = [""] * self.num_envs
         self._turns = np.zeros(self.num_envs, np.int64)
         self._born = np.zeros(self.num_envs, np.int64)
         self._log: list[tuple[Sequence[str | None], Texts, np.ndarray]] = []
         self._log_start = 0
+        # What was said before the slot's part of the log: of games that go on, or wait, while others come and go.
+        self._before: dict[int, tuple[list[str], list[float]]] = {}
 
     @property
     def envs(self) -> list[TextEnv]:
@@ -252,7 +266,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
         transcript = self.transcript(slot)
         if self._rng[slot] is None:
             return env
-        env._np_random = self._rng[slot]
+        env._np_random, env._np_random_seed = self._rng[slot], self._rng_seeds[slot]
         env._texts = [turn.text for turn in transcript]
         env._rewards = list(transcript.rewards)
         env._live = not (self._terminated[slot] or self._truncated[slot])
@@ -263,13 +277,24 @@ class ArrayTextVectorEnv(TextVectorEnv):
         """The conversation of one slot."""
         if self._rng[slot] is None:
             return Transcript()
-        texts, rewards = [self._openings[slot]], []
+        texts, rewards = self._said(slot)
+        return Transcript.from_texts(texts, rewards)
+
+    def _said(self, slot: int) -> tuple[list[str], list[float]]:
+        texts, rewards = map(list, self._before.get(slot, ([self._openings[slot]], [])))
         for actions, replies, step_rewards in self._log[self._born[slot] - self._log_start :]:
             action = actions[slot]
             if action is not None:
                 texts += (action[:MAX_ACTION_LENGTH], replies[slot])
                 rewards.append(float(step_rewards[slot]))
-        return Transcript.from_texts(texts, rewards)
+        return texts, rewards
+
+    def _cut_log(self) -> None:
+        """A slot that is not reset keeps the whole log alive: give every slot its own part of it, and begin anew."""
+        self._before = {slot: self._said(slot) for slot in range(self.num_envs) if self._rng[slot] is not None}
+        self._log_start += len(self._log)
+        self._log.clear()
+        self._born[:] = self._log_start
 
     def _begin_slots(
         self, slots: Sequence[int], seeds: Sequence[int | None] | None, options: dict[str, Any]
@@ -283,10 +308,11 @@ class ArrayTextVectorEnv(TextVectorEnv):
             rng = self._rng[slot]
             seed = None if seeds is None else seeds[slot]
             if rng is None or seed is not None:
-                rng, _ = seeding.np_random(seed)
+                rng, self._rng_seeds[slot] = seeding.np_random(seed)
                 self._rng[slot] = rng
             opening = self._begin_game(slot, rng, options)
             self._openings[slot] = opening
+            self._before.pop(slot, None)
             openings.append(opening)
         if len(slots) == self.num_envs:
             self._born[:] = now
@@ -334,6 +360,8 @@ class ArrayTextVectorEnv(TextVectorEnv):
         observations = tuple(texts)
         # Copies: the caller may keep using its list of actions and our arrays.
         self._log.append((tuple(actions), observations, rewards.copy()))
+        if len(self._log) >= LONGEST_LOG:
+            self._cut_log()
         return observations, rewards, self._terminated.copy(), self._truncated.copy(), infos
 
     def _spread(self, values: np.ndarray, slots: np.ndarray) -> np.ndarray:

@@ -420,7 +420,7 @@ def test_guided_sampling_by_hand_and_known_distributions_change_nothing() -> Non
 
     sampling = Sampling(max_tokens=4)
     plain = generate(policy, contexts, sources(), sampling)
-    memo = Memo(policy, sampling, size=8)
+    memo = Memo(policy, sampling, most_bytes=8 * 16 * len(tokenizer))
     for _ in range(2):
         remembered = generate(policy, contexts, sources(), sampling, memo)
         assert [a.ids for a in remembered] == [a.ids for a in plain]

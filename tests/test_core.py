@@ -348,3 +348,29 @@ def test_a_step_that_skips_every_slot() -> None:
         vector.reset(seed=np.array([1, 2]))
         texts, rewards, *_ = vector.step([None, None])
         assert texts == ("", "") and rewards.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("id", ["lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0"])
+def test_a_slot_that_waits_does_not_keep_the_log_of_all_others(id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmrl_envs.vector.LONGEST_LOG", 40)
+    vector = gym.make_vec(id, num_envs=3, vectorization_mode="vector_entry_point").unwrapped
+    singles = [gym.make(id) for _ in range(3)]
+    vector.reset(seed=5)
+    for k, env in enumerate(singles):
+        env.reset(seed=5 + k)
+    over = np.zeros(3, bool)
+    for turn in range(150):
+        # The first slot plays one action and then waits; the second plays on; the third seldom acts.
+        acting = [turn == 0, not over[1], turn % 7 == 0 and not over[2]]
+        actions = ["crane" if act else None for act in acting]
+        vector.step(actions)
+        for k, action in enumerate(actions):
+            if action is not None:
+                over[k] = any(singles[k].step(action)[2:4])
+        assert vector.transcripts == tuple(env.unwrapped.transcript for env in singles)
+        assert len(vector._log) < 40
+        if over[1]:
+            vector.reset(options={"reset_mask": np.array([False, True, False])})
+            singles[1].reset()
+            over[1] = False
+    assert len(vector.transcript(0)) == 3

@@ -135,11 +135,12 @@ class _Tree:
 class Memo:
     """Distributions that are known already, by everything before the token: for tasks whose contexts recur.
 
-    Valid as long as the weights and the sampling stay the same.
+    Valid as long as the weights and the sampling stay the same. Keeps at most ``most_bytes`` of them.
     """
 
-    def __init__(self, policy: Policy, sampling: Sampling, size: int = 20_000) -> None:
-        self.policy, self.sampling, self.size = policy, sampling, size
+    def __init__(self, policy: Policy, sampling: Sampling, most_bytes: int = 2**27) -> None:
+        self.policy, self.sampling = policy, sampling
+        self.size = max(1, most_bytes // (16 * len(policy.tokenizer)))  # two tables of float64 each
         self._known: dict[Ids, tuple[np.ndarray, np.ndarray]] = {}
         self._rows: list[Ids] = []
 

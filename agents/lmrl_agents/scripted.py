@@ -9,7 +9,8 @@ from typing import Any
 from lmrl_agents.api import Request
 from lmrl_envs import Policy, Transcript, make_policy
 
-_KEPT = 100_000
+_KEPT = 10_000
+"""Games whose policies are kept at most, where nobody tells that they are over."""
 
 
 class ScriptedAgent:
@@ -39,6 +40,12 @@ class ScriptedAgent:
         if len(self._games) > _KEPT:
             self._games.popitem(last=False)
         return policy.act(request.transcript) or ""
+
+    def finished(self, episodes: Sequence[int]) -> None:
+        """These games are over: their policies can go."""
+        over = set(episodes)
+        for key in [key for key in self._games if key[1] in over]:
+            del self._games[key]
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""

@@ -23,6 +23,8 @@ from lmrl_envs import Transcript
 
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
 SPECIAL = (PAD, OBS, ACT, EOA)
+_KEPT = 50_000
+"""Texts whose ids a tokenizer remembers."""
 
 UNITS = {
     # One token per word, number or mark, with the space before it.
@@ -48,6 +50,10 @@ class TaskTokenizer:
             )
         self.pad, self.obs, self.act, self.eoa = tokenizer.convert_tokens_to_ids(list(SPECIAL))
         self._cache: dict[str, tuple[int, ...]] = {}
+        # tokenizers 0.23 never frees the cache of words that it keeps of each BPE tokenizer: up to 5 MB a model that was loaded.
+        model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+        if getattr(model, "ignore_merges", False) and hasattr(model, "_resize_cache"):
+            model._resize_cache(0)
 
     def __len__(self) -> int:
         return len(self.hf)
@@ -57,8 +63,10 @@ class TaskTokenizer:
         ids = self._cache.get(text)
         if ids is None:
             ids = tuple(self.hf.encode(text, add_special_tokens=False, split_special_tokens=True))
-            if len(self._cache) < 500_000:
-                self._cache[text] = ids
+            # A sampling model writes new texts for ever; what recurs is soon known again.
+            if len(self._cache) >= _KEPT:
+                self._cache.clear()
+            self._cache[text] = ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -71,7 +71,7 @@ LEVELS: tuple[Level, ...] = (
 DEFAULT_STRENGTH = 3
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=16384)  # about 1 kB each
 def _analysis(position: str, nodes: int, margin: int, excluded: frozenset[str]) -> tuple[tuple[str, int], ...]:
     board = chess.Board(position)
     moves = [move for move in board.legal_moves if move.uci() not in excluded]

@@ -147,7 +147,7 @@ def _largest_class(possible: tuple[str, ...], question: str) -> int:
     return max(Counter(table[order[name]] for name in possible).values())
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def _best_question(possible: tuple[str, ...], bank: tuple[str, ...], asked: tuple[str, ...]) -> str:
     """The question whose largest class of answers is smallest; a guess where nothing splits."""
     order = {name: i for i, name in enumerate(cities())}

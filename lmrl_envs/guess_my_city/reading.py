@@ -95,11 +95,13 @@ def _asking(text: str) -> str:
     return f"{sentences[last - 1]} {sentences[last]}" if before else sentences[last]
 
 
-@lru_cache(maxsize=65536)
 def read(text: str) -> Query | None:
     """What a question asks; None when it cannot be read. Of several sentences the last that asks counts."""
-    if len(text) > 1000:
-        return None
+    return None if len(text) > 1000 else _read(text)
+
+
+@lru_cache(maxsize=16384)
+def _read(text: str) -> Query | None:
     asking = text
     if "\n" in text or ("?" in text and (". " in text or "? " in text or "! " in text or "; " in text or '" ' in text)):
         asking = _asking(text)
@@ -119,7 +121,7 @@ _NEIGHBOUR = re.compile(
 )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _assemble(words: tuple[str, ...]) -> Query | None:
     words = phrase_table().corrected(words)
     items = scan(words)

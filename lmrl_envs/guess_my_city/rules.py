@@ -84,7 +84,7 @@ def guessed_city(text: str) -> str | None:
     return _guessed(words)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _guessed(words: tuple[str, ...]) -> str | None:
     index, found, i, n = city_phrases(), None, 0, len(words)
     # "It is not X", "what is it like?": the fillers must not ask for anything by themselves.

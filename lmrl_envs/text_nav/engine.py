@@ -22,7 +22,7 @@ MISSING = (
     'Text-Nav runs on TextWorld, which is not installed: pip install "lmrl[textworld]". '
     "TextWorld is under the MIT licence; jericho, which it imports, is under the GPL (version 2 or later)."
 )
-MAX_SCENES = 4096
+MAX_SCENES = 1024
 """Scenes remembered per house, about 5 kB each."""
 
 # Part of TextWorld's rules but not of the game: they change nothing and tell nothing new.

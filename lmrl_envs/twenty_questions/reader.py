@@ -61,14 +61,12 @@ _PRONOUNS = frozenset(
 )
 
 
-@lru_cache(maxsize=1 << 16)
 def read(question: str) -> Reading:
     """The meaning of a question; `UNREAD` when there is none to be found."""
-    if len(question) > MAX_QUESTION_LENGTH:
-        return UNREAD
-    return _read(question)
+    return UNREAD if len(question) > MAX_QUESTION_LENGTH else _read(question)
 
 
+@lru_cache(maxsize=1 << 14)
 def _read(question: str) -> Reading:
     lexicon = load_lexicon()
     text = clean(question).strip()

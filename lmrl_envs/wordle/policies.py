@@ -105,21 +105,22 @@ class ExpertPolicy(_WordlePolicy):
             return self.words.guesses[0]
         if len(possible) <= 2:
             return self.words.answers[possible[0]]
-        return self._best_split(possible.tobytes())
+        return _best_split(self.words, possible.tobytes())
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - policies live as long as their process
-    def _best_split(self, key: bytes) -> str:
-        possible = np.frombuffer(key, dtype=np.int64)
-        best, best_rank = "", (-1, False)
-        answers = {self.words.answers[i] for i in possible}
-        # A long guess list is thinned to the possible answers and a fixed sample: good play, bounded time.
-        step = max(1, len(self.words.guesses) // 1500)
-        for guess in dict.fromkeys([*sorted(answers)[:1500], *self.words.guesses[::step]]):
-            classes = len(np.unique(self.words.row(self.words.index[guess])[possible]))
-            rank = (classes, guess in answers)
-            if rank > best_rank:
-                best, best_rank = guess, rank
-        return best
+
+@lru_cache(maxsize=4096)  # of the word list, not of a policy: there is one policy a game
+def _best_split(words: WordList, key: bytes) -> str:
+    possible = np.frombuffer(key, dtype=np.int64)
+    best, best_rank = "", (-1, False)
+    answers = {words.answers[i] for i in possible}
+    # A long guess list is thinned to the possible answers and a fixed sample: good play, bounded time.
+    step = max(1, len(words.guesses) // 1500)
+    for guess in dict.fromkeys([*sorted(answers)[:1500], *words.guesses[::step]]):
+        classes = len(np.unique(words.row(words.index[guess])[possible]))
+        rank = (classes, guess in answers)
+        if rank > best_rank:
+            best, best_rank = guess, rank
+    return best
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": SuboptimalPolicy}

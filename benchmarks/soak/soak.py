@@ -1,0 +1,410 @@
+"""Hours of mixed load in one process, to see whether anything grows: memory, open files, threads, child processes.
+
+    python benchmarks/soak/soak.py --hours 2 --out runs/soak [--seed 0] [--minutes-between-suites 10]
+    python benchmarks/soak/soak.py --report runs/soak [--json benchmarks/results/soak.json]
+
+A round is: a slice of games of every id in a vector environment that lives as long as the soak (masked resets, skipped slots,
+hostile actions, at times a state saved and restored), of every id in one that is made anew; evaluations by scripted agents
+and by untrained language models through the code of the leaderboard's runner; Stockfish, started, killed in mid-game and
+stopped, where it is installed; and now and then a whole small suite over worker processes. Between rounds, about every
+minute, ``samples.jsonl`` gets a line: after a garbage collection, and after the C allocator has given back what it merely
+keeps for later (malloc_trim). The report fits a line to the samples after warm-up (least squares). Linux with glibc only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import json
+import math
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+
+import lmrl_envs
+from lmrl_envs import make_policy, task, task_ids
+from lmrl_envs.checks import HOSTILE_ACTIONS
+
+SAMPLES, SETTINGS = "samples.jsonl", "soak.json"
+TEXT_GAMES = tuple(id for id in task_ids() if "Chess" not in id)
+MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0")
+SLOTS = 64
+FEWEST = 3
+"""Rounds that are played in any case: fewer samples have no slope."""
+LIMIT = 1.0
+"""MB an hour that memory may grow after warm-up."""
+
+
+# -- what is sampled
+
+
+class _MallInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
+    ]
+
+
+_LIBC = ctypes.CDLL("libc.so.6")
+_LIBC.mallinfo2.restype = _MallInfo
+
+
+def sample(episodes: Counter[str], rounds: int, started: float) -> dict[str, Any]:
+    """One line of ``samples.jsonl``: this process after a garbage collection, and its children."""
+    gc.collect()
+    _LIBC.malloc_trim(0)
+    heap = _LIBC.mallinfo2()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    children = _children()
+    return {
+        "hours": round((time.monotonic() - started) / 3600, 5),
+        "cpu_seconds": round(time.process_time(), 2),
+        "heap_mb": round((heap.uordblks + heap.hblkhd) / 2**20, 3),
+        "rss_mb": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 3),
+        "files": len(os.listdir("/proc/self/fd")) - 1,  # the listing is one itself
+        "threads": len(os.listdir("/proc/self/task")),
+        "children": len(children),
+        "child_names": sorted(children.values()),
+        "objects": len(gc.get_objects()),
+        "rounds": rounds,
+        "episodes": dict(episodes),
+    }
+
+
+def _children() -> dict[int, str]:
+    """Child processes: id -> name."""
+    found = {}
+    for thread in os.listdir("/proc/self/task"):
+        for pid in map(int, Path(f"/proc/self/task/{thread}/children").read_text().split()):
+            try:
+                found[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+            except OSError:  # gone since
+                continue
+    return found
+
+
+def slope(hours: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+    """Slope of the least-squares line per hour, and its standard error (inf for fewer than three points)."""
+    x, y = np.asarray(hours, float), np.asarray(values, float)
+    spread = float(((x - x.mean()) ** 2).sum()) if len(x) else 0.0
+    if len(x) < 3 or spread == 0:
+        return 0.0, math.inf
+    rate = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
+    rest = y - y.mean() - rate * (x - x.mean())
+    return rate, math.sqrt(float((rest**2).sum()) / (len(x) - 2) / spread)
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What the samples say: growth after warm-up, and whether it keeps within the limits.
+
+    Raises:
+        ValueError: fewer than three samples after warm-up.
+    """
+    settings = json.loads((folder / SETTINGS).read_text("utf-8"))
+    lines = (folder / SAMPLES).read_text("utf-8").splitlines()
+    samples = [json.loads(line) for line in lines]
+    kept = [s for s in samples if s["hours"] >= settings["warm_up_hours"]]
+    if len(kept) < 3:
+        raise ValueError(
+            f"{folder}: {len(kept)} samples after {settings['warm_up_hours']} hours of warm-up, 3 are needed"
+        )
+    hours = [s["hours"] for s in kept]
+    growth = {}
+    for key in ("rss_mb", "heap_mb", "objects"):
+        rate, error = slope(hours, [s[key] for s in kept])
+        growth[f"{key}_per_hour"] = {"slope": round(rate, 3), "standard_error": round(error, 3)}
+    counts = {
+        key: {"after_warm_up": kept[0][key], "at_end": kept[-1][key], "most": max(s[key] for s in kept)}
+        for key in ("files", "threads", "children", "rss_mb", "heap_mb")
+    }
+    episodes = kept[-1]["episodes"]
+    flat = growth["rss_mb_per_hour"]["slope"] < LIMIT
+    level = all(counts[key]["at_end"] <= counts[key]["after_warm_up"] for key in ("files", "threads", "children"))
+    return {
+        **settings,
+        "finished": bool(kept[-1]["hours"] >= settings["hours"] - 0.05),
+        "hours_measured": round(kept[-1]["hours"], 3),
+        "hours_after_warm_up": round(hours[-1] - hours[0], 3),
+        "samples": len(samples),
+        "samples_after_warm_up": len(kept),
+        "cpu_seconds": kept[-1]["cpu_seconds"],
+        "rounds": kept[-1]["rounds"],
+        **growth,
+        **counts,
+        "episodes": episodes,
+        "episodes_of_text_games": sum(episodes.get(id, 0) for id in TEXT_GAMES),
+        "within_limits": flat and level,
+    }
+
+
+# -- what is done
+
+
+def actions_of(id: str, seed: int, games: int = 60) -> list[str]:
+    """Actions worth playing: those of the task's policies in some games, and hostile ones, one in ten."""
+    env: Any = gymnasium.make(id)
+    found: list[str] = []
+    for k in range(games if "Chess" not in id else 4):
+        env.reset(seed=seed + k)
+        policy = make_policy(id, ("random", "suboptimal", "expert")[k % 3], seed=seed + k)
+        for _ in range(60):
+            found.append(policy.act(env.unwrapped.transcript) or "")
+            _, _, terminated, truncated, _ = env.step(found[-1])
+            if terminated or truncated:
+                break
+    env.close()
+    return found + list(HOSTILE_ACTIONS) * max(1, len(found) // (10 * len(HOSTILE_ACTIONS)))
+
+
+class Games:
+    """Games of one id in a vector environment."""
+
+    def __init__(self, id: str, pool: Sequence[str], rng: random.Random, slots: int = SLOTS, **kwargs: Any) -> None:
+        self.id, self.pool, self.rng, self.slots = id, pool, rng, slots
+        self.env: Any = gymnasium.make_vec(id, num_envs=slots, vectorization_mode="vector_entry_point", **kwargs)
+        self.env.reset(seed=[rng.randrange(2**31) for _ in range(slots)])
+        self.over = np.zeros(slots, bool)
+
+    def play(self, seconds: float, episodes: Counter[str]) -> None:
+        """Play for ``seconds`` of CPU, one step at least; counts the games that ended."""
+        until = time.process_time() + seconds
+        while True:
+            actions: list[str | None] = self.rng.choices(self.pool, k=self.slots)  # type: ignore[assignment]
+            # One that nobody has said before: what remembers actions must forget some.
+            actions[self.rng.randrange(self.slots)] = f"{self.rng.choice(self.pool)} {self.rng.random()}"
+            for slot in np.flatnonzero(self.over).tolist():
+                actions[slot] = None
+            _, _, terminated, truncated, _ = self.env.step(actions)
+            over = terminated | truncated
+            episodes[self.id] += int((over & ~self.over).sum())
+            self.over = over
+            if over.mean() > 0.3:
+                self.env.reset(options={"reset_mask": over})
+                self.over = np.zeros(self.slots, bool)
+            if time.process_time() > until:
+                return
+
+    def copies(self) -> None:
+        """Save, restore and clone one game, and look at the others."""
+        single = self.env.unwrapped.envs[0]
+        twin = single.clone()
+        twin.set_state(json.loads(json.dumps(single.get_state())))
+        assert twin.transcript == single.transcript == self.env.unwrapped.transcript(0)
+        twin.render()
+
+
+def untrained(id: str, folder: Path, seed: int) -> Path:
+    """A language model of the nano preset with random weights and a tokenizer of the task's sample data."""
+    from lmrl_agents.training import TrainingRun, prepare
+
+    data = f"{task(id).family}/mixed-v0"
+    run = TrainingRun(algorithm="bc", env_id=id, data=data, preset="nano", seed=seed, out=folder, sample=True)
+    prepare(run, run.load_data()).save(folder, {"env_id": id})
+    return folder
+
+
+class Soak:
+    """The activities of a round."""
+
+    def __init__(self, out: Path, seed: int, between_suites: float, ids: Sequence[str]) -> None:
+        self.out, self.seed, self.between_suites, self.ids = out, seed, between_suites, ids
+        self.rng = random.Random(seed)
+        self.episodes: Counter[str] = Counter()
+        self.pools = {id: actions_of(id, seed) for id in ids}
+        self.lasting = {id: Games(id, pool, self.rng) for id, pool in self.pools.items()}
+        self.models = {id: untrained(id, out / "models" / task(id).family, seed) for id in MODEL_TASKS if id in ids}
+        self.rounds, self.suites, self.last_suite = 0, 0, -math.inf
+        self.stockfish = True
+
+    def round(self) -> None:
+        """Everything once, in an order drawn anew."""
+        work: list[Callable[[], None]] = [lambda id=id: self._play(id) for id in self.pools]
+        work += [self._evaluate_scripted, self._evaluate_model, self._engines, self._suite]
+        self.rng.shuffle(work)
+        for activity in work:
+            activity()
+        self.rounds += 1
+
+    def _play(self, id: str) -> None:
+        seconds = 0.4 if id in TEXT_GAMES else 0.6
+        self.lasting[id].play(seconds, self.episodes)
+        self.lasting[id].copies()
+        fresh = Games(id, self.pools[id], self.rng, slots=self.rng.choice((1, 3, 16)))
+        fresh.play(0.05, self.episodes)
+        fresh.env.close()
+
+    def _evaluate(self, id: str, agent: str, episodes: int) -> None:
+        """As a worker of the leaderboard does it, in this process; nothing of it stays on disk."""
+        from lmrl_benchmarks.evaluation import EvaluationSpec
+        from lmrl_benchmarks.runner import Job, _run_job
+
+        folder = self.out / "cell"
+        spec = EvaluationSpec(id, Path(agent).name, episodes, self.rng.randrange(2**31))
+        problem = _run_job(Job("eval", "eval", (spec, str(folder), agent, "cpu")))
+        if problem:
+            raise RuntimeError(problem)
+        errors = json.loads((folder / "summary.json").read_text("utf-8"))["errors"]
+        if errors:
+            raise RuntimeError(f"{errors} of {episodes} episodes of {agent} on {id} ended in an error")
+        self.episodes[id] += episodes
+        shutil.rmtree(folder)
+
+    def _evaluate_scripted(self) -> None:
+        id = self.ids[self.rounds % len(self.ids)]
+        self._evaluate(id, self.rng.choice(("random", "suboptimal", "expert")), 60 if id in TEXT_GAMES else 4)
+
+    def _evaluate_model(self) -> None:
+        if not self.models:
+            return
+        id = list(self.models)[self.rounds % len(self.models)]
+        self._evaluate(id, str(self.models[id]), 12 if "Maze" in id else 24)
+
+    def _engines(self) -> None:
+        """A pool of engines, one of them killed in mid-game, closed at the end."""
+        chess = [id for id in self.ids if id not in TEXT_GAMES]
+        if not self.stockfish or not chess:
+            return
+        id = chess[self.rounds % len(chess)]
+        try:
+            games = Games(id, self.pools[id], self.rng, slots=4, simulator="stockfish", nodes=50, pool_size=2)
+        except DependencyNotInstalled as problem:
+            print(f"no engine: {problem}", flush=True)
+            self.stockfish = False
+            return
+        engine = games.env.unwrapped.envs[0].simulator
+        for _ in range(3):
+            games.play(0.02, self.episodes)
+        for pid in engine.pids[:1]:
+            os.kill(pid, signal.SIGKILL)
+        games.play(0.02, self.episodes)
+        games.env.close()
+
+    def _suite(self) -> None:
+        """A suite over two worker processes, as ``lmrl leaderboard run`` plays it."""
+        if time.monotonic() - self.last_suite < self.between_suites:
+            return
+        from lmrl_benchmarks.runner import run_suite
+        from lmrl_benchmarks.suite import suite_from
+
+        games = [id for id in self.ids if id in TEXT_GAMES]
+        tasks = [{"id": id} for id in self.rng.sample(games, min(3, len(games)))]
+        values = {
+            "name": "soak",
+            "version": 1,
+            "episodes": 20,
+            "seed": self.rng.randrange(2**31),
+            "training_seeds": [0],
+        }
+        suite = suite_from({**values, "tasks": tasks, "agents": [{"name": "random"}, {"name": "expert"}]})
+        problems = run_suite(suite, self.out / "suite", workers=2)
+        if problems:
+            raise RuntimeError(f"the suite failed: {problems}")
+        shutil.rmtree(self.out / "suite")
+        for entry in tasks:
+            self.episodes[entry["id"]] += 40
+        self.suites += 1
+        self.last_suite = time.monotonic()
+
+
+def fill_caches(soak: Soak, questions: int = 20_000) -> None:
+    """Ask more different questions than any bounded cache of readings holds: full from the start, they grow no more."""
+    from lmrl_envs.guess_my_city.reading import read as read_city
+    from lmrl_envs.guess_my_city.rules import guessed_city
+    from lmrl_envs.twenty_questions.reader import read as read_object
+
+    city, thing = "lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0"
+    for id, read in ((city, read_city), (city, guessed_city), (thing, read_object)):
+        for k in range(questions if id in soak.ids else 0):
+            read(f"{soak.rng.choice(soak.pools[id])[:100]} {k}")
+
+
+def run(
+    out: Path, hours: float, seed: int, warm_up: float, interval: float, between_suites: float, ids: Sequence[str]
+) -> None:
+    """Soak for ``hours``; writes settings at once and a sample about every ``interval`` seconds."""
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "command": " ".join(["python", *sys.argv]),
+        "version": lmrl_envs.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "hours": hours,
+        "seed": seed,
+        "warm_up_hours": warm_up * hours,
+    }
+    (out / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+    soak = Soak(out, seed, between_suites, ids)
+    fill_caches(soak)
+    last = -math.inf
+    with (out / SAMPLES).open("w", encoding="utf-8") as file:
+        while soak.rounds < FEWEST or time.monotonic() < started + hours * 3600:
+            soak.round()
+            if time.monotonic() - last >= interval or time.monotonic() > started + hours * 3600:
+                last = time.monotonic()
+                line = sample(soak.episodes, soak.rounds, started)
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                total = sum(soak.episodes.values())
+                shown = " ".join(
+                    f"{key} {line[key]}" for key in ("hours", "rss_mb", "heap_mb", "files", "threads", "children")
+                )
+                print(f"{shown} rounds {soak.rounds} suites {soak.suites} episodes {total:,}", flush=True)
+    for games in soak.lasting.values():
+        games.env.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--out", type=Path, default=Path("runs/soak"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ids", help="tasks, with commas between; default: all")
+    parser.add_argument("--warm-up", type=float, default=0.25, help="share of the time that is not measured")
+    parser.add_argument("--interval", type=float, default=60.0, help="seconds between samples")
+    parser.add_argument("--minutes-between-suites", type=float, default=10.0)
+    parser.add_argument("--report", type=Path, help="report on the samples in this folder, and run nothing")
+    parser.add_argument("--json", type=Path, help="write the report to this file too")
+    arguments = parser.parse_args()
+    folder = arguments.report or arguments.out
+    if arguments.report is None:
+        run(
+            folder, arguments.hours, arguments.seed, arguments.warm_up, arguments.interval,
+            arguments.minutes_between_suites * 60, arguments.ids.split(",") if arguments.ids else task_ids(),
+        )  # fmt: skip
+    found = report(folder)
+    text = json.dumps(found, indent=1) + "\n"
+    print(text, end="")
+    if arguments.json is not None:
+        arguments.json.write_text(text, "utf-8")
+    return 0 if found["within_limits"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
