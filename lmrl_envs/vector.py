@@ -281,7 +281,8 @@ class ArrayTextVectorEnv(TextVectorEnv):
         return Transcript.from_texts(texts, rewards)
 
     def _said(self, slot: int) -> tuple[list[str], list[float]]:
-        texts, rewards = map(list, self._before.get(slot, ([self._openings[slot]], [])))
+        before = self._before.get(slot)
+        texts, rewards = ([self._openings[slot]], []) if before is None else (list(before[0]), list(before[1]))
         for actions, replies, step_rewards in self._log[self._born[slot] - self._log_start :]:
             action = actions[slot]
             if action is not None:

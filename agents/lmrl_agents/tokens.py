@@ -51,7 +51,7 @@ class TaskTokenizer:
         self.pad, self.obs, self.act, self.eoa = tokenizer.convert_tokens_to_ids(list(SPECIAL))
         self._cache: dict[str, tuple[int, ...]] = {}
         # tokenizers 0.23 never frees the cache of words that it keeps of each BPE tokenizer: up to 5 MB a model that was loaded.
-        model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+        model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
         if getattr(model, "ignore_merges", False) and hasattr(model, "_resize_cache"):
             model._resize_cache(0)
 

@@ -94,7 +94,7 @@ class Tally:
     def __init__(self, out: Path) -> None:
         self.out = out
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
-        self.cpu: Counter[str] = Counter()
+        self.cpu: dict[str, float] = defaultdict(float)
         self.kinds: Counter[tuple[str, str]] = Counter()
         self.failures: list[str] = []
         self.last = time.monotonic()

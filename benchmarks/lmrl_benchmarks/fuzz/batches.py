@@ -74,7 +74,7 @@ class Batch:
             demand(bool(which[slot]) or texts[slot] == "", "a slot that was not reset has an opening")
             demand(bool(infos["_turn"][slot]) == bool(which[slot]), "the mask of the infos is not that of the reset")
         for slot in np.flatnonzero(which).tolist():
-            self.last[slot] = texts[slot]
+            self.last[slot] = str(texts[slot])
             self.turns[slot], self.totals[slot] = 0, 0.0
             if slot in self.shadows:
                 single = self.shadows[slot].reset(seed=given[slot], options=options)

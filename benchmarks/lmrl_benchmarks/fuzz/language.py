@@ -240,7 +240,8 @@ _MUTATIONS: tuple[Callable[[str, Speaker], str], ...] = (
 def _spoken(id: str, seed: int) -> Sequence[str]:
     """Actions of the task's own policies in a few games."""
     chess = "chess" in task(id).family  # engines are slow, and what is said there is a move in any case
-    env: Any = gymnasium.make(id, **({"simulator": "random"} if chess else {}))
+    arguments: dict[str, Any] = {"simulator": "random"} if chess else {}
+    env: Any = gymnasium.make(id, **arguments)
     names = ("random",) if chess else ("random", "suboptimal", "expert")
     found: list[str] = []
     game = 0
