@@ -161,11 +161,12 @@ settings = { "reinforce.iterations" = 1, "reinforce.episodes" = 4, "reinforce.ev
 
 
 _INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 from lmrl_benchmarks.runner import run_suite
 from lmrl_benchmarks.suite import load_suite
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     suite = load_suite(sys.argv[1])
     run_suite(suite, Path(sys.argv[2]), agents=suite.only([sys.argv[3]]), workers=1)
 """

@@ -262,11 +262,12 @@ class Soak:
     def _evaluate(self, id: str, agent: str, episodes: int) -> None:
         """As a worker of the leaderboard does it, in this process; nothing of it stays on disk."""
         from lmrl_benchmarks.evaluation import EvaluationSpec
-        from lmrl_benchmarks.runner import Job, _run_job
+        from lmrl_benchmarks.jobs import run_job
+        from lmrl_benchmarks.plan import Job
 
-        folder = self.out / "cell"
-        spec = EvaluationSpec(id, Path(agent).name, episodes, self.rng.randrange(2**31))
-        problem = _run_job(Job("eval", "eval", (spec, str(folder), agent, "cpu")))
+        folder, trained = self.out / "cell", os.sep in agent
+        spec = EvaluationSpec(id, agent, episodes, self.rng.randrange(2**31))
+        problem = run_job(self.out, Job("eval", "eval", "cell", (spec, trained, "cpu")))
         if problem:
             raise RuntimeError(problem)
         errors = json.loads((folder / "summary.json").read_text("utf-8"))["errors"]
