@@ -16,7 +16,8 @@ A group whose returns are all equal teaches nothing; its share is logged as ``fl
 
     lmrl train grpo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/grpo-wordle
 
-Not measured yet.
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -7.06, -21.79, -7.15 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ Departures from LMRL-Gym: ties are broken by the seed; games of earlier rounds m
 
     lmrl train online_filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/online-bc
 
-Not measured yet.
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.88, -44.67, -22.31 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
 """
 
 from __future__ import annotations

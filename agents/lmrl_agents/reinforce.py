@@ -13,7 +13,8 @@ the policy too far are taken back.
 
     lmrl train reinforce --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/reinforce
 
-Not measured yet.
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.92, -7.99, -8.47 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
 """
 
 from __future__ import annotations
