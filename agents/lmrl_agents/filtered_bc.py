@@ -17,8 +17,9 @@ scratch, or from ``--start``.
     lmrl train filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/filtered-bc
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -68, -68, -74: worse than cloning all (-38), because
-short trajectories that were cut off have the best returns. Wordle by turns: -2.87, -2.87, -2.86 (cloning of nearly three times the
-time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .99, .98 of the games won (cloning .32 to .39). All scores: docs/results.md.
+short trajectories that were cut off have the best returns. Wordle by turns: -2.87, -2.87, -2.86 (cloning of nearly three
+times the time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .99, .98 of the games won (cloning .32 to .39).
+All scores: docs/results.md.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ def _paired(transcript: Transcript) -> list[str]:
 
 
 _MEN = "KQRBNPkqrbnp"
+_LONGEST_MOVE = 64
 
 
 def _men(transcript: Transcript) -> list[str]:
@@ -40,11 +41,16 @@ def _men(transcript: Transcript) -> list[str]:
     blank comes first everywhere, so that a man is the same token wherever it stands.
     """
     texts = [turn.text for turn in transcript]
-    pairs = [_men_and_move(*texts[i : i + 2]) for i in range(0, len(texts), 2)]
-    return [text for pair in pairs for text in pair][: len(texts)]
+    for i in range(0, len(texts), 2):
+        action = texts[i + 1] if i + 1 < len(texts) else ""
+        is_short = len(action) <= _LONGEST_MOVE  # what is longer is no move, and would fill the memory of moves
+        texts[i], move = _men_and_move(texts[i], action if is_short else "")
+        if action and is_short:
+            texts[i + 1] = move
+    return texts
 
 
-@lru_cache(maxsize=50_000)  # a conversation is read again at each of its turns
+@lru_cache(maxsize=16_384)  # a conversation is read again at each of its turns
 def _men_and_move(position: str, action: str = "") -> tuple[str, str]:
     import chess
 
