@@ -27,15 +27,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import chess
 import gymnasium
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 import lmrl_envs
 from lmrl_envs import make_policy, task, task_ids
+from lmrl_envs.chess.opponents import best_moves
 from lmrl_envs.checks import HOSTILE_ACTIONS
 
 SAMPLES, SETTINGS = "samples.jsonl", "soak.json"
@@ -71,6 +74,7 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
+_LRU_CACHE = type(lru_cache(len))
 _LIBC = ctypes.CDLL("libc.so.6")
 _LIBC.mallinfo2.restype = _MallInfo
 
@@ -92,9 +96,19 @@ def sample(episodes: Counter[str], rounds: int, started: float) -> dict[str, Any
         "children": len(children),
         "child_names": sorted(children.values()),
         "objects": len(gc.get_objects()),
+        "cached": sum(caches().values()),
         "rounds": rounds,
         "episodes": dict(episodes),
     }
+
+
+def caches() -> dict[str, int]:
+    """Entries of every ``lru_cache`` of the project: what may still fill up to its bound."""
+    found: Counter[str] = Counter()
+    for wrapper in gc.get_objects():
+        if type(wrapper) is _LRU_CACHE and (wrapper.__module__ or "").startswith("lmrl_"):
+            found[f"{wrapper.__module__}.{wrapper.__qualname__}"] += wrapper.cache_info().currsize
+    return dict(found)
 
 
 def _children() -> dict[int, str]:
@@ -333,16 +347,20 @@ class Soak:
         self.last_suite = time.monotonic()
 
 
-def fill_caches(soak: Soak, questions: int = 20_000) -> None:
-    """Ask more different questions than any bounded cache of readings holds: full from the start, they grow no more."""
-    from lmrl_envs.guess_my_city.reading import read as read_city
-    from lmrl_envs.guess_my_city.rules import guessed_city
-    from lmrl_envs.twenty_questions.reader import read as read_object
-
-    city, thing = "lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0"
-    for id, read in ((city, read_city), (city, guessed_city), (thing, read_object)):
-        for k in range(questions if id in soak.ids else 0):
-            read(f"{soak.rng.choice(soak.pools[id])[:100]} {k}")
+def fill_caches(soak: Soak, entries: int = 20_000) -> None:
+    """Put more into the bounded caches of answers and moves than they hold: full from the start, they grow no more."""
+    for id in ("lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0"):
+        games = soak.lasting.get(id)
+        for _ in range(entries // SLOTS if games is not None else 0):
+            games.env.step([f"{soak.rng.choice(soak.pools[id])[:100]} {soak.rng.random()}" for _ in range(SLOTS)])
+            games.env.reset()
+    board = chess.Board()
+    for _ in range(entries if any("Chess" in id for id in soak.ids) else 0):
+        if board.is_game_over(claim_draw=True):
+            board.reset()
+        board.push(soak.rng.choice(list(board.legal_moves)))
+        if any(board.legal_moves):
+            best_moves(board, nodes=1, margin=1000)
 
 
 def run(

@@ -31,7 +31,7 @@ def answer(request: PartnerRequest) -> PartnerReply:
     return replies[request.seed % len(replies)]
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
     """The same answer in every wording."""
 
