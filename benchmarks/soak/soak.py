@@ -38,8 +38,8 @@ from gymnasium.error import DependencyNotInstalled
 
 import lmrl_envs
 from lmrl_envs import make_policy, task, task_ids
-from lmrl_envs.chess.opponents import best_moves
 from lmrl_envs.checks import HOSTILE_ACTIONS
+from lmrl_envs.chess.opponents import best_moves
 
 SAMPLES, SETTINGS = "samples.jsonl", "soak.json"
 TEXT_GAMES = tuple(id for id in task_ids() if "Chess" not in id)
