@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import chess
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Sampling, generate, probabilities
 from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows, train_tokenizer
 from lmrl_agents.training import CHECKPOINT, TrainingError, TrainingRun
-from lmrl_agents.views import view_texts
+from lmrl_agents.views import VIEWS, view_texts
 from lmrl_datasets import DatasetError, load_dataset
 from lmrl_envs import Transcript, make_policy, task_ids
 
@@ -217,6 +218,34 @@ def test_men_view(spaced: bool) -> None:
         assert view_texts("men", played)[:2] == [men, seen]
         game.reset(options={"fen": fen, "replies": ["a8a7" if move != "g8=Q+" else "e8d7"]})
         assert game.step(seen)[4]["valid"] and game.unwrapped.transcript[2] == played[2]  # means the same to the task
+
+
+def test_turned_view_is_one_text_for_all_mirror_images_and_moves_come_back() -> None:
+    from lmrl_envs.chess.endgames import SYMMETRIES
+
+    names, view = chess.SQUARE_NAMES, VIEWS["turned"]
+    seen = set()
+    for mirror in SYMMETRIES:
+        to = {names[a]: names[b] for a, b in enumerate(mirror)}
+        board = chess.Board(None)
+        for square, symbol in (("b1", "K"), ("c3", "R"), ("g6", "R"), ("h8", "k")):
+            board.set_piece_at(chess.parse_square(to[square]), chess.Piece.from_symbol(symbol))
+        env = gym.make("lmrl/ChessEndgames-v0", spaced=False)
+        env.reset(options={"fen": board.fen(), "replies": [to["h8"] + to["h7"]]})
+        before = env.unwrapped.transcript
+        env.step(f"R{to['c3']}{to['c8']}")
+        texts = view_texts("turned", env.unwrapped.transcript)
+        seen.add(tuple(texts[:2]))
+        assert view.said(texts[1], before).replace(" ", "") == f"R{to['c3']}{to['c8']}"
+        env.reset(options={"fen": board.fen(), "replies": [to["h8"] + to["h7"]]})
+        env.step(view.said(" Rg9 a1 nonsense", before))  # not a move: read again as it was said
+        assert view_texts("turned", env.unwrapped.transcript)[1] == " Rg9 a1 nonsense"
+    assert len(seen) == 1
+    env = gym.make("lmrl/Chess-v0")
+    env.reset()
+    start = env.unwrapped.transcript
+    assert view_texts("turned", start) == view_texts("men", start) and view.said(" e2 e4", start) == " e2 e4"
+    assert view.said("move a1", Transcript.from_texts(["no board"], [])) == "move a1"
 
 
 # -- loss and model

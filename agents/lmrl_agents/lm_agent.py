@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ class PolicyAgent:
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """One sampled (or greedy) action per request."""
-        return [self.policy.tokenizer.decode(sampled.ids) for sampled in self.sample(requests)]
+        return [self._said(request, sampled) for request, sampled in zip(requests, self.sample(requests), strict=True)]
+
+    def _said(self, request: Request, sampled: Generated) -> str:
+        return self.form.said(self.policy.tokenizer.decode(sampled.ids), request.transcript)
 
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """Sampled ids and log-probabilities of one action per request."""
@@ -159,7 +163,7 @@ class LanguageModelAgent(PolicyAgent):
         tokenizer = self.policy.tokenizer
         actions, played = [], self.sample(requests)
         told = self.explain(requests, played) if self.record_values else [None] * len(played)
-        for sampled, explained in zip(played, told, strict=True):
+        for request, sampled, explained in zip(requests, played, told, strict=True):
             details: dict[str, Any] = {"completion_tokens": len(sampled.ids)}
             if explained is not None:
                 details |= _rounded(explained)
@@ -168,14 +172,18 @@ class LanguageModelAgent(PolicyAgent):
                 details["token_logprobs"] = [
                     [EOA if i == tokenizer.eoa else tokenizer.decode([i]), round(logprob, 4)] for i, logprob in pairs
                 ]
-            actions.append(Action(tokenizer.decode(sampled.ids), details))
+            actions.append(Action(self._said(request, sampled), details))
         return actions
 
     def explain(self, requests: Sequence[Request], played: Sequence[Generated]) -> list[Explained | None]:
         """What the critic says of sampled actions; None for each where there is no critic."""
         if not isinstance(self.policy, GuidedPolicy):
             return [None] * len(played)
-        return list(explain(self.policy, self.form, self.contexts(requests), [sampled.ids for sampled in played]))
+        told = explain(self.policy, self.form, self.contexts(requests), [sampled.ids for sampled in played])
+        return [
+            replace(one, alternatives=tuple((self.form.said(text, r.transcript), q) for text, q in one.alternatives))
+            for one, r in zip(told, requests, strict=True)
+        ]
 
     def fingerprint(self) -> str:
         """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmrl_agents.views import view_texts
+from lmrl_agents.views import VIEWS, view_texts
 from lmrl_envs import Transcript
 
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
@@ -216,6 +216,10 @@ class TextFormat:
     def last_observation(self, transcript: Transcript, tokenizer: TaskTokenizer) -> Ids:
         """Ids of the observation that an unfinished episode waits with."""
         return self.observation(view_texts(self.view, transcript)[-1], tokenizer)
+
+    def said(self, text: str, transcript: Transcript) -> str:
+        """What the environment is told when the model answers a conversation with ``text``."""
+        return VIEWS[self.view].said(text, transcript)
 
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an action with its end token."""
