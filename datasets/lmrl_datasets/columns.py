@@ -109,4 +109,5 @@ def _coded(texts: Any) -> tuple[np.ndarray, np.ndarray]:
 def _tuples(values: list[Any], column: Any) -> list[tuple[Any, ...]]:
     """The flat values of a list column, a tuple for each row."""
     ends = np.cumsum(column.value_lengths().to_numpy()).tolist()
-    return [tuple(values[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    whole = tuple(values)
+    return [whole[a:b] for a, b in zip([0, *ends], ends, strict=False)]
