@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.curves import read_metrics
-from lmrl_agents.distributed import join_gradients
+from lmrl_agents.distributed import backward, clip_gradients
 from lmrl_agents.filtered_bc import Config as FilterConfig
 from lmrl_agents.filtered_bc import chosen_turns
 from lmrl_agents.grpo import Config as GroupConfig
@@ -474,36 +475,87 @@ import sys
 from pathlib import Path
 from lmrl_agents.algorithms import train
 from lmrl_agents.training import TrainingRun
-overrides = {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32,
+overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32,
+             "bc.checkpoint_every": 3, "ilql.steps": 6, "ilql.checkpoint_every": 4, "ilql.batch_size": 32,
+             "ilql.betas": [1.0, 4.0], "ilql.validation_episodes": 2,
              "ppo.iterations": 2, "ppo.episodes": 5, "ppo.batch_size": 64}
-train(TrainingRun(sys.argv[1], "lmrl/MazeFullyObserved-v0", sys.argv[2], Path(sys.argv[3]), show_progress=False,
-                  overrides=overrides))
+out, last = Path(sys.argv[3]), int(sys.argv[5])
+if last:  # as if killed when this step was done
+    import os
+    import lmrl_agents.session as session
+    save = session.save_checkpoint
+    def save_and_die(run, policy, modules, optimizers, step, state):
+        save(run, policy, modules, optimizers, step, state)
+        if step >= last:
+            torch.distributed.barrier()
+            os._exit(9)
+    import torch
+    session.save_checkpoint = save_and_die
+train(TrainingRun(sys.argv[1], "lmrl/MazeFullyObserved-v0", sys.argv[2], out, show_progress=False,
+                  overrides=overrides, shard=sys.argv[4] == "shard", resume=True))
 """
 
 
-@pytest.mark.slow
-def test_two_processes_learn_what_one_learns_from_the_joined_batch(maze_data: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def together(maze_data: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Trains in processes of their own."""
     script = tmp_path / "together.py"
     script.write_text(_TOGETHER)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
 
-    def run(algorithm: str, out: str, processes: int) -> None:
+    def run(
+        algorithm: str, out: str, processes: int, shard: bool = False, until: int = 0
+    ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable]
         if processes > 1:
             command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        arguments = [str(script), algorithm, str(maze_data), str(tmp_path / out)]
-        subprocess.run([*command, *arguments], env=environment, check=True, timeout=300)
+        arguments = [str(script), algorithm, str(maze_data), str(tmp_path / out), "shard" if shard else "-", str(until)]
+        return subprocess.run(
+            [*command, *arguments], env=environment, timeout=300, capture_output=True, encoding="utf-8"
+        )
 
-    run("bc", "one", 1)
-    run("bc", "two", 2)
+    return run
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_the_joined_batch(together, tmp_path: Path) -> None:
+    for out, processes in (("one", 1), ("two", 2)):
+        found = together("bc", out, processes)
+        assert found.returncode == 0, found.stderr
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert all(torch.allclose(one[key], two[key], atol=2e-5) for key in one)
-    run("ppo", "ppo", 2)  # an odd number of games: the processes have different numbers of minibatches
+    found = together("ppo", "ppo", 2)  # an odd number of games: the processes have different numbers of minibatches
+    assert found.returncode == 0, found.stderr
     assert not check_agent(load_agent(str(tmp_path / "ppo")), [MAZE]).breaches
 
 
-def test_gradients_of_one_process_are_left_alone() -> None:
-    parameter = torch.nn.Parameter(torch.ones(2))
-    parameter.grad = torch.tensor([1.0, 2.0])
-    join_gradients([parameter], 3.0)
-    assert parameter.grad.tolist() == [1.0, 2.0]
+@pytest.mark.slow
+def test_spread_weights_learn_what_whole_ones_learn(together, tmp_path: Path) -> None:
+    """Cloning and ILQL (three networks, one of them frozen, one that follows), with a kill on the way."""
+    for out, processes, shard in (("one", 1, False), ("spread", 2, True)):
+        found = together("ilql", out, processes, shard)
+        assert found.returncode == 0, found.stderr
+    for stage in ("start", "."):  # in cloning, then in ILQL
+        assert together("ilql", "killed", 2, True, until=4).returncode != 0
+        assert (tmp_path / "killed" / stage / CHECKPOINT).is_dir()
+    found = together("ilql", "killed", 2, True)
+    assert found.returncode == 0, found.stderr
+    one, spread, killed = (weights(tmp_path / out) for out in ("one", "spread", "killed"))
+    assert len(one) > 40 and any(key.startswith("critic.") for key in one)
+    assert all(torch.allclose(one[key], spread[key], atol=2e-5) for key in one)
+    assert all(torch.equal(spread[key], killed[key]) for key in one)
+
+
+def test_sharding_that_cannot_be_is_refused(maze_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ppo cannot be sharded"):
+        train(TrainingRun("ppo", MAZE, str(maze_data), tmp_path / "ppo", shard=True))
+    with pytest.raises(TrainingError, match="one process"):
+        train(TrainingRun("bc", MAZE, str(maze_data), tmp_path / "bc", shard=True))
+
+
+def test_gradients_of_one_process_are_its_own() -> None:
+    parameter = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    backward((parameter**2).sum(), [parameter], 3.0)
+    assert parameter.grad is not None and parameter.grad.tolist() == [2.0, 4.0]
+    assert clip_gradients([parameter], 1.0).item() == pytest.approx(20**0.5)
+    assert parameter.grad.norm().item() == pytest.approx(1.0, abs=1e-4)

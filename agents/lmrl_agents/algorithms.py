@@ -29,6 +29,9 @@ ALGORITHMS: dict[str, str] = {
 }
 """Name (of the module in this package, too) -> one line about it. The module has ``train(run) -> Path``."""
 
+SHARDED = ("bc", "filtered_bc", "mc", "ilql", "cql")
+"""Those whose weights can be spread over processes: the others play while they train, each process at its own pace."""
+
 
 def train(run: TrainingRun) -> Path:
     """Train with the algorithm that the run names; returns the folder of the model.
@@ -38,6 +41,8 @@ def train(run: TrainingRun) -> Path:
     """
     if run.algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm {run.algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
+    if run.shard and run.algorithm not in SHARDED:
+        raise ValueError(f"the weights of {run.algorithm} cannot be sharded, only those of {', '.join(SHARDED)}")
     task(run.env_id)
     torch.set_num_threads(run.threads)
     with together(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
@@ -70,6 +75,8 @@ def together(run: TrainingRun) -> Iterator[None]:
         TrainingError: not all of them came.
     """
     wanted = int(os.environ.get("WORLD_SIZE", "1"))
+    if run.shard and wanted == 1:
+        raise TrainingError("there is one process: sharding needs several, started by torchrun")
     if wanted == 1 or distributed()[1] > 1:  # alone, or joined already (training the policy to start from)
         yield
         return

@@ -21,12 +21,22 @@ from typing import Any
 
 import torch
 
+from lmrl_agents.distributed import gathered
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.losses import cross_entropy, mean
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import RowStore
-from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, optimizer_for, precision, prepare, rows_of
+from lmrl_agents.training import (
+    TrainingRun,
+    batch_indices,
+    learning_rate,
+    optimizer_for,
+    precision,
+    prepare,
+    rows_of,
+    spread,
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,7 @@ def train(run: TrainingRun) -> Path:
 
 def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:
     """The loop, over any rows; returns the folder of the model."""
+    spread(run, model)
     optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
     session = Session(
         run,
@@ -103,6 +114,7 @@ def best_temperature(
 ) -> dict[str, Any]:
     """The temperature with the best mean return on validation games, and what each reached."""
     model.eval()
-    tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
+    with gathered(model):
+        tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
     chosen = max(tried, key=lambda t: tried[t])
     return {"temperature": chosen, "validation_return": {str(t): r for t, r in tried.items()}}

@@ -33,7 +33,7 @@ from lmrl_agents.model import LanguageModel
 from lmrl_agents.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.returns import returns_to_go
 from lmrl_agents.session import Session
-from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision, spread
 from lmrl_agents.trajectories import StepBatch
 
 BACKUPS = ("sarsa", "max", "expectile")
@@ -91,6 +91,7 @@ def train(run: TrainingRun) -> Path:
     heads = ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2")
     critic = critic_of(model, heads, config, returns_to_go(data.reward, data.last, config.discount))
     target = critic.target()
+    spread(run, model, critic, target)
     optimizer = optimizer_of(critic, config)
     next_token = np.where(data.last, -1, np.roll(data.token, -1))
     session = Session(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmrl_agents.distributed import is_sharded, on_first
 from lmrl_agents.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.packed import states_at
 from lmrl_agents.tokens import TaskTokenizer
@@ -109,16 +110,19 @@ class Critic(nn.Module):
         """Move every weight by ``rate`` of its way towards the source's."""
         own: list[torch.Tensor] = list(self.parameters())
         other: list[torch.Tensor] = list(source.parameters())
-        torch._foreach_lerp_(own, other, rate)
+        if any(is_sharded(weight) for weight in own):  # the two kinds do not go together in one call
+            for weight, goal in zip(own, other, strict=True):
+                weight.lerp_(goal, rate)
+        else:
+            torch._foreach_lerp_(own, other, rate)
 
     # -- files
 
-    def save(self, folder: Path) -> None:
-        """Write weights and description beside a saved policy."""
+    def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Write weights (its own by default) and description beside a saved policy."""
         from safetensors.torch import save_file
 
-        state = {name: tensor.detach().contiguous().clone() for name, tensor in self.state_dict().items()}
-        save_file(state, folder / WEIGHTS)
+        save_file(on_first(self.state_dict()) if weights is None else weights, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
 
     @classmethod

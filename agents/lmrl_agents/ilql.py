@@ -32,7 +32,7 @@ from lmrl_agents.losses import cross_entropy, expectile_loss, squared_error
 from lmrl_agents.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.returns import returns_to_go
 from lmrl_agents.session import Session
-from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision, spread
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def train(run: TrainingRun) -> Path:
     model, data = load(run)
     critic = critic_of(model, ("value", "q1", "q2"), config, returns_to_go(data.reward, data.last, config.discount))
     target = critic.target()
+    spread(run, model, critic, target)
     optimizer = optimizer_of(critic, config)
     session = Session(
         run,

@@ -28,7 +28,7 @@ from lmrl_agents.losses import cross_entropy, squared_error
 from lmrl_agents.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.returns import returns_to_go
 from lmrl_agents.session import Session
-from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision
+from lmrl_agents.training import TrainingRun, batch_indices, learning_rate, precision, spread
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def train(run: TrainingRun) -> Path:
     returns = returns_to_go(data.reward, data.last, config.discount)
     critic = critic_of(model, ("q1",), config, returns)
     average = critic.target()
+    spread(run, model, critic, average)
     optimizer = optimizer_of(critic, config)
     session = Session(
         run,

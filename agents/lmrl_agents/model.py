@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lmrl_agents.distributed import on_first
 from lmrl_agents.packed import states_at
 from lmrl_agents.tokens import TaskTokenizer, TextFormat, TokenBatch
 
@@ -133,14 +134,16 @@ class LanguageModel(nn.Module):
 
     # -- checkpoints
 
-    def save(self, folder: Path, extra: dict[str, Any] | None = None) -> None:
-        """Write weights (safetensors), tokenizer, and ``lmrl.json`` with format and config."""
+    def save(
+        self, folder: Path, extra: dict[str, Any] | None = None, weights: dict[str, torch.Tensor] | None = None
+    ) -> None:
+        """Write weights (safetensors; the model's own by default), tokenizer, and ``lmrl.json`` with format and config."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(folder)
         self.lm.config.save_pretrained(folder)
-        state = {name: tensor.detach().contiguous().clone() for name, tensor in self.state_dict().items()}
+        state = on_first(self.state_dict()) if weights is None else dict(weights)
         if self.lm.config.tie_word_embeddings:
             state.pop("lm.lm_head.weight", None)
         save_file(state, folder / "weights.safetensors")

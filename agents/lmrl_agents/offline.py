@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.distributed import apart, gathered
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.session import save_final
@@ -87,9 +88,9 @@ def optimizer_of(critic: Critic, config: OfflineConfig) -> torch.optim.AdamW:
     for parameters, scale in ((critic.trunk.parameters(), config.trunk_scale), (critic.heads.parameters(), 1.0)):
         own = list(parameters)
         for decayed in (True, False):
-            members = [p for p in own if (p.dim() >= 2) == decayed]
-            if members:
-                groups.append({"params": members, "weight_decay": config.weight_decay * decayed, "scale": scale})
+            for members in apart(p for p in own if (p.dim() >= 2) == decayed):
+                if members:
+                    groups.append({"params": members, "weight_decay": config.weight_decay * decayed, "scale": scale})
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 
@@ -98,9 +99,10 @@ def finish(
 ) -> Path:
     """Choose beta on validation games, played at temperature 1, and save policy and critic."""
     tried = {}
-    for beta in config.betas:
-        policy = GuidedPolicy(model, critic, beta, config.support)
-        tried[beta] = mean_return(policy, model.form, run.env_id, config.validation_episodes, 1.0, run.env_kwargs)
+    with gathered(model, critic):
+        for beta in config.betas:
+            policy = GuidedPolicy(model, critic, beta, config.support)
+            tried[beta] = mean_return(policy, model.form, run.env_id, config.validation_episodes, 1.0, run.env_kwargs)
     chosen = max(tried, key=lambda beta: tried[beta])
     decoding = {"beta": chosen, "support": config.support, "validation_return": {str(b): r for b, r in tried.items()}}
     return save_final(run, model, {**facts, "decoding": decoding}, critic)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lmrl_agents.critic import Critic
-from lmrl_agents.distributed import distributed, join_gradients
+from lmrl_agents.distributed import backward, clip_gradients, distributed, gathered, on_first, spread_like
 from lmrl_agents.lm_agent import mean_return
 from lmrl_agents.metrics import Metrics, Ticker
 from lmrl_agents.model import LanguageModel
@@ -113,9 +113,8 @@ class Session:
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        join_gradients(parameters, weight)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+        backward(loss, parameters, weight)
+        norm = clip_gradients(parameters, clip)
         optimizer.step()
         self.ticker.tokens += tokens
         return float(norm)
@@ -127,7 +126,8 @@ class Session:
     def validate(self, policy: Policy, episodes: int, temperatures: Sequence[float] = (1.0, 0.0)) -> float:
         """Mean return on validation seeds, logged; returns the first temperature's."""
         form, run = self.policy.form, self.run
-        found = [mean_return(policy, form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures]
+        with gathered(self.policy, *self.modules.values()):
+            found = [mean_return(policy, form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures]
         names = [
             "evaluation_return" if t == 1 else "evaluation_return_greedy" if t == 0 else f"evaluation_return_t{t}"
             for t in temperatures
@@ -153,20 +153,19 @@ def save_checkpoint(
     """Replace the run's checkpoint; a kill at any moment leaves the old or the new one whole."""
     from safetensors.torch import save_file
 
+    # Every process gives its part of what is spread; the first one writes.
+    files = {name: on_first(module.state_dict()) for name, module in modules.items()}
+    for name, optimizer in optimizers.items():
+        states = optimizer.state_dict()["state"]
+        files[f"{name}.optimizer"] = on_first(
+            {f"{index}.{key}": value for index, values in states.items() for key, value in values.items()}
+        )
     if distributed()[0] != 0:
         return
     target, old = run.out / CHECKPOINT, run.out / f".{CHECKPOINT}.old"
     with _fresh(run.out / f".{CHECKPOINT}.new") as fresh:
-        for name, module in modules.items():
-            tensors = {key: value.detach().contiguous().clone() for key, value in module.state_dict().items()}
+        for name, tensors in files.items():
             save_file(tensors, fresh / f"{name}.safetensors")
-        for name, optimizer in optimizers.items():
-            tensors = {
-                f"{index}.{key}": value.contiguous()
-                for index, values in optimizer.state_dict()["state"].items()
-                for key, value in values.items()
-            }
-            save_file(tensors, fresh / f"{name}.optimizer.safetensors")
         save_file({"cpu": torch.get_rng_state()}, fresh / "random.safetensors")
         facts = {"step": step, "tokenizer": policy.tokenizer.fingerprint(), "state": state}
         write_atomically(fresh / "state.json", json.dumps(facts))
@@ -216,12 +215,16 @@ def load_checkpoint(
     if facts["tokenizer"] != policy.tokenizer.fingerprint():
         raise TrainingError(f"the checkpoint in {folder} was trained with another tokenizer (other data or preset)")
     for name, module in modules.items():
-        module.load_state_dict(load_file(folder / f"{name}.safetensors"))
+        there = module.state_dict()
+        kept_weights = load_file(folder / f"{name}.safetensors")
+        module.load_state_dict({key: spread_like(value, there[key]) for key, value in kept_weights.items()})
     for name, optimizer in optimizers.items():
         kept: dict[int, dict[str, torch.Tensor]] = {}
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for key, value in load_file(folder / f"{name}.optimizer.safetensors").items():
             index, inner = key.split(".", 1)
-            kept.setdefault(int(index), {})[inner] = value
+            like = parameters[int(index)]
+            kept.setdefault(int(index), {})[inner] = spread_like(value, like) if value.shape == like.shape else value
         optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
     state.update(facts["state"])
@@ -231,6 +234,8 @@ def load_checkpoint(
 def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], critic: Critic | None = None) -> Path:
     """Write the trained model where agents are loaded from, with the critic that guides it."""
     target = run.out / FINAL
+    weights = on_first(model.state_dict())
+    values = {} if critic is None else on_first(critic.state_dict())
     if distributed()[0] != 0:
         return target
     extra = {
@@ -244,9 +249,9 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
         **facts,
     }
     with _fresh(run.out / f".{FINAL}.new") as fresh:
-        model.save(fresh, extra)
+        model.save(fresh, extra, weights)
         if critic is not None:
-            critic.save(fresh)
+            critic.save(fresh, values)
     shutil.rmtree(target, ignore_errors=True)
     os.rename(fresh, target)
     return target

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from lmrl_agents.distributed import distributed
+from lmrl_agents.distributed import apart, distributed, shard
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import load_preset
 from lmrl_agents.token_cache import cached_rows
@@ -62,6 +62,8 @@ class TrainingRun:
     """Settings in place of the preset's, as ``table.name``."""
     threads: int = 1
     """CPU threads of torch. Models of the nano preset are faster with one, and one makes training reproducible bit for bit."""
+    shard: bool = False
+    """Spread the transformer's weights over the processes, for models too large for one device."""
     show_progress: bool = True
 
     def settings(self) -> dict[str, Any]:
@@ -152,6 +154,12 @@ def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
     return model.to(run.device)
 
 
+def spread(run: TrainingRun, *networks: torch.nn.Module) -> None:
+    """Spread networks over the processes if the run asks for it; before their optimizer is made."""
+    if run.shard:
+        shard(networks)
+
+
 def encode(data: Dataset, model: LanguageModel) -> list[TokenEpisode]:
     """The episodes that have at least one action, as ids of the model's tokenizer."""
     return [
@@ -213,7 +221,8 @@ def optimizer_for(model: torch.nn.Module, rate: float, weight_decay: float) -> t
     """AdamW with decay on matrices only (arXiv 2311.18232, appendix: betas .9, .95)."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.dim() >= 2]
     others = [p for p in model.parameters() if p.requires_grad and p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [{"params": own, "weight_decay": weight_decay} for own in apart(matrices)]
+    groups += [{"params": own, "weight_decay": 0.0} for own in apart(others)]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 

@@ -23,6 +23,7 @@ def train(
     sample: bool = False,
     resume: bool = False,
     threads: int = 1,
+    shard: bool = False,
     start: Path | None = None,
     set: KeyValues = (),
     env_arg: KeyValues = (),
@@ -43,6 +44,7 @@ def train(
         start: Folder of a trained model to start from. Without it, algorithms that need a start clone the data first.
         set: Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128).
         env_arg: Arguments of the environment that is played in training, as key=value.
+        shard: Spread the transformer's weights over torchrun's processes, for models too large for one device (offline algorithms).
         threads: CPU threads; one is fastest for small models and makes training reproducible bit for bit.
     """
     from lmrl_agents.algorithms import train as train_algorithm
@@ -60,6 +62,7 @@ def train(
         resume,
         sample,
         threads=threads,
+        shard=shard,
         start=start,
         overrides=key_values(set),
         env_kwargs=key_values(env_arg),
