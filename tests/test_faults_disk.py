@@ -35,7 +35,8 @@ def test_generation_on_a_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", size * 3 // 4) as disk:
         folder = disk.path / "data"
         order = ["data", "generate", "maze/suboptimal-v0", "--episodes", 1100, "--out", folder]
-        assert re.search(FULL, failed_with_one_line(disk.lmrl(*order)))
+        told = failed_with_one_line(disk.lmrl(*order))
+        assert re.search(FULL, told) and str(folder / "train-0") in told  # which file it was
         assert not list(folder.glob(".*.tmp"))
         with pytest.raises(DatasetError, match="has not finished"):
             load_dataset(folder)

@@ -72,6 +72,16 @@ def end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A write that fails, on a full disk for instance, says of which file; the system's error does not."""
+    try:
+        yield
+    except OSError as problem:
+        problem.filename = problem.filename or str(path)
+        raise
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
@@ -82,7 +92,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # "x": a link of that name, in a folder from elsewhere, is not followed
+        with (
+            _naming(path),
+            temporary.open("xb") as file,
+        ):  # "x": a link of that name, in a folder from elsewhere, is not followed
             file.write(content)
         os.replace(temporary, path)
     finally:
@@ -120,10 +133,11 @@ def append_whole(path: Path, text: str, sync: bool = False) -> None:
     try:
         before = os.fstat(file).st_size
         try:
-            while data:
-                data = data[os.write(file, data) :]
-            if sync:
-                os.fsync(file)
+            with _naming(path):
+                while data:
+                    data = data[os.write(file, data) :]
+                if sync:
+                    os.fsync(file)
         except BaseException:
             os.ftruncate(file, before)
             raise
@@ -147,7 +161,9 @@ def write_shard(path: Path, episodes: Iterable[Episode]) -> None:
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(to_table(episodes), temporary, compression="zstd", compression_level=9, row_group_size=ROW_GROUP)
+        table = to_table(episodes)
+        with _naming(path):
+            pq.write_table(table, temporary, compression="zstd", compression_level=9, row_group_size=ROW_GROUP)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
