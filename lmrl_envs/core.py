@@ -244,6 +244,10 @@ class TextEnv(gymnasium.Env[str, str]):
             info.update(self._reveal())
         return text, reward, terminated, truncated, info
 
+    def __repr__(self) -> str:
+        """Class and id: the same in every process, unlike the address that Python shows by default."""
+        return f"{type(self).__name__}({self.spec.id if self.spec is not None else ''})"
+
     def render(self) -> str | None:  # type: ignore[override]
         """The state drawn for a person, when made with ``render_mode="ansi"``."""
         return self._draw() if self.render_mode == "ansi" else None

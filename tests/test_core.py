@@ -374,3 +374,8 @@ def test_a_slot_that_waits_does_not_keep_the_log_of_all_others(id: str, monkeypa
             singles[1].reset()
             over[1] = False
     assert len(vector.transcript(0)) == 3
+
+
+def test_an_environment_is_shown_by_class_and_id() -> None:
+    assert repr(gym.make("lmrl/Wordle-v0").unwrapped) == "WordleEnv(lmrl/Wordle-v0)"
+    assert repr(Guess()) == "Guess()"
