@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents import AgentError, load_agent
+from lmrl_agents import AgentError, Request, load_agent
 from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.curves import read_metrics
 from lmrl_agents.distributed import join_gradients
+from lmrl_agents.explain import state_values
 from lmrl_agents.filtered_bc import Config as FilterConfig
 from lmrl_agents.filtered_bc import chosen_turns
 from lmrl_agents.grpo import Config as GroupConfig
 from lmrl_agents.grpo import advantages_of, token_weights
-from lmrl_agents.lm_agent import PolicyAgent, Recorder
+from lmrl_agents.lm_agent import LanguageModelAgent, PolicyAgent, Recorder
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.presets import load_preset
@@ -33,6 +34,8 @@ from lmrl_agents.session import Session
 from lmrl_agents.tokens import TextFormat, TokenEpisode, train_tokenizer
 from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
+from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.records import RecordFile
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazeFullyObserved-v0"
@@ -445,6 +448,31 @@ def test_values_start_where_they_are_told_and_leave_the_policy_as_it_is() -> Non
                 parameter.add_(1.0)
         target.follow(critic, 0.25)
         assert torch.allclose(target.heads["value"].bias, critic.heads["value"].bias - 0.75)
+        large = critic.scaled(10.0)
+        assert torch.allclose(large.value(states), 10 * critic.value(states))
+        assert torch.allclose(large.least_q(states), 10 * critic.least_q(states), atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce"])
+def test_values_of_online_algorithms_are_kept_in_units_of_the_return(
+    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = []
+    real = Critic.scaled
+    monkeypatch.setattr(Critic, "scaled", lambda self, factor: learned.append(self) or real(self, factor))
+    run = settings(algorithm, tmp_path / "run", maze_data, start=start, overrides={f"{algorithm}.reward_scale": 0.25})
+    train(run)
+    spec = EvaluationSpec(MAZE, str(tmp_path / "run"), 2, 0, agent_kwargs={"record_values": True})
+    evaluate(spec, tmp_path / "played")
+    agent = LanguageModelAgent(tmp_path / "run")
+    for record in RecordFile(tmp_path / "played").read():
+        transcript = Transcript.from_texts(record.observations[:1], [])
+        (context,) = agent.contexts([Request(MAZE, 0, 0, transcript)])
+        (value,) = state_values(learned[0], [context])
+        assert value and record.details[0]["value"] == pytest.approx(value / 0.25, abs=1e-3)
+        assert not any("action_value" in details for details in record.details)
+    with pytest.raises(AgentError, match="beta"):
+        LanguageModelAgent(tmp_path / "run", beta=1.0)
 
 
 def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:

@@ -99,6 +99,11 @@ class Critic(nn.Module):
         """The smallest of the Q heads, float [S, V]."""
         return torch.stack(self.q(states)).amin(dim=0)
 
+    @property
+    def has_q(self) -> bool:
+        """Whether it values actions: else (`ppo`, `reinforce`) it values positions alone."""
+        return any(name != "value" for name in self.heads)
+
     def target(self) -> Critic:
         """A copy that is never trained; `follow` moves it."""
         twin = copy.deepcopy(self)
@@ -110,6 +115,15 @@ class Critic(nn.Module):
         own: list[torch.Tensor] = list(self.parameters())
         other: list[torch.Tensor] = list(source.parameters())
         torch._foreach_lerp_(own, other, rate)
+
+    @torch.no_grad()
+    def scaled(self, factor: float) -> Critic:
+        """A copy whose values are ``factor`` times as large."""
+        twin = self.target()
+        for name, parameter in twin.heads.named_parameters():
+            if ".body." not in name:  # the hidden layer
+                parameter.mul_(factor)
+        return twin
 
     # -- files
 

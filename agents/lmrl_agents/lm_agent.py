@@ -12,7 +12,7 @@ import numpy as np
 from lmrl_agents.api import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.engine import SlotEngine, unsupported
-from lmrl_agents.explain import Explained, explain
+from lmrl_agents.explain import Explained, explain, state_values
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
@@ -108,8 +108,8 @@ class LanguageModelAgent(PolicyAgent):
         beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
         record_logprobs: keep the log-probability of every token with the records.
-        record_values: keep with the records what the critic says of each action and of others, see `explain`. For
-            policies that are guided by one; policy and critic are read once more for it.
+        record_values: keep with the records what the critic says of each position, and, if it guides the policy, of the
+            action taken and of others, see `explain`; policy and critic are read once more for it.
         device: where the model runs.
     """
 
@@ -139,17 +139,18 @@ class LanguageModelAgent(PolicyAgent):
             if isinstance(temperature, str):
                 raise ValueError(f"temperature={temperature!r} is neither a number nor 'best'")
             policy: Policy = model
-            if (path / DESCRIPTION).is_file():
+            self.critic = Critic.load(path, model) if (path / DESCRIPTION).is_file() else None
+            if self.critic is not None and self.critic.has_q:
                 beta = float(decoding["beta"] if beta is None else beta)
                 least = float(decoding["support"] if support is None else support)
-                policy = GuidedPolicy(model, Critic.load(path, model), beta, least)
+                policy = GuidedPolicy(model, self.critic, beta, least)
             elif beta is not None or support is not None:
-                raise ValueError(f"{path} was trained without values: beta and support say nothing to it")
+                raise ValueError(f"{path} was trained without values of actions: beta and support say nothing to it")
         except ValueError as problem:
             raise AgentError(str(problem)) from problem
         super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
         self.model, self.folder, self.beta = model, path, beta
-        if record_values and not isinstance(policy, GuidedPolicy):
+        if record_values and self.critic is None:
             raise AgentArgumentError(f"{path} was trained without values: there are none to record")
         self.record_logprobs, self.record_values = record_logprobs, record_values
         self._description = description
@@ -172,10 +173,13 @@ class LanguageModelAgent(PolicyAgent):
         return actions
 
     def explain(self, requests: Sequence[Request], played: Sequence[Generated]) -> list[Explained | None]:
-        """What the critic says of sampled actions; None for each where there is no critic."""
-        if not isinstance(self.policy, GuidedPolicy):
+        """What the critic says of positions and sampled actions; None for each where there is no critic."""
+        if self.critic is None:
             return [None] * len(played)
-        return list(explain(self.policy, self.form, self.contexts(requests), [sampled.ids for sampled in played]))
+        contexts = self.contexts(requests)
+        if not isinstance(self.policy, GuidedPolicy):
+            return [Explained(value) for value in state_values(self.critic, contexts)]
+        return list(explain(self.policy, self.form, contexts, [sampled.ids for sampled in played]))
 
     def fingerprint(self) -> str:
         """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""

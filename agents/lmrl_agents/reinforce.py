@@ -147,7 +147,8 @@ def train(run: TrainingRun) -> Path:
         session.log(**played, **facts)
         if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
-    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
+    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale) if config.baseline == "value" else None)
 
 
 def _fit_values(
