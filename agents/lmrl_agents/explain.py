@@ -30,6 +30,8 @@ class Explained:
     """Q of the action taken, at its last token that decided anything; None if none did."""
     tokens: tuple[float | None, ...] = ()
     """Q of each token of the action; None where nothing was decided."""
+    values: tuple[float, ...] = ()
+    """V before each token of the action, whether it decides anything or not."""
     alternatives: tuple[tuple[str, float], ...] = ()
     """The data's likeliest actions with their Q, best first; () where they are too many or too long."""
 
@@ -60,8 +62,8 @@ def explain(
         contexts: ids before each action.
         actions: ids of each action.
     """
+    taken = taken_values(policy, contexts, actions)
     with torch.inference_mode():
-        taken = _along(policy, contexts, actions)
         others = _others(policy, form, contexts)
     return [replace(one, alternatives=found) for one, found in zip(taken, others, strict=True)]
 
@@ -102,9 +104,11 @@ def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[
     return prior.cpu(), supported.cpu(), q.cpu(), value.cpu()
 
 
-def _along(
+@torch.inference_mode()
+def taken_values(
     policy: GuidedPolicy, contexts: Sequence[Sequence[int]], actions: Sequence[Sequence[int]]
 ) -> list[Explained]:
+    """As `explain`, without the alternatives."""
     rows = [[*context, *action[:-1]] for context, action in zip(contexts, actions, strict=True)]
     places = [
         (k, len(context) - 1 + i)
@@ -123,9 +127,9 @@ def _along(
         )
         first = next((place for place in mine if decides[place]), None)
         decided = [number for number in tokens if number is not None]
-        found.append(
-            Explained(None if first is None else float(value[first]), decided[-1] if decided else None, tokens)
-        )
+        position = None if first is None else float(value[first])
+        values = tuple(value[at : at + len(action)].tolist())
+        found.append(Explained(position, decided[-1] if decided else None, tokens, values))
         at += len(action)
     return found
 
