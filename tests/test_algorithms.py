@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents import AgentError, Request, load_agent
+from lmrl_agents import AgentError, Request, load_agent, ppo
 from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
@@ -92,12 +92,21 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("algorithm", "overrides"), [*((name, {}) for name in ALGORITHMS), ("ppo", {"ppo.value_trunk": "shared"})]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+    algorithm: str,
+    overrides: dict,
+    maze_data: Path,
+    start: Path,
+    tmp_path: Path,
+    short: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begin = None if algorithm in ("bc", "filtered_bc") else start
-    train(settings(algorithm, tmp_path / "whole", maze_data, start=begin))
+    how = {"start": begin, "overrides": overrides}
+    train(settings(algorithm, tmp_path / "whole", maze_data, **how))
     real, seen = Session.update, []
 
     def failing(self, *arguments, **named):
@@ -109,11 +118,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
     monkeypatch.setattr(Session, "update", failing)
     with pytest.raises(KeyboardInterrupt):
-        train(settings(algorithm, tmp_path / "parts", maze_data, start=begin))
+        train(settings(algorithm, tmp_path / "parts", maze_data, **how))
     monkeypatch.setattr(Session, "update", real)
     done = json.loads((tmp_path / "parts" / CHECKPOINT / "state.json").read_text())["step"]
     assert done in (1, 4)
-    train(settings(algorithm, tmp_path / "parts", maze_data, start=begin, resume=True))
+    train(settings(algorithm, tmp_path / "parts", maze_data, **how, resume=True))
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / METRICS).read_text().splitlines()]
@@ -154,6 +163,34 @@ def test_a_round_that_moves_the_policy_too_far_is_taken_back(
     assert not all(torch.equal(begun[key], moved[key]) for key in begun)
     rates = [json.loads(line)["rate"] for line in (tmp_path / "kept" / METRICS).read_text().splitlines()]
     assert rates == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("trunk", ["separate", "shared"])
+def test_values_move_the_policy_only_where_they_share_its_transformer(
+    trunk: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a policy loss of no gradient, what the policy learns it learns from the values."""
+    monkeypatch.setattr(ppo, "clipped_policy_loss", lambda logprobs, *_: 0.0 * logprobs.sum())
+    overrides = {"ppo.entropy": 0.0, "ppo.kl_limit": 0.0, "ppo.kl_stop": 0.0, "ppo.value_trunk": trunk}
+    train(settings("ppo", tmp_path / "run", maze_data, start=start, overrides=overrides))
+    before, after = weights(start), weights(tmp_path / "run")
+    inner = "transformer.h.0.attn.c_attn.weight"
+    moved = not torch.equal(before[f"weights.lm.{inner}"], after[f"weights.lm.{inner}"])
+    assert moved == (trunk == "shared")
+    of_critic = after["critic.trunk.h.0.attn.c_attn.weight"]
+    assert torch.equal(of_critic, after[f"weights.lm.{inner}"]) == (trunk == "shared")
+    assert not torch.equal(of_critic, before[f"weights.lm.{inner}"])
+    assert after["critic.heads.value.weight"].any()
+
+
+def test_a_round_taken_back_takes_a_shared_head_back(
+    maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {"ppo.value_trunk": "shared", "ppo.kl_limit": 1e-12}  # every round is taken back
+    train(settings("ppo", tmp_path / "run", maze_data, start=start, overrides=overrides))
+    before, after = weights(start), weights(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not after["critic.heads.value.weight"].any()  # as it began
 
 
 def test_running_out_of_memory_is_said_with_what_to_change(

@@ -78,9 +78,11 @@ class Critic(nn.Module):
         )
 
     @classmethod
-    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0) -> Critic:
-        """A critic whose transformer starts as a copy of the policy's."""
-        trunk = copy.deepcopy(model.lm.base_model).requires_grad_(True)  # the policy may be frozen
+    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Critic:
+        """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
+        trunk: Any = model.lm.base_model
+        if not shared:
+            trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
         return cls(trunk, trunk.config.hidden_size, model.tokenizer, config, initial).to(model.device)
 
     def states(self, batch: StepBatch) -> torch.Tensor:
