@@ -31,7 +31,8 @@ from lmrl_agents.presets import load_preset
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Memo, Sampling, generate
 from lmrl_agents.session import Session
-from lmrl_agents.tokens import TextFormat, TokenEpisode, train_tokenizer
+from lmrl_agents.tokenizer import train_tokenizer
+from lmrl_agents.tokens import TextFormat, TokenEpisode
 from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate

@@ -17,7 +17,8 @@ from lmrl_agents.lm_agent import LanguageModelAgent
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.rerank import Candidate, rank, score_for
 from lmrl_agents.sampling import Generated, generate
-from lmrl_agents.tokens import TextFormat, train_tokenizer
+from lmrl_agents.tokenizer import train_tokenizer
+from lmrl_agents.tokens import TextFormat
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.records import RecordError, RecordFile, verify_records
 from lmrl_envs import Transcript

@@ -14,7 +14,7 @@ from torch import nn
 
 from lmrl_agents.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.packed import states_at
-from lmrl_agents.tokens import TaskTokenizer
+from lmrl_agents.tokenizer import TaskTokenizer
 from lmrl_agents.trajectories import StepBatch
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"

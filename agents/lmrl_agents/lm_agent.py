@@ -17,7 +17,8 @@ from lmrl_agents.model import LanguageModel
 from lmrl_agents.rerank import Candidate, rank, score_for
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
-from lmrl_agents.tokens import EOA, TextFormat, TokenEpisode
+from lmrl_agents.tokenizer import EOA
+from lmrl_agents.tokens import TextFormat, TokenEpisode
 from lmrl_datasets.store import sha256_of
 
 MOST_SLOTS = 1024

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from lmrl_agents.tokens import TaskTokenizer
+from lmrl_agents.tokenizer import TaskTokenizer
 
 Ids = tuple[int, ...]
 Tables = tuple[np.ndarray, np.ndarray]
