@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,6 +145,20 @@ def play(
         if played.truncated:
             episode.observations.append(model.form.last_observation(played.transcript, model.tokenizer))
     return [recorder.episodes[n] for n in wanted]
+
+
+def rounds(
+    run: TrainingRun, session: Session, model: LanguageModel, config: OnlineConfig, group_size: int = 1
+) -> Iterator[tuple[int, list[TokenEpisode]]]:
+    """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
+    for round_ in session:
+        episodes = play(run, model, range(round_ * config.episodes, (round_ + 1) * config.episodes), config, group_size)
+        played = facts_of(episodes)
+        session.note = f"return {played['return']:.2f}"
+        session.log(**played)
+        yield round_, episodes
+        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:

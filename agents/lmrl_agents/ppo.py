@@ -38,13 +38,12 @@ from lmrl_agents.losses import clipped_policy_loss, clipped_value_loss, cross_en
 from lmrl_agents.online import (
     GradientConfig,
     RoundGuard,
-    facts_of,
     falling,
     new_logprobs,
     normalize,
-    play,
     predict,
     predict_logprobs,
+    rounds,
     slices,
 )
 from lmrl_agents.returns import generalized_advantages
@@ -131,9 +130,7 @@ def train(run: TrainingRun) -> Path:
         state=state,
     )
     guard = RoundGuard(run, session, model, config, [critic.heads] if shared else [])
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(run, model, numbers, config)
+    for round_, episodes in rounds(run, session, model, config):
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
         divergence = agree(float(np.mean(steps.logprob - old)))
@@ -148,18 +145,13 @@ def train(run: TrainingRun) -> Path:
             state["kl_weight"] = adapt(
                 state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
             )
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
         session.log(
-            **played,
             **facts,
             kl_start=divergence,
             kl_weight=state["kl_weight"],
             advantage_std=float(advantages.std()),
             explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
         )
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
     facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
     return save_final(run, model, facts, critic.scaled(1 / config.reward_scale))
 
