@@ -39,6 +39,12 @@ class FreeText(Text):
     def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(max_length, min_length=0, charset=PRINTABLE, seed=seed)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FreeText:
+        """Gymnasium copies a space for each slot of a batch; the tables of characters, which never change, are shared."""
+        twin = copy.copy(self)
+        twin._np_random = copy.deepcopy(self._np_random, memo)
+        return twin
+
     def contains(self, x: Any) -> bool:
         """Whether ``x`` is a ``str`` of at most ``max_length`` characters."""
         return isinstance(x, str) and len(x) <= self.max_length

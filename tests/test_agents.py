@@ -25,7 +25,8 @@ from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import NAMES, load_preset
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Sampling, generate, probabilities
-from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows, train_tokenizer
+from lmrl_agents.tokenizer import train_tokenizer
+from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows
 from lmrl_agents.training import CHECKPOINT, TrainingError, TrainingRun
 from lmrl_agents.views import VIEWS, view_texts
 from lmrl_datasets import DatasetError, load_dataset

@@ -14,26 +14,30 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents import AgentError, load_agent
+from lmrl_agents import AgentError, Request, load_agent, ppo
 from lmrl_agents.algorithms import ALGORITHMS, train
 from lmrl_agents.conformance import check_agent, sample_requests
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.curves import read_metrics
 from lmrl_agents.distributed import backward, clip_gradients
+from lmrl_agents.explain import state_values
 from lmrl_agents.filtered_bc import Config as FilterConfig
 from lmrl_agents.filtered_bc import chosen_turns
 from lmrl_agents.grpo import Config as GroupConfig
 from lmrl_agents.grpo import advantages_of, token_weights
-from lmrl_agents.lm_agent import PolicyAgent, Recorder
+from lmrl_agents.lm_agent import LanguageModelAgent, PolicyAgent, Recorder
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.presets import load_preset
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Memo, Sampling, generate
 from lmrl_agents.session import Session
-from lmrl_agents.tokens import TextFormat, TokenEpisode, train_tokenizer
+from lmrl_agents.tokenizer import train_tokenizer
+from lmrl_agents.tokens import TextFormat, TokenEpisode
 from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
+from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.records import RecordFile
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazeFullyObserved-v0"
@@ -90,12 +94,21 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("algorithm", "overrides"), [*((name, {}) for name in ALGORITHMS), ("ppo", {"ppo.value_trunk": "shared"})]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+    algorithm: str,
+    overrides: dict,
+    maze_data: Path,
+    start: Path,
+    tmp_path: Path,
+    short: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     begin = None if algorithm in ("bc", "filtered_bc") else start
-    train(settings(algorithm, tmp_path / "whole", maze_data, start=begin))
+    how = {"start": begin, "overrides": overrides}
+    train(settings(algorithm, tmp_path / "whole", maze_data, **how))
     real, seen = Session.update, []
 
     def failing(self, *arguments, **named):
@@ -107,11 +120,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
 
     monkeypatch.setattr(Session, "update", failing)
     with pytest.raises(KeyboardInterrupt):
-        train(settings(algorithm, tmp_path / "parts", maze_data, start=begin))
+        train(settings(algorithm, tmp_path / "parts", maze_data, **how))
     monkeypatch.setattr(Session, "update", real)
     done = json.loads((tmp_path / "parts" / CHECKPOINT / "state.json").read_text())["step"]
     assert done in (1, 4)
-    train(settings(algorithm, tmp_path / "parts", maze_data, start=begin, resume=True))
+    train(settings(algorithm, tmp_path / "parts", maze_data, **how, resume=True))
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / METRICS).read_text().splitlines()]
@@ -152,6 +165,34 @@ def test_a_round_that_moves_the_policy_too_far_is_taken_back(
     assert not all(torch.equal(begun[key], moved[key]) for key in begun)
     rates = [json.loads(line)["rate"] for line in (tmp_path / "kept" / METRICS).read_text().splitlines()]
     assert rates == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("trunk", ["separate", "shared"])
+def test_values_move_the_policy_only_where_they_share_its_transformer(
+    trunk: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a policy loss of no gradient, what the policy learns it learns from the values."""
+    monkeypatch.setattr(ppo, "clipped_policy_loss", lambda logprobs, *_: 0.0 * logprobs.sum())
+    overrides = {"ppo.entropy": 0.0, "ppo.kl_limit": 0.0, "ppo.kl_stop": 0.0, "ppo.value_trunk": trunk}
+    train(settings("ppo", tmp_path / "run", maze_data, start=start, overrides=overrides))
+    before, after = weights(start), weights(tmp_path / "run")
+    inner = "transformer.h.0.attn.c_attn.weight"
+    moved = not torch.equal(before[f"weights.lm.{inner}"], after[f"weights.lm.{inner}"])
+    assert moved == (trunk == "shared")
+    of_critic = after["critic.trunk.h.0.attn.c_attn.weight"]
+    assert torch.equal(of_critic, after[f"weights.lm.{inner}"]) == (trunk == "shared")
+    assert not torch.equal(of_critic, before[f"weights.lm.{inner}"])
+    assert after["critic.heads.value.weight"].any()
+
+
+def test_a_round_taken_back_takes_a_shared_head_back(
+    maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = {"ppo.value_trunk": "shared", "ppo.kl_limit": 1e-12}  # every round is taken back
+    train(settings("ppo", tmp_path / "run", maze_data, start=start, overrides=overrides))
+    before, after = weights(start), weights(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not after["critic.heads.value.weight"].any()  # as it began
 
 
 def test_running_out_of_memory_is_said_with_what_to_change(
@@ -446,6 +487,31 @@ def test_values_start_where_they_are_told_and_leave_the_policy_as_it_is() -> Non
                 parameter.add_(1.0)
         target.follow(critic, 0.25)
         assert torch.allclose(target.heads["value"].bias, critic.heads["value"].bias - 0.75)
+        large = critic.scaled(10.0)
+        assert torch.allclose(large.value(states), 10 * critic.value(states))
+        assert torch.allclose(large.least_q(states), 10 * critic.least_q(states), atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce"])
+def test_values_of_online_algorithms_are_kept_in_units_of_the_return(
+    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = []
+    real = Critic.scaled
+    monkeypatch.setattr(Critic, "scaled", lambda self, factor: learned.append(self) or real(self, factor))
+    run = settings(algorithm, tmp_path / "run", maze_data, start=start, overrides={f"{algorithm}.reward_scale": 0.25})
+    train(run)
+    spec = EvaluationSpec(MAZE, str(tmp_path / "run"), 2, 0, agent_kwargs={"record_values": True})
+    evaluate(spec, tmp_path / "played")
+    agent = LanguageModelAgent(tmp_path / "run")
+    for record in RecordFile(tmp_path / "played").read():
+        transcript = Transcript.from_texts(record.observations[:1], [])
+        (context,) = agent.contexts([Request(MAZE, 0, 0, transcript)])
+        (value,) = state_values(learned[0], [context])
+        assert value and record.details[0]["value"] == pytest.approx(value / 0.25, abs=1e-3)
+        assert not any("action_value" in details for details in record.details)
+    with pytest.raises(AgentError, match="beta"):
+        LanguageModelAgent(tmp_path / "run", beta=1.0)
 
 
 def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:

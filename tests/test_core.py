@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -222,6 +223,16 @@ def test_free_text_space() -> None:
     assert not space.contains(3) and not space.contains(b"x")
     assert all(space.contains(space.sample()) for _ in range(50))
     assert isinstance(space, gym.spaces.Text) and FreeText(10) == space and FreeText(11) != space
+
+
+def test_copies_of_a_space_share_its_characters_and_not_its_random_numbers() -> None:
+    space = FreeText(10, seed=1)
+    twin = copy.deepcopy(space)
+    assert twin == space and twin._char_index is space._char_index
+    samples = [twin.sample() for _ in range(5)]
+    assert [space.sample() for _ in range(5)] == samples  # the copy's draws were none of the original's
+    batch = gym.vector.utils.batch_space(FreeText(10, seed=1), 3)
+    assert len(set(batch.sample())) == 3
 
 
 def test_chat_observation() -> None:

@@ -14,7 +14,8 @@ from lmrl_agents.api import AgentError, Request
 from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.explain import explain
 from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.tokens import TextFormat, train_tokenizer
+from lmrl_agents.tokenizer import train_tokenizer
+from lmrl_agents.tokens import TextFormat
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.games import _turn
 from lmrl_benchmarks.records import RecordFile, verify_records

@@ -412,7 +412,8 @@ def test_a_language_models_tokens_are_shown(maze_data: Path, tmp_path: Path) -> 
     from lmrl_agents import Request
     from lmrl_agents.lm_agent import LanguageModelAgent
     from lmrl_agents.model import LanguageModel, ModelConfig
-    from lmrl_agents.tokens import TextFormat, train_tokenizer
+    from lmrl_agents.tokenizer import train_tokenizer
+    from lmrl_agents.tokens import TextFormat
     from lmrl_benchmarks.web.watching import decide
 
     texts = [turn.text for episode in load_dataset(maze_data) for turn in episode.transcript]

@@ -17,7 +17,7 @@ from serving import environment
 from lmrl_agents.api import Request
 from lmrl_agents.sampling import Memo, Sampling
 from lmrl_agents.scripted import ScriptedAgent
-from lmrl_agents.tokens import TaskTokenizer, train_tokenizer
+from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
 from lmrl_envs import Transcript, make_policy
 from lmrl_envs.guess_my_city import reading
 from lmrl_envs.twenty_questions import reader
@@ -125,7 +125,7 @@ def test_policies_of_wordle_go_with_their_games() -> None:
 
 
 def test_a_tokenizer_forgets_texts_and_keeps_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_agents.tokens._KEPT", 10)
+    monkeypatch.setattr("lmrl_agents.tokenizer._KEPT", 10)
     tokenizer: TaskTokenizer = train_tokenizer(["move up", "move down"] * 3)
     ids = tokenizer.encode("move up")
     for k in range(200):

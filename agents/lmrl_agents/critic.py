@@ -15,7 +15,7 @@ from torch import nn
 from lmrl_agents.distributed import is_sharded, on_first
 from lmrl_agents.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.packed import states_at
-from lmrl_agents.tokens import TaskTokenizer
+from lmrl_agents.tokenizer import TaskTokenizer
 from lmrl_agents.trajectories import StepBatch
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
@@ -79,9 +79,11 @@ class Critic(nn.Module):
         )
 
     @classmethod
-    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0) -> Critic:
-        """A critic whose transformer starts as a copy of the policy's."""
-        trunk = copy.deepcopy(model.lm.base_model).requires_grad_(True)  # the policy may be frozen
+    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Critic:
+        """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
+        trunk: Any = model.lm.base_model
+        if not shared:
+            trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
         return cls(trunk, trunk.config.hidden_size, model.tokenizer, config, initial).to(model.device)
 
     def states(self, batch: StepBatch) -> torch.Tensor:
@@ -100,6 +102,11 @@ class Critic(nn.Module):
         """The smallest of the Q heads, float [S, V]."""
         return torch.stack(self.q(states)).amin(dim=0)
 
+    @property
+    def has_q(self) -> bool:
+        """Whether it values actions: else (`ppo`, `reinforce`) it values positions alone."""
+        return any(name != "value" for name in self.heads)
+
     def target(self) -> Critic:
         """A copy that is never trained; `follow` moves it."""
         twin = copy.deepcopy(self)
@@ -115,6 +122,15 @@ class Critic(nn.Module):
                 weight.lerp_(goal, rate)
         else:
             torch._foreach_lerp_(own, other, rate)
+
+    @torch.no_grad()
+    def scaled(self, factor: float) -> Critic:
+        """A copy whose values are ``factor`` times as large."""
+        twin = self.target()
+        for name, parameter in twin.heads.named_parameters():
+            if ".body." not in name:  # the hidden layer
+                parameter.mul_(factor)
+        return twin
 
     # -- files
 

@@ -1,7 +1,8 @@
-"""What the values of a guided policy say of an action and of others that it might have taken.
+"""What a critic says of positions, of an action, and of others that might have been taken.
 
-Critics of offline methods are trained where the data know more than one way on (`trajectories.ActionTree`), so values are
-read there alone: at the tokens for which the data's policy supports a second one.
+Critics of offline methods (mc, ilql, cql) are trained where the data know more than one way on (`trajectories.ActionTree`),
+so values are read there alone: at the tokens for which the data's policy supports a second one. Critics of online methods
+(ppo, reinforce) have no Q and are trained at every action token: they say what a position is worth.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lmrl_agents.critic import GuidedPolicy, states_of
+from lmrl_agents.critic import Critic, GuidedPolicy, states_of
 from lmrl_agents.tokens import TextFormat
 from lmrl_agents.trajectories import StepBatch
 
@@ -29,6 +30,8 @@ class Explained:
     """Q of the action taken, at its last token that decided anything; None if none did."""
     tokens: tuple[float | None, ...] = ()
     """Q of each token of the action; None where nothing was decided."""
+    values: tuple[float, ...] = ()
+    """V before each token of the action, whether it decides anything or not."""
     alternatives: tuple[tuple[str, float], ...] = ()
     """The data's likeliest actions with their Q, best first; () where they are too many or too long."""
 
@@ -59,21 +62,36 @@ def explain(
         contexts: ids before each action.
         actions: ids of each action.
     """
+    taken = taken_values(policy, contexts, actions)
     with torch.inference_mode():
-        taken = _along(policy, contexts, actions)
         others = _others(policy, form, contexts)
     return [replace(one, alternatives=found) for one, found in zip(taken, others, strict=True)]
 
 
-def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
-    """At some places (row, column): log-probabilities of the data's policy [N, V], support [N, V], Q [N, V] and V [N]."""
+def state_values(critic: Critic, rows: Sequence[Sequence[int]]) -> list[float]:
+    """V after the last token of each row of ids."""
+    if not rows:
+        return []
+    device = next(critic.parameters()).device
+    places = [(k, len(row) - 1) for k, row in enumerate(rows)]
+    with torch.inference_mode():
+        return critic.value(critic.states(_batch(rows, places, critic.tokenizer.pad).to(device))).tolist()
+
+
+def _batch(rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]], pad: int) -> StepBatch:
+    """The states at some places (row, column) of rows of ids."""
     lengths = torch.tensor([len(row) for row in rows])
-    tokens = torch.full((len(rows), int(lengths.max())), policy.tokenizer.pad)
+    tokens = torch.full((len(rows), int(lengths.max())), pad)
     for row, ids in enumerate(rows):
         tokens[row, : len(ids)] = torch.tensor(list(ids))
     place = torch.tensor(list(places))
     none = torch.zeros(0, dtype=torch.int64)
-    batch = StepBatch(tokens, lengths, place[:, 0], place[:, 1], none, none, none, none, none, none).to(policy.device)
+    return StepBatch(tokens, lengths, place[:, 0], place[:, 1], none, none, none, none, none, none)
+
+
+def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
+    """At some places (row, column): log-probabilities of the data's policy [N, V], support [N, V], Q [N, V] and V [N]."""
+    batch = _batch(rows, places, policy.tokenizer.pad).to(policy.device)
     states = [states_of(network, batch) for network in policy.networks]
     tilted = policy.logits(states)
     prior = torch.log_softmax(policy.model.logits(states[:1]).float(), dim=1)
@@ -86,9 +104,11 @@ def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[
     return prior.cpu(), supported.cpu(), q.cpu(), value.cpu()
 
 
-def _along(
+@torch.inference_mode()
+def taken_values(
     policy: GuidedPolicy, contexts: Sequence[Sequence[int]], actions: Sequence[Sequence[int]]
 ) -> list[Explained]:
+    """As `explain`, without the alternatives."""
     rows = [[*context, *action[:-1]] for context, action in zip(contexts, actions, strict=True)]
     places = [
         (k, len(context) - 1 + i)
@@ -107,9 +127,9 @@ def _along(
         )
         first = next((place for place in mine if decides[place]), None)
         decided = [number for number in tokens if number is not None]
-        found.append(
-            Explained(None if first is None else float(value[first]), decided[-1] if decided else None, tokens)
-        )
+        position = None if first is None else float(value[first])
+        values = tuple(value[at : at + len(action)].tolist())
+        found.append(Explained(position, decided[-1] if decided else None, tokens, values))
         at += len(action)
     return found
 

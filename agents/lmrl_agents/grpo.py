@@ -34,11 +34,10 @@ from lmrl_agents.losses import clipped_policy_loss, kl_estimates, mean
 from lmrl_agents.online import (
     GradientConfig,
     RoundGuard,
-    facts_of,
     falling,
     new_logprobs,
-    play,
     predict_logprobs,
+    rounds,
     slices,
 )
 from lmrl_agents.returns import group_advantages, returns_to_go
@@ -123,9 +122,7 @@ def train(run: TrainingRun) -> Path:
         state=state,
     )
     guard = RoundGuard(run, session, model, config)
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(run, model, numbers, config, config.group_size)
+    for round_, episodes in rounds(run, session, model, config, config.group_size):
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         found, flat = advantages_of(episodes, steps, config)
         # "constant" divides by the first round's mean length, whatever lengths become.
@@ -157,9 +154,5 @@ def train(run: TrainingRun) -> Path:
                 session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
                 facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
-        session.log(**played, **facts, flat_groups=flat)
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
+        session.log(**facts, flat_groups=flat)
     return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})

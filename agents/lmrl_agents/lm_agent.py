@@ -13,11 +13,13 @@ import numpy as np
 from lmrl_agents.api import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.engine import SlotEngine, unsupported
-from lmrl_agents.explain import Explained, explain
+from lmrl_agents.explain import Explained, explain, state_values
 from lmrl_agents.model import LanguageModel
+from lmrl_agents.rerank import Candidate, rank, score_for
 from lmrl_agents.rollout import Rollout
 from lmrl_agents.sampling import Generated, Memo, Policy, Sampling, generate
-from lmrl_agents.tokens import EOA, TextFormat, TokenEpisode
+from lmrl_agents.tokenizer import EOA
+from lmrl_agents.tokens import TextFormat, TokenEpisode
 from lmrl_datasets.store import sha256_of
 
 MOST_SLOTS = 1024
@@ -32,6 +34,9 @@ class PolicyAgent:
         form: how conversations become tokens.
         sampling: temperature and cuts.
     """
+
+    candidates = 1
+    """Actions drawn for each request."""
 
     def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
         self.policy, self.form, self.sampling = policy, form, sampling
@@ -61,19 +66,28 @@ class PolicyAgent:
         ]
 
     def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
-        """Actions for contexts that are ids already; randomness is each request's own."""
-        uniforms = [np.random.default_rng((request.seed, len(request.transcript))).random for request in requests]
+        """Actions for contexts that are ids already, the candidates of a request one after the other.
+
+        Randomness is each candidate's own, and the first one's is that of a single action.
+        """
+        copies = range(self.candidates)
+        seeds = [(r.seed, len(r.transcript), *([k] if k else [])) for r in requests for k in copies]
+        uniforms = [np.random.default_rng(seed).random for seed in seeds]
+        contexts = [context for context in contexts for _ in copies]
         if self._engine is None:
             sampled = generate(self.policy, contexts, uniforms, self.sampling, self._memo)
         else:
-            sampled = self._engine.generate([request.episode for request in requests], contexts, uniforms)
+            sampled = self._engine.generate(self._keys([r.episode for r in requests]), contexts, uniforms)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
         if self._engine is not None:
-            self._engine.release(episodes)
+            self._engine.release(self._keys(episodes))
+
+    def _keys(self, episodes: Sequence[int]) -> list[tuple[int, int]]:
+        return [(episode, k) for episode in episodes for k in range(self.candidates)]
 
 
 class Recorder(PolicyAgent):
@@ -109,11 +123,14 @@ class LanguageModelAgent(PolicyAgent):
         temperature: 1 samples the policy, 0 is greedy, "best" is what did best on validation games in training.
         top_k: see `Sampling`.
         top_p: see `Sampling`.
-        beta: weight of the values, for a policy that is guided by them; default: what was chosen in training.
+        candidates: how many actions are drawn for each that is played; the best by ``score`` is taken, see `rerank`.
+        score: one of the scores of `rerank`; default: "q" or "value", as the critic has it, else "logprob".
+        beta: weight of the values, for a policy that is guided by them; default: what was chosen in training, and 0 if
+            candidates are reranked, which are then those of the data's policy.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
         record_logprobs: keep the log-probability of every token with the records.
-        record_values: keep with the records what the critic says of each action and of others, see `explain`. For
-            policies that are guided by one; policy and critic are read once more for it.
+        record_values: keep with the records what the critic says of each position, and, if it guides the policy, of the
+            action taken and of others, see `explain`; policy and critic are read once more for it.
         device: where the model runs.
     """
 
@@ -123,6 +140,8 @@ class LanguageModelAgent(PolicyAgent):
         temperature: float | str = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        candidates: int = 1,
+        score: str | None = None,
         beta: float | None = None,
         support: float | None = None,
         record_logprobs: bool = False,
@@ -143,28 +162,56 @@ class LanguageModelAgent(PolicyAgent):
             if isinstance(temperature, str):
                 raise ValueError(f"temperature={temperature!r} is neither a number nor 'best'")
             policy: Policy = model
-            if (path / DESCRIPTION).is_file():
-                beta = float(decoding["beta"] if beta is None else beta)
+            self.critic = Critic.load(path, model) if (path / DESCRIPTION).is_file() else None
+            if self.critic is not None and self.critic.has_q:
+                chosen = decoding["beta"] if candidates == 1 else 0.0
+                beta = float(chosen if beta is None else beta)
                 least = float(decoding["support"] if support is None else support)
-                policy = GuidedPolicy(model, Critic.load(path, model), beta, least)
+                policy = GuidedPolicy(model, self.critic, beta, least)
             elif beta is not None or support is not None:
-                raise ValueError(f"{path} was trained without values: beta and support say nothing to it")
+                raise ValueError(f"{path} was trained without values of actions: beta and support say nothing to it")
+            if candidates < 1 or (candidates > 1 and temperature <= 0):
+                raise ValueError(
+                    f"candidates={candidates} at temperature={temperature}: at temperature 0 all are the same"
+                )
+            if candidates == 1 and score is not None:
+                raise ValueError(f"score={score!r} ranks candidates: ask for more than one")
+            self.candidates, self.score = candidates, score_for(self.critic, score)
         except ValueError as problem:
             raise AgentError(str(problem)) from problem
         super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
         self.model, self.folder, self.beta = model, path, beta
-        if record_values and not isinstance(policy, GuidedPolicy):
+        if record_values and self.critic is None:
             raise AgentArgumentError(f"{path} was trained without values: there are none to record")
         self.record_logprobs, self.record_values = record_logprobs, record_values
         self._description = description
 
+    def sample(self, requests: Sequence[Request]) -> list[Generated]:
+        """As `PolicyAgent.sample`, or the best of several."""
+        return [ranked[0].action for ranked in self.ranked(requests)]
+
+    def ranked(self, requests: Sequence[Request]) -> list[list[Candidate]]:
+        """The distinct candidates of each request, best first."""
+        contexts = self.contexts(requests)
+        drawn = self.draw(requests, contexts)
+        if self.candidates == 1:
+            return [[Candidate(action)] for action in drawn]
+        groups = [drawn[k : k + self.candidates] for k in range(0, len(drawn), self.candidates)]
+        return rank(self.policy, self.critic, contexts, groups, self.score)
+
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
-        """As `act`, with each token's log-probability under the distribution it was drawn from."""
+        """As `act`, with what was asked to be recorded: log-probabilities, values; and the candidates with their scores."""
         tokenizer = self.policy.tokenizer
-        actions, played = [], self.sample(requests)
+        actions, ranked = [], self.ranked(requests)
+        played = [candidates[0].action for candidates in ranked]
         told = self.explain(requests, played) if self.record_values else [None] * len(played)
-        for request, sampled, explained in zip(requests, played, told, strict=True):
-            details: dict[str, Any] = {"completion_tokens": len(sampled.ids)}
+        for request, sampled, candidates, explained in zip(requests, played, ranked, told, strict=True):
+            details: dict[str, Any] = {"completion_tokens": sum(c.times * len(c.action.ids) for c in candidates)}
+            if self.candidates > 1:
+                details["candidates"] = [
+                    [self._said(request, c.action), None if c.score is None else round(c.score, 3), c.times]
+                    for c in candidates
+                ]
             if explained is not None:
                 details |= _rounded(explained)
             if self.record_logprobs:
@@ -176,10 +223,13 @@ class LanguageModelAgent(PolicyAgent):
         return actions
 
     def explain(self, requests: Sequence[Request], played: Sequence[Generated]) -> list[Explained | None]:
-        """What the critic says of sampled actions; None for each where there is no critic."""
-        if not isinstance(self.policy, GuidedPolicy):
+        """What the critic says of positions and sampled actions; None for each where there is no critic."""
+        if self.critic is None:
             return [None] * len(played)
-        told = explain(self.policy, self.form, self.contexts(requests), [sampled.ids for sampled in played])
+        contexts = self.contexts(requests)
+        if not isinstance(self.policy, GuidedPolicy):
+            return [Explained(value) for value in state_values(self.critic, contexts)]
+        told = explain(self.policy, self.form, contexts, [sampled.ids for sampled in played])
         return [
             replace(one, alternatives=tuple((self.form.said(text, r.transcript), q) for text, q in one.alternatives))
             for one, r in zip(told, requests, strict=True)
@@ -192,6 +242,8 @@ class LanguageModelAgent(PolicyAgent):
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
         sampling = {"temperature": self.sampling.temperature, **({} if self.beta is None else {"beta": self.beta})}
+        if self.candidates > 1:
+            sampling |= {"candidates": self.candidates, "score": self.score}
         return {"kind": "language model", **sampling, **self._description}
 
 

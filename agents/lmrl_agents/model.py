@@ -15,7 +15,8 @@ from torch.nn.utils import parametrize
 
 from lmrl_agents.distributed import on_first
 from lmrl_agents.packed import states_at
-from lmrl_agents.tokens import TaskTokenizer, TextFormat, TokenBatch
+from lmrl_agents.tokenizer import TaskTokenizer
+from lmrl_agents.tokens import TextFormat, TokenBatch
 
 ModelOutput = tuple[torch.Tensor, torch.Tensor]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,15 +76,24 @@ class RoundGuard:
         session: its loop; ``session.state["rate"]`` holds the factor on the learning rate.
         model: the policy, updated by the session's optimizer "policy".
         config: limit and temperature.
+        others: what else that optimizer updates.
     """
 
-    def __init__(self, run: TrainingRun, session: Session, model: LanguageModel, config: GradientConfig) -> None:
+    def __init__(
+        self,
+        run: TrainingRun,
+        session: Session,
+        model: LanguageModel,
+        config: GradientConfig,
+        others: Sequence[torch.nn.Module] = (),
+    ) -> None:
         self.run, self.model, self.config = run, model, config
         self.optimizer, self.state = session.optimizers["policy"], session.state
+        self._updated = [model, *others]
 
     def before(self) -> None:
         """Remember the policy as it is."""
-        self._kept = copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+        self._kept = copy.deepcopy([part.state_dict() for part in (*self._updated, self.optimizer)])
 
     def after(self, steps: Trajectories, steady: bool = True) -> dict[str, float]:
         """Judge what a round's learning from ``steps`` did; the rate grows again after ``steady`` rounds only.
@@ -97,8 +106,8 @@ class RoundGuard:
         # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
         moved = agree(float(np.mean(np.expm1(change) - change)))
         if self.config.kl_limit and not moved <= self.config.kl_limit:
-            self.model.load_state_dict(self._kept[0])
-            self.optimizer.load_state_dict(self._kept[1])
+            for part, kept in zip((*self._updated, self.optimizer), self._kept, strict=True):
+                part.load_state_dict(kept)
             self.state["rate"] *= 0.5
         elif steady:
             self.state["rate"] = min(1.0, self.state["rate"] * 1.5)
@@ -138,6 +147,20 @@ def play(
     return [recorder.episodes[n] for n in wanted]
 
 
+def rounds(
+    run: TrainingRun, session: Session, model: LanguageModel, config: OnlineConfig, group_size: int = 1
+) -> Iterator[tuple[int, list[TokenEpisode]]]:
+    """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
+    for round_ in session:
+        episodes = play(run, model, range(round_ * config.episodes, (round_ + 1) * config.episodes), config, group_size)
+        played = facts_of(episodes)
+        session.note = f"return {played['return']:.2f}"
+        session.log(**played)
+        yield round_, episodes
+        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
+
+
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
     """Mean return, length in turns and tokens of what was played."""
     return {
@@ -148,10 +171,14 @@ def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
 
 
 def new_logprobs(
-    model: LanguageModel, batch: StepBatch, temperature: float
+    model: LanguageModel, batch: StepBatch, temperature: float, states: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probabilities of the steps' tokens, entropies, and the logits of the batch's states [S, V]."""
-    logits = model.logits([states_of(model.lm.base_model, batch)]).float() / temperature
+    """Log-probabilities of the steps' tokens, entropies, and the logits of the batch's states [S, V].
+
+    ``states`` are the policy's hidden states, float [S, width], where they are known.
+    """
+    states = states_of(model.lm.base_model, batch) if states is None else states
+    logits = model.logits([states]).float() / temperature
     logprobs, entropy = chosen(logits[batch.state], batch.token)
     return logprobs, entropy, logits
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lmrl_agents.filtered_bc import best
 from lmrl_agents.losses import cross_entropy
-from lmrl_agents.online import OnlineConfig, facts_of, falling, play
+from lmrl_agents.online import OnlineConfig, falling, rounds
 from lmrl_agents.session import Session, save_final
 from lmrl_agents.tokens import RowStore, TokenEpisode, episode_rows
 from lmrl_agents.training import TrainingRun, batch_indices, optimizer_for, precision, start_policy
@@ -55,9 +55,7 @@ def train(run: TrainingRun) -> Path:
         log_every=1,
     )
     remembered: list[list[TokenEpisode]] = []
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(run, model, numbers, config)
+    for round_, episodes in rounds(run, session, model, config):
         remembered = [*remembered, episodes][-config.memory :]
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
@@ -76,9 +74,5 @@ def train(run: TrainingRun) -> Path:
                 loss = cross_entropy(logits / config.temperature, targets, weights)
             session.update("policy", loss, rate, config.clip, float(weights.sum()), int(batch.length.sum()))
             facts = {"loss": loss.item()}
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
-        session.log(**played, **facts, least_return=min(scores[i] for i in kept))
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
+        session.log(**facts, least_return=min(scores[i] for i in kept))
     return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})

@@ -9,7 +9,8 @@ Ziegler et al., arXiv 1909.08593).
 
 b is fixed, or follows Ziegler's rule: b <- b (1 + clip(KL / target - 1, -.2, .2) n / horizon).
 
-Departures: the value network has a transformer of its own;
+Departures: the value network has a transformer of its own, unless ``value_trunk = "shared"``: then its head reads the
+policy's states, one optimizer minimises L + ``value_weight`` L_V, and the value's gradient reaches the policy's transformer;
 advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
 the KL from the policy that played exceeds ``kl_stop``; a round that moved the policy further than ``kl_limit`` is taken back
 and the learning rate halved (`RoundGuard`; without it, one of three seeds on the maze went from -41 to -400).
@@ -31,25 +32,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.critic import Critic, CriticConfig
+from lmrl_agents.critic import Critic, CriticConfig, states_of
 from lmrl_agents.distributed import agree
 from lmrl_agents.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
 from lmrl_agents.online import (
     GradientConfig,
     RoundGuard,
-    facts_of,
     falling,
     new_logprobs,
     normalize,
-    play,
     predict,
     predict_logprobs,
+    rounds,
     slices,
 )
 from lmrl_agents.returns import generalized_advantages
 from lmrl_agents.session import Session, save_final
 from lmrl_agents.training import TrainingRun, batch_indices, optimizer_for, precision, rows_of, start_policy
 from lmrl_agents.trajectories import Trajectories
+
+TRUNKS = ("separate", "shared")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class Config(GradientConfig):
     """Rows of the dataset in each."""
     value_hidden: int = 0
     """Width of a hidden layer in the value head."""
+    value_trunk: str = "separate"
+    """One of `TRUNKS`: whether the value has a transformer of its own or reads the policy's states."""
+    value_weight: float = 0.5
+    """Of L_V beside L, where the transformer is shared; the head's learning rate is then ``value_rate``, warmed up, too."""
 
 
 def adapt(weight: float, divergence: float, target: float, episodes: int, horizon: float) -> float:
@@ -97,9 +103,18 @@ def adapt(weight: float, divergence: float, target: float, episodes: int, horizo
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
+    if config.value_trunk not in TRUNKS:
+        raise ValueError(f"value_trunk={config.value_trunk!r} is not known; choose one of {', '.join(TRUNKS)}")
+    shared = config.value_trunk == "shared"
     model = start_policy(run)
     start = copy.deepcopy(model).requires_grad_(False).eval()
-    critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
+    critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden), shared=shared)
+    optimizers = {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)}
+    if shared:
+        scale = config.value_rate / config.learning_rate
+        optimizers["policy"].add_param_group({"params": list(critic.heads.parameters()), "scale": scale})
+    else:
+        optimizers["critic"] = optimizer_for(critic, config.value_rate, config.weight_decay)
     rows = None
     if config.pretraining_weight:
         rows = rows_of(run.load_data(), model)
@@ -109,18 +124,13 @@ def train(run: TrainingRun) -> Path:
         model,
         config.iterations,
         {"policy": model, "critic": critic},
-        {
-            "policy": optimizer_for(model, config.learning_rate, config.weight_decay),
-            "critic": optimizer_for(critic, config.value_rate, config.weight_decay),
-        },
+        optimizers,
         checkpoint_every=config.checkpoint_every,
         log_every=1,
         state=state,
     )
-    guard = RoundGuard(run, session, model, config)
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(run, model, numbers, config)
+    guard = RoundGuard(run, session, model, config, [critic.heads] if shared else [])
+    for round_, episodes in rounds(run, session, model, config):
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
         divergence = agree(float(np.mean(steps.logprob - old)))
@@ -135,19 +145,15 @@ def train(run: TrainingRun) -> Path:
             state["kl_weight"] = adapt(
                 state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
             )
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
         session.log(
-            **played,
             **facts,
             kl_start=divergence,
             kl_weight=state["kl_weight"],
             advantage_std=float(advantages.std()),
             explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
         )
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
-    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
+    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale))
 
 
 def _learn(
@@ -161,6 +167,7 @@ def _learn(
 ) -> dict[str, float]:
     """The minibatches of a round; returns means of what was measured."""
     model, critic, rows = networks
+    shared = config.value_trunk == "shared"
     advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
     old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
     rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * session.state["rate"]
@@ -172,7 +179,8 @@ def _learn(
             batch = steps.batch(which, successors=False).to(run.device)
             index = torch.from_numpy(which).to(run.device)
             with precision(run):
-                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
+                states = states_of(model.lm.base_model, batch)
+                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature, states)
                 loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
                 loss = loss - config.entropy * mean(entropy, batch.weight)
                 if rows is not None:
@@ -180,16 +188,20 @@ def _learn(
                     real = rows.batch(drawn).to(run.device)
                     logits, tokens, row = model.action_logits(real)
                     loss = loss + config.pretraining_weight * cross_entropy(logits, tokens, real.weight[row])
-                predicted = critic.value(critic.states(batch))[batch.state]
+                predicted = critic.value(states if shared else critic.states(batch))[batch.state]
                 value_clip = config.value_clip or float("inf")
                 value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
             divergence = agree(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
             if config.kl_stop and divergence > config.kl_stop:
                 stop = True
                 break
-            tokens_read = 2 * int(batch.length.sum())
-            session.update("policy", loss, rate, config.clip, weight=len(which), tokens=tokens_read)
-            session.update("critic", value_loss, value_rate, config.clip, weight=len(which))
+            read = int(batch.length.sum())
+            if shared:
+                both = loss + config.value_weight * value_loss
+                session.update("policy", both, rate, config.clip, weight=len(which), tokens=read)
+            else:
+                session.update("policy", loss, rate, config.clip, weight=len(which), tokens=2 * read)
+                session.update("critic", value_loss, value_rate, config.clip, weight=len(which))
             count += 1
             for name, number in (
                 ("loss", loss.item()),

@@ -31,13 +31,12 @@ from lmrl_agents.losses import mean, policy_gradient_loss, squared_error
 from lmrl_agents.online import (
     GradientConfig,
     RoundGuard,
-    facts_of,
     falling,
     new_logprobs,
     normalize,
-    play,
     predict,
     predict_logprobs,
+    rounds,
     slices,
 )
 from lmrl_agents.returns import generalized_advantages, returns_to_go
@@ -102,9 +101,7 @@ def train(run: TrainingRun) -> Path:
         state=state,
     )
     guard = RoundGuard(run, session, model, config)
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(run, model, numbers, config)
+    for round_, episodes in rounds(run, session, model, config):
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         rewards = config.reward_scale * steps.reward
         if config.kl_weight:
@@ -142,12 +139,9 @@ def train(run: TrainingRun) -> Path:
             session.update("policy", loss, rate, config.clip, len(which), int(batch.length.sum()))
             facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
-        session.log(**played, **facts)
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
-    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+        session.log(**facts)
+    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
+    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale) if config.baseline == "value" else None)
 
 
 def _fit_values(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from lmrl_agents.tokens import TaskTokenizer
+from lmrl_agents.tokenizer import TaskTokenizer
 
 Ids = tuple[int, ...]
 Tables = tuple[np.ndarray, np.ndarray]
@@ -215,9 +215,9 @@ def draw(
     cumulative: np.ndarray, probability: np.ndarray, rows: Sequence[int], uniforms: Sequence[float]
 ) -> tuple[list[int], list[float]]:
     """Tokens drawn by inverting the distributions ``rows[i]`` at ``uniforms[i]``, and their log-probabilities."""
-    last = cumulative.shape[1] - 1
+    last, totals = cumulative.shape[1] - 1, cumulative[:, -1].tolist()
     tokens = [
-        min(int(np.searchsorted(cumulative[row], u * cumulative[row, -1], side="right")), last)
+        min(int(cumulative[row].searchsorted(u * totals[row], "right")), last)
         for row, u in zip(rows, uniforms, strict=True)
     ]
     chances = np.log(np.maximum(probability[np.asarray(rows), np.asarray(tokens)], 1e-45))

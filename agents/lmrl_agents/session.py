@@ -232,7 +232,7 @@ def load_checkpoint(
 
 
 def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], critic: Critic | None = None) -> Path:
-    """Write the trained model where agents are loaded from, with the critic that guides it."""
+    """Write the trained model where agents are loaded from, with its critic."""
     target = run.out / FINAL
     weights = on_first(model.state_dict())
     values = {} if critic is None else on_first(critic.state_dict())

@@ -26,8 +26,10 @@ from typing import Any, overload
 
 import numpy as np
 
+from lmrl_agents import tokenizer as tokenizers
 from lmrl_agents import tokens, views
-from lmrl_agents.tokens import Row, RowStore, TaskTokenizer, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.tokenizer import TaskTokenizer
+from lmrl_agents.tokens import Row, RowStore, TextFormat, TokenEpisode, episode_rows
 from lmrl_datasets import Dataset
 from lmrl_datasets.store import write_atomically
 
@@ -146,7 +148,7 @@ def _source(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat) -> dict[s
     """What the rows are a function of."""
     rows = data.positions
     definition = getattr(tokenizer.hf, "backend_tokenizer", None)
-    code = "".join(inspect.getsource(module) for module in (tokens, views))
+    code = "".join(inspect.getsource(module) for module in (tokenizers, tokens, views))
     return {
         "dataset": data.name,
         "shards": [shard["sha256"] for shard in data.manifest["shards"]],

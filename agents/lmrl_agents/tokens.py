@@ -1,4 +1,4 @@
-"""Transcripts to tokens: task-trained tokenizers, the rows a model sees, and batches of them.
+"""Transcripts to tokens: episodes as ids, the rows a model sees, and batches of them.
 
 A conversation is written as ``<obs> text <act> action <eoa> <obs> text ...``. ``<eoa>`` ends an action and is part of
 it: the model learns when to stop. Sampled ids are kept as they are and never encoded again from text.
@@ -6,141 +6,16 @@ it: the model learns when to stop. Sampled ids are kept as they are and never en
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lmrl_agents.tokenizer import TaskTokenizer
 from lmrl_agents.views import VIEWS, view_texts
 from lmrl_envs import Transcript
-
-PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
-SPECIAL = (PAD, OBS, ACT, EOA)
-_KEPT = 50_000
-"""Texts whose ids a tokenizer remembers."""
-
-UNITS = {
-    # One token per word, number or mark, with the space before it.
-    "words": r" ?[A-Za-z]+| ?\d+| ?[^\sA-Za-z\d]|\s",
-    # One token per run of words and per list of numbers: fixed phrases, whole actions and coordinates become single tokens.
-    "phrases": r" ?[A-Za-z]+(?: [A-Za-z]+)*| ?\d+(?:, ?\d+)*| ?[^\sA-Za-z\d]|\s",
-    # One token per white-space separated piece: letter with place and mark, a whole move.
-    "pieces": r" ?\S+|\s",
-    # One token per character.
-    "characters": r".|\n",
-}
-
-
-class TaskTokenizer:
-    """A Hugging Face tokenizer with the four special tokens, and what this package needs of it."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.hf = tokenizer
-        missing = [token for token in SPECIAL if token not in tokenizer.get_vocab()]
-        if missing:
-            raise ValueError(
-                f"the tokenizer lacks {', '.join(missing)}; make it with train_tokenizer or adopt_tokenizer"
-            )
-        self.pad, self.obs, self.act, self.eoa = tokenizer.convert_tokens_to_ids(list(SPECIAL))
-        self._cache: dict[str, tuple[int, ...]] = {}
-        # tokenizers 0.23 never frees the cache of words that it keeps of each BPE tokenizer: up to 5 MB a model that was loaded.
-        model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
-        if getattr(model, "ignore_merges", False) and hasattr(model, "_resize_cache"):
-            model._resize_cache(0)
-
-    def __len__(self) -> int:
-        return len(self.hf)
-
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Ids of a text, without any special token (text that spells one is data and encoded as plain text)."""
-        ids = self._cache.get(text)
-        if ids is None:
-            ids = tuple(self.hf.encode(text, add_special_tokens=False, split_special_tokens=True))
-            # A sampling model writes new texts for ever; what recurs is soon known again.
-            if len(self._cache) >= _KEPT:
-                self._cache.clear()
-            self._cache[text] = ids
-        return ids
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of an action's ids (special tokens left out)."""
-        return self.hf.decode([i for i in ids if i not in (self.pad, self.obs, self.act, self.eoa)])
-
-    def fingerprint(self) -> str:
-        """Hash of the vocabulary: models refuse tokenizers they were not trained with."""
-        return hashlib.sha256(json.dumps(sorted(self.hf.get_vocab().items())).encode()).hexdigest()[:16]
-
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer's files into a folder."""
-        self.hf.save_pretrained(folder)
-
-    @classmethod
-    def load(cls, folder: Path) -> TaskTokenizer:
-        """Read a tokenizer from a folder (never runs code from it)."""
-        from transformers import AutoTokenizer
-
-        return cls(AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False))
-
-
-def train_tokenizer(
-    texts: Iterable[str], units: str = "words", max_size: int = 4096, min_count: int = 2
-) -> TaskTokenizer:
-    """A tokenizer whose tokens are the frequent units of the task's texts; anything else falls apart into bytes.
-
-    Args:
-        texts: observations and actions of the training data.
-        units: how texts are cut, see `UNITS`.
-        max_size: most tokens, the 4 special ones and 256 bytes among them.
-        min_count: a unit seen less often is spelled in bytes.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
-    from tokenizers.models import BPE
-    from transformers import PreTrainedTokenizerFast
-
-    pattern = re.compile(UNITS[units])
-    counts: Counter[str] = Counter()
-    for text, repeated in Counter(texts).items():
-        for unit in pattern.findall(text):
-            counts[unit] += repeated
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    # The special tokens come on top: in the vocabulary proper, a text that spells one would be encoded as it.
-    vocabulary = list(alphabet)
-    taken = {*vocabulary, *SPECIAL}
-    for unit, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        if len(vocabulary) + len(SPECIAL) >= max_size or count < min_count:
-            break
-        written = "".join(piece for piece, _ in byte_level.pre_tokenize_str(unit))
-        if written not in taken:
-            vocabulary.append(written)
-            taken.add(written)
-    model = BPE(vocab={token: i for i, token in enumerate(vocabulary)}, merges=[], ignore_merges=True)
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(UNITS[units]), behavior="isolated"), byte_level]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        extra_special_tokens=[OBS, ACT, EOA],
-        clean_up_tokenization_spaces=False,
-    )
-    return TaskTokenizer(fast)
-
-
-def adopt_tokenizer(tokenizer: Any) -> TaskTokenizer:
-    """A pretrained model's tokenizer with the four special tokens added (the model's embedding must grow with it)."""
-    tokenizer.add_special_tokens({"pad_token": PAD, "extra_special_tokens": [OBS, ACT, EOA]})
-    return TaskTokenizer(tokenizer)
-
 
 Ids = tuple[int, ...]
 

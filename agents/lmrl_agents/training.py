@@ -18,7 +18,8 @@ from lmrl_agents.distributed import apart, distributed, shard
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.presets import load_preset
 from lmrl_agents.token_cache import cached_rows
-from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, adopt_tokenizer, episode_rows, train_tokenizer
+from lmrl_agents.tokenizer import adopt_tokenizer, train_tokenizer
+from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, episode_rows
 from lmrl_agents.views import view_texts
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_datasets.store import sha256_of, write_atomically

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.tokens import Row, TaskTokenizer, TextFormat, TokenEpisode, episode_rows, train_tokenizer
+from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
+from lmrl_agents.tokens import Row, TextFormat, TokenEpisode, episode_rows
 from lmrl_datasets import load_dataset
 
 WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"

@@ -30,7 +30,8 @@ import lmrl_agents.training as training
 from lmrl_agents.algorithms import train
 from lmrl_agents.model import LanguageModel
 from lmrl_agents.session import Session
-from lmrl_agents.tokens import Row, RowStore, TaskTokenizer, collate
+from lmrl_agents.tokenizer import TaskTokenizer
+from lmrl_agents.tokens import Row, RowStore, collate
 from lmrl_agents.training import TrainingRun, optimizer_for
 
 
