@@ -50,6 +50,10 @@ class Played:
             file.seek(int(self.offsets[index]))
             return json.loads(file.readline())
 
+    def first_error(self) -> str | None:
+        """How the first episode that ended in an error did."""
+        return self.record(int(self.failed.argmax()))["error"] if self.failed.any() else None
+
 
 def read_cell(cell: Cell, path: Path) -> Played | None:
     """A cell of a run; None if it is not finished, or its records cannot be read (`verify` tells what is wrong)."""
