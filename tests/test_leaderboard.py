@@ -262,6 +262,28 @@ def test_a_killed_worker_loses_no_job(suite_file: Path, tmp_path: Path, monkeypa
     assert (tmp_path / "killed").exists() and len(rows_of(tmp_path / "run")) == 4
 
 
+def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp_path: Path) -> None:
+    deaths = tmp_path / "deaths"
+    (tmp_path / "dies.py").write_text(
+        "import os, signal\nclass D:\n    def act(self, requests):\n"
+        f"        with open({str(deaths)!r}, 'a') as file:\n            file.write('x')\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "waits.py").write_text(
+        "import os, time\nclass W:\n    def act(self, requests):\n        for _ in range(600):\n"
+        f"            if os.path.exists({str(deaths)!r}) and os.path.getsize({str(deaths)!r}) >= 2:\n                break\n"
+        "            time.sleep(0.1)\n        return ['move up'] * len(requests)\n"
+    )
+    suite = load_suite(str(suite_file))
+    told = run_suite(
+        suite, tmp_path / "run", agents=suite.only([f"{tmp_path}/dies.py:D", f"{tmp_path}/waits.py:W"]), workers=2
+    )
+    assert deaths.read_text() == "xxxx"  # each of its cells is tried twice
+    assert len(told) == 2 and all("dies.py:D" in name and "died twice" in why for name, why in told.items())
+    assert {row.agent for row in rows_of(tmp_path / "run")} == {"waits.py:W"}
+    assert all("dies.py:D" in problem and "died twice" in problem for problem in breaches(tmp_path / "run"))
+
+
 _RUN = """
 import sys
 from lmrl_benchmarks.runner import run_suite

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lmrl_benchmarks.figures import all_figures
 from lmrl_benchmarks.games import ALL_GAMES, GAMES_OF_CELL, SHOWN_TURNS, shown_games
-from lmrl_benchmarks.results import Results, Row, load_results, overall_of, rows_of
+from lmrl_benchmarks.results import DAMAGED, Results, Row, load_results, overall_of, rows_of
 from lmrl_datasets.schema import storable
 from lmrl_datasets.store import write_atomically
 from lmrl_envs.core import printable
@@ -121,6 +121,9 @@ def print_table(results: Results) -> None:
     console.print("+ fewer than five training seeds: the interval is hardly more than their range")
     if any(row.score is None for row in results.rows):
         console.print("n/a: no references are known for this variant of the task")
+    for name, why in results.missing.items():
+        if why == DAMAGED:
+            console.print(f"{name}: {why}", style="red", markup=False, soft_wrap=True)
     for played in results.played:
         if error := played.first_error():
             where = f"{played.cell.agent.name} on {played.cell.task.slug}, seed {played.cell.seed}"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lmrl_benchmarks.cells import Cell, cells, eval_name, evaluation_of, found_cells, read_problems, read_suite
-from lmrl_benchmarks.records import RecordError, installed_version, read_run, recorded_version, verify_records
+from lmrl_benchmarks.records import SUMMARY, RecordError, installed_version, read_run, recorded_version, verify_records
 from lmrl_benchmarks.suite import Suite, SuiteAgent
 from lmrl_datasets.store import end_with_parent
 
@@ -63,10 +63,11 @@ def _name(cell: Cell) -> str:
 
 def _verify_cell(out: Path, suite: Suite, version: str, problems: dict[str, str], cell: Cell) -> list[str]:
     """The breaches of one cell."""
-    folder = cell.folder(out)
+    folder, why = cell.folder(out), problems.get(eval_name(cell))
     if not folder.is_dir():
-        why = problems.get(eval_name(cell))
         return ["missing: the suite has this cell, the run has not" + (f" ({why})" if why else "")]
+    if why and not (folder / SUMMARY).is_file():
+        return [f"not finished: {why}"]
     try:
         run = read_run(folder)
         spec = run["spec"]
