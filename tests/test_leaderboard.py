@@ -386,12 +386,14 @@ TAMPERINGS = {
         lambda out: (shutil.rmtree(_cell(out)), shutil.copytree(out / "cells/Wordle/random/seed-0", _cell(out))),
         "agent is 'random'",
     ),
-    "a hidden error": (_edit_records(lambda r: r[4].update(error="it hurt")), "summary|return"),
+    "an error in a played game": (_edit_records(lambda r: r[4].update(error="it hurt")), "played to its end"),
     "the summary": (_edit_json("summary.json", lambda s: s.update(return_mean=0.0)), "return_mean"),
     "the number of episodes": (_edit_json("run.json", lambda s: s["spec"].update(episodes=10)), "episodes"),
     "the evaluation seed": (_edit_json("run.json", lambda s: s["spec"].update(seed=1)), "seed"),
     "the suite": (_edit_json("suite.json", lambda s: s["suite"].update(episodes=10)), "digest"),
     "a cut file": (lambda out: (_cell(out) / EPISODES).write_text("{\n{}\n"), "damaged"),
+    "what no replay can tell": (_edit_records(lambda r: r[2].update(seconds=0.0)), "changed since it was written"),
+    "the task": (_edit_json("run.json", lambda s: s["spec"].update(env_id="lmrl/Wordle-v9")), "env_id is"),
     "a lost summary": (lambda out: (_cell(out) / "summary.json").unlink(), "missing"),
 }
 
@@ -662,7 +664,8 @@ def test_games_against_an_engine_are_verified_without_it(tmp_path: Path, monkeyp
     records[0]["actions"][2] = "Ke9"
     records[1]["observations"][3] = records[1]["observations"][2]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    found = list(verify_records(tmp_path))
+    *found, changed = verify_records(tmp_path)
+    assert "changed since it was written" in changed
     assert len(found) == 2 and all(
         "no legal reply" in breach or "turn" in breach or "observation" in breach for breach in found
     )
