@@ -556,7 +556,7 @@ def test_an_agent_that_fails_spoils_only_its_own_episodes() -> None:
         assert (p.error is not None) == (episode % 5 in (1, 2, 3))
         if p.error:
             assert p.score(-6.0) == -6.0
-    assert "a bad day" in played[1].error and "NoneType" in played[2].error and "2000000" in played[3].error
+    assert "a bad day" in played[1].error and "NoneType" in played[2].error and "2,000,000" in played[3].error
 
 
 class TooFew:

@@ -49,6 +49,12 @@ PHONE: dict[str, Any] = {
 }
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script></td></ol>&lt;b&gt;\u202egnorw" + "W" * 400
 
+FROM_LEFT_TO_RIGHT = """small => [0, 1].map(k => {
+    const range = document.createRange();
+    range.setStart(small.firstChild, k); range.setEnd(small.firstChild, k + 1);
+    return range.getBoundingClientRect().left;
+}).reduce((first, second) => first < second)"""
+
 AGENTS = f"""
 class Generated:
     ids, logprobs, values = (0, 1, 2), (-0.1, -2.3, 0.0), (-3.5, float("nan"), 1.25)
@@ -713,6 +719,8 @@ def test_the_reports_games_open_and_filter(open_page: Open, report: Path) -> Non
     hostile = games.filter(has_text="hostile").filter(has_text="Wordle").first
     hostile.locator("summary").click()
     expect(hostile).to_contain_text("<script>alert(2)</script>")
+    reward = hostile.locator(".agent small").first  # stands as it is read, whatever direction the action asked for
+    assert reward.inner_text() == "-1" and reward.evaluate(FROM_LEFT_TO_RIGHT)
     weighing = games.filter(has_text="weighing").filter(has_text="Maze").first
     weighing.locator("summary").click()
     expect(weighing.locator(".agent small").first).to_contain_text("value -3.00, of this action -3.25 (-0.25)")

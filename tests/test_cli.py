@@ -70,6 +70,8 @@ def test_help_lists_all_commands_without_heavy_imports() -> None:
         (["data", "generate", "wordle/mixed-v0", "--shard", "3"], 2, "i/n"),
         (["leaderboard", "report", "{tmp}", "--html", "{tmp}/x.html"], 2, "no leaderboard run"),
         (["leaderboard", "run", "qick", "--out", "{tmp}/e"], 2, "quick"),
+        (["leaderboard", "run", "quick", "--out", "{tmp}/f", "--agents", "random,exprt"], 2, "did you mean 'expert'"),
+        (["leaderboard", "run", "quick", "--out", "{tmp}/g", "--agents", "{tmp}/none.py:A"], 2, "no file"),
         (["play", "lmrl/Nothing-v0"], 2, "no task"),
     ],
 )
@@ -79,6 +81,8 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], status: int, 
     assert message in result.stderr and "Traceback" not in result.stderr
     if "usage" not in result.stderr.lower() and "--help" not in result.stderr:
         assert len(result.stderr.strip().splitlines()) == 1
+    if "leaderboard" in arguments:  # nothing was begun
+        assert not any(tmp_path.iterdir())
 
 
 def test_a_list_may_be_given_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

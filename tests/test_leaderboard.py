@@ -262,6 +262,28 @@ def test_a_killed_worker_loses_no_job(suite_file: Path, tmp_path: Path, monkeypa
     assert (tmp_path / "killed").exists() and len(rows_of(tmp_path / "run")) == 4
 
 
+def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp_path: Path) -> None:
+    deaths = tmp_path / "deaths"
+    (tmp_path / "dies.py").write_text(
+        "import os, signal\nclass D:\n    def act(self, requests):\n"
+        f"        with open({str(deaths)!r}, 'a') as file:\n            file.write('x')\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    (tmp_path / "waits.py").write_text(
+        "import os, time\nclass W:\n    def act(self, requests):\n        for _ in range(600):\n"
+        f"            if os.path.exists({str(deaths)!r}) and os.path.getsize({str(deaths)!r}) >= 2:\n                break\n"
+        "            time.sleep(0.1)\n        return ['move up'] * len(requests)\n"
+    )
+    suite = load_suite(str(suite_file))
+    told = run_suite(
+        suite, tmp_path / "run", agents=suite.only([f"{tmp_path}/dies.py:D", f"{tmp_path}/waits.py:W"]), workers=2
+    )
+    assert deaths.read_text() == "xxxx"  # each of its cells is tried twice
+    assert len(told) == 2 and all("dies.py:D" in name and "died twice" in why for name, why in told.items())
+    assert {row.agent for row in rows_of(tmp_path / "run")} == {"waits.py:W"}
+    assert all("dies.py:D" in problem and "died twice" in problem for problem in breaches(tmp_path / "run"))
+
+
 _RUN = """
 import sys
 from lmrl_benchmarks.runner import run_suite
@@ -364,12 +386,14 @@ TAMPERINGS = {
         lambda out: (shutil.rmtree(_cell(out)), shutil.copytree(out / "cells/Wordle/random/seed-0", _cell(out))),
         "agent is 'random'",
     ),
-    "a hidden error": (_edit_records(lambda r: r[4].update(error="it hurt")), "summary|return"),
+    "an error in a played game": (_edit_records(lambda r: r[4].update(error="it hurt")), "played to its end"),
     "the summary": (_edit_json("summary.json", lambda s: s.update(return_mean=0.0)), "return_mean"),
     "the number of episodes": (_edit_json("run.json", lambda s: s["spec"].update(episodes=10)), "episodes"),
     "the evaluation seed": (_edit_json("run.json", lambda s: s["spec"].update(seed=1)), "seed"),
     "the suite": (_edit_json("suite.json", lambda s: s["suite"].update(episodes=10)), "digest"),
     "a cut file": (lambda out: (_cell(out) / EPISODES).write_text("{\n{}\n"), "damaged"),
+    "what no replay can tell": (_edit_records(lambda r: r[2].update(seconds=0.0)), "changed since it was written"),
+    "the task": (_edit_json("run.json", lambda s: s["spec"].update(env_id="lmrl/Wordle-v9")), "env_id is"),
     "a lost summary": (lambda out: (_cell(out) / "summary.json").unlink(), "missing"),
 }
 
@@ -640,7 +664,8 @@ def test_games_against_an_engine_are_verified_without_it(tmp_path: Path, monkeyp
     records[0]["actions"][2] = "Ke9"
     records[1]["observations"][3] = records[1]["observations"][2]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    found = list(verify_records(tmp_path))
+    *found, changed = verify_records(tmp_path)
+    assert "changed since it was written" in changed
     assert len(found) == 2 and all(
         "no legal reply" in breach or "turn" in breach or "observation" in breach for breach in found
     )

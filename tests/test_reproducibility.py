@@ -39,7 +39,7 @@ train = "bc"
 "bc.evaluation_episodes" = 4
 """
 
-MEASURED = {"seconds", "seconds_per_action", "cpu_seconds", "tokens_per_second"}
+MEASURED = {"seconds", "seconds_per_action", "cpu_seconds", "tokens_per_second", "records_sha256"}
 """Times: the only numbers of a run that differ (docs/reproducibility.md names them)."""
 MADE_BY = {"provenance"}
 """Machine, packages and commit: the same here, unless somebody commits meanwhile."""

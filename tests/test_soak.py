@@ -19,6 +19,7 @@ from lmrl_agents.sampling import Memo, Sampling
 from lmrl_agents.scripted import ScriptedAgent
 from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
 from lmrl_envs import Transcript, make_policy
+from lmrl_envs.car_dealer import reading as lines
 from lmrl_envs.guess_my_city import reading
 from lmrl_envs.twenty_questions import reader
 
@@ -141,8 +142,8 @@ def test_what_is_known_of_distributions_is_bounded_in_bytes() -> None:
     assert memo.size == 32 and Memo(Policy(), Sampling()).size * 2048 * 16 <= 2**27  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("module", [reader, reading])
-def test_questions_that_are_too_long_to_read_are_not_remembered(module: Any) -> None:
+@pytest.mark.parametrize("module", [reader, reading, lines])
+def test_texts_that_are_too_long_to_read_are_not_remembered(module: Any) -> None:
     before = module._read.cache_info().currsize
     for k in range(20):
         module.read("Is it a dog? " * 500 + str(k))

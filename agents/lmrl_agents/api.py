@@ -129,16 +129,7 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
             factory = _from_file(Path(name), argument)
             agent = factory(**kwargs)
         else:
-            points = _entry_points()
-            if name not in points:
-                if Path(spec).is_dir():
-                    raise UnknownAgent(f"{spec} holds no trained model")
-                close = difflib.get_close_matches(name, points, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(points))}"
-                raise UnknownAgent(
-                    f"no agent {spec!r}; {hint} (or give a folder of a trained model, or file.py:factory)"
-                )
-            factory = points[name].load()
+            factory = _registered(spec).load()
             agent = factory(argument, **kwargs) if argument else factory(**kwargs)
     except AgentError:
         raise
@@ -149,14 +140,43 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
     return agent
 
 
+def check_spec(spec: str) -> None:
+    """Check that there is such an agent, without loading it.
+
+    Raises:
+        AgentError: there is none.
+    """
+    name = spec.partition(":")[0]
+    if name.endswith(".py"):
+        _check_file(Path(name))
+    elif not is_model_folder(Path(spec)):
+        _registered(spec)
+
+
+def _registered(spec: str) -> metadata.EntryPoint:
+    points = _entry_points()
+    name = spec.partition(":")[0]
+    if name not in points:
+        if Path(spec).is_dir():
+            raise UnknownAgent(f"{spec} holds no trained model")
+        close = difflib.get_close_matches(name, points, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(points))}"
+        raise UnknownAgent(f"no agent {spec!r}; {hint} (or give a folder of a trained model, or file.py:factory)")
+    return points[name]
+
+
 def is_model_folder(path: Path) -> bool:
     """Whether a folder holds a trained model, or a training run with one."""
     return (path / "lmrl.json").is_file() or (path / "final" / "lmrl.json").is_file()
 
 
-def _from_file(path: Path, attribute: str) -> Any:
+def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise AgentError(f"no file {path}")
+        raise UnknownAgent(f"no file {path}")
+
+
+def _from_file(path: Path, attribute: str) -> Any:
+    _check_file(path)
     if not attribute:
         raise AgentError(f"{path}: name the factory, as in {path}:make_agent")
     module_spec = importlib.util.spec_from_file_location(f"lmrl_agent_file_{path.stem}", path)

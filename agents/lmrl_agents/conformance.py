@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium
 
 from lmrl_agents.api import Action, Agent, AgentError, Request
+from lmrl_agents.rollout import wrong_action
 from lmrl_envs import make_policy, task
 
 TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0")
@@ -64,7 +65,9 @@ def check_agent(agent: Agent, env_ids: Sequence[str] = TASKS) -> Conformance:
         alone = [(_act(agent, [request], breaches) or [None])[0] for request in requests]
         if alone != together:
             k = next(i for i, (a, b) in enumerate(zip(alone, together, strict=True)) if a != b)
-            breaches.append(f"{env_id}: alone, request {k} is answered {alone[k]!r}, in a batch {together[k]!r}")
+            breaches.append(
+                f"{env_id}: alone, request {k} is answered {alone[k]!r:.80}, in a batch {together[k]!r:.80}"
+            )
         _check_details(agent, requests[0], together[0], breaches)
     return Conformance(tuple(dict.fromkeys(breaches)), count, 1e3 * spent / max(1, count))
 
@@ -92,9 +95,9 @@ def _act(agent: Agent, requests: list[Request], breaches: list[str]) -> list[str
     if not isinstance(actions, list) or len(actions) != len(requests):
         breaches.append(f"{requests[0].env_id}: act must return a list of {len(requests)} strings, got {actions!r:.80}")
         return None
-    wrong = [action for action in actions if not isinstance(action, str)]
+    wrong = next(filter(None, map(wrong_action, actions)), None)
     if wrong:
-        breaches.append(f"{requests[0].env_id}: an action must be a str, got {type(wrong[0]).__name__}")
+        breaches.append(f"{requests[0].env_id}: {wrong}")
         return None
     return actions
 

@@ -232,7 +232,7 @@ class Rollout:
             if len(requests) == 1:
                 return [Action("", error=f"{type(problem).__name__}: {problem}")]
             return [action for request in requests for action in self._act([request])]
-        wrong = [action.error or _wrong(action.text) for action in actions]
+        wrong = [action.error or wrong_action(action.text) for action in actions]
         return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
 
     def _step(self, batch: list[str | None]) -> dict[int, Any]:
@@ -298,9 +298,10 @@ def _item(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _wrong(action: Any) -> str | None:
+def wrong_action(action: Any) -> str | None:
+    """Why something that an agent returned is no action; None if it is one."""
     if not isinstance(action, str):
         return f"TypeError: the agent returned {type(action).__name__}, not str"
     if len(action) > MAX_ACTION_CHARACTERS:
-        return f"ValueError: the agent returned {len(action)} characters"
+        return f"ValueError: the agent returned {len(action):,} characters (most: {MAX_ACTION_CHARACTERS:,})"
     return None

@@ -77,12 +77,9 @@ class ClusterWorkers:
         replace_folder(out / job.folder, content)
         return problem
 
-    def end(self, pid: int) -> bool:
+    def end(self, future: Future, pid: int) -> bool:
         """Nothing hangs here: see `do_job`."""
         return False
-
-    def renew(self) -> None:
-        """See `Workers`: Ray replaces lost workers itself."""
 
     def close(self, kill: bool = False) -> None:
         """See `Workers`: the connection is its owner's to close."""

@@ -8,12 +8,13 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from lmrl_agents.api import Agent, AgentStopped, load_agent
 from lmrl_agents.rollout import Played, Rollout
-from lmrl_benchmarks.records import EPISODES, RUN, SUMMARY, Record, RecordFile, claim, read_run
+from lmrl_benchmarks.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim, read_run
 from lmrl_benchmarks.references import lmrl_applies, scale_of
 from lmrl_benchmarks.statistics import bootstrap_interval
 from lmrl_datasets import summarize
@@ -148,8 +149,9 @@ def _evaluate(
             write_atomically(out / ABOUT, (part / ABOUT).read_text("utf-8"))
     # In order of episodes, whatever order they finished in: equal runs give equal files.
     records.sort(key=lambda record: record.episode)
-    write_atomically(out / EPISODES, "".join(f"{record.line()}\n" for record in records))
-    summary = summary_of(spec.as_dict(), records)
+    text = "".join(f"{record.line()}\n" for record in records)
+    write_atomically(out / EPISODES, text)
+    summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
     write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
     shutil.rmtree(out / PARTS, ignore_errors=True)
     return summary

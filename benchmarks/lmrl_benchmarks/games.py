@@ -124,8 +124,8 @@ def _game(played: Played, record: dict[str, Any], score: float, why: str, painte
         answer = observations[k + 1] if k + 1 < len(observations) else ""
         turns.append(_turn(action, reward, answer, details[k] if k < len(details) else {}))
     kind, picture = painter.paint(record)
-    hidden = ("turn", "valid", "success", "moves", "legal_moves")
-    info = {key: _cut(str(value), 200) for key, value in (record.get("info") or {}).items() if key not in hidden}
+    hidden = ("turn", "valid", "understood", "success", "moves", "legal_moves")
+    info = {key: _cut(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden}
     return Game(
         task=played.cell.task.slug,
         agent=played.cell.agent.name,
@@ -142,6 +142,13 @@ def _game(played: Played, record: dict[str, Any], score: float, why: str, painte
         picture=picture,
         info=info,
     )
+
+
+def _words(value: Any) -> str:
+    """A value of an info as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(part)}" for key, part in value.items())
+    return " and ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
 def _cut(text: str, most: int = SHOWN_CHARACTERS) -> str:

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from lmrl_envs.simulators import LIVE
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
+WRITTEN = "records_sha256"
+"""Key of a summary: the hash of the episodes' file as it was written. What replay cannot tell (an action with the effect of
+another, seconds, what an agent told) is not changed without it."""
 
 
 class RecordError(RuntimeError):
@@ -91,6 +95,8 @@ class Record:
         if valid != self.valid_actions:
             raise DatasetError(f"{where}: {valid} actions are valid, the record says {self.valid_actions}")
         if failed:
+            if self.terminated or self.truncated:
+                raise DatasetError(f"{where}: an episode that failed is recorded as played to its end")
             if self.success:
                 raise DatasetError(f"{where}: an episode that failed is recorded as a success")
             return
@@ -318,6 +324,9 @@ def verify_records(folder: Path) -> Iterator[str]:
     except (OSError, ValueError):
         yield f"{folder / SUMMARY} is missing or damaged"
         return
+    written = summary.pop(WRITTEN, None)  # older runs and those of people have none
+    if written is not None and written != sha256((folder / EPISODES).read_bytes()).hexdigest():
+        yield f"{EPISODES} has been changed since it was written: its hash is not the summary's"
     recomputed = json.loads(to_json(summary_of(spec, records))) if records else {}
     for key in sorted({*recomputed, *summary}):
         if not _same(recomputed.get(key), summary.get(key)):

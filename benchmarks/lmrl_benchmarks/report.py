@@ -6,9 +6,10 @@ from pathlib import Path
 
 from lmrl_benchmarks.figures import all_figures
 from lmrl_benchmarks.games import ALL_GAMES, GAMES_OF_CELL, SHOWN_TURNS, shown_games
-from lmrl_benchmarks.results import Results, Row, load_results, overall_of, rows_of
+from lmrl_benchmarks.results import DAMAGED, Results, Row, load_results, overall_of, rows_of
 from lmrl_datasets.schema import storable
 from lmrl_datasets.store import write_atomically
+from lmrl_envs.core import printable
 
 __all__ = ["Results", "Row", "load_results", "overall_of", "print_table", "rows_of", "write_report"]
 
@@ -85,11 +86,13 @@ def print_table(results: Results) -> None:
         title="normalised scores: 0 the random policy, 100 the best", title_justify="left", padding=(0, 0, 0, 1)
     )
     for column in ("agent", "score", "95 %", "return", "won", "turns", "valid"):
+        name = column == "agent"  # which gives way where the terminal is narrow: no digit is cut
         table.add_column(
             column,
-            justify="left" if column == "agent" else "right",
-            no_wrap=True,
-            min_width=24 if column == "agent" else None,
+            justify="left" if name else "right",
+            no_wrap=not name,
+            overflow="fold",
+            min_width=24 if name else None,
         )
     last = None
     for row in results.rows:
@@ -111,8 +114,18 @@ def print_table(results: Results) -> None:
         )
         last = row.task
     console = Console()
+    if not console.is_terminal:
+        console.width = 160
     console.print(table)
     console.print("* one seed: the interval is over episodes and shows evaluation noise only")
     console.print("+ fewer than five training seeds: the interval is hardly more than their range")
     if any(row.score is None for row in results.rows):
         console.print("n/a: no references are known for this variant of the task")
+    for name, why in results.missing.items():
+        if why == DAMAGED:
+            console.print(f"{name}: {why}", style="red", markup=False, soft_wrap=True)
+    for played in results.played:
+        if error := played.first_error():
+            where = f"{played.cell.agent.name} on {played.cell.task.slug}, seed {played.cell.seed}"
+            counts = f"{int(played.failed.sum())} of {len(played.failed)} episodes ended in an error, the first:"
+            console.print(printable(f"{where}: {counts} {error}"), style="red", markup=False, soft_wrap=True)

@@ -29,6 +29,9 @@ from lmrl_envs import task
 Interval = tuple[float, float]
 
 
+DAMAGED = "its records are damaged: lmrl leaderboard verify says where; without its folder it is played again"
+
+
 @dataclass(frozen=True)
 class Played:
     """A finished cell: its summary, and its episodes in the order of their numbers."""
@@ -49,6 +52,10 @@ class Played:
         with (self.path / EPISODES).open("rb") as file:
             file.seek(int(self.offsets[index]))
             return json.loads(file.readline())
+
+    def first_error(self) -> str | None:
+        """How the first episode that ended in an error did."""
+        return self.record(int(self.failed.argmax()))["error"] if self.failed.any() else None
 
 
 def read_cell(cell: Cell, path: Path) -> Played | None:
@@ -230,7 +237,8 @@ def load_results(out: Path) -> Results:
     present = {cell.agent.name for cell in there}
     for cell in (*cells(suite, [agent for agent in suite.agents if agent.name in present]), *there):
         if eval_name(cell) not in done:
-            missing.setdefault(eval_name(cell), "not run, or not finished")
+            damaged = (cell.folder(out) / SUMMARY).is_file()
+            missing.setdefault(eval_name(cell), DAMAGED if damaged else "not run, or not finished")
     return Results(out, suite, about, played, [_row(group) for group in groups.values()], missing)
 
 

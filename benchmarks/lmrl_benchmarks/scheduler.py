@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -40,16 +41,11 @@ class Workers(Protocol):
 
         Raises:
             WorkerLost: the job's worker is gone.
-            BrokenProcessPool: all workers are gone.
         """
         ...
 
-    def end(self, pid: int) -> bool:
-        """Kill the worker with this process id; False where there is none."""
-        ...
-
-    def renew(self) -> None:
-        """Start anew after a `BrokenProcessPool` or `end`."""
+    def end(self, future: Future, pid: int) -> bool:
+        """Kill the worker that has a job, if its process id is this; whether it was. Its result is not asked for then."""
         ...
 
     def close(self, kill: bool = False) -> None:
@@ -58,46 +54,67 @@ class Workers(Protocol):
 
 
 class Processes:
-    """Worker processes of this machine. They end with this process, however it ends."""
+    """Worker processes of this machine. They end with this process, however it ends.
+
+    Each is a pool of one: a process that dies takes no other's job with it, and nobody has to guess whose fault it was.
+    """
 
     def __init__(self, workers: int) -> None:
         self.capacity = workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._idle: list[ProcessPoolExecutor] = []
+        self._busy: dict[Future, ProcessPoolExecutor] = {}
 
     def submit(self, out: Path, job: Job) -> Future:
         """See `Workers`."""
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.capacity, mp_context=context, initializer=end_with_parent)
-        return self._pool.submit(run_job, out, job)
+        context = multiprocessing.get_context("spawn")
+        pool = self._idle.pop() if self._idle else None
+        pool = pool or ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+        try:
+            future = pool.submit(run_job, out, job)
+        except BrokenProcessPool:  # killed while it had nothing to do
+            pool.shutdown(wait=False)
+            return self.submit(out, job)
+        self._busy[future] = pool
+        return future
 
     def result(self, out: Path, job: Job, future: Future) -> str:
         """See `Workers`."""
-        return future.result()
+        pool = self._busy.pop(future)
+        try:
+            told = future.result()
+        except BrokenProcessPool:
+            pool.shutdown(wait=False)
+            raise WorkerLost("its process died") from None
+        self._idle.append(pool)
+        return told
 
-    def end(self, pid: int) -> bool:
+    def end(self, future: Future, pid: int) -> bool:
         """See `Workers`."""
-        if pid not in self._pids():
-            return False
-        os.kill(pid, signal.SIGKILL)
+        if pid not in _pids(self._busy[future]):
+            return False  # what it told is an earlier process's
+        pool = self._busy.pop(future)
+        _kill(pool)
+        pool.shutdown(wait=False)
         return True
-
-    def renew(self) -> None:
-        """See `Workers`."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
 
     def close(self, kill: bool = False) -> None:
         """See `Workers`."""
-        if self._pool is not None:
-            for pid in self._pids() if kill else ():
-                os.kill(pid, signal.SIGKILL)
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        pools = [*self._idle, *self._busy.values()]
+        for pool in pools if kill else ():
+            _kill(pool)
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self._idle, self._busy = [], {}
 
-    def _pids(self) -> list[int]:
-        return list(getattr(self._pool, "_processes", None) or ())
+
+def _pids(pool: ProcessPoolExecutor) -> list[int]:
+    return list(getattr(pool, "_processes", None) or ())
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for pid in _pids(pool):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Scheduler:
@@ -153,43 +170,25 @@ class Scheduler:
 
     def _collect(self, done: set[Any]) -> None:
         for future in done:
-            job = self.running[future]
+            job = self.running.pop(future)
             try:
                 problem = self.workers.result(self.out, job, future)
-            except BrokenProcessPool:
-                self._recover()
-                return
             except WorkerLost as loss:
-                del self.running[future]
                 self._lost(job, str(loss))
                 continue
-            del self.running[future]
             if problem:
                 self.failed[job.name] = problem
             else:
                 self.finished.add(job.name)
 
     def _end_hanging(self) -> None:
-        """Kill the worker of an agent that hangs; the jobs that lose their pool by it begin again where they were."""
+        """Kill the workers of agents that hang."""
         for future, job in list(self.running.items()):
             pid = self.watch.stalled(job)
-            if pid is not None and self.workers.end(pid):
+            if pid is not None and self.workers.end(future, pid):
                 (self.out / job.folder / PROGRESS).unlink(missing_ok=True)
                 del self.running[future]
                 self.failed[job.name] = hangs(self.patience)
-                self._recover(killed=True)
-                return
-
-    def _recover(self, killed: bool = False) -> None:
-        """A worker died and took the pool with it; nobody can tell whose job it was, unless it was ``killed`` here."""
-        jobs = list(self.running.values())
-        self.running.clear()
-        for job in jobs:
-            if killed:
-                self.waiting[job.name] = job
-            else:
-                self._lost(job, "its process died")
-        self.workers.renew()
 
     def _lost(self, job: Job, how: str) -> None:
         self.deaths[job.name] = self.deaths.get(job.name, 0) + 1

@@ -8,8 +8,10 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import gymnasium
+
 from lmrl_benchmarks.cells import Cell, cells, eval_name, evaluation_of, found_cells, read_problems, read_suite
-from lmrl_benchmarks.records import RecordError, installed_version, read_run, recorded_version, verify_records
+from lmrl_benchmarks.records import SUMMARY, RecordError, installed_version, read_run, recorded_version, verify_records
 from lmrl_benchmarks.suite import Suite, SuiteAgent
 from lmrl_datasets.store import end_with_parent
 
@@ -63,10 +65,12 @@ def _name(cell: Cell) -> str:
 
 def _verify_cell(out: Path, suite: Suite, version: str, problems: dict[str, str], cell: Cell) -> list[str]:
     """The breaches of one cell."""
-    folder = cell.folder(out)
+    folder, why = cell.folder(out), problems.get(eval_name(cell))
     if not folder.is_dir():
-        why = problems.get(eval_name(cell))
         return ["missing: the suite has this cell, the run has not" + (f" ({why})" if why else "")]
+    if why and not (folder / SUMMARY).is_file():
+        return [f"not finished: {why}"]
+    breaches: list[str] = []
     try:
         run = read_run(folder)
         spec = run["spec"]
@@ -76,13 +80,14 @@ def _verify_cell(out: Path, suite: Suite, version: str, problems: dict[str, str]
             wanted |= {key: spec[key] for key in ("agent", "agent_kwargs")}
         if spec["agent"] in PARTIAL:  # people play the first episodes of the list, as many as they like
             wanted["episodes"] = min(wanted["episodes"], spec["episodes"])
-        breaches = [
+        breaches += [
             f"run.json: {key} is {spec.get(key)!r}, the suite says {value!r}"
             for key, value in wanted.items()
             if spec.get(key) != value
         ]
         if recorded_version(run) != version:
             breaches.append(f"run.json: recorded with lmrl {recorded_version(run)}, the run with {version}")
-        return breaches + list(verify_records(folder))
-    except (RecordError, KeyError, ValueError) as problem:
-        return [str(problem)]
+        breaches += verify_records(folder)
+    except (RecordError, KeyError, ValueError, gymnasium.error.Error) as problem:
+        breaches.append(str(problem))
+    return breaches

@@ -349,7 +349,7 @@ class Soak:
 
 def fill_caches(soak: Soak, entries: int = 20_000) -> None:
     """Put more into the bounded caches of answers and moves than they hold: full from the start, they grow no more."""
-    for id in ("lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0"):
+    for id in ("lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0", "lmrl/CarDealer-v0"):
         games = soak.lasting.get(id)
         for _ in range(entries // SLOTS if games is not None else 0):
             games.env.step([f"{soak.rng.choice(soak.pools[id])[:100]} {soak.rng.random()}" for _ in range(SLOTS)])

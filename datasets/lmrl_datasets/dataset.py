@@ -128,8 +128,8 @@ class Dataset:
         except gymnasium.error.Error as problem:
             made = self.manifest.get("packages", {}).get("lmrl", "of another version")
             raise DatasetError(
-                f"{self.folder} was recorded on {self.env_id!r} by lmrl {made}; here there is {problem}. Its episodes can be "
-                "read, but neither scored nor replayed"
+                f"{self.folder} was recorded on {self.env_id!r} by lmrl {made}; its episodes can be read here, but neither "
+                f"scored nor replayed: {problem}"
             ) from None
 
     def recover_environment(self, **kwargs: Any) -> gymnasium.Env[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.mind import aspiration, opening_state
+from lmrl_envs.car_dealer.mind import aspiration, most_paid, opening_state
 from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import Reading, ambiguous_type, read
 from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money
@@ -161,7 +161,8 @@ class Conversation:
         if str(index) not in state["heard"]:
             return self.say("ask_offer")
         car = self.stock[index]
-        wish = min(aspiration(self.buyer, state, car), state["heard"][str(index)]) // 50 * 50
+        most = most_paid(self.buyer, state, car)
+        wish = min(aspiration(self.buyer, state, most), state["heard"][str(index)]) // 50 * 50
         if wish < rules.least_offer(car):
             return self.say("far_again")
         state["counter"], state["counter_car"] = wish, index

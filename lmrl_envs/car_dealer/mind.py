@@ -55,9 +55,13 @@ def persuasion(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> 
     return min(total, GREATEST_PERSUASION)
 
 
-def aspiration(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> int:
-    """The price the buyer would take now: the concession curve, below the reservation price."""
+def most_paid(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> int:
+    """The reservation price after what the seller has done so far."""
+    return rules.reservation(buyer, car, persuasion(buyer, state, car))
+
+
+def aspiration(buyer: Mapping[str, Any], state: Mapping[str, Any], most: int) -> int:
+    """The price the buyer would take now: the concession curve, below the reservation price ``most``."""
     opening = PERSONALITIES[buyer["personality"]].opening
     progress = min(1.0, state["clock"] / ROUNDS) ** buyer["concession"]
-    most = rules.reservation(buyer, car, persuasion(buyer, state, car))
     return int(most * (opening + (1 - opening) * progress) // 50 * 50)

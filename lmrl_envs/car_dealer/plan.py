@@ -14,7 +14,7 @@ from typing import Any
 
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.conversation import short
-from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, persuasion
+from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, most_paid
 from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car
 from lmrl_envs.car_dealer.simulator import ScriptedBuyer
 from lmrl_envs.simulators.base import PartnerRequest
@@ -82,7 +82,7 @@ def sell(buyer: Mapping[str, Any], stock: Sequence[Car], car: Car) -> tuple[int,
         if (not wait and (state["patience"] - 1.0 <= 1.5 or turn == MAX_TURNS)) or (
             wait and turn > 2 and state["patience"] <= 2.4
         ):
-            most = rules.reservation(buyer, car, persuasion(buyer, state, car))
+            most = most_paid(buyer, state, car)
             line = f"The {short(car)} is ${most:,}."
         said.append(line)
         reply = partner.reply([PartnerRequest({"buyer": buyer, "stock": stock}, (), line, 0, state)])[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from lmrl_envs.car_dealer.prices import Price, normalise, read_prices
@@ -11,6 +12,8 @@ from lmrl_envs.car_dealer.rules import BRANDS, TYPES, Car
 
 READ_LENGTH = 2000
 """Characters of a line that a buyer takes in."""
+REMEMBERED_LENGTH = 300
+"""A reading of a longer line is not kept: few are said twice, and memory is bounded by it."""
 
 _WORD = re.compile(r"[a-z0-9']+")
 _BRAND_WORDS = {brand.lower(): brand for brand in BRANDS} | {
@@ -144,11 +147,11 @@ class Reading(NamedTuple):
     text: str
     """Normalised and cut."""
     words: frozenset[str]
-    prices: list[Price]
-    brands: list[tuple[int, str]]
+    prices: tuple[Price, ...]
+    brands: tuple[tuple[int, str], ...]
     """Where each brand is named."""
-    types: list[tuple[int, str]]
-    features: list[str]
+    types: tuple[tuple[int, str], ...]
+    features: tuple[str, ...]
     acts: frozenset[str]
 
     @property
@@ -159,7 +162,12 @@ class Reading(NamedTuple):
 
 def read(line: str) -> Reading:
     """Read any string; never raises."""
-    text = normalise(line[:READ_LENGTH])
+    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line[:READ_LENGTH])
+
+
+@lru_cache(maxsize=4096)
+def _read(line: str) -> Reading:
+    text = normalise(line)
     words = frozenset(_WORD.findall(text))
     if not _CHAT.keys().isdisjoint(words):
         text = _CHAT_WORD.sub(lambda found: _CHAT[found[0]], text)
@@ -182,7 +190,8 @@ def read(line: str) -> Reading:
                 features.append(feature)
     brands.sort()
     types.sort()
-    return Reading(text, words, read_prices(text, words), brands, types, features, _acts(text, words))
+    prices = tuple(read_prices(text, words))
+    return Reading(text, words, prices, tuple(brands), tuple(types), tuple(features), _acts(text, words))
 
 
 def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
@@ -224,10 +233,8 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
     one in stock; otherwise it names none.
     """
     found: list[tuple[int, int]] = []
-    brand_cars = {car["brand"]: i for i, car in enumerate(stock)}
     for at, brand in reading.brands:
-        if brand in brand_cars:
-            found.append((at, brand_cars[brand]))
+        found += [(at, i) for i, car in enumerate(stock) if car["brand"] == brand]
     for at, kind in reading.types:
         if any(abs(at - other) < 30 for other, _ in reading.brands):
             continue
@@ -248,7 +255,7 @@ def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[i
         index = _ORDINALS[spot] if spot in _ORDINALS else int(spot) - 1
         if index < len(stock):
             found.append((place.start(), index % len(stock)))
-    if not found and reading.words & _SUPERLATIVES.keys():
+    if not found and not _SUPERLATIVES.keys().isdisjoint(reading.words):
         word = next(word for word in sorted(_SUPERLATIVES) if word in reading.words)
         if "expensive" not in _SUPERLATIVES[word] or "most expensive" in reading.text:
             last = _SUPERLATIVES[word] != "cheap"

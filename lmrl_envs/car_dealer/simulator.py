@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.conversation import Conversation, short
-from lmrl_envs.car_dealer.mind import aspiration, persuasion
+from lmrl_envs.car_dealer.mind import aspiration, most_paid
 from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import ambiguous_type, asks_for_deal, is_assent, named
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money
@@ -169,7 +169,9 @@ class _Turn(Conversation):
             return self.say("which", type=kind) if kind else self.say("no_car")
         answer = ""
         # The car it likes best comes last: what it says about that one is what counts.
-        order = sorted(asked, key=lambda i: rules.match_share(self.buyer, self.stock[i]))
+        order = list(asked)
+        if len(order) > 1:
+            order.sort(key=lambda i: rules.match_share(self.buyer, self.stock[i]))
         for index in order:
             self.claims(index)
             if len(order) > 1 and index == order[-1]:
@@ -232,8 +234,8 @@ class _Turn(Conversation):
             state["clock"] += 0.6 + min(0.9, 15 * conceded) if conceded > 0.002 else 0.3
             if conceded > 0.008:
                 self.cost -= 0.2
-        most = rules.reservation(self.buyer, car, persuasion(self.buyer, state, car))
-        limit = wish = aspiration(self.buyer, state, car)
+        most = most_paid(self.buyer, state, car)
+        limit = wish = aspiration(self.buyer, state, most)
         final = "final" in self.line.acts
         if final:
             state["finals"] += 1

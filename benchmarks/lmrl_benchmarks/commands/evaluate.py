@@ -39,7 +39,9 @@ def evaluate(
     from lmrl_agents import load_agent
     from lmrl_benchmarks.evaluation import EvaluationSpec
     from lmrl_benchmarks.evaluation import evaluate as run
+    from lmrl_benchmarks.records import RecordFile
     from lmrl_envs import task
+    from lmrl_envs.core import printable
 
     spec = EvaluationSpec(task(env).id, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
     player: Any = load_agent(agent, **spec.agent_kwargs)
@@ -61,6 +63,9 @@ def evaluate(
             progress=lambda done, total: progress.update(bar, completed=done, usage=_usage(player)),
         )
     Console().print(_table(f"{agent} on {env}", summary))
+    if summary["errors"]:
+        failed = next(record for record in RecordFile(out).read() if record.error is not None)
+        print(printable(f"the first error, in episode {failed.episode}: {failed.error}"), file=sys.stderr)
     print(f"records in {out}")
     return 0
 

@@ -32,12 +32,16 @@ def run(
         patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
     """
+    from lmrl_agents.api import check_spec
     from lmrl_benchmarks.report import load_results, print_table, write_report
     from lmrl_benchmarks.runner import run_suite
     from lmrl_benchmarks.suite import load_suite
 
     loaded = load_suite(suite)
     chosen = loaded.only([name for name in agents.split(",") if name]) if agents is not None else None
+    for agent in chosen or ():
+        if agent not in loaded.agents:  # a name of the command's own: told before anything is played
+            check_spec(agent.spec)
     console = Console(stderr=True)
     columns = (
         TextColumn(loaded.name),

@@ -96,7 +96,7 @@ class GamePage {
     this.view.input?.toggleAttribute("hidden", state.over);
     this.watch?.update(state);
     fill(this.log, state.turns.map(turn => h("li", { class: turn.action ? "mine" : "", dir: "auto" },
-      turn.text || "(nothing)", turn.action ? h("small", {}, number(turn.reward)) : null)));
+      h("span", { dir: "auto" }, turn.text || "(nothing)"), turn.action ? h("small", {}, number(turn.reward)) : null)));
     this.showResult();
     this.showButtons();
   }
