@@ -46,7 +46,7 @@ STOP = frozenset(
     run runs running sea season seat services shaped short show side sides site small soft south start stations sticky stops
     straight street sum summer tall three third two under uniting ups vast view views walls water way weather week west
     western eastern northern southern wide winter without mount culture cultural history nature natural animals animal
-    beautiful nice pretty good best better bad cool amazing main-land consider considered rule ruled regarded thought
+    beautiful nice pretty good best better bad terrible awful horrible fight fights fought cool amazing main-land consider considered rule ruled regarded thought
     across per directly exactly speaking lying stand stands standing set surrounded covered filled full dotted lined
     talking referring referred talk think able possible capitals towns countries states continents own belong belongs
     member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times

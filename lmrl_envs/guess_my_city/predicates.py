@@ -170,7 +170,9 @@ _MONTHS = {
 _FEELS = {"hot": "hot", "very_hot": "hot", "cold": "cold", "snow": "snow"}
 
 
-_COMPANY = _PAST | _MONTHS.keys() | set("was were use used left right summer winter partly partially country nation".split())
+_COMPANY = (
+    _PAST | _MONTHS.keys() | set("was were use used left right summer winter partly partially country nation".split())
+)
 """Words that can change what other predicates of the question mean."""
 
 
@@ -193,6 +195,15 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
         found = _renamed(found, "capital", "was_capital")
     if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
+    elif {"largest", "continent"} <= present and words[0] not in (
+        "which",
+        "what",
+    ):  # "the largest city on its continent"
+        found = [
+            (k, "largest_on_continent" if topic == "largest" else topic, v)
+            for k, topic, v in found
+            if topic != "continent"
+        ]
     elif "largest" in present and "capital" not in present:
         places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
         if places:
@@ -254,9 +265,7 @@ _EMPTY = STOP | NEGATORS | AUXILIARIES
 def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
     """Words that no lexicon knows."""
     return [
-        (k, text)
-        for k, (text, entry, _) in enumerate(items)
-        if entry is None and text not in _EMPTY and len(text) > 1
+        (k, text) for k, (text, entry, _) in enumerate(items) if entry is None and text not in _EMPTY and len(text) > 1
     ]
 
 
