@@ -37,7 +37,7 @@ PRESETS: dict[str, SimulatorPreset] = {
         "random", 1000, {"layers": 2, "batch_size": 32, "max_steps": 1000, "epochs": 20, "balance": 0.5}
     ),
     "lmrl/CarDealer-v0": SimulatorPreset(
-        "mixed", 150, {"layers": 2, "batch_size": 16, "max_steps": 220, "epochs": 20, "balance": 0.0}
+        "mixed", 400, {"layers": 2, "batch_size": 16, "max_steps": 500, "epochs": 20, "balance": 0.5}
     ),
 }
 """Task id -> preset."""
