@@ -125,11 +125,11 @@ def save_seq2seq(folder: Path) -> None:
     from transformers import T5Config, T5ForConditionalGeneration
 
     from lmrl_agents.simulator_pairs import make_pairs
-    from lmrl_agents.simulator_training import SimulatorTraining, _train_tokenizer
+    from lmrl_agents.simulator_tokens import train_tokenizer
     from lmrl_envs.simulators.prompting import render_plain
 
     pairs, _ = make_pairs(toy_episodes(1), ToyRole())
-    tokenizer = _train_tokenizer(pairs, SimulatorTraining(vocab_size=400))
+    tokenizer = train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
     tokenizer.chat_template = None
     size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}

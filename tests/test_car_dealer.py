@@ -591,3 +591,45 @@ def test_a_test_drive_is_taken_not_answered_with_wishes() -> None:
     assert not over and car in text
     assert "round the block" in text or "runs well" in text or "driven" in text
     assert "ask_needs" in read("Would you like a test drive?").acts  # without a car it stays a question about wishes
+
+
+@pytest.mark.parametrize(
+    ("line", "intent"),
+    [
+        ("Who's the car for?", "whom"),
+        ("Are you buying it for yourself?", "whom"),
+        ("How soon do you need it?", "when"),
+        ("What colour would you like?", "colour"),
+        ("Why are you after that?", "why"),
+        ("Got anything to trade in?", "trade_in"),
+        ("We could take your old car off your hands for 3000", "trade_in"),
+        ("What's your name, by the way?", "name"),
+        ("Do you want a coffee?", "drink"),
+    ],
+)
+def test_a_personal_question_gets_an_answer_to_it(line: str, intent: str) -> None:
+    env = start(0, personality="friendly", **BUYER)
+    text, _, _, info = say(env, "Hello!", line)
+    assert info["understood"]
+    assert text.startswith(LINES[intent]), text
+
+
+def test_why_so_low_is_about_the_price() -> None:
+    env = start(0, personality="friendly", **BUYER)
+    car = near(env, 50_000)
+    say(env, "Hello!", f"The {short(car)} is {rules.money(car['msrp'])}.")
+    text, *_ = say(env, "Why so low?")
+    assert text.startswith(LINES["why_price"]), text
+
+
+def test_one_of_two_things_is_chosen() -> None:
+    env = start(0, personality="friendly", **BUYER)
+    assert "an SUV" in say(env, "Hello!", "Sedan or SUV?")[0]
+    assert "a Toyota" in say(env, "A Toyota or a Ford?")[0]
+
+
+def test_would_eighty_work_is_a_price() -> None:
+    env = start(0, personality="friendly", **BUYER)
+    car = near(env, 50_000)
+    say(env, "Hello!", f"The {short(car)} is {rules.money(car['msrp'])}.", "Would 44 work for you?")
+    assert env.get_state()["game"]["partner"]["heard"][str(stock_of(env).index(car))] == 44_000

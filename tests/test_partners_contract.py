@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch
 
 from lmrl_agents.simulator_data import PRESETS, partner_episodes, played_episodes
 from lmrl_agents.simulator_pairs import PartnerEpisode, make_pairs, repeats
+from lmrl_agents.simulator_tokens import train_tokenizer
 from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
 from lmrl_benchmarks.cli import run
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
@@ -26,7 +28,7 @@ from lmrl_envs.simulators.transformers_lm import TransformersPartner
 
 IDS = sorted(PRESETS)
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}
-STEPS = {"lmrl/TwentyQuestions-v0": 40, "lmrl/GuessMyCity-v0": 40, "lmrl/CarDealer-v0": 40}
+STEPS = {"lmrl/TwentyQuestions-v0": 100, "lmrl/GuessMyCity-v0": 40, "lmrl/CarDealer-v0": 40}
 REMARK = "Well, tell me more about that car."
 
 
@@ -172,6 +174,28 @@ def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
             assert (len(said) < 15 or said not in system) and len(pair.prompt) == 2 and '"' in user
 
 
+@pytest.mark.parametrize("id", IDS)
+def test_the_small_tokenizer_gives_every_reply_back(id: str) -> None:
+    """Tokens of whole sentences swallow the space before them; none may be lost within a reply ("... Decision: accept")."""
+    pairs, _ = make_pairs(played_episodes(id, PRESETS[id].policy, 40), _role(id))
+    tokenizer = train_tokenizer([pair.prompt for pair in pairs], [pair.target for pair in pairs], 1000, 8192)
+    for pair in pairs:
+        assert tokenizer.decode(tokenizer(pair.target)["input_ids"]) == pair.target
+
+
+def test_a_secret_never_trained_on_is_spelled_like_the_others() -> None:
+    facts = ("the red fox lives in the wood.", "the grey whale lives in the sea.", "the old owl lives in a tree.")
+    prompts = [
+        [{"role": "system", "content": f"You are the oracle of a game.\nKnow this: {fact}"}, {"role": "user", "content": f"Is it {n}?"}]
+        for fact in facts
+        for n in range(60)
+    ]  # fmt: skip
+    tokenizer = train_tokenizer(prompts, ["Yes.", "No."], 400, 1024)
+    lengths = {len(tokenizer(prompt[0]["content"])["input_ids"]) for prompt in prompts}
+    assert lengths == {2}  # the instructions, the fact
+    assert len(tokenizer("Is it the red fox?")["input_ids"]) > 3
+
+
 def test_repeats_balance_kinds() -> None:
     labels = ["no"] * 8 + ["yes"] * 2 + ["other"]
     assert repeats(labels, 0.0) == [1] * 11
@@ -182,9 +206,10 @@ def test_repeats_balance_kinds() -> None:
 def test_the_command_trains_on_games_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "oracle"
     arguments = ["simulator", "train", "--env", "lmrl/TwentyQuestions-v0", "--out", str(out)]
-    small = ["--episodes", "4", "--max-steps", "2", "--width", "32", "--layers", "1"]
+    small = ["--episodes", "4", "--max-steps", "2", "--width", "32", "--layers", "1", "--holdout-secrets", "0"]
     assert run([*arguments, *small]) == 0
-    assert "same" in (out / "agreement.json").read_text("utf-8")
+    report = json.loads((out / "agreement.json").read_text("utf-8"))
+    assert report["held_out_turns"]["same"] is not None and report["held_out_secrets"] is None
     capsys.readouterr()
     for wrong in (
         [],

@@ -246,9 +246,10 @@ def test_templates() -> None:
 
 
 def _tokenizer():
-    from lmrl_agents.simulator_training import _train_tokenizer
+    from lmrl_agents.simulator_tokens import train_tokenizer
 
-    return _train_tokenizer(make_pairs(toy_episodes(1), ToyRole())[0], SimulatorTraining(**TINY))
+    pairs, _ = make_pairs(toy_episodes(1), ToyRole())
+    return train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
 
 
 def test_models_that_cannot_be_used(tmp_path: Path, trained: Path) -> None:
@@ -367,6 +368,8 @@ def test_agreement_on_what_was_held_out(tmp_path: Path) -> None:
     assert steps == [(1, 3), (2, 3), (3, 3)] and report.steps == 3
     turns, secrets = report.held_out_turns, report.held_out_secrets
     assert (turns.turns, secrets.turns, report.train_pairs) == (6, 10, 24)
+    # Every question was asked about the other numbers: a table of questions knows "odd" of 3 from 1, and that is all.
+    assert secrets.by_question is not None and 0 < secrets.by_question <= 1
     assert 0.5 <= secrets.majority < 1 and 0 <= secrets.same <= secrets.usable <= 1
     saved = json.loads((tmp_path / "out" / "agreement.json").read_text())
     assert saved["held_out_secrets"]["turns"] == 10 and saved["config"]["max_steps"] == 3

@@ -31,13 +31,13 @@ class SimulatorPreset:
 
 PRESETS: dict[str, SimulatorPreset] = {
     "lmrl/TwentyQuestions-v0": SimulatorPreset(
-        "random", 1500, {"layers": 2, "batch_size": 64, "max_steps": 700, "epochs": 20, "balance": 1.0}
+        "mixed", 6000, {"layers": 2, "batch_size": 64, "max_steps": 2000, "epochs": 20, "balance": 0.25}
     ),
     "lmrl/GuessMyCity-v0": SimulatorPreset(
-        "random", 400, {"layers": 2, "batch_size": 32, "max_steps": 300, "epochs": 20, "balance": 0.5}
+        "random", 1000, {"layers": 2, "batch_size": 32, "max_steps": 1000, "epochs": 20, "balance": 0.5}
     ),
     "lmrl/CarDealer-v0": SimulatorPreset(
-        "mixed", 150, {"layers": 2, "batch_size": 16, "max_steps": 220, "epochs": 20, "balance": 0.0}
+        "mixed", 400, {"layers": 2, "batch_size": 16, "max_steps": 500, "epochs": 20, "balance": 0.5}
     ),
 }
 """Task id -> preset."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -142,12 +142,26 @@ class Agreement:
     """The mean of these shares over the labels: 1 / (number of labels) for a partner that always says the same."""
     majority: float | None = None
     """What always giving the commonest label would score as ``same``."""
+    by_question: float | None = None
+    """What knowing the question but not the secret would score: the commonest label of that very question among the turns
+    trained on, the commonest of all where it was not asked. (Where the label of an open question is its topic, always right.)"""
     by_label: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Label of the recorded reply -> turns with it, and how many of them the model's reply amounts to."""
 
 
-def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit: int = 500) -> Agreement | None:
-    """Ask ``partner`` up to ``limit`` of the distinct prompts, greedily; None when there are no pairs."""
+def _commonest(known: Sequence[Pair]) -> Callable[[str], str | None]:
+    """Question -> its commonest label among known turns, or the commonest label of all."""
+    overall = Counter(pair.label for pair in known)
+    labels: dict[str, Counter[str | None]] = {}
+    for pair in known:
+        labels.setdefault(pair.request.action, Counter())[pair.label] += 1
+    return lambda question: labels.get(question, overall).most_common(1)[0][0]
+
+
+def measure_agreement(
+    partner: TransformersPartner, pairs: Sequence[Pair], known: Sequence[Pair], limit: int = 500
+) -> Agreement | None:
+    """Ask ``partner``, trained on ``known``, up to ``limit`` of the distinct prompts, greedily; None without pairs."""
     distinct = list({pair.key: pair for pair in pairs}.values())
     if len(distinct) > limit:
         chosen = np.random.default_rng(0).permutation(len(distinct))[:limit]
@@ -156,13 +170,15 @@ def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit
         return None
     role = partner.role
     texts = partner.generate([pair.prompt for pair in distinct])
-    usable = exact = 0
+    usable = exact = guessed = 0
+    guess = _commonest(known)
     by_label: dict[str, tuple[int, int]] = {}
     for pair, text in zip(distinct, texts, strict=True):
         reply, recorded = partner.read(text, pair.request), role.parse(pair.target, pair.request)
         usable += reply is not None
         exact += reply is not None and recorded is not None and reply.text == recorded.text
         if pair.label is not None:
+            guessed += guess(pair.request.action) == pair.label
             turns, right = by_label.get(pair.label, (0, 0))
             agrees = reply is not None and label_of(role, reply, pair.request) == pair.label
             by_label[pair.label] = (turns + 1, right + agrees)
@@ -177,5 +193,6 @@ def measure_agreement(partner: TransformersPartner, pairs: Sequence[Pair], limit
         same=sum(right for _, right in by_label.values()) / turns,
         balanced=float(np.mean([right / count for count, right in by_label.values()])),
         majority=max(count for count, _ in by_label.values()) / turns,
+        by_question=guessed / turns,
         by_label=dict(sorted(by_label.items())),
     )

@@ -13,10 +13,8 @@ import inspect
 import json
 import math
 import os
-import re
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +32,9 @@ from lmrl_agents.simulator_pairs import (
     repeats,
     split_pairs,
 )
+from lmrl_agents.simulator_tokens import train_tokenizer
 from lmrl_envs.simulators.base import Role
+from lmrl_envs.simulators.language_model import Messages
 from lmrl_envs.simulators.local_model import Prompter
 from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE
 from lmrl_envs.simulators.transformers_lm import TransformersPartner
@@ -125,61 +125,8 @@ class SimulatorReport:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def _train_tokenizer(pairs: Sequence[Pair], config: SimulatorTraining) -> Any:
-    """A byte-level BPE of the prompts and replies, with the plain format as its chat template.
-
-    Every sentence of the instructions, the same in all prompts, becomes one token, and so does every sentence of the
-    system message that stands in many prompts ("dog (also called puppy).", a fact about a city): prompts are many times shorter, and what is
-    hidden is one embedding to learn about. What the agent says is never taken whole.
-    """
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    prompts = [[m["content"] for m in pair.prompt] for pair in pairs]
-    fixed = _fixed_sentences(prompts)
-    fixed += [line for line in _common_sentences(pairs) if line not in fixed]
-    fixed.sort(key=lambda line: (-len(line), line))
-    corpus = {text for contents in prompts for text in contents} | {pair.target for pair in pairs}
-    for sentence in fixed:
-        corpus = {text.replace(sentence, "\n") for text in corpus}
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.vocab_size,
-        special_tokens=["<pad>", "<eos>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([*sorted(corpus), "### System\n", "### User\n", "### Assistant\n"], trainer)
-    tokenizer.add_tokens([AddedToken(sentence, normalized=False) for sentence in fixed])
-    named = {"pad_token": "<pad>", "eos_token": "<eos>"}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=config.context, **named)
-
-
-def _fixed_sentences(prompts: Sequence[Sequence[str]]) -> list[str]:
-    """Sentences that stand in every prompt, the longest first."""
-    sentences = [{s for text in contents for s in re.split(_SENTENCE, text)} for contents in prompts]
-    common = set.intersection(*sentences) if sentences else set()
-    return sorted((s for s in common if len(s) >= SHORTEST), key=lambda s: (-len(s), s))
-
-
-def _common_sentences(pairs: Sequence[Pair]) -> list[str]:
-    """Sentences of system messages that stand in at least `COMMON` distinct prompts."""
-    counts: Counter[str] = Counter()
-    for prompt in {pair.key: pair.prompt for pair in pairs}.values():
-        for message in prompt:
-            if message["role"] == "system":
-                counts.update({s for s in re.split(_SENTENCE, message["content"]) if len(s) >= SHORTEST})
-    return [line for line, count in counts.items() if count >= COMMON]
-
-
-COMMON, SHORTEST = 20, 8
-"""A sentence of the system message becomes a token if it stands in so many prompts and has so many characters."""
-_SENTENCE = r"\n|(?<=[.!?:]) "
-
-
-def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, Any]:
-    """Model and tokenizer to train."""
+def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: SimulatorTraining) -> tuple[Any, Any]:
+    """Model and tokenizer to train; the tokenizer knows all prompts, those that are held out, too."""
     model: Any
     if config.model is not None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(config.model, trust_remote_code=False)
@@ -187,7 +134,7 @@ def _make_model(pairs: Sequence[Pair], config: SimulatorTraining) -> tuple[Any, 
             config.model, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
     else:
-        tokenizer = _train_tokenizer(pairs, config)
+        tokenizer = train_tokenizer(prompts, [pair.target for pair in pairs], config.vocab_size, config.context)
         size = transformers.LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.width,
@@ -320,7 +267,7 @@ def train_simulator(
     train = list({(pair.key, pair.target): pair for pair in train}.values())  # asked twice, learned once
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
         torch.manual_seed(config.seed)
-        model, tokenizer = _make_model(train, config)
+        model, tokenizer = _make_model(train, [pair.prompt for pair in pairs], config)
         encoded = _encode(train, tokenizer)
         fitting = [i for i, (ids, _) in enumerate(encoded) if len(ids) <= config.max_tokens]
         times = repeats([train[i].label for i in fitting], config.balance)
@@ -347,8 +294,8 @@ def train_simulator(
             seconds=round(time.monotonic() - begin, 1),
             cpu_seconds=round(time.process_time() - cpu_begin, 1),
             parameters=sum(p.numel() for p in model.parameters()),
-            held_out_turns=measure_agreement(partner, turns, config.eval_pairs),
-            held_out_secrets=measure_agreement(partner, secrets, config.eval_pairs),
+            held_out_turns=measure_agreement(partner, turns, train, config.eval_pairs),
+            held_out_secrets=measure_agreement(partner, secrets, train, config.eval_pairs),
             config=dataclasses.asdict(config),
         )
         partner.close()

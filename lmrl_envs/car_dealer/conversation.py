@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - long word lists read better as text
 """The buyer's side of the talk that is not about prices: its wishes, its budget, the cars it is shown, small talk."""
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money
 from lmrl_envs.car_dealer.wording import THE, listed, say
 from lmrl_envs.simulators.base import PartnerRequest
 
+_ASIDES = {
+    "ask_drink": "drink", "ask_name": "name",
+    "ask_when": "when", "ask_whom": "whom", "ask_colour": "colour", "trade_in": "trade_in", "ask_why": "why",
+}  # fmt: skip
+"""What a person is asked beside wishes and money -> what it says."""
 _BOTH = ("looking for", "what kind", "what type", "which brand", "you after", "features", "you need")
 _TOPICS = {
     "chat_weather": frozenset({"weather", "rain", "sun"}),
@@ -20,53 +26,8 @@ _TOPICS = {
 }
 _KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
 _COMMON = frozenset(
-    [
-        "i",
-        "you",
-        "the",
-        "a",
-        "is",
-        "it",
-        "this",
-        "that",
-        "we",
-        "to",
-        "of",
-        "for",
-        "and",
-        "in",
-        "my",
-        "your",
-        "can",
-        "me",
-        "do",
-        "have",
-        "car",
-        "cars",
-        "yes",
-        "no",
-        "ok",
-        "okay",
-        "price",
-        "let's",
-        "sure",
-        "well",
-        "so",
-        "what",
-        "how",
-        "it's",
-        "there",
-        "any",
-        "one",
-        "not",
-        "are",
-        "with",
-        "be",
-        "would",
-        "like",
-        "good",
-        "great",
-    ]
+    "i you the a is it this that we to of for and in my your can me do have car cars yes no ok okay price let's sure well so "
+    "what how it's there any one not are with be would like good great or who why when at on i'm about if new used".split()
 )
 
 
@@ -142,6 +103,11 @@ class Conversation:
             if state["counter"] > 0:
                 return self.say("nudge_counter", **self.counter_values())
             return self.make_offer()
+        aside = next((said for act, said in _ASIDES.items() if act in acts), "")
+        if aside == "trade_in" or (aside and "question" in acts and not prices):
+            wishes = "ask_needs" in acts and any(cue in self.line.text for cue in _BOTH[:5])
+            worth = aside == "why" and state["counter"] > 0
+            return f"{self.say('why_price' if worth else aside)} {self.tell_wishes() if wishes else self.nudge()}"
         if "ask_opinion" in acts and self.focus and not cars:
             if state["counter"] > 0:
                 return self.say("nudge_counter", **self.counter_values())
@@ -226,10 +192,16 @@ class Conversation:
         hits = [brand == buyer["brand"] for _, brand in line.brands]
         hits += [kind == buyer["type"] for _, kind in line.types]
         hits += [feature in buyer["features"] for feature in line.features]
+        choice = "or" in line.words and len(hits) > 1
+        if choice and any(hits):
+            self.cost -= 0.2
+            told = [brand for _, brand in line.brands] + [kind for _, kind in line.types] + line.features
+            want = told[hits.index(True)]
+            return self.say("want", want=THE[want] if want in THE else article(want))
         if all(hits):
             self.cost -= 0.2
             return self.say("yes")
-        if self.traits.talk >= 0.6:
+        if choice or self.traits.talk >= 0.6:
             return self.say(
                 "no_hint",
                 want=article(buyer["type"])

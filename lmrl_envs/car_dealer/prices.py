@@ -105,6 +105,7 @@ _TOO_LOW = re.compile(
     r"\s*(?:dollars |bucks )?(?:is|was|'s|would be|seems|sounds|won't|will not|isn't)?\s*(?:(?:just|way|far|much|still|a bit|simply|not|really) )*"
     r"(?:too low|too little|too cheap|not enough|impossible|work|enough|doable|going to|doesn't|can't|out of the question|below|less than)"
 )
+_WOULD = re.compile(r"\b(?:would|does|could|will|do) (?:\w+ ){0,2}\$?$")
 _CUT = re.compile(
     r"\b(?:(?:knock|tak|took|cut|dropp?|shav|slash|lower|reduc|discount|sav|deduct|chop)(?:e|ed|ing|s)?|minus|(?:come|go) down|less|rebate)"
     r"(?: (?:you|it|off|another|an?|the|price|further|about|around|of|by|me|down|that|up|to save|extra|full|even))*\s*$"
@@ -116,7 +117,7 @@ _LIST = re.compile(
 _QUOTE = re.compile(
     r"\b(?:your (?:budget|offer|limit|max\w*|price|number)|you(?:'ve| have)? (?:said|say|offer\w*|mentioned|told|wanted?|asked|have)"
     r"|budget|i paid|we paid|costs? (?:us|me)|invoice|loan|owe|insurance|repair\w*|tax\w*|fees?|warranty|deposit"
-    r"|down ?payment|trade[- ]?in|resale|sold (?:one|another|it|a|the)|customers?|buyers?|someone|somebody|people|guy"
+    r"|down ?payment|trade[- ]?in|part[- ]exchange|(?:old|current|present) (?:car|one|ride)|resale|sold (?:one|another|it|a|the)|customers?|buyers?|someone|somebody|people|guy"
     r"|woman|couple|dealer\w*|competitor\w*|else|payments?|installments?|rate|odometer|mileage|voucher|worth)\b(?P<rest>[^.!?;\d]{0,40})$"
 )
 _NEVER = re.compile(
@@ -387,6 +388,6 @@ def _classify(text: str, start: int, end: int, value: float, money: bool, cues: 
         reset = _LIST_RESET if kind == "list" else _RESET
         if match and not reset.search(match["rest"]):
             return Price(kind, value, start)
-    if _TOO_LOW.match(right):
+    if _TOO_LOW.match(right) and not _WOULD.search(left):  # "Would 80 work for you?" asks for it
         return Price("none", value, start)
     return Price("offer", value, start)

@@ -60,7 +60,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "ask_needs": ("what u want", "anything you like", "something you like", "catch your eye", "caught your eye", "something specific", "anything specific", "see yourself in", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
                   "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
                   "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
-                  "you interested in", "dream car"),
+                  "you interested in", "dream car", "what else", "could i show you", "can i show you", "car here you like", "anything here"),
     "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
                      "must have", "what matters", "important to you", "important for you", "most important", "what's important", "do you value", "features are", "what extras", "which extras"),
     "ask_offer": ("name a number", "what u pay", "would u pay", "make you say yes", "make you buy", "get you to buy", "comfortable paying", "happy to pay", "what you would pay", "what would you be paying", "feel comfortable with", "would you pay", "your best price", "your top price", "the most you", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
@@ -85,6 +85,13 @@ _PHRASES: dict[str, tuple[str, ...]] = {
                "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
     "polite": ("please", "thank", "thanks", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
                "understand", "no pressure", "take your time", "my apologies"),
+    "ask_name": ("your name",),
+    "ask_drink": ("coffee", "tea", "something to drink", "glass of water"),
+    "ask_why": ("why", "holding you back", "stopping you", "your concern", "what's the problem", "what is the problem"),
+    "ask_when": ("how soon", "when do you need", "when would you", "when are you", "how quickly"),
+    "ask_whom": ("who's the car for", "who is the car for", "who will drive", "for you or", "for yourself", "who is it for", "who's it for", "who are you shopping", "who are you buying"),
+    "ask_colour": ("colour", "color"),
+    "trade_in": ("trade in", "trade-in", "trade your", "part exchange", "part-exchange", "old car off", "take your old", "for your old", "take your current"),
     "small_talk": ("how are you", "have kids", "any kids", "children", "are you driving", "do you drive", "drive at the moment", "your current car", "your old car", "your name", "are you married", "nice day", "far from here", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
                    "about yourself", "drive now", "vacation", "holiday", "how is it going", "how's it going"),
     "honest": ("honest", "transparent", "fair price", "no hidden", "warranty", "guarantee", "inspection", "inspected",
@@ -203,7 +210,11 @@ def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
         acts -= {"ask_budget", "ask_needs", "ask_features", "ask_opinion"}
         if "ask_offer" in acts and not words & {"name", "make"}:
             acts.discard("ask_offer")
-    elif (words & _TYPE_WORDS.keys() and _A_TYPE.search(text)) or any(phrase in text for phrase in _ABOUT_YOU):
+    elif (
+        ("or" in words and words & _NAMES and len(words) < 8)
+        or (words & _TYPE_WORDS.keys() and _A_TYPE.search(text))
+        or any(phrase in text for phrase in _ABOUT_YOU)
+    ):
         acts.add("about_you")
     if asks and not words.isdisjoint(("features", "feature")) and not words.isdisjoint(("any", "what", "which")):
         acts.add("ask_features")

@@ -91,6 +91,18 @@ LINES: dict[str, tuple[str, ...]] = {
         "Sure... That was nice, the {car} runs well.",
         "All right, I've driven the {car} now.",
     ),
+    "drink": ("I'm fine without, thank you.", "Thanks, but I just had one.", "Maybe later."),
+    "name": ("Does that change the price?", "I'll tell you when we sign something.", "We'll get to names later."),
+    "why": ("It's what I need, that's all.", "It just suits my life.", "Long story. It's what I need."),
+    "why_price": (
+        "Because that's what it's worth to me.",
+        "I looked around before I came.",
+        "It's what I can justify.",
+    ),
+    "when": ("As soon as the price is right.", "Soon, if I find the right one.", "When we agree, I'd take it with me."),
+    "whom": ("It's for me, mostly.", "For me, though the family will ride along.", "Mainly for myself."),
+    "colour": ("The colour doesn't matter much to me.", "Any colour will do.", "I'm not picky about the colour."),
+    "trade_in": ("I have nothing to trade in.", "Let's leave my old car out of this.", "I'd sell the old one myself."),
     "yes": ("Yes, that's what I like.", "Yes, very much.", "Yes, that would be nice.", "Oh yes, that's a plus for me."),
     "no": ("No, not really.", "Not especially.", "That's not what I'm after.", "I don't need that."),
     "no_hint": (

@@ -184,6 +184,7 @@ POLAR: dict[str, Truth] = {
     "far": lambda c, v: not near_place(c.name, *v),
     "was_in": lambda c, v: c.country.name == v or _colony(c, v),
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
+    "largest_on_continent": lambda c, v: is_largest_in(c, "in_continent", c.country.continent),
     "largest_in": lambda c, v: is_largest_in(c, *v),
     "second_largest": _among(m.SECOND),
     "third_largest": _among(m.THIRD),

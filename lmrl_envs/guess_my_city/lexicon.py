@@ -48,7 +48,7 @@ TOPICS: dict[str, str] = {
     "food": "food, foods, dish, dishes, cuisine, eat, eating, eaten, meal, meals, snack, snacks, drink, drinks, delicacy, "
     "delicacies, speciality, specialty, specialities, specialties, restaurants, breakfast, lunch, dinner, culinary, cook, try the, "
     "gastronomy, taste, tasty, hungry, ate, order in a restaurant, local plate, treat, dessert, beverage",
-    "landmark": "landmark, landmarks, sight, sights, attraction, attractions, monument, monuments, tourist spot, tourist spots, "
+    "landmark": "would i do there, can i do there, to do there, would you do there, can you do there, landmark, landmarks, sight, sights, attraction, attractions, monument, monuments, tourist spot, tourist spots, "
     "buildings, building, sightseeing, must see, must visit, points of interest, point of interest, famous place, famous places, "
     "places to visit, places to see, visitors see, tourists visit, tourists see, tourists go, visit there, see there, thing to see, "
     "things to see, things to do, iconic, structure, structures, worth seeing, worth visiting, site, sites, tourist site, "
@@ -69,7 +69,7 @@ TOPICS: dict[str, str] = {
     "famous residents, famous inhabitant, from there originally, famous son, grew up there, natives, historical figure, "
     "historical figures, who is from, who was born, who comes from, well known people, personalities, notable people, notable person",
     "festival": "festival, festivals, celebration, celebrations, holiday, holidays, event, events, celebrate, annual event",
-    "industry": "industry, industries, economy, economic, jobs, produce, produces, production, manufacture, manufacturing, exports, "
+    "industry": "make its money, makes its money, make their money, earn its money, earn their money, live off, industry, industries, economy, economic, jobs, produce, produces, production, manufacture, manufacturing, exports, "
     "export, main business, businesses, economic sector, sector, sectors, work in, make a living, economically",
     "government": "government, political system, ruled by, governed, politics, head of state, ruler, system of government, "
     "form of government, regime, political",
@@ -80,7 +80,7 @@ TOPICS: dict[str, str] = {
     "colonialism, colonial power, independence from, independence, british rule, colonists, ruled by a european power",
     "letters": "letter, letters, spelled, spelling, spell, starting with, beginning with, ending with, starts with, start with, begins with, begin with, begin, starts, vowel, "
     "vowels, initial, syllable, syllables, ends with, end with, first letter, two words, consonant, contain a space, a space in, have a space, consist of two words, multiple words, more than one word",
-    "name": "name of the city, city name, name of your city, what city, which city, your name, name your city, the answer, "
+    "name": "people from there called, call people from there, demonym, call the people from there, residents called, inhabitants called, name of the city, city name, name of your city, what city, which city, your name, name your city, the answer, "
     "the city called, city called, what is it called, the secret, the name, called",
     "former_name": "use to be called, be called before, be called in the past, called before, called in the past, former name, formerly called, formerly known, used to be called, used to have, old name, previous name, "
     "different name, another name, renamed, other name, called something else, changed its name, change its name, "
@@ -89,7 +89,7 @@ TOPICS: dict[str, str] = {
     "one_word": "one word, single word, just one word, only one word, a single word",
     "mild_year": "mild all year, mild all year round, mild year round, mild the whole year, spring like all year, eternal spring",
     "monsoon": "monsoon, monsoons, monsoon season, monsoon rains",
-    "capital": "capital, capital city, seat of government, national capital, capitals, national government",
+    "capital": "president lives, president live, prime minister lives, prime minister live, government sits, parliament sits, capital, capital city, seat of government, national capital, capitals, national government",
     "capital_of": "capital of the country, capital of your country, capital of its country, capital of that country",
     "former_capital": "use to be the capital, former capital, formerly the capital, once the capital, used to be the capital, ever the capital, "
     "ever been the capital, previously the capital, old capital, been the capital, once been the capital, been a capital, "
@@ -188,7 +188,7 @@ TOPICS: dict[str, str] = {
     "business centre, wall street, economic hub, stock market",
     "canals": "canal, canals",
     "expo": "world fair, world s fair, expo, world expo",
-    "tourist": "somewhere nice, nice place, beautiful city, pretty city, nice city, beautiful place, pretty place, tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
+    "tourist": "bucket list, bucket lists, somewhere nice, nice place, beautiful city, pretty city, nice city, beautiful place, pretty place, tourist, tourists, tourism, touristy, travelers, travellers, holiday destination, tourist destination, visitors, "
     "popular with tourists, many tourists, vacation, vacation destination",
     "rich": "rich, wealthy, developed country, developed, first world, high income, prosperous, affluent, wealth, developed nation, richer",
     "poor": "poor, developing country, developing, third world, poverty, low income, developing nation, emerging economy",

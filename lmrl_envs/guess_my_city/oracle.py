@@ -31,13 +31,18 @@ def answer(request: PartnerRequest) -> PartnerReply:
     return replies[request.seed % len(replies)]
 
 
+@lru_cache(maxsize=4096)
+def said(*texts: str, understood: bool = True) -> tuple[PartnerReply, ...]:
+    """A reply in every wording; most questions are answered by the same few."""
+    return tuple(PartnerReply(text, understood) for text in texts)
+
+
+_YES, _NO = said(*YES), said(*NO)
+
+
 @lru_cache(maxsize=16384)
 def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
     """The same answer in every wording."""
-
-    def said(*texts: str, understood: bool = True) -> tuple[PartnerReply, ...]:
-        return tuple(PartnerReply(text, understood) for text in texts)
-
     city = cities()[secret]
     query = read(question)
     if query is None:
@@ -49,7 +54,7 @@ def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerR
     if query.form == "polar":
         true = holds(query, city)
         which = _which(query, city) if true and query.either else ""
-        return said(f"Yes, {which}.") if which else said(*(YES if true else NO))
+        return said(f"Yes, {which}.") if which else _YES if true else _NO
     topic = query.atoms[0].topic
     if topic == "compare":
         first, second, place = query.atoms[0].value

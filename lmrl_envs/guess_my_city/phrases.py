@@ -46,7 +46,7 @@ STOP = frozenset(
     run runs running sea season seat services shaped short show side sides site small soft south start stations sticky stops
     straight street sum summer tall three third two under uniting ups vast view views walls water way weather week west
     western eastern northern southern wide winter without mount culture cultural history nature natural animals animal
-    beautiful nice pretty good best better bad cool amazing main-land consider considered rule ruled regarded thought
+    beautiful nice pretty good best better bad terrible awful horrible fight fights fought cool amazing main-land consider considered rule ruled regarded thought
     across per directly exactly speaking lying stand stands standing set surrounded covered filled full dotted lined
     talking referring referred talk think able possible capitals towns countries states continents own belong belongs
     member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times
@@ -68,7 +68,7 @@ def _phrases(text: str) -> list[str]:
 
 
 class PhraseTable:
-    """Phrases and their entries, which map kinds ("topic", "country", ...) to values; the lengths of phrases by first word."""
+    """Phrases and their entries, which map kinds ("topic", "country", ...) to values; those of several words by the first two, the longest first."""
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, ...], Entry] = {}
@@ -90,11 +90,10 @@ class PhraseTable:
             self.add(language, "language", language)
         self._add_places()
         self._add_facts()
-        lengths: dict[str, set[int]] = {}
-        for words in self.entries:
-            lengths.setdefault(words[0], set()).add(len(words))
-        self.lengths = {word: tuple(sorted(found, reverse=True)) for word, found in lengths.items()}
-
+        self.starts: dict[tuple[str, ...], list[tuple[tuple[str, ...], Entry]]] = {}
+        for words, entry in sorted(self.entries.items(), key=lambda item: -len(item[0])):
+            self.starts.setdefault(words[:2], []).append((words, entry))
+        self.single = {words[0]: entry for words, entry in self.entries.items() if len(words) == 1}
         self._learn_typos()
 
     def _learn_typos(self) -> None:
@@ -229,7 +228,7 @@ def _number(words: tuple[str, ...], i: int) -> tuple[float, int] | None:
 def scan(words: tuple[str, ...]) -> list[Item]:
     """The question as known phrases and other words: (text, entry or None, position)."""
     table, items, i, n = phrase_table(), [], 0, len(words)
-    lengths, entries = table.lengths, table.entries
+    starts, single = table.starts, table.single
     while i < n:
         word = words[i]
         number = _number(words, i) if word in _NUMERIC or word[0] <= "9" else None
@@ -246,14 +245,13 @@ def scan(words: tuple[str, ...]) -> list[Item]:
             items.append((words[i], {"number": number[0]}, i))
             i = max(number[1], i + 1)
             continue
-        for length in lengths.get(word, ()):
-            entry = entries.get(words[i : i + length])
-            if entry is not None and i + length <= n:
-                items.append((word if length == 1 else " ".join(words[i : i + length]), entry, i))
-                i += length
+        for phrase, entry in starts.get(words[i : i + 2], ()):
+            if words[i : i + len(phrase)] == phrase:
+                items.append((" ".join(phrase), entry, i))
+                i += len(phrase)
                 break
         else:
-            items.append((word, None, i))
+            items.append((word, single.get(word), i))
             i += 1
     return items
 

@@ -109,6 +109,15 @@ def _predicate(
     text: str, entry: dict[str, Any], after: dict[str, Any] | None, topics: set[str], words: tuple[str, ...]
 ) -> tuple[str, Any] | None:
     """What one phrase says, in the light of the other topics of the question."""
+    if len(entry) == 1:  # nearly all; the rest of this function only decides between kinds
+        kind, value = next(iter(entry.items()))
+        if kind == "topic" and value != "timezone":
+            topic, _, value = value.partition("=")
+            return topic, value or None
+        if kind == "relation":
+            return ("neighbours", None) if value == "border" else None
+        if kind == "fact" or kind == "city":
+            return _SIMPLE[kind], value
     place = {"adjective", "country", "continent"} & entry.keys()
     if "language" in entry:
         about_language = "language" in topics or any(topic.endswith("_speaking") for topic in topics)
@@ -161,6 +170,12 @@ _MONTHS = {
 _FEELS = {"hot": "hot", "very_hot": "hot", "cold": "cold", "snow": "snow"}
 
 
+_COMPANY = (
+    _PAST | _MONTHS.keys() | set("was were use used left right summer winter partly partially country nation".split())
+)
+"""Words that can change what other predicates of the question mean."""
+
+
 def _renamed(found: list[Found], old: str, new: str) -> list[Found]:
     return [(k, new if topic == old else topic, value) for k, topic, value in found]
 
@@ -168,6 +183,8 @@ def _renamed(found: list[Found], old: str, new: str) -> list[Found]:
 def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> list[Found]:
     """Predicates that change their meaning in company."""
     present, said = {topic for _, topic, _ in found}, set(words)
+    if said.isdisjoint(_COMPANY) and present.isdisjoint(("neighbours", "largest", "war")):
+        return found
     if {"neighbours", "in_country"} <= present:
         found = [(k, "border", ("country", v)) if topic == "in_country" else (k, topic, v) for k, topic, v in found]
     if (_PAST & said or words[:1] in (("was",), ("were",))) and "colony" not in topics:
@@ -178,6 +195,15 @@ def _refine(found: list[Found], words: tuple[str, ...], topics: set[str]) -> lis
         found = _renamed(found, "capital", "was_capital")
     if {"largest", "fact"} <= present:
         found = [atom for atom in found if atom[1] != "largest"]  # "the largest city in Texas": in our table they are
+    elif {"largest", "continent"} <= present and words[0] not in (
+        "which",
+        "what",
+    ):  # "the largest city on its continent"
+        found = [
+            (k, "largest_on_continent" if topic == "largest" else topic, v)
+            for k, topic, v in found
+            if topic != "continent"
+        ]
     elif "largest" in present and "capital" not in present:
         places = [atom for atom in found if atom[1] in ("in_continent", "in_country", "in_region")]
         if places:
@@ -233,18 +259,21 @@ def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: 
     return [atom for atom in found if atom[1] != "letters"] + [(end, place, letter)]
 
 
+_EMPTY = STOP | NEGATORS | AUXILIARIES
+
+
 def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
     """Words that no lexicon knows."""
     return [
-        (k, text)
-        for k, (text, entry, _) in enumerate(items)
-        if entry is None and text not in STOP and text not in NEGATORS and text not in AUXILIARIES and len(text) > 1
+        (k, text) for k, (text, entry, _) in enumerate(items) if entry is None and text not in _EMPTY and len(text) > 1
     ]
 
 
 def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[Found], used: set[int]) -> Query | None:
     """The query of a scanned question, or None."""
-    found = sorted([*relations, *_atoms(items, words, used)], key=lambda atom: atom[0])
+    found = [*relations, *_atoms(items, words, used)]
+    if len(found) > 1:
+        found.sort(key=lambda atom: atom[0])
     topics = [topic for _, topic, _ in found]
     if relations and any(topic.startswith(("age", "year")) for topic in topics):  # "young, less than 200 years old"
         found = [atom for atom in found if atom[1] not in ("ancient", "modern")]
@@ -276,16 +305,16 @@ def _open(found: list[Found], words: tuple[str, ...]) -> Query | None:
     for _, topic, value in found:
         present.setdefault(OPEN_ALIASES.get(topic, topic), value)
     direct = {atom[1] for atom in found} - {"country", "name", "location", "continent", "province"}
-    order = [topic for topic in OPEN_ORDER if topic in direct] + list(OPEN_ORDER)
-    for topic in order:
-        if topic in present:
-            if topic == "name":
-                return Query("name", ())
-            if topic == "country" and "colony" in present:
-                topic = "colony"
-            value = _place_of(found) if topic == "distance" else present[topic]
-            return None if topic == "distance" and value is None else Query("open", (Atom(topic, value),))
-    return None
+    known = [topic for topic in present if topic in _RANK]
+    if not known:
+        return None
+    topic = min(known, key=lambda topic: (topic not in direct, _RANK[topic]))
+    if topic == "name":
+        return Query("name", ())
+    if topic == "country" and "colony" in present:
+        topic = "colony"
+    value = _place_of(found) if topic == "distance" else present[topic]
+    return None if topic == "distance" and value is None else Query("open", (Atom(topic, value),))
 
 
 def _place_of(found: list[Found]) -> tuple[str, str] | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Atom:
+class Atom(NamedTuple):
     """One predicate: a topic, its value, whether it is turned round."""
 
     topic: str
@@ -15,8 +13,7 @@ class Atom:
     negated: bool = False
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A question that was read. ``form``: "open", "polar" (yes/no), "list" (several cities), or "name"."""
 
     form: str

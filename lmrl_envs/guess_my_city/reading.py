@@ -121,7 +121,6 @@ _NEIGHBOUR = re.compile(
 )
 
 
-@lru_cache(maxsize=16384)
 def _assemble(words: tuple[str, ...]) -> Query | None:
     words = phrase_table().corrected(words)
     items = scan(words)

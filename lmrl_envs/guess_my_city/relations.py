@@ -33,10 +33,12 @@ def _ahead(items: list[Any], i: int, used: set[int], kinds: tuple[str, ...], rea
 def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tuple[int, str, Any]]:
     """Predicates of a relation and its object ("near Japan", "more than 5 million"), whose items are marked as used."""
     found: list[tuple[int, str, Any]] = []
+    related = [(i, entry["relation"]) for i, (_, entry, _) in enumerate(items) if entry and "relation" in entry]
+    if not related:
+        return found
     numbers = [k for k, item in enumerate(items) if item[1] is not None and "number" in item[1]]
-    for i, (_, entry, _) in enumerate(items):
-        relation = entry.get("relation") if entry else None
-        if relation is None or i in used:
+    for i, relation in related:
+        if i in used:
             continue
         if relation == "between" and len(numbers) < 2:
             ends = [k for k in range(i + 1, len(items)) if k not in used and place_of(items[k][1])][:2]

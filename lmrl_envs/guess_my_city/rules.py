@@ -81,11 +81,6 @@ def guessed_city(text: str) -> str | None:
     words = tokens(text[:1000])
     if not words or len(words) > MAX_TOKENS or len(text) > 1000:
         return None
-    return _guessed(words)
-
-
-@lru_cache(maxsize=16384)
-def _guessed(words: tuple[str, ...]) -> str | None:
     index, found, i, n = city_phrases(), None, 0, len(words)
     # "It is not X", "what is it like?": the fillers must not ask for anything by themselves.
     while i < n:

@@ -37,6 +37,10 @@ _ONLY = re.compile(
     r"\b(?:primarily|mainly|mostly|only|just|exclusively|specifically|particularly|especially|designed|intended|meant|aimed)"
     r"((?: \w+){0,5}?) (children|kids?|child|toddlers?|women|men|adults|girls|boys|outdoors?|indoors?|outside|inside)\b"
 )
+_MORE_THAN = re.compile(
+    r"\b(?:by |for )?(children|kids|women|ladies|men|adults|girls|boys)\b(.*?) more(?: often| commonly)? than (?:by |for )?"
+    r"(?:children|kids|women|ladies|men|adults|girls|boys)\b.*"
+)
 _LAST_ONLY = re.compile(r"\b(children|kids|women|men|adults|girls|boys|outdoors|indoors|outside|inside) only\b")
 _OPEN = re.compile(r"^(?:so |and |ok |then |but )*(?:what|which|how|who|whose|where|when|why)\b(?! about| if)")
 _DEGREE = re.compile(r"\b(soft|hard|loud|sweet|quiet|sharp|noisi|shini)er than\b.*")
@@ -61,6 +65,7 @@ _REWRITES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (("er then ",), _THEN, " than "),
     (("ther than", "part from", "except", "esides", "ything but"), _OTHER_THAN, " not "),
     (("er than",), _DEGREE, r"\1"),
+    (("more than", "more often than"), _MORE_THAN, r"only \1\2"),
     ((" only",), _LAST_ONLY, r"only \1"),
     (("ly ", "just", "designed", "intended", "meant", "aimed"), _ONLY, r"\1 only \2"),
 )

@@ -56,6 +56,7 @@ _OBJECT = _THINGS | {
     "really",
 }
 """Words of "Is it an object?", which mean nothing elsewhere."""
+_LEADS = frozenset(["so", "ok", "okay", "then", "its", "it's", "well", "hmm", "just", "and", "but", ","])
 _PRONOUNS = frozenset(
     ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
 )
@@ -106,7 +107,7 @@ def _read_sentence(lexicon: Lexicon, sentence: str) -> Reading:
     plain = words(text.replace("/", " or ").replace("-", " "))
     if not plain:
         return UNREAD
-    if _OBJECT.issuperset(plain) and not _THINGS.isdisjoint(plain):
+    if (_OBJECT | _LEADS).issuperset(plain) and not _THINGS.isdisjoint(plain):
         return Reading(lexicon.knowledge.attributes["physical"])
     guess = _identity(lexicon, plain)
     if guess is not None:

@@ -26,6 +26,7 @@ def train(
     max_steps: int | None = None,
     batch_size: int | None = None,
     balance: float | None = None,
+    holdout_secrets: float | None = None,
     seed: int = 0,
     device: str = "cpu",
     threads: int = 1,
@@ -50,6 +51,7 @@ def train(
         max_steps: Stop after so many steps.
         batch_size: Turns in a step.
         balance: How far kinds of replies (yes and no, a decision) are made equally frequent in training: 0 to 1.
+        holdout_secrets: Share of the objects, cities or buyers that are kept out of training; 0 for a partner that knows all.
         seed: Of games, split, weights and order.
         device: Where to train.
         threads: CPU threads; one is fastest for small models.
@@ -84,6 +86,7 @@ def train(
         settings |= PRESETS[env_id].settings
     asked = {
         "layers": layers, "width": width, "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "balance": balance,
+        "holdout_secrets": holdout_secrets,
     }  # fmt: skip
     settings |= {key: value for key, value in asked.items() if value is not None}
     if epochs is not None and max_steps is None:
