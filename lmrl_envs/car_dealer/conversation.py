@@ -195,7 +195,7 @@ class Conversation:
         choice = "or" in line.words and len(hits) > 1
         if choice and any(hits):
             self.cost -= 0.2
-            told = [brand for _, brand in line.brands] + [kind for _, kind in line.types] + line.features
+            told = [*(brand for _, brand in line.brands), *(kind for _, kind in line.types), *line.features]
             want = told[hits.index(True)]
             return self.say("want", want=THE[want] if want in THE else article(want))
         if all(hits):
