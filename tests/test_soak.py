@@ -29,7 +29,7 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the so
 
 @pytest.fixture(scope="module")
 def soak() -> Any:
-    spec = importlib.util.spec_from_file_location("soak", SCRIPT)
+    spec = importlib.util.spec_from_file_location("soak_samples", SCRIPT.with_name("samples.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -57,7 +57,7 @@ def written(soak: Any, folder: Path, rise: float, **last: int) -> Path:
         hours = k / 60
         line = {
             "hours": hours, "cpu_seconds": k, "rss_mb": 100 + min(hours, 0.5) * 300 + rise * max(0, hours - 0.5), "heap_mb": 50.0,
-            "objects": 1000, "files": 9, "threads": 3, "children": 1, "rounds": k, "episodes": {"lmrl/Wordle-v0": k, "lmrl/Chess-v0": 7},
+            "objects": 1000, "cached": 100, "files": 9, "threads": 3, "children": 1, "rounds": k, "episodes": {"lmrl/Wordle-v0": k, "lmrl/Chess-v0": 7},
         }  # fmt: skip
         lines.append(line | (last if k == 120 else {}))
     (folder / soak.SAMPLES).write_text("".join(json.dumps(line) + "\n" for line in lines))
