@@ -78,7 +78,8 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        problem.filename = problem.filename or str(path)
+        if problem.errno is not None:  # without, the text is all there is, and a name would hide it
+            problem.filename = problem.filename or str(path)
         raise
 
 
