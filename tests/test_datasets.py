@@ -287,6 +287,20 @@ def test_access(wordle_data: Path) -> None:
     assert data.returns.tolist() == [episode.episode_return for episode in everything]
 
 
+def test_batches_do_not_depend_on_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of more rows than a group holds: each group has texts, and so numbers for them, of its own."""
+    import lmrl_datasets.store as store
+
+    whole = load_dataset(generate("twenty_questions/suboptimal-v0", tmp_path / "whole", episodes=90))
+    monkeypatch.setattr(store, "ROW_GROUP", 20)
+    cut = load_dataset(generate("twenty_questions/suboptimal-v0", tmp_path / "cut", episodes=90))
+    for size in (7, 20, 33, 4096):
+        batches = list(cut.iter_batches(size))
+        assert max(map(len, batches)) <= size
+        assert [episode for batch in batches for episode in batch] == list(whole)
+    assert list(cut.take(np.arange(3, 80, 7))) == list(whole.take(np.arange(3, 80, 7)))
+
+
 def test_streaming_shuffles_and_loses_nothing(wordle_data: Path) -> None:
     data = load_dataset(wordle_data)
     ids = [episode.episode_id for episode in data.iter_episodes(shuffle_buffer=64, seed=1)]
