@@ -184,7 +184,7 @@ class Dataset:
             twin.__dict__["_reader"] = self._reader
         return twin
 
-    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 2048) -> Iterator[list[Episode]]:
         """Stream through all episodes in order, without holding them in memory."""
         keep = None
         if self._rows is not None:
@@ -378,7 +378,7 @@ class RewordedDataset(Dataset):
     def fetch(self, indices: Iterable[int]) -> list[Episode]:
         return [self._reworded(episode) for episode in super().fetch(indices)]
 
-    def iter_batches(self, size: int = 4096) -> Iterator[list[Episode]]:
+    def iter_batches(self, size: int = 2048) -> Iterator[list[Episode]]:
         reordered = self._rows is not None and bool(np.any(np.diff(self._rows) <= 0))
         for batch in super().iter_batches(size):  # a reordered base goes through fetch, which rewords already
             yield batch if reordered else [self._reworded(episode) for episode in batch]
