@@ -178,9 +178,11 @@ def test_a_planted_fault_is_found_made_small_and_found_again(fault: str, monkeyp
         failure = next(found for number in range(40) if (found := explore(id, 1, number, length=120).failure))
         small = minimise(failure)
         case = json.loads(json.dumps(small.case))
-        again = replay(case)
-        assert again is not None and again.kind == failure.kind
-        if fault not in ("shared", "unseeded"):  # these do not break the same way twice
+        if fault in ("shared", "unseeded"):  # these do not break the same way twice, nor every time
+            assert any(replay(case) for _ in range(20))
+        else:
+            again = replay(case)
+            assert again is not None and again.kind == failure.kind
             needed = 102 if fault == "endless" else 8
             assert len(case["operations"]) <= needed < 125
     random.setstate(before)
