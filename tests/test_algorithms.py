@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -543,7 +544,7 @@ from lmrl_agents.algorithms import train
 from lmrl_agents.training import TrainingRun
 overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32,
              "bc.checkpoint_every": 3, "ilql.steps": 6, "ilql.checkpoint_every": 4, "ilql.batch_size": 32,
-             "ilql.betas": [1.0, 4.0], "ilql.validation_episodes": 2,
+             "ilql.betas": [1.0, 4.0], "ilql.evaluate_every": 3, "ilql.validation_episodes": 2,
              "ppo.iterations": 2, "ppo.episodes": 5, "ppo.batch_size": 64}
 out, last = Path(sys.argv[3]), int(sys.argv[5])
 if last:  # as if killed when this step was done
@@ -615,6 +616,12 @@ def test_spread_weights_learn_what_whole_ones_learn(together, tmp_path: Path) ->
 def test_sharding_that_cannot_be_is_refused(maze_data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ppo cannot be sharded"):
         train(TrainingRun("ppo", MAZE, str(maze_data), tmp_path / "ppo", shard=True))
+    spread = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "spread", shard=True)
+    spread.claim()
+    dataclasses.replace(spread, resume=True).claim()
+    # Optimizers number spread weights in another order: their states must not go to other weights.
+    with pytest.raises(TrainingError, match=r"other settings \(shard\)"):
+        dataclasses.replace(spread, shard=False, resume=True).claim()
     with pytest.raises(TrainingError, match="one process"):
         train(TrainingRun("bc", MAZE, str(maze_data), tmp_path / "bc", shard=True))
 

@@ -128,7 +128,8 @@ class LanguageModelAgent(PolicyAgent):
         beta: weight of the values, for a policy that is guided by them; default: what was chosen in training, and 0 if
             candidates are reranked, which are then those of the data's policy.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
-        record_logprobs: keep the log-probability of every token with the records.
+        record_logprobs: keep the log-probability of every token with the records; tokens are as the model writes them,
+            which in the view "turned" is not how the environment is told.
         record_values: keep with the records what the critic says of each position, and, if it guides the policy, of the
             action taken and of others, see `explain`; policy and critic are read once more for it.
         device: where the model runs.

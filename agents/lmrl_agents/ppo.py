@@ -19,8 +19,9 @@ and the learning rate halved (`RoundGuard`; without it, one of three seeds on th
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -6.73, -6.73, -6.74, greedy -6.71 (the optimum on these
 games; cloning of equal time -36 to -37 sampled); partially observed: -7.9, -9.0, -8.3 (cloning -57 to -66); Wordle from
-filtered cloning: -2.08, -2.01, -2.00, greedy -1.93, -1.90, -1.91 (cloning at its best temperature -3.3 to -3.6); Endgames from filtered cloning: .86, .89, .87 of the games won
-(cloning of more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
+filtered cloning: -2.08, -2.01, -2.00, greedy -1.93, -1.90, -1.91 (cloning at its best temperature -3.3 to -3.6); Endgames
+from filtered cloning: .86, .89, .87 of the games won (cloning of more time .35 to .40, at its best temperature .75 to .84).
+All scores: docs/results.md.
 """
 
 from __future__ import annotations

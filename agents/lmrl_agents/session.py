@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ class Session:
     def validate(self, policy: Policy, episodes: int, temperatures: Sequence[float] = (1.0, 0.0)) -> float:
         """Mean return on validation seeds, logged; returns the first temperature's."""
         form, run = self.policy.form, self.run
-        with gathered(self.policy, *self.modules.values()):
+        with gathered(cast(torch.nn.Module, policy)):
             found = [mean_return(policy, form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures]
         names = [
             "evaluation_return" if t == 1 else "evaluation_return_greedy" if t == 0 else f"evaluation_return_t{t}"

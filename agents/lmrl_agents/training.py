@@ -70,6 +70,8 @@ class TrainingRun:
     def settings(self) -> dict[str, Any]:
         """The part that determines the result; a resumed run must have the same."""
         kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
+        # Optimizers number spread weights in another order: a checkpoint is gone on from as it was made.
+        kept |= {"shard": True} if self.shard else {}
         return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
 
     def data_fingerprint(self) -> str:
@@ -120,7 +122,7 @@ class TrainingRun:
         if record.is_file():
             there = json.loads(record.read_text("utf-8"))
             if there != settings:
-                differing = sorted(key for key in settings if there.get(key) != settings[key])
+                differing = sorted(key for key in {**there, **settings} if there.get(key) != settings.get(key))
                 raise TrainingError(
                     f"{self.out} holds a run with other settings ({', '.join(differing)}); choose another folder"
                 )
