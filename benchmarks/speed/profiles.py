@@ -1,11 +1,14 @@
-"""Where the time goes: cProfile over steps of each task, torch.profiler over training and generation."""
+"""Where the time goes: cProfile over steps of each task, torch.profiler over training and generation, the share
+of a PPO round that is play."""
 
 from __future__ import annotations
 
 import cProfile
+import json
 import pstats
 import random
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from table import Table
 from torch.profiler import ProfilerActivity, profile
 from training import trainers_take
 
+import lmrl_agents.online
 from lmrl_agents.algorithms import train
 from lmrl_agents.training import TrainingRun
 
@@ -45,6 +49,31 @@ def torch_profile(work: Callable[[], Any]) -> dict[str, float]:
     whole = sum(event.self_cpu_time_total for event in events)
     costly = sorted(events, key=lambda event: -event.self_cpu_time_total)[:SHOWN]
     return {event.key: event.self_cpu_time_total / whole for event in costly}
+
+
+def ppo_round(iterations: int) -> tuple[float, float]:
+    """CPU seconds of a round, preset nano on Wordle from a policy cloned for 100 steps, and the share that is play."""
+    spent = 0.0
+    original = lmrl_agents.online.play
+
+    def timed(*arguments, **named):
+        nonlocal spent
+        started = time.process_time()
+        found = original(*arguments, **named)
+        spent += time.process_time() - started
+        return found
+
+    lmrl_agents.online.play = timed
+    try:
+        with tempfile.TemporaryDirectory() as out, trainers_take(None, "ppo"):
+            settings = {"ppo.iterations": iterations, "bc.steps": 100 if iterations > 1 else 5}
+            run = TrainingRun(
+                "ppo", WORDLE, DATA, Path(out) / "run", sample=True, show_progress=False, overrides=settings
+            )
+            whole = json.loads((train(run) / "lmrl.json").read_text())["cpu_seconds"]
+    finally:
+        lmrl_agents.online.play = original
+    return whole / iterations, spent / whole
 
 
 def rows(table: Table, _: Peers) -> None:
@@ -82,3 +111,5 @@ def rows(table: Table, _: Peers) -> None:
         "generation (the engine, 64 games of Wordle)",
         torch_profile(lambda: playing_rate(EngineAgent, model, games, False)),
     )
+    seconds, play = ppo_round(1 if table.quick else 3)
+    table.find(f"PPO (preset nano, Wordle, {seconds:.1f} CPU s a round)", {"play": play, "learning": 1 - play})

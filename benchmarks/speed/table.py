@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lmrl_benchmarks.records import provenance
+
 PACKAGES = ("lmrl", "gymnasium", "numpy", "chess", "pyarrow", "torch", "transformers", "textworld", "ray", "minari")
 
 
@@ -183,6 +185,7 @@ def machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "packages": versions,
+        "git": provenance()["git"],
         "load": os.getloadavg(),
         "started": time.strftime("%Y-%m-%d %H:%M:%S"),
     }

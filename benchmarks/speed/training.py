@@ -3,7 +3,6 @@
 - BC: our trainer beside TRL's SFTTrainer, loss on the actions.
 - A DPO step: the suite has no DPO; what an author of one would write over `states_at` stands beside TRL's DPOTrainer.
 - ILQL: our trainer beside plain PyTorch with values of all tokens at all positions.
-- PPO: the share of a round that is play.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from models import ACTION, BATCH, DATA, SIZE, WORDLE, data_rows, fresh, letters
 from peers import Peers
 from table import Table
 
-import lmrl_agents.ppo
 import lmrl_agents.training as training
 from lmrl_agents.algorithms import train
 from lmrl_agents.model import LanguageModel
@@ -208,34 +206,6 @@ def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int) -> float:
     return sum(tokens for _, tokens in marks[warm:]) / (marks[-1][0] - marks[warm - 1][0])
 
 
-# -- PPO
-
-
-def ppo_play_share(iterations: int) -> dict[str, float]:
-    """CPU seconds of a round, preset nano on Wordle from a policy cloned for 100 steps, and the part that is play."""
-    spent = 0.0
-    original = lmrl_agents.ppo.play
-
-    def timed(*arguments, **named):
-        nonlocal spent
-        started = time.process_time()
-        found = original(*arguments, **named)
-        spent += time.process_time() - started
-        return found
-
-    lmrl_agents.ppo.play = timed
-    try:
-        with tempfile.TemporaryDirectory() as out, trainers_take(None, "ppo"):
-            settings = {"ppo.iterations": iterations, "bc.steps": 100 if iterations > 1 else 5}
-            run = TrainingRun(
-                "ppo", WORDLE, DATA, Path(out) / "run", sample=True, show_progress=False, overrides=settings
-            )
-            whole = json.loads((train(run) / "lmrl.json").read_text())["cpu_seconds"]
-    finally:
-        lmrl_agents.ppo.play = original
-    return {"CPU seconds a round": whole / iterations, "share that is play": spent / whole}
-
-
 def rows(table: Table, peers: Peers) -> None:
     """All rows of training."""
     warm, steps = (1, 2) if table.quick else (3, 12)
@@ -272,4 +242,3 @@ def rows(table: Table, peers: Peers) -> None:
             unit="tokens/s",
             target=1.5,
         )
-    table.find("PPO, preset nano, Wordle", ppo_play_share(1 if table.quick else 3))
