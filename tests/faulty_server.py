@@ -47,6 +47,7 @@ class FaultyServer:
         answer: makes the assistant's text from the request's messages.
         retry_after: value of the header sent with 429.
         port: where to listen; 0 for any.
+        whole: makes the whole body of a good answer from the request's, for other endpoints.
     """
 
     def __init__(
@@ -56,12 +57,13 @@ class FaultyServer:
         answer: Callable[[list[dict[str, str]]], str] = lambda messages: "Yes.",
         retry_after: str = "0.05",
         port: int = 0,
+        whole: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         unknown = {*script, then} - set(MODES)
         if unknown:
             raise ValueError(f"unknown modes {sorted(unknown)}")
         self.script, self.then, self.answer, self.retry_after = list(script), then, answer, retry_after
-        self.port = port
+        self.port, self.whole = port, whole
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -135,7 +137,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def good(self, body: dict[str, Any]) -> None:
-        self.send(200, self.completion(body, self.owner.answer(body["messages"])))
+        whole = self.owner.whole
+        self.send(200, whole(body) if whole else self.completion(body, self.owner.answer(body["messages"])))
 
     def rate_limit(self, body: dict[str, Any]) -> None:
         self.send(429, {"error": {"message": "slow down"}}, retry_after=self.owner.retry_after)

@@ -120,6 +120,10 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
         AgentError: unknown, not loadable, or not an agent.
     """
     if is_model_folder(Path(spec)):
+        if "server" in kwargs:
+            from lmrl_agents.served import ServedAgent
+
+            return ServedAgent(spec, **kwargs)
         from lmrl_agents.lm_agent import LanguageModelAgent
 
         return LanguageModelAgent(spec, **kwargs)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,20 @@ MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
 
 
+class Engine(Protocol):
+    """Draws actions for many games at once."""
+
+    def generate(
+        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
+    ) -> list[Generated]:
+        """One action per game; see `SlotEngine.generate`."""
+        ...
+
+    def release(self, keys: Sequence[Hashable]) -> None:
+        """These games are over."""
+        ...
+
+
 class PolicyAgent:
     """Acts with a policy whose weights do not change meanwhile.
 
@@ -33,17 +47,20 @@ class PolicyAgent:
         policy: a language model, alone or guided.
         form: how conversations become tokens.
         sampling: temperature and cuts.
+        engine: where actions are drawn; default: here, see `SlotEngine` and `sampling.generate`.
     """
 
     candidates = 1
     """Actions drawn for each request."""
 
-    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
+    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling, engine: Engine | None = None) -> None:
         self.policy, self.form, self.sampling = policy, form, sampling
         # Contexts of the last observations recur; whole conversations hardly do, but they grow.
         windowed = form.context_turns is not None
-        self._memo = Memo(policy, sampling) if windowed else None
-        self._engine = None if windowed or unsupported(policy) else SlotEngine(policy, sampling, MOST_SLOTS)
+        self._memo = Memo(policy, sampling) if windowed and engine is None else None
+        if engine is None and not windowed and not unsupported(policy):
+            engine = SlotEngine(policy, sampling, MOST_SLOTS)
+        self._engine = engine
         self.tokens_generated = 0
 
     def act(self, requests: Sequence[Request]) -> list[str]:
@@ -80,6 +97,12 @@ class PolicyAgent:
             sampled = self._engine.generate(self._keys([r.episode for r in requests]), contexts, uniforms)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
+
+    def told_logprobs(self, sampled: Generated) -> list[tuple[str, float]]:
+        """The tokens of an action as text, with their log-probabilities, for the records."""
+        tokenizer = self.policy.tokenizer
+        pairs = zip(sampled.ids, sampled.logprobs, strict=True)
+        return [(EOA if i == tokenizer.eoa else tokenizer.decode([i]), round(logprob, 4)) for i, logprob in pairs]
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
@@ -149,19 +172,12 @@ class LanguageModelAgent(PolicyAgent):
         record_values: bool = False,
         device: str = "cpu",
     ) -> None:
-        path = Path(folder)
-        if not (path / "lmrl.json").is_file() and (path / "final").is_dir():
-            path = path / "final"
+        path = model_folder(folder)
         try:
             model = LanguageModel.load(path, device=device)
             description = json.loads((path / "lmrl.json").read_text("utf-8"))
             decoding = description.get("decoding", {})
-            if temperature == "best":
-                if "temperature" not in decoding:
-                    raise ValueError(f"{path}: no temperature was chosen in training (setting temperatures)")
-                temperature = decoding["temperature"]
-            if isinstance(temperature, str):
-                raise ValueError(f"temperature={temperature!r} is neither a number nor 'best'")
+            temperature = chosen_temperature(temperature, description)
             policy: Policy = model
             self.critic = Critic.load(path, model) if (path / DESCRIPTION).is_file() else None
             if self.critic is not None and self.critic.has_q:
@@ -202,7 +218,6 @@ class LanguageModelAgent(PolicyAgent):
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """As `act`, with what was asked to be recorded: log-probabilities, values; and the candidates with their scores."""
-        tokenizer = self.policy.tokenizer
         actions, ranked = [], self.ranked(requests)
         played = [candidates[0].action for candidates in ranked]
         told = self.explain(requests, played) if self.record_values else [None] * len(played)
@@ -216,10 +231,7 @@ class LanguageModelAgent(PolicyAgent):
             if explained is not None:
                 details |= _rounded(explained)
             if self.record_logprobs:
-                pairs = zip(sampled.ids, sampled.logprobs, strict=True)
-                details["token_logprobs"] = [
-                    [EOA if i == tokenizer.eoa else tokenizer.decode([i]), round(logprob, 4)] for i, logprob in pairs
-                ]
+                details["token_logprobs"] = self.told_logprobs(sampled)
             actions.append(Action(self._said(request, sampled), details))
         return actions
 
@@ -246,6 +258,27 @@ class LanguageModelAgent(PolicyAgent):
         if self.candidates > 1:
             sampling |= {"candidates": self.candidates, "score": self.score}
         return {"kind": "language model", **sampling, **self._description}
+
+
+def model_folder(folder: str | Path) -> Path:
+    """The folder of the model itself: that of a run, or its ``final``."""
+    path = Path(folder)
+    return path / "final" if not (path / "lmrl.json").is_file() and (path / "final").is_dir() else path
+
+
+def chosen_temperature(wanted: float | str, description: Mapping[str, Any]) -> float:
+    """A temperature, where "best" is the one that did best on validation games in training.
+
+    Raises:
+        ValueError: none was chosen, or it is no number.
+    """
+    if wanted == "best":
+        wanted = description.get("decoding", {}).get("temperature", "best")
+        if wanted == "best":
+            raise ValueError("no temperature was chosen in training (setting temperatures)")
+    if isinstance(wanted, str):
+        raise ValueError(f"temperature={wanted!r} is neither a number nor 'best'")
+    return wanted
 
 
 def _rounded(explained: Explained) -> dict[str, Any]:

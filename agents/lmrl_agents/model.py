@@ -156,6 +156,16 @@ class LanguageModel(nn.Module):
         }
         (folder / "lmrl.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", "utf-8")
 
+    def export(self, folder: Path) -> None:
+        """Write the network and its tokenizer the way Hugging Face does, for servers and other tools. The network's output
+        rows are whole ones afterwards, see `ModelConfig.compose`.
+        """
+        head = self.lm.get_output_embeddings()
+        if parametrize.is_parametrized(head, "weight"):
+            parametrize.remove_parametrizations(head, "weight")
+        self.lm.save_pretrained(folder)
+        self.tokenizer.save(folder)
+
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> LanguageModel:
         """Read a model written by `save`.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers.activations import ACT2FN
+
 from lmrl_agents.model import LanguageModel, ModelConfig
 from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
 from lmrl_agents.tokens import Row, TextFormat, TokenEpisode, episode_rows
@@ -28,6 +30,17 @@ def fresh(tokenizer: TaskTokenizer, max_tokens: int = 512, **size: Any) -> Langu
     """The model, the same each time; other sizes by name."""
     form = TextFormat(max_action_tokens=ACTION, max_tokens=max_tokens)
     return LanguageModel.create(ModelConfig(**{**SIZE, **size}), tokenizer, form, seed=0)
+
+
+def as_published(model: LanguageModel) -> LanguageModel:
+    """The same network with the activation that GPT-2's checkpoints come with: ``gelu_new``, which transformers computes in
+    eight operations. Ours of random weights name the same function by its one kernel, for whoever runs them.
+    """
+    network: Any = model.lm
+    network.config.activation_function = "gelu_new"
+    for block in network.transformer.h:
+        block.mlp.act = ACT2FN["gelu_new"]
+    return model
 
 
 def data_rows(tokenizer: TaskTokenizer) -> list[Row]:

@@ -107,7 +107,7 @@ class Peers:
         found = json.loads(answer)
         if "error" in found:
             absent = [f"{name} did not install: {why}" for name, why in self.missing.items()]
-            raise NotMeasured("; ".join([found["error"], *absent]))
+            raise NotMeasured("; ".join([found["error"].replace(str(self.folder), ".peers"), *absent]))
         return found
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 The model has 4 layers of width 256 and 4 heads, random weights, and reads Wordle letter by letter (260 tokens). Games are
 played 64 at once through `Rollout`. An untrained model plays all 6 turns and nearly always writes 16 tokens (the cut). What
 it writes is no word: it then reads 9 tokens a turn (`invalid` and two marks). In the second form it stands for a word of
-the list, and is answered by 21 (paired feedback).
+the list, and is answered by 21 (paired feedback). The network has GPT-2's own activation, and in one row the same function in one
+kernel, as our models of random weights name it, which helps Hugging Face's forward pass alone: the engine's has it anyway.
 
 - Hugging Face: ``generate`` over the whole conversation each turn, at the same batch, in the same environment.
 - TRL: the multi-turn path of GRPOTrainer (``environment_factory``: tool calls in a loop, ids in and ids out), the same model,
@@ -22,7 +23,7 @@ import gymnasium
 import numpy as np
 import torch
 from limits import matmul_flops, memory_bandwidth
-from models import ACTION, SIZE, SLOTS, WORDLE, fresh, letters
+from models import ACTION, SIZE, SLOTS, WORDLE, as_published, fresh, letters
 from peers import Peers
 from table import Table
 
@@ -144,20 +145,21 @@ def occupancy(episodes: int) -> dict[str, float]:
 def rows(table: Table, peers: Peers) -> None:
     """All rows of rollouts."""
     tokenizer = letters()
-    model = fresh(tokenizer).eval()
+    fused, model = fresh(tokenizer).eval(), as_published(fresh(tokenizer)).eval()
     episodes = 16 if table.quick else 2 * SLOTS
     with tempfile.TemporaryDirectory() as folder:
         model.lm.save_pretrained(folder)
         tokenizer.save(Path(folder))
         order = {"folder": folder, "games": 8 if table.quick else SLOTS, "turns": 6, "action": ACTION}
-        for spelled, read in ((False, 9), (True, 21)):
+        for network, spelled, read in ((model, False, 9), (fused, False, 9), (model, True, 21)):
             for kind in (ReprefillAgent, Speller, EngineAgent):
-                playing_rate(kind, model, 2, spelled)  # what is loaded at first is not counted
+                playing_rate(kind, network, 2, spelled)  # what is loaded at first is not counted
 
-            def contender(kind: type[Speller], spelled: bool = spelled):
-                return lambda: playing_rate(kind, model, episodes, spelled)
+            def contender(kind: type[Speller], network: LanguageModel = network, spelled: bool = spelled):
+                return lambda: playing_rate(kind, network, episodes, spelled)
 
             title = f"Wordle, {read} tokens read and 16 drawn a turn, 64 games at once"
+            title += ", the activation in one kernel" if network is fused else ""
             others = {"Hugging Face generate": contender(ReprefillAgent)}
             table.compare(
                 title,
@@ -167,7 +169,7 @@ def rows(table: Table, peers: Peers) -> None:
                 target=4,
                 limit=bound(len(tokenizer), read),
             )
-            if not spelled:
+            if network is model and not spelled:
                 table.compare(
                     f"{title}, beside TRL's multi-turn path",
                     contender(EngineAgent),

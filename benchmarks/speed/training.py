@@ -3,6 +3,9 @@
 - BC: our trainer beside TRL's SFTTrainer, loss on the actions.
 - A DPO step: the suite has no DPO; what an author of one would write over `states_at` stands beside TRL's DPOTrainer.
 - ILQL: our trainer beside plain PyTorch with values of all tokens at all positions.
+
+The network has GPT-2's own activation, as its checkpoints have; rows that say "one kernel" have the same function as our models of
+random weights name it, which helps the forward passes of transformers alone: ours has it anyway.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from limits import matmul_flops
-from models import ACTION, BATCH, DATA, SIZE, WORDLE, data_rows, fresh, letters
+from models import ACTION, BATCH, DATA, SIZE, WORDLE, as_published, data_rows, fresh, letters
 from peers import Peers
-from table import Table
+from table import Contender, Table
 
 import lmrl_agents.training as training
 from lmrl_agents.algorithms import train
@@ -63,13 +66,15 @@ def trainers_take(tokenizer: TaskTokenizer | None, algorithm: str) -> Iterator[N
         training.train_tokenizer, training.load_preset = make, preset
 
 
-def our_rate(algorithm: str, tokenizer: TaskTokenizer, warm: int, steps: int, **settings: Any) -> float:
-    """Tokens per CPU second of one of our trainers."""
+def our_rate(
+    algorithm: str, tokenizer: TaskTokenizer, warm: int, steps: int, source: str = "config", **settings: Any
+) -> float:
+    """Tokens per CPU second of one of our trainers; its network is the folder's, or one of random weights."""
     marks: list[tuple[float, int]] = []
     tables = {f"model.{name}": value for name, value in SIZE.items()} | {"model.compose": False}
     tables |= {"text.units": "characters", "text.view": "plain", "text.max_action_tokens": ACTION}
     tables |= {f"{algorithm}.steps": warm + steps, f"{algorithm}.batch_size": BATCH, "bc.batch_size": BATCH}
-    tables |= settings
+    tables |= {"model.source": source, **settings}
     if algorithm != "bc":
         tables |= {"bc.steps": 1}
     with tempfile.TemporaryDirectory() as out, trainers_take(tokenizer, algorithm):
@@ -94,8 +99,9 @@ def bound(vocabulary: int, action_share: float, passes: float = 1.0) -> tuple[st
 class Saved:
     """A model with its tokenizer in a folder, and the rows that peers read."""
 
-    def __init__(self, folder: Path, tokenizer: TaskTokenizer, count: int) -> None:
-        fresh(tokenizer).lm.save_pretrained(folder)
+    def __init__(self, folder: Path, tokenizer: TaskTokenizer, count: int, published: bool) -> None:
+        model = fresh(tokenizer)
+        (as_published(model) if published else model).lm.save_pretrained(folder)
         tokenizer.save(folder)
         data = data_rows(tokenizer)
         rows = [data[i % len(data)] for i in range(count)]
@@ -131,7 +137,7 @@ def dpo_logprobs(model: LanguageModel, rows: list[Row]) -> torch.Tensor:
 
 def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -> float:
     """Tokens per CPU second of DPO steps (Rafailov et al., arXiv 2305.18290) over our shared path."""
-    model = fresh(tokenizer)
+    model = as_published(fresh(tokenizer))
     reference = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = optimizer_for(model.train(), 1e-3, 0.01)
     pairs = dpo_pairs(rows, (warm + steps) * PAIRS)
@@ -157,10 +163,11 @@ def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -
 # -- ILQL
 
 
-def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int) -> float:
+def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int, published: bool) -> float:
     """ILQL as one writes it down: every head at every position, then masks."""
     store = RowStore(data_rows(tokenizer), tokenizer.pad)
-    trunk = fresh(tokenizer).lm.base_model
+    model = fresh(tokenizer)
+    trunk = (as_published(model) if published else model).lm.base_model
     width, vocabulary = SIZE["width"], len(tokenizer)
     net = torch.nn.ModuleDict(
         {
@@ -210,21 +217,25 @@ def rows(table: Table, peers: Peers) -> None:
     """All rows of training."""
     warm, steps = (1, 2) if table.quick else (3, 12)
     settings = {"ilql.betas": [1.0], "ilql.validation_episodes": 1, "ilql.hidden": 0, "ilql.compose": False}
-    for size in (0, 8192):
+    for size, published in ((0, True), (0, False), (8192, True)):
         tokenizer = letters(size)
-        title = f"{BATCH} rows a step, {len(tokenizer):,} tokens"
+        title = f"{BATCH} rows a step, {len(tokenizer):,} tokens" + ("" if published else ", the activation in one kernel")
         with tempfile.TemporaryDirectory() as folder:
-            saved = Saved(Path(folder), tokenizer, (warm + steps) * BATCH)
+            saved = Saved(Path(folder), tokenizer, (warm + steps) * BATCH, published)
             order = {"folder": folder, "batch": BATCH, "warm": warm, "steps": steps}
+
+            def ours(algorithm: str, t: TaskTokenizer = tokenizer, source: str = folder, **more: Any) -> Contender:
+                return lambda: our_rate(algorithm, t, warm, steps, source, **more)
+
             table.compare(
                 f"BC, {title}",
-                lambda t=tokenizer: our_rate("bc", t, warm, steps),
+                ours("bc"),
                 {"TRL SFTTrainer": lambda order=order: peers.ask("trl", "trl_sft", order)["rate"]},
                 unit="tokens/s",
                 target=1.5,
                 limit=bound(len(tokenizer), saved.action_share),
             )
-            if not size:
+            if published and not size:
                 opening = int(np.argmax(saved.data[0].action_mask))
                 table.compare(
                     f"a DPO step, {PAIRS} pairs a step, {len(tokenizer):,} tokens",
@@ -235,10 +246,11 @@ def rows(table: Table, peers: Peers) -> None:
                     limit=bound(len(tokenizer), 1.0, passes=4 / 3),
                     note="the suite has no DPO: a step written over its shared path",
                 )
-        table.compare(
-            f"ILQL, {title}",
-            lambda t=tokenizer: our_rate("ilql", t, warm, steps, **settings),
-            {"plain PyTorch, all tokens at all positions": lambda t=tokenizer: plain_ilql_rate(t, warm, steps)},
-            unit="tokens/s",
-            target=1.5,
-        )
+            plain = "plain PyTorch, all tokens at all positions"
+            table.compare(
+                f"ILQL, {title}",
+                ours("ilql", **settings),
+                {plain: lambda t=tokenizer, p=published: plain_ilql_rate(t, warm, steps, p)},
+                unit="tokens/s",
+                target=1.5,
+            )

@@ -46,6 +46,16 @@ class Completion:
     """The model's name in the server's words."""
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """Tokens that a server drew."""
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: str
+    """Why they end: ``stop``, ``length``, ..."""
+
+
 @dataclass(eq=False)
 class ChatFailure(Exception):
     """A request that came to nothing."""
@@ -262,20 +272,66 @@ class ChatClient:
         Raises:
             ChatFailure: there is no usable completion.
         """
-        openai = self._openai
         regular = {"max_completion_tokens" if self.is_hosted else "max_tokens": max_tokens, **fields}
         kept = {key: value for key, value in regular.items() if key not in extra}
+        body = self._body(
+            lambda: self.connection().chat.completions,
+            deadline,
+            model=model,
+            messages=messages,
+            **kept,
+            extra_body={key: value for key, value in extra.items() if value is not None},
+        )
+        return self._completion(body)
+
+    def continue_ids(
+        self, model: str, ids: Sequence[int], *, max_tokens: int, fields: Mapping[str, Any], deadline: float
+    ) -> Continuation:
+        """One attempt at continuing tokens, ids in and ids out: the completions endpoint of vLLM, ``return_token_ids``.
+
+        Args:
+            model: its name on the server.
+            ids: the tokens so far.
+            max_tokens: most tokens to add.
+            fields: further fields of the request, those of vLLM among them.
+            deadline: `time.monotonic` until which to read.
+
+        Raises:
+            ChatFailure: there is no usable continuation; final, where the server does not know of ids.
+        """
+        body = self._body(
+            lambda: self.connection().completions,
+            deadline,
+            model=model,
+            prompt=list(ids),
+            max_tokens=max_tokens,
+            logprobs=1,
+            extra_body={"return_token_ids": True, **fields},
+        )
+        try:
+            choice = json.loads(body)["choices"][0]
+            drawn, finish = choice.get("token_ids"), str(choice.get("finish_reason") or "")
+            logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
+            if drawn is not None and logprobs is not None:
+                found = Continuation(tuple(int(i) for i in drawn), tuple(float(x) for x in logprobs), finish)
+                if len(found.ids) == len(found.logprobs):
+                    return found
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            why = f"{self.host} did not send a completion but {self.shown(body, 80)!r}"
+            raise ChatFailure(why, may_be_charged=True) from None
+        raise ChatFailure(
+            f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)", is_final=True
+        )
+
+    def _body(self, endpoint: Callable[[], Any], deadline: float, **request: Any) -> bytes:
+        """Send a request and read what is answered; every failure is a `ChatFailure`."""
+        openai = self._openai
         failure: ChatFailure
         try:
-            with self.connection().chat.completions.with_streaming_response.create(
-                model=model,
-                messages=messages,
-                **kept,
-                extra_body={key: value for key, value in extra.items() if value is not None},
-                timeout=max(0.01, min(self.timeout, deadline - time.monotonic())),
+            with endpoint().with_streaming_response.create(
+                **request, timeout=max(0.01, min(self.timeout, deadline - time.monotonic()))
             ) as response:
-                body = self._read_body(response, deadline)
-            return self._completion(body)
+                return self._read_body(response, deadline)
         except openai.APIStatusError as error:
             failure = self._refusal(error)
         except openai.APITimeoutError:

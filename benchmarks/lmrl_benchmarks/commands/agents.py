@@ -48,6 +48,29 @@ def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> 
     return 0
 
 
+def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
+    """Write a trained policy as a Hugging Face folder: config, safetensors, tokenizer. vLLM serves it as it is.
+
+    Args:
+        run: Folder of a training run, or of its final model.
+        out: New folder.
+    """
+    from lmrl_agents.lm_agent import model_folder
+    from lmrl_agents.model import LanguageModel
+
+    if out.exists():
+        print(f"{out} exists; choose another folder", file=sys.stderr)
+        return 1
+    try:
+        model = LanguageModel.load(model_folder(run))
+    except ValueError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    model.export(out)
+    print(out)
+    return 0
+
+
 def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (), agent_arg: KeyValues = ()) -> int:
     """Check that an agent keeps the protocol: strings, batch equal to single, seeds obeyed, no state across games.
 
