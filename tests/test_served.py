@@ -89,7 +89,7 @@ def test_greedy_games_are_those_of_the_model_played_here(folder: Path, tmp_path:
         arguments = {"temperature": 0.0, "server": server.url, "served_model": "toy-model"}
         evaluate(EvaluationSpec(**spec, agent_kwargs=arguments), there)
         sent = {tuple(body["prompt"]) for body in server.bodies}
-    assert len(sent) > 3
+    assert len(sent) >= 3
 
     def played(out: Path) -> list[Any]:
         return [(r.episode, r.actions, r.rewards) for r in RecordFile(out / "episodes.jsonl").read()]
@@ -149,7 +149,9 @@ def test_an_export_is_the_same_model(folder: Path, tmp_path: Path) -> None:
     assert again.returncode == 1 and "exists" in again.stderr
 
 
-@pytest.mark.parametrize("mode", ["rate_limit", "server_error", "drop", "cut_body", "truncated_json", "html", "other_json"])
+@pytest.mark.parametrize(
+    "mode", ["rate_limit", "server_error", "drop", "cut_body", "truncated_json", "html", "other_json"]
+)
 def test_passing_faults_change_no_action(folder: Path, mode: str) -> None:
     with serving(folder) as server, serving(folder, script=[mode, mode]) as faulty:
         expected = served(folder, server).act(requests(3))

@@ -162,9 +162,7 @@ class ServedAgent(PolicyAgent):
             network = json.loads((self.folder / "config.json").read_text("utf-8"))
             tokenizer = TaskTokenizer.load(self.folder)
             heat = chosen_temperature(temperature, description)
-            self.client = ChatClient(
-                f"agent {str(folder)!r}", base_url=server, concurrency=concurrency, **options
-            )
+            self.client = ChatClient(f"agent {str(folder)!r}", base_url=server, concurrency=concurrency, **options)
         except (OSError, TypeError, ValueError) as problem:
             raise AgentError(f"{self.folder}: {problem}") from problem
         critic = self.folder / DESCRIPTION

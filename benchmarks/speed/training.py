@@ -219,7 +219,9 @@ def rows(table: Table, peers: Peers) -> None:
     settings = {"ilql.betas": [1.0], "ilql.validation_episodes": 1, "ilql.hidden": 0, "ilql.compose": False}
     for size, published in ((0, True), (0, False), (8192, True)):
         tokenizer = letters(size)
-        title = f"{BATCH} rows a step, {len(tokenizer):,} tokens" + ("" if published else ", the activation in one kernel")
+        title = f"{BATCH} rows a step, {len(tokenizer):,} tokens" + (
+            "" if published else ", the activation in one kernel"
+        )
         with tempfile.TemporaryDirectory() as folder:
             saved = Saved(Path(folder), tokenizer, (warm + steps) * BATCH, published)
             order = {"folder": folder, "batch": BATCH, "warm": warm, "steps": steps}
