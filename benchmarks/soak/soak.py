@@ -220,6 +220,7 @@ def fill_caches(soak: Soak, entries: int = 20_000) -> None:
     for id in ("lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0", "lmrl/CarDealer-v0"):
         games = soak.lasting.get(id)
         for _ in range(entries // SLOTS if games is not None else 0):
+            assert games is not None
             games.env.step([f"{soak.rng.choice(soak.pools[id])[:100]} {soak.rng.random()}" for _ in range(SLOTS)])
             games.env.reset()
     board = chess.Board()

@@ -15,8 +15,8 @@ from table import Table
 from lmrl_agents.algorithms import train
 from lmrl_agents.api import load_agent
 from lmrl_agents.training import FINAL, TrainingRun
+from lmrl_benchmarks.cells import cells, evaluation_of
 from lmrl_benchmarks.evaluation import evaluate
-from lmrl_benchmarks.runner import cells, evaluation_of
 from lmrl_benchmarks.suite import load_suite
 from lmrl_datasets import generate
 

@@ -28,7 +28,7 @@ def empty_steps(seconds: float = 1.0) -> float:
         def step(self, action):
             return "", 0.0, False, False, {}
 
-    gym.register("lmrl-speed/Empty-v0", entry_point=Empty)
+    gym.register("lmrl-speed/Empty-v0", entry_point=lambda **_: Empty())
     env = gym.make("lmrl-speed/Empty-v0")
     env.reset(seed=0)
 

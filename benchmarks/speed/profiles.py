@@ -91,12 +91,12 @@ def rows(table: Table, _: Peers) -> None:
     for id, actions in fixed.items():
         env: Any = gym.make(id)
         found[id] = python_profile(lambda env=env, actions=actions: alone(env, actions, table.seconds / 2))
-    for id, choose, arguments in (
-        ("lmrl/TextNavFullyObserved-v0", any_command, {}),
-        ("lmrl/Chess-v0", any_move, {"simulator": "random"}),
+    for env, choose in (
+        (gym.make("lmrl/TextNavFullyObserved-v0"), any_command),
+        (gym.make("lmrl/Chess-v0", simulator="random"), any_move),
     ):
-        env = gym.make(id, **arguments)
-        found[id] = python_profile(lambda env=env, choose=choose: chosen(env, choose, table.seconds / 2))
+        assert env.spec is not None
+        found[env.spec.id] = python_profile(lambda env=env, choose=choose: chosen(env, choose, table.seconds / 2))
     table.find("tasks", found)
     steps = 2 if table.quick else 8
     sizes = {f"model.{name}": value for name, value in SIZE.items()} | {"model.compose": False, "bc.batch_size": 32}

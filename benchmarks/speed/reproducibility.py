@@ -58,7 +58,7 @@ def differing(one: dict[int, Any], other: dict[int, Any]) -> int:
     return sum(one[episode] != other[episode] for episode in one)
 
 
-def against_stockfish(**strength: int) -> list[Any]:
+def against_stockfish(**strength: Any) -> list[Any]:
     """Transcripts of six short games."""
     import gymnasium
 
