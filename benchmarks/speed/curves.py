@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import random
 import time
@@ -35,17 +36,29 @@ def resident() -> int:
 
 def over_environments(id: str, actions: Sequence[str], seconds: float, **arguments: Any) -> dict[str, dict[int, float]]:
     """Microseconds of CPU per game step, and memory per game after play, by the number of games at once."""
-    cost, memory = {}, {}
-    for count in reversed(COUNTS):  # most first: later ones take memory that was freed
-        before = resident()
+    cost = {}
+    for count in reversed(COUNTS):
         vector: Any = gym.make_vec(id, num_envs=count, vectorization_mode="vector_entry_point", **arguments)
         together(vector, drawn(actions, count), 0.0)  # knowledge and word lists are loaded once
         # Python's collector goes through all objects now and then: several batches pay for it together.
         cost[count] = 1e6 / together(vector, drawn(actions, count), seconds, least=8)
-        memory[count] = (resident() - before) / count
         vector.close()
     most = max(COUNTS)
-    return {"microseconds a step": {n: cost[n] for n in COUNTS}, "bytes a game": {most: memory[most]}}
+    # In a process of its own: here, games would take memory that others have left.
+    with multiprocessing.get_context("spawn").Pool(1) as other:
+        memory = other.apply(bytes_a_game, (id, list(actions), most, arguments))
+    return {"microseconds a step": {n: cost[n] for n in COUNTS}, "bytes a game": {most: memory}}
+
+
+def bytes_a_game(id: str, actions: Sequence[str], count: int, arguments: dict[str, Any]) -> float:
+    """How much this process grows by games that play 8 turns each, divided by their number."""
+    random.seed(0)
+    before = 0
+    for games in (1, count):  # with the first one knowledge and word lists are loaded
+        before = resident()
+        vector: Any = gym.make_vec(id, num_envs=games, vectorization_mode="vector_entry_point", **arguments)
+        together(vector, drawn(actions, games), 0.0, least=8)
+    return (resident() - before) / count
 
 
 def over_turns(repeats: int) -> dict[str, dict[int, float]]:
