@@ -56,16 +56,19 @@ def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _machines(parts: Mapping[str, Any]) -> list[str]:
-    lines = []
+    """Each machine with the parts that were measured on it."""
+    found: dict[str, list[str]] = {}
     for name, part in parts.items():
         machine = part["machine"]
         took = f"took {part['wall_seconds']:.0f} s" if "wall_seconds" in part else "was cut before its end"
         packages = ", ".join(f"{package} {version}" for package, version in machine["packages"].items())
-        lines.append(
-            f"- {name}: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GB, Python {machine['python']}, "
-            f"{packages}; load {machine['load'][0]:.2f} at {machine['started']}; `{part['command']}` {took}"
+        what = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GB, Python {machine['python']}, {packages}:"
+        git = machine.get("git") or {}
+        commit = f"commit {git['commit'][:12]}{' with changes' if git['dirty'] else ''}, " if git else ""
+        found.setdefault(what, []).append(
+            f"- {name}: {commit}load {machine['load'][0]:.2f} at {machine['started']}; `{part['command']}` {took}"
         )
-    return lines
+    return [line for what, lines in found.items() for line in (what, "", *lines, "")][:-1]
 
 
 def _table(parts: Mapping[str, Any]) -> list[str]:
