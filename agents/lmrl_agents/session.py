@@ -241,7 +241,7 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
     extra = {
         "algorithm": run.algorithm,
         "env_id": run.env_id,
-        "data": run.data,
+        "data": run.claimed_data(),
         "preset": run.preset,
         "overrides": run.overrides,
         "seed": run.seed,

@@ -80,6 +80,11 @@ class TrainingRun:
         digests = "".join(shard["sha256"] for shard in manifest["shards"])
         return f"{manifest['name']} {hashlib.sha256(digests.encode()).hexdigest()[:16]}"
 
+    def claimed_data(self) -> str:
+        """`data_fingerprint` as it was when the run began: the dataset may be gone by now, and where it lay is nobody's affair."""
+        record = self.out / RUN
+        return json.loads(record.read_text("utf-8"))["data"] if record.is_file() else self.data_fingerprint()
+
     def _start_fingerprint(self) -> str | None:
         if self.start is None:
             return None
