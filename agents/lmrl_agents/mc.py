@@ -12,7 +12,8 @@ Nothing follows after a cut-off: its return is what was seen.
     lmrl train mc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/mc-wordle
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -7.20, -8.78, -8.49 (optimum on these games -6.71;
-cloning of equal time -36 to -37). Text-Nav: 1.00, .98, .99 of the games won (cloning .32 to .39). Endgames: .65, .65, .69 (cloning of
+cloning of equal time -36 to -37); on maze/stitch-v0 -12.7, -18.2, -19.0 (cloning of more time -82).
+Text-Nav: 1.00, .98, .99 of the games won (cloning .32 to .39). Endgames: .65, .65, .69 (cloning of
 more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
 """
 
