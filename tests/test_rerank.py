@@ -130,6 +130,8 @@ def test_the_best_of_what_the_policy_would_draw(folders: dict[str, Path], kind: 
 
 def test_one_candidate_is_plain_sampling_and_values_then_do_not_tilt(folders: dict[str, Path]) -> None:
     plain = LanguageModelAgent(folders["none"])
+    # The three have the same policy: what values they have is part of what they are.
+    assert len({LanguageModelAgent(folder).fingerprint() for folder in folders.values()}) == 3
     assert LanguageModelAgent(folders["none"], candidates=1).act(requests(8)) == plain.act(requests(8))
     assert "candidates" not in plain.describe()
     guided = LanguageModelAgent(folders["actions"])

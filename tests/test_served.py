@@ -23,8 +23,9 @@ from lmrl_agents.sampling import Sampling, generate
 from lmrl_agents.served import ServedAgent
 from lmrl_agents.tokenizer import train_tokenizer
 from lmrl_agents.tokens import TextFormat, TokenEpisode
+from lmrl_benchmarks.commands.agents import export
 from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordFile
+from lmrl_benchmarks.records import RecordError, RecordFile
 from lmrl_envs import Transcript
 
 RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; main()"
@@ -52,7 +53,7 @@ def serving(folder: Path, **faults: Any) -> FaultyServer:
     model, lock = LanguageModel.load(folder), threading.Lock()
 
     def answer(body: dict[str, Any]) -> dict[str, Any]:
-        assert body["return_token_ids"] and body["stop_token_ids"] == [model.tokenizer.eoa]
+        assert body["return_token_ids"] and body["stop_token_ids"] == [model.tokenizer.eoa] and body["ignore_eos"]
         sampling = Sampling(body["temperature"], body["top_k"], body["top_p"], body["max_tokens"])
         with lock:
             (drawn,) = generate(model, [body["prompt"]], [np.random.default_rng(body["seed"]).random], sampling)
@@ -118,12 +119,27 @@ def test_sampled_ids_come_back_with_their_log_probabilities(folder: Path) -> Non
         assert told.details["completion_tokens"] == len(action.ids)
 
 
-def test_long_games_are_cut_as_they_are_here(folder: Path) -> None:
+def test_long_games_are_cut_as_they_are_here(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(TEXTS, units="words", max_size=400)
+    form = TextFormat(max_tokens=400, max_action_tokens=4)  # longer than the network can read
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    model.save(tmp_path, {"env_id": MAZE})
     texts = [TEXTS[0], *["move up", TEXTS[1]] * 30]
     request = Request(MAZE, 0, 1, Transcript.from_texts(texts, [-1.0] * 30))
-    with serving(folder) as server:
-        served(folder, server, temperature=0.0).act([request])
-        assert len(server.bodies[0]["prompt"]) <= 64 - 4
+    here = load_agent(str(tmp_path), temperature=0.0)
+    with serving(tmp_path) as server:
+        agent = served(tmp_path, server, temperature=0.0)
+        assert agent.act([request]) == here.act([request])
+        (context,) = agent.contexts([request])
+        assert len(context) > 60 and server.bodies[0]["prompt"] == context[-60:]
+
+
+def test_games_played_here_and_on_a_server_are_not_mixed(folder: Path, tmp_path: Path) -> None:
+    spec = {"agent": str(folder), "env_id": MAZE, "episodes": 2, "seed": 5}
+    evaluate(EvaluationSpec(**spec), tmp_path / "run")
+    with serving(folder) as server, pytest.raises(RecordError):
+        arguments = {"server": server.url, "served_model": "toy-model"}
+        evaluate(EvaluationSpec(**spec, agent_kwargs=arguments), tmp_path / "run")
 
 
 def test_an_export_is_the_same_model(folder: Path, tmp_path: Path) -> None:
@@ -204,7 +220,7 @@ def test_a_server_that_is_gone_or_hangs_stops_the_run(folder: Path) -> None:
         agent.act(requests(2))
 
 
-def test_what_cannot_be_served_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_refused(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = LanguageModel.load(folder)
     model.save(tmp_path, {"env_id": MAZE, "decoding": {"beta": 3.0, "support": 0.0}})
     Critic.beside(model, CriticConfig(("value", "q1", "q2"))).save(tmp_path)
@@ -215,3 +231,5 @@ def test_what_cannot_be_served_is_refused(folder: Path, tmp_path: Path) -> None:
             served(folder, server, temperature="best")
         with pytest.raises(AgentError, match="base_url"):
             load_agent(str(folder), server="file:///etc/passwd", served_model="toy")
+    assert export(tmp_path, tmp_path / "hf") == 0
+    assert "values are not exported" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from lmrl_agents.api import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.critic import DESCRIPTION, Critic, GuidedPolicy
+from lmrl_agents.critic import WEIGHTS as CRITIC_WEIGHTS
 from lmrl_agents.engine import SlotEngine, unsupported
 from lmrl_agents.explain import Explained, explain, state_values
 from lmrl_agents.model import LanguageModel
@@ -249,8 +251,10 @@ class LanguageModelAgent(PolicyAgent):
         ]
 
     def fingerprint(self) -> str:
-        """Hash of the weights: an evaluation is not gone on with by another model in the same folder."""
-        return sha256_of(self.folder / "weights.safetensors")[:16]
+        """Hash of the weights, those of a critic among them: an evaluation is not gone on with by another model in the same folder."""
+        files = [self.folder / name for name in ("weights.safetensors", CRITIC_WEIGHTS)]
+        digests = "".join(sha256_of(file) for file in files if file.is_file())
+        return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""

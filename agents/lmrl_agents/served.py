@@ -1,6 +1,7 @@
 """A trained model on a server: ids go in, ids and their log-probabilities come out, and no text is encoded twice.
 
-`LanguageModel.export` (``lmrl agents export RUN --out DIR``) writes what ``vllm serve DIR`` takes. The run's own folder says
+`LanguageModel.export` (``lmrl agents export RUN --out DIR``) writes what ``vllm serve DIR --dtype float32`` takes
+(without the option vLLM serves float32 weights in half precision). The run's own folder says
 how conversations become tokens; its weights are not read here. vLLM's completions endpoint takes a list of ids for a prompt
 and, from version 0.10.2, gives the drawn ids with ``return_token_ids``. vLLM finds the shared beginnings of a game's
 contexts in its prefix cache.
@@ -82,6 +83,7 @@ class ServerEngine:
             "top_k": sampling.top_k,
             "seed": seed,
             "stop_token_ids": [self.tokenizer.eoa],
+            "ignore_eos": True,  # a pretrained network's own end token is a token like others here
             "skip_special_tokens": False,
         }
         told = self.client.continue_ids(
@@ -187,8 +189,10 @@ class ServedAgent(PolicyAgent):
         return actions
 
     def fingerprint(self) -> str:
-        """Hash of the weights in the folder; that the server holds them is the user's word."""
-        return sha256_of(self.folder / "weights.safetensors")[:16]
+        """Hash of the weights in the folder; that the server holds them is the user's word. Never that of the model played
+        here: the same seeds draw other actions on a server.
+        """
+        return f"served {sha256_of(self.folder / 'weights.safetensors')[:16]}"
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +69,9 @@ def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
         return 1
     model.export(out)
     print(out)
+    description = json.loads((model_folder(run) / "lmrl.json").read_text("utf-8"))
+    if "beta" in description.get("decoding", {}):
+        print(f"{run}: its values are not exported; this is the policy of the data, which they guide", file=sys.stderr)
     return 0
 
 

@@ -101,7 +101,7 @@ def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
     checked = 0
     with run_folder(out) as folder:
         for name, found in verify_run(folder, workers):
-            checked += 1
+            checked += name != "suite"
             for breach in found:
                 breaches += 1
                 print(f"{name}: {breach}", file=sys.stderr)
