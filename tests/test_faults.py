@@ -239,7 +239,7 @@ def test_a_clock_that_jumps_by_an_hour_changes_nothing(jump: int, tmp_path: Path
 WALL_CLOCK = {
     "agents/lmrl_agents/metrics.py": "TensorBoard shows when",
     "benchmarks/lmrl_benchmarks/web/games.py": "when a person finished a game",
-    "lmrl_envs/simulators/chat_client.py": "a server that names a date, and not its own: capped",
+    "lmrl_envs/simulators/chat_answers.py": "a server that names a date, and not its own: capped",
     "lmrl_envs/wordle/solve.py": "a tool's log",
 }
 

@@ -14,7 +14,8 @@ from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyVectorEn
 from lmrl_envs.simulators import SimulatorError, make_partner
 
 pytest.importorskip("openai")
-from lmrl_envs.simulators.chat_client import retry_after
+from lmrl_envs.simulators.chat_answers import retry_after
+from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure
 from lmrl_envs.simulators.openai_api import OpenAIPartner
 
 pytestmark = pytest.mark.timeout(60)  # nothing here may hang
@@ -249,3 +250,18 @@ def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(DependencyNotInstalled, match=r"pip install 'lmrl\[llm\]'"):
         make_partner("openai:m", ToyEnv, ToyRole())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"choices": [{"message": {"content": "Yes."}}], "usage": {"prompt_tokens": 1e999}}',
+        b'{"choices": {"message": 1}}',
+        b'{"choices": [7]}',
+    ],
+)
+def test_what_no_server_should_send_is_a_failure_of_the_request(body: bytes) -> None:
+    client = ChatClient("a test", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ChatFailure, match="did not send"):
+        client._completion(body)

@@ -200,6 +200,8 @@ def spoiled(folder: Path, change: Change) -> FaultyServer:
         (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[1, 2]), "sends no token ids"),
         (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[10**6]), "is it another model"),
         (lambda choice: choice.update(logprobs={"token_logprobs": []}, token_ids=[]), "0 tokens"),
+        (lambda choice: choice.update(logprobs={"token_logprobs": [float("nan")]}, token_ids=[5]), "did not send"),
+        (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[float("inf")]), "did not send"),
         (
             lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[5], finish_reason="stop"),
             "without its end token",

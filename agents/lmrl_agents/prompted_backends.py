@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from lmrl_agents.api import AgentStopped
 from lmrl_agents.prompts import Messages, without_examples
 from lmrl_agents.spending import Budget
-from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure, Completion
+from lmrl_envs.simulators.chat_answers import Completion
+from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure
 from lmrl_envs.simulators.local_model import LocalModel
 
 MAX_BODY = 32 * 2**20

@@ -28,7 +28,8 @@ from lmrl_agents.sampling import Generated, Sampling
 from lmrl_agents.tokenizer import TaskTokenizer
 from lmrl_agents.tokens import TextFormat
 from lmrl_datasets.store import sha256_of
-from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure, Continuation
+from lmrl_envs.simulators.chat_answers import Continuation
+from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure
 
 
 class ServerEngine:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
-import json
 import os
 import queue
 import threading
@@ -14,6 +12,15 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from gymnasium.error import DependencyNotInstalled
+
+from lmrl_envs.simulators.chat_answers import (
+    UNREADABLE,
+    Completion,
+    Continuation,
+    read_completion,
+    read_continuation,
+    retry_after,
+)
 
 MAX_BODY = 4 * 2**20
 """Bytes of a reply that are read; a longer one is a failure."""
@@ -26,34 +33,6 @@ _HOSTED = "api.openai.com"
 _TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a server answered."""
-
-    text: str
-    prompt_tokens: int | None = None
-    """None where the server does not count."""
-    completion_tokens: int | None = None
-    cached_tokens: int = 0
-    """Of the prompt's tokens, those that the server had in a cache."""
-    finish: str = ""
-    """Why the text ends: ``stop``, ``length``, ..."""
-    reasoning: str = ""
-    """What a model that thinks thought, where the server tells it apart from the text."""
-    model: str = ""
-    """The model's name in the server's words."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """Tokens that a server drew."""
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    finish: str
-    """Why they end: ``stop``, ``length``, ..."""
 
 
 @dataclass(eq=False)
@@ -309,19 +288,14 @@ class ChatClient:
             extra_body={"return_token_ids": True, **fields},
         )
         try:
-            choice = json.loads(body)["choices"][0]
-            drawn, finish = choice.get("token_ids"), str(choice.get("finish_reason") or "")
-            logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
-            if drawn is not None and logprobs is not None:
-                found = Continuation(tuple(int(i) for i in drawn), tuple(float(x) for x in logprobs), finish)
-                if len(found.ids) == len(found.logprobs):
-                    return found
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            found = read_continuation(body)
+        except UNREADABLE:
             why = f"{self.host} did not send a completion but {self.shown(body, 80)!r}"
             raise ChatFailure(why, may_be_charged=True) from None
-        raise ChatFailure(
-            f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)", is_final=True
-        )
+        if found is None:
+            why = f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)"
+            raise ChatFailure(why, is_final=True)
+        return found
 
     def _body(self, endpoint: Callable[[], Any], deadline: float, **request: Any) -> bytes:
         """Send a request and read what is answered; every failure is a `ChatFailure`."""
@@ -367,15 +341,8 @@ class ChatClient:
 
     def _completion(self, body: bytes) -> Completion:
         try:
-            data = json.loads(body)
-        except ValueError:
-            why = f"{self.host} did not send JSON but {self.shown(body, 80)!r}"
-            raise ChatFailure(why, may_be_charged=True) from None
-        try:
-            choices = data["choices"]
-            answer = _read_completion(data, choices[0] if choices else {})
-            content = choices[0]["message"]["content"] if choices else None
-        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            answer, choices, content = read_completion(body)
+        except UNREADABLE:
             why = f"{self.host} did not send a chat completion but {self.shown(body, 80)!r}"
             raise ChatFailure(why, may_be_charged=True) from None
         if not choices:
@@ -404,21 +371,6 @@ class ChatClient:
         return text.replace(key, "[key]") if key else text
 
 
-def _read_completion(data: dict[str, Any], choice: dict[str, Any]) -> Completion:
-    usage, message = data.get("usage") or {}, choice.get("message") or {}
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    text, thought = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
-    return Completion(
-        text=text if isinstance(text, str) else "",
-        prompt_tokens=None if prompt is None else int(prompt),
-        completion_tokens=None if completion is None else int(completion),
-        cached_tokens=int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-        finish=str(choice.get("finish_reason") or ""),
-        reasoning=thought if isinstance(thought, str) else "",
-        model=str(data.get("model") or ""),
-    )
-
-
 def _check_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -427,26 +379,3 @@ def _check_url(url: str) -> str:
         # Arguments are written to records.
         raise ValueError(f"base_url for {parts.hostname!r} must hold no credentials; put the key in {KEY_VARIABLE}")
     return url
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from ``retry-after-ms`` or ``retry-after`` (seconds or an HTTP date); None without a usable one."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) * scale
-        except ValueError:
-            until, now = _seconds_of(value), _seconds_of(headers.get("date", ""))
-            # By the server's own clock, where it tells it: the one here may be set while a run lasts.
-            seconds = -1.0 if until is None else until - (time.time() if now is None else now)
-        if seconds >= 0:  # false for NaN
-            return seconds
-    return None
-
-
-def _seconds_of(date: str) -> float | None:
-    """An HTTP date in seconds since 1970; None when it is none."""
-    parsed = email.utils.parsedate_tz(date)
-    return email.utils.mktime_tz(parsed) if parsed else None

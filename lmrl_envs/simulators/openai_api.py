@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.simulators.base import PartnerRequest, Role
-from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure, Completion
+from lmrl_envs.simulators.chat_answers import Completion
+from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure
 from lmrl_envs.simulators.language_model import LanguageModelPartner, Messages
 from lmrl_envs.simulators.replay import Answer
 
