@@ -16,6 +16,7 @@ import lmrl_envs
 from lmrl_envs import make_policy
 from lmrl_envs.chess import endgames
 from lmrl_envs.chess.env import ChessEnv
+from lmrl_envs.chess.native import NativeSearch
 from lmrl_envs.chess.opponents import LEVELS, BuiltinOpponent, MoveRequest, RandomOpponent, best_moves, mix
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
 from lmrl_envs.chess.search import _SIDE_KEY, MATE, Search, attacked
@@ -365,7 +366,8 @@ def test_search_sees_mate_in_two_and_scores_it_as_mate() -> None:
     assert score > MATE - 20
 
 
-def test_the_engine_plays_as_it_always_did() -> None:
+@pytest.mark.parametrize("kind", [Search, NativeSearch])
+def test_the_engine_plays_as_it_always_did(kind: type[Search]) -> None:
     """Records, references and datasets hold its moves: a faster search has to find the same ones, by the same nodes."""
     rng = random.Random(7)
     digest = hashlib.sha256()
@@ -381,7 +383,7 @@ def test_the_engine_plays_as_it_always_did() -> None:
             board.push_uci(moves[int(rng.random() * len(moves))])
         if not board.is_game_over():
             level = LEVELS[game % 5]
-            search = Search(board, level.nodes)
+            search = kind(board, level.nodes)
             scored = search.root(sorted(board.legal_moves, key=chess.Move.uci), level.margin)
             digest.update(f"{[(move.uci(), score) for move, score in scored]} {search.nodes}".encode())
     assert digest.hexdigest()[:16] == "af731e1fe9974186"

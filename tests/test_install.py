@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -71,6 +72,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         where = place(f"python -c 'import {package}; print({package}.__file__)'").strip()
         assert Path(where).is_relative_to(place.folder), where  # the wheel's, not this checkout's
     return place
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler on this machine")
+def test_a_wheel_brings_the_compiled_chess_search(place: Place) -> None:
+    place("python -W error -c 'from lmrl_envs.chess.native import library; assert library()'")
 
 
 def test_the_template_plays_from_a_wheel(place: Place) -> None:

@@ -36,11 +36,11 @@ def _bits(squares: Iterable[int]) -> int:
 
 
 _JUMP_BITS, _STEP_BITS = (tuple(map(_bits, STEPS[kind])) for kind in (2, 6))
-_PAWN_BITS = {side: tuple(map(_bits, takes)) for side, takes in PAWN_TAKES.items()}
+PAWN_BITS = {side: tuple(map(_bits, takes)) for side, takes in PAWN_TAKES.items()}
 # From where a piece (not a pawn) of each kind reaches a square of an empty board, and from where any of them does.
 REACH = {kind: tuple(_bits(sum(rays, ())) for rays in slides) for kind, slides in SLIDES.items()}
 REACH |= {2: _JUMP_BITS, 6: _STEP_BITS}
-_ANY = tuple(jumps | lines for jumps, lines in zip(_JUMP_BITS, REACH[5], strict=True))
+NEAR = tuple(jumps | lines for jumps, lines in zip(_JUMP_BITS, REACH[5], strict=True))
 # Squares between two on one line, and those on it behind the second as seen from the first; 0 for all other pairs.
 BETWEEN = [[0] * 64 for _ in range(64)]
 BEHIND = [[0] * 64 for _ in range(64)]
@@ -53,9 +53,9 @@ for _sq in range(64):
 
 def attacked(b: list[int], square: int, by: int, attackers: int, pawns: int, occupied: int) -> bool:
     """Whether ``square`` is attacked by side ``by`` (1 or -1), whose pieces stand on the bits ``attackers``."""
-    if _PAWN_BITS[-by][square] & attackers & pawns:
+    if PAWN_BITS[-by][square] & attackers & pawns:
         return True
-    near = _ANY[square] & attackers & ~pawns
+    near = NEAR[square] & attackers & ~pawns
     while near:
         bit = near & -near
         near ^= bit

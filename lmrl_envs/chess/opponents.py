@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import chess
 
+from lmrl_envs.chess.native import NativeSearch
 from lmrl_envs.chess.rules import position_key
-from lmrl_envs.chess.search import Search
 from lmrl_envs.simulators.base import Simulator
 
 OPPONENTS = ("builtin", "stockfish", "random")
@@ -71,28 +70,36 @@ LEVELS: tuple[Level, ...] = (
 DEFAULT_STRENGTH = 3
 
 
-@lru_cache(maxsize=16384)  # about 1 kB each
-def _analysis(position: str, nodes: int, margin: int, excluded: frozenset[str]) -> tuple[tuple[str, int], ...]:
-    board = chess.Board(position)
-    moves = [move for move in board.legal_moves if move.uci() not in excluded]
-    scored = Search(board, nodes).root(moves, margin)
-    return tuple((move.uci(), score) for move, score in scored if score >= scored[0][1] - margin)
+_Scored = tuple[tuple[str, int], ...]
+_MOST_KNOWN = 16384
+_known: dict[tuple[Any, ...], _Scored] = {}  # about 1 kB each
+
+
+def _analysis(board: chess.Board, nodes: int, margin: int, excluded: frozenset[str]) -> _Scored:
+    key = position_key(board), nodes, margin, excluded
+    found = _known.get(key)
+    if found is None:
+        moves = [move for move in board.legal_moves if move.uci() not in excluded]
+        scored = NativeSearch(board, nodes).root(moves, margin)
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[key] = tuple((move.uci(), score) for move, score in scored if score >= scored[0][1] - margin)
+    return found
 
 
 def best_moves(
     board: chess.Board, nodes: int, margin: int, counts: Mapping[tuple[int, ...], int] | None = None
-) -> tuple[tuple[str, int], ...]:
+) -> _Scored:
     """Moves (UCI) within ``margin`` of the best with their scores, best first.
 
     A function of its arguments alone. With ``counts``, moves into a position that has been there twice are left out
     as long as something else is better than a draw.
     """
-    position = board.fen().rsplit(" ", 2)[0]  # without the counters, which the search does not look at
-    found = _analysis(position, nodes, margin, frozenset())
+    found = _analysis(board, nodes, margin, frozenset())
     if counts and found[0][1] > 0 and max(counts.values()) > 1:
         repeats = frozenset(move.uci() for move in board.legal_moves if _times_after(board, move, counts) > 1)
         if repeats and len(repeats) < board.legal_moves.count():
-            others = _analysis(position, nodes, margin, repeats)
+            others = _analysis(board, nodes, margin, repeats)
             if others[0][1] > 0:
                 return others
     return found

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any
 
 import chess
 
 from lmrl_envs.chess.endgames import mating_moves
 from lmrl_envs.chess.opponents import LEVELS, Level, choose
-from lmrl_envs.chess.rules import Counts, count_position, plain_fen, playable_moves, read_move
+from lmrl_envs.chess.rules import Counts, plain_fen, playable_moves, position_key, read_move
 from lmrl_envs.core import Transcript
+
+
+@lru_cache(maxsize=1024)
+def _position(text: str) -> chess.Board:
+    """The position an observation shows. Not to be changed."""
+    return chess.Board(plain_fen(text))
+
+
+@lru_cache(maxsize=4096)  # a game's earlier turns are asked for at each of the later ones
+def _left(text: str, action: str) -> tuple[bool, tuple[int, ...]] | None:
+    """The position a move led to, and whether it can have stood there before; None where the text is no legal move."""
+    board = _position(text).copy()
+    move = read_move(board, action)
+    if move is None:
+        return None
+    board.push(move)
+    return board.halfmove_clock > 0, position_key(board)
 
 
 def past_positions(transcript: Transcript) -> Counts:
     """How often each position has occurred since the last capture or pawn move, as far as the conversation shows."""
     counts: Counts = {}
     for i in range(len(transcript) - 3, -1, -2):
-        board = chess.Board(plain_fen(transcript[i].text))
-        move = read_move(board, transcript[i + 1].text)
-        if move is not None:
-            board.push(move)
-            if board.halfmove_clock == 0:
+        left = _left(transcript[i].text, transcript[i + 1].text)
+        if left is not None:
+            reversible, key = left
+            if not reversible:
                 break
-            counts, _ = count_position(counts, board)
+            counts[key] = counts.get(key, 0) + 1
     return counts
 
 
@@ -35,7 +52,7 @@ class RandomPolicy:
 
     def act(self, transcript: Transcript) -> str | None:
         text = transcript[-1].text
-        board = chess.Board(plain_fen(text))
+        board = _position(text).copy()
         move = board.san(self.move(board, transcript))
         return " ".join(move) if text[1:2] == " " else move
 
@@ -64,7 +81,7 @@ class ExpertPolicy(RandomPolicy):
 
     def is_best(self, transcript: Transcript, action: str) -> bool | None:
         """Whether a move is on a way to the soonest mate; None where no table knows (all but bare kings)."""
-        board = chess.Board(plain_fen(transcript[-1].text))
+        board = _position(transcript[-1].text).copy()
         mates = [] if board.was_into_check() else mating_moves(board, 0)
         return read_move(board, action) in mates if mates else None
 

@@ -50,15 +50,20 @@ class Search:
 
     def __init__(self, board: chess.Board, nodes: int) -> None:
         b = [0] * 64
-        for sq, piece in board.piece_map().items():
-            b[sq] = piece.piece_type if piece.color else -piece.piece_type
+        kinds = board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings
+        for kind, squares in enumerate(kinds, start=1):
+            for sq in chess.scan_forward(squares & board.occupied_co[True]):
+                b[sq] = kind
+            for sq in chess.scan_forward(squares & board.occupied_co[False]):
+                b[sq] = -kind
         self.worth = worth_near(b)
-        rights = sum(bit for sq, bit in _RIGHTS.items() if bit in (1, 2, 4, 8) and board.castling_rights >> sq & 1)
+        castling = board.clean_castling_rights()
+        rights = sum(_RIGHTS[sq] for sq in (chess.H1, chess.A1, chess.H8, chess.A8) if castling >> sq & 1)
         score = key = 0
-        for sq, piece in enumerate(b):
-            if piece:
-                score += self.worth[piece][sq] * (1 if piece > 0 else -1)
-                key ^= _KEYS[piece][sq]
+        for sq in chess.scan_forward(board.occupied):
+            piece = b[sq]
+            score += self.worth[piece][sq] * (1 if piece > 0 else -1)
+            key ^= _KEYS[piece][sq]
         side, ep = (1 if board.turn else -1), (-1 if board.ep_square is None else board.ep_square)
         own, other = board.occupied_co[board.turn], board.occupied_co[not board.turn]
         self.position: Position = b, own, other, board.pawns, side, rights, ep, side * score, key

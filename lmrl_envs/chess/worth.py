@@ -38,13 +38,16 @@ _FORCE = (0, 0, 3, 3, 5, 9, 0)
 
 def worth_near(board: list[int]) -> Worth:
     """Worth of pieces by square for positions near this one."""
-    material = sum(_FORCE[abs(piece)] for piece in board)
+    force = {1: 0, -1: 0}
+    for piece in board:
+        if piece:
+            force[1 if piece > 0 else -1] += _FORCE[abs(piece)]
+    material = min(force[1] + force[-1], 50)
     for side in (1, -1):
         # A king without pieces is driven to the edge by the other king, which has to come near.
-        ours, theirs = (sum(_FORCE[abs(p)] for p in board if p * s > 0) for s in (side, -side))
-        if not ours and theirs >= 5:
-            return _tables_of(min(material, 50), side, board.index(6 * side))
-    return _tables_of(min(material, 50))
+        if not force[side] and force[-side] >= 5:
+            return _tables_of(material, side, board.index(6 * side))
+    return _tables_of(material)
 
 
 @lru_cache(maxsize=512)

@@ -1,0 +1,208 @@
+"""The compiled chess search is the one in Python: same moves, same scores, same nodes; and what happens without it."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+import shutil
+import subprocess
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import chess
+import numpy as np
+import pytest
+
+from lmrl_envs.chess import endgames, native
+from lmrl_envs.chess.native import NativeSearch
+from lmrl_envs.chess.opponents import LEVELS
+from lmrl_envs.chess.search import Search
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPILER = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+
+SPECIAL = (
+    "r3k2r/p1ppqpb1/bn2pnp1/3PN3/1p2P3/2N2Q1p/PPPBBPPP/R3K2R w KQkq - 0 1",  # both castle both ways
+    "r3k2r/8/8/8/8/8/8/R3K2R b Kq - 0 1",
+    "4k3/8/8/2pP4/8/8/8/4K3 w - c6 0 2",  # en passant
+    "8/8/8/K2pP2r/8/8/8/4k3 w - d6 0 2",  # en passant would open the king's rank
+    "8/2p5/3p4/KP5r/1R3p1k/8/4P1P1/8 w - - 0 1",
+    "rnbq1k1r/pp1Pbppp/2p5/8/2B5/8/PPP1NnPP/RNBQK2R w KQ - 1 8",  # promotions, also by taking
+    "n1n5/PPPk4/8/8/8/8/4Kppp/5N1N b - - 0 1",
+    "7k/8/8/6Q1/8/5K2/8/8 w - - 0 1",  # stalemate is near
+    "7k/8/8/8/8/8/R7/1R5K w - - 0 1",  # mate in two
+    "4k3/8/8/8/8/8/8/4K2R w K - 0 1",  # Black has but a king
+    "k7/8/8/3r4/8/8/8/K7 b - - 0 1",  # White has but a king
+    "8/8/8/8/8/k7/p7/K7 b - - 0 1",
+    "R6R/3Q4/1Q4Q1/4Q3/2Q4Q/Q4Q2/pp1Q4/kBNN1KB1 w - - 0 1",  # 218 moves
+)
+
+
+def positions(n: int, seed: int) -> Iterator[chess.Board]:
+    """Special ones, endgames of either side, and what random play of any length leads to."""
+    rng = random.Random(seed)
+    for fen in SPECIAL:
+        yield chess.Board(fen)
+    for game in range(n):
+        if game % 5 == 4:
+            board = chess.Board(endgames.random_position(np.random.default_rng(seed + game)))
+            if game % 2:
+                board.push(rng.choice(list(board.legal_moves)))
+        else:
+            board = chess.Board()
+            for _ in range(rng.randrange(120)):
+                moves = list(board.legal_moves)
+                # Pawns are pushed more often, so that promotions and captures en passant come up.
+                pawns = [move for move in moves if board.piece_type_at(move.from_square) == chess.PAWN]
+                board.push(rng.choice(pawns if pawns and rng.random() < 0.5 else moves))
+                if board.is_game_over():
+                    board.pop()
+                    break
+        if any(board.legal_moves):
+            yield board
+
+
+def played(kind: type[Search], board: chess.Board, nodes: int, moves: list[chess.Move], margin: int) -> tuple:
+    search = kind(board, nodes)
+    return search.root(list(moves), margin), search.nodes
+
+
+@needs_compiler
+def test_the_library_is_there_where_a_compiler_is() -> None:
+    assert native.library() is not None, "install the package again (pip install -e .): its build compiles the search"
+
+
+@needs_compiler
+@pytest.mark.parametrize("seed", range(4))
+def test_moves_scores_and_nodes_are_those_of_python(seed: int) -> None:
+    rng = random.Random(seed)
+    for board in positions(60, seed):
+        moves = list(board.legal_moves)
+        rng.shuffle(moves)
+        if rng.random() < 0.3:  # some are left out, as repetitions are
+            moves = moves[: 1 + rng.randrange(len(moves))]
+        nodes, margin = rng.choice([1, 10, *(level.nodes for level in LEVELS)]), rng.choice([0, 5, 40, 150, 10**4])
+        case = board.fen(), nodes, margin, moves
+        assert played(NativeSearch, board, nodes, moves, margin) == played(Search, board, nodes, moves, margin), case
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "fen", ["8/8/8/8/3k4/8/8/K6Q w - - 0 1", "8/8/3k4/8/8/8/8/KR6 b - - 0 1", "8/p7/8/k7/8/8/1K6/6q1 b - - 0 1"]
+)
+def test_deep_searches_are_those_of_python(fen: str) -> None:
+    """Where few pieces are left, lines of checks are followed to where they are followed no further."""
+    board = chess.Board(fen)
+    moves = list(board.legal_moves)
+    assert played(NativeSearch, board, 60_000, moves, 0) == played(Search, board, 60_000, moves, 0)
+
+
+@needs_compiler
+def test_searches_in_several_threads_do_not_meet() -> None:
+    boards = [board for board in positions(20, 9)]
+    expected = [played(NativeSearch, board, 3000, list(board.legal_moves), 10) for board in boards]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(4):
+            found = pool.map(lambda board: played(NativeSearch, board, 3000, list(board.legal_moves), 10), boards)
+            assert list(found) == expected
+
+
+@needs_compiler
+def test_a_board_with_more_pieces_than_a_game_has_is_searched_in_python() -> None:
+    board = chess.Board("7k/8/8/8/PPPPPPPP/PPPPPPPP/PPPPPPPP/K7 w - - 0 1")
+    moves = list(board.legal_moves)
+    assert played(NativeSearch, board, 50, moves, 0) == played(Search, board, 50, moves, 0)
+
+
+@needs_compiler
+def test_a_king_that_is_taken_is_the_same_error() -> None:
+    """White to move could take the king: no game comes there, and a search must not crash the process."""
+    board = chess.Board("8/8/8/3k4/3R4/8/8/K7 w - - 0 1")
+    take = [chess.Move.from_uci("d4d5")]
+    for kind in (Search, NativeSearch):
+        with pytest.raises(ValueError):
+            played(kind, board, 50, take, 0)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the library is looked for."""
+    shutil.copy(ROOT / "lmrl_envs/chess/search.c", tmp_path)
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "_search.so")
+    native.library.cache_clear()
+    yield tmp_path
+    native.library.cache_clear()
+
+
+def same_as_python() -> None:
+    board = chess.Board()
+    moves = list(board.legal_moves)
+    assert played(NativeSearch, board, 500, moves, 5) == played(Search, board, 500, moves, 5)
+
+
+def test_without_a_library_the_search_runs_in_python(place: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert native.library() is None
+        same_as_python()
+
+
+def test_a_file_that_is_no_library_is_named_and_not_used(place: Path) -> None:
+    (place / "_search.so").write_bytes(b"not a library")
+    with pytest.warns(RuntimeWarning, match="cannot be used"):
+        assert native.library() is None
+    same_as_python()
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@needs_compiler
+def test_a_library_of_another_source_is_named_and_not_used(place: Path, hook: ModuleType) -> None:
+    source, made = place / "search.c", place / "_search.so"
+    assert hook.compile_search(source, made) is None
+    assert native.library() is not None
+    same_as_python()
+    source.write_text(source.read_text() + "\n/* changed since */\n")
+    native.library.cache_clear()
+    with pytest.warns(RuntimeWarning, match=r"another version of search\.c"):
+        assert native.library() is None
+    same_as_python()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "problem"), [("false", "false failed"), ("no-such-compiler -O2", "no C compiler")]
+)
+def test_a_compiler_that_fails_leaves_nothing_behind(
+    place: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch, compiler: str, problem: str
+) -> None:
+    monkeypatch.setenv("CC", compiler)
+    (place / "_search.so").write_bytes(b"of an earlier installation")
+    assert problem in hook.compile_search(place / "search.c", place / "_search.so")
+    assert sorted(path.name for path in place.iterdir()) == ["search.c"]
+
+
+@pytest.mark.parametrize("pure", ["", "1"])
+def test_wheels_say_for_which_machines_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pure: str) -> None:
+    monkeypatch.setenv("LMRL_PURE", pure)
+    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    made = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    wheel = tmp_path / made.stdout.split()[-1]
+    compiled = COMPILER is not None and not pure
+    assert wheel.name.endswith("-py3-none-any.whl") != compiled
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "lmrl_envs/chess/search.c" in names and ("lmrl_envs/chess/_search.so" in names) == compiled
