@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: bench test check lint audit speed fuzz soak clean
 
-$(VENV)/bench.stamp: pyproject.toml constraints.txt
+$(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch>=2.8"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[data,train,report,textworld]"

@@ -8,36 +8,34 @@ import os
 import shlex
 import shutil
 import subprocess
-import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
 
 SOURCE = "lmrl_envs/chess/search.c"
 LIBRARY = "lmrl_envs/chess/_search.so"
 
 
 def compile_search(source: Path, library: Path) -> str | None:
-    """Compile; returns why it could not be done, or None. What was there is replaced at once, or removed."""
-    made = library.with_suffix(f".{os.getpid()}")
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    options = ["-O2", "-std=c11", "-shared", "-fPIC", f"-DSOURCE={digest}", str(source), "-o", str(made)]
-    compilers = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
+    """Compile into a new file; returns why it could not be done, or None."""
+    given = os.environ.get("CC", "").strip()
+    compilers = [given] if given else ["cc", "gcc", "clang"]
     problem = f"no C compiler ({', '.join(compilers)})"
     try:
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        options = ["-O2", "-std=c11", "-shared", "-fPIC", f"-DSOURCE={digest}", str(source), "-o", str(library)]
         for compiler in map(shlex.split, compilers):
-            if not shutil.which(compiler[0]):
-                continue
-            done = subprocess.run([*compiler, *options], capture_output=True, text=True, check=False)  # noqa: S603
-            if done.returncode == 0:
-                made.replace(library)
-                return None
-            problem = f"{' '.join(compiler)} failed: {done.stderr.strip()[-500:]}"
-        library.unlink(missing_ok=True)
-        return problem
-    finally:
-        made.unlink(missing_ok=True)
+            if shutil.which(compiler[0]):
+                done = subprocess.run([*compiler, *options], capture_output=True, text=True, errors="replace")  # noqa: S603
+                if done.returncode == 0 and library.exists():
+                    return None
+                problem = f"{' '.join(compiler)} failed: {done.stderr.strip()[-500:]}"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    return problem
 
 
 class CustomBuildHook(BuildHookInterface):
@@ -45,12 +43,34 @@ class CustomBuildHook(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say in the wheel's name for which machines it is. It depends on no version of Python."""
-        if os.environ.get("LMRL_PURE"):
-            return
-        problem = compile_search(Path(self.root, SOURCE), Path(self.root, LIBRARY))
-        if problem:
+        self.folder = Path(tempfile.mkdtemp())
+        installed = Path(self.root, LIBRARY)
+        made = self.folder / installed.name
+        problem = "LMRL_PURE is set" if os.environ.get("LMRL_PURE") else compile_search(Path(self.root, SOURCE), made)
+        if version == "editable":
+            problem = self._place(made if problem is None else None, installed) or problem
+        elif problem is None:
+            build_data["force_include"][str(made)] = LIBRARY
+            build_data["pure_python"] = False
+            # Not for other Linux systems than this one: what a "manylinux" needs was not looked at.
+            here = next(tag for tag in platform_tags() if not tag.startswith(("manylinux", "musllinux")))
+            build_data["tag"] = f"py3-none-{here}"
+        if problem is not None:
             self.app.display_warning(f"The chess search is not compiled; it will run in Python, slower: {problem}")
-            return
-        build_data["artifacts"].append(LIBRARY)
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+
+    def _place(self, made: Path | None, installed: Path) -> str | None:
+        """Put the library into the tree in one step, or take away what is left there; returns what prevented it."""
+        try:
+            if made is None:
+                installed.unlink(missing_ok=True)
+            else:
+                beside = installed.with_suffix(f".{os.getpid()}")
+                shutil.copy(made, beside)
+                beside.replace(installed)
+        except OSError as error:
+            return str(error)
+        return None
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Take the temporary folder away."""
+        shutil.rmtree(self.folder, ignore_errors=True)

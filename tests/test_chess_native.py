@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import chess
 import numpy as np
@@ -24,8 +27,26 @@ from lmrl_envs.chess.opponents import LEVELS
 from lmrl_envs.chess.search import Search
 
 ROOT = Path(__file__).resolve().parents[1]
-COMPILER = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine")
+
+
+def load_hook() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+hook = load_hook()
+
+
+def compiles() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        return hook.compile_search(ROOT / hook.SOURCE, Path(folder, "_search.so")) is None
+
+
+COMPILES = compiles()
+needs_compiler = pytest.mark.skipif(not COMPILES, reason="no C compiler that works on this machine")
 
 SPECIAL = (
     "r3k2r/p1ppqpb1/bn2pnp1/3PN3/1p2P3/2N2Q1p/PPPBBPPP/R3K2R w KQkq - 0 1",  # both castle both ways
@@ -92,15 +113,28 @@ def test_moves_scores_and_nodes_are_those_of_python(seed: int) -> None:
         assert played(NativeSearch, board, nodes, moves, margin) == played(Search, board, nodes, moves, margin), case
 
 
+# Each of these tells the search from one that leaves out or mistakes what is said beside it; the others above do not.
+TELLING = {
+    "r3k2r/1p2n3/8/5p2/2P5/8/3n4/RB2K2R w KQkq - 0 1": (1000, "no castling through check, king's side"),
+    "rN2k2r/8/8/8/8/8/6N1/R3K2R b KQkq - 0 1": (20000, "no castling through check, queen's side"),
+    "r3k2r/8/8/1r6/8/8/8/R3K2R b KQkq - 0 1": (4000, "castling rights tell positions apart"),
+    "r3k2r/8/8/2P4B/1P6/8/8/R1B1K2R b KQkq - 0 1": (20000, "a rook that is taken castles no more"),
+    "8/5k2/8/r7/8/5K2/4P3/8 w - - 0 1": (20000, "who passes gives up a capture en passant"),
+    "8/4B3/8/8/K3b3/B7/8/N4k2 b - - 0 1": (20000, "nobody passes twice in a row"),
+    "7K/4N1P1/8/8/5p1P/8/n3P1k1/1N6 b - - 0 1": (4000, "the key of a pawn that is taken en passant"),
+    "8/8/8/8/3k4/8/8/K6Q w - - 0 1": (60000, "lines of checks are followed far"),
+    "r3k2r/8/8/8/8/8/1P6/R3K2R b KQkq - 0 1": (20000, "but no farther"),
+    "r3k2r/8/8/n7/8/5p2/2p5/R3K2R b KQkq - 0 1": (20000, "nor without end"),
+}
+
+
 @needs_compiler
-@pytest.mark.parametrize(
-    "fen", ["8/8/8/8/3k4/8/8/K6Q w - - 0 1", "8/8/3k4/8/8/8/8/KR6 b - - 0 1", "8/p7/8/k7/8/8/1K6/6q1 b - - 0 1"]
-)
-def test_deep_searches_are_those_of_python(fen: str) -> None:
-    """Where few pieces are left, lines of checks are followed to where they are followed no further."""
+@pytest.mark.parametrize("fen", TELLING)
+def test_what_is_rarely_seen_is_as_in_python(fen: str) -> None:
     board = chess.Board(fen)
     moves = list(board.legal_moves)
-    assert played(NativeSearch, board, 60_000, moves, 0) == played(Search, board, 60_000, moves, 0)
+    nodes = TELLING[fen][0]
+    assert played(NativeSearch, board, nodes, moves, 0) == played(Search, board, nodes, moves, 0), TELLING[fen][1]
 
 
 @needs_compiler
@@ -114,10 +148,54 @@ def test_searches_in_several_threads_do_not_meet() -> None:
 
 
 @needs_compiler
-def test_a_board_with_more_pieces_than_a_game_has_is_searched_in_python() -> None:
-    board = chess.Board("7k/8/8/8/PPPPPPPP/PPPPPPPP/PPPPPPPP/K7 w - - 0 1")
+def test_a_budget_without_end_is_one(fen: str = "7k/8/8/8/8/8/R7/1R5K w - - 0 1") -> None:
+    board = chess.Board(fen)
     moves = list(board.legal_moves)
-    assert played(NativeSearch, board, 50, moves, 0) == played(Search, board, 50, moves, 0)
+    assert played(NativeSearch, board, sys.maxsize, moves, 0) == played(Search, board, sys.maxsize, moves, 0)
+
+
+def said(kind: type[Search], fen: str) -> Any:
+    board = chess.Board(fen)
+    try:
+        return played(kind, board, 500, list(board.legal_moves), 0)
+    except Exception as error:
+        return repr(error)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "fen",
+    [
+        "4k3/8/8/8/8/8/8/pppppp1K w - - 0 1",  # a pawn on its last rank has nowhere to go
+        "4k3/1q6/8/8/8/8/PPPP4/pppp3K w - - 0 1",
+        "8/8/8/3k4/1Kp5/n5N1/5r2/8 b - d3 0 1",  # en passant without a pawn
+        "QQQQQQQk/QQQQQQQ1/QQQQQQQQ/QQQQQQQQ/8/8/8/K7 w - - 0 1",
+        "7k/8/8/8/8/8/8/8 b - - 0 1",
+    ],
+)
+def test_a_board_that_no_game_has_is_left_to_python(fen: str) -> None:
+    assert said(NativeSearch, fen) == said(Search, fen)
+    assert not NativeSearch(chess.Board(fen), 1).sound if chess.Board(fen).king(chess.WHITE) is not None else True
+
+
+@needs_compiler
+def test_threads_with_small_stacks(kilobytes: int = 256) -> None:
+    """macOS gives threads 512 kB, musl 128: a crash would end the process, so this is one of its own."""
+    code = f"""
+import chess, threading
+from lmrl_envs.chess.native import NativeSearch
+def search():
+    for fen in {SPECIAL!r}:
+        board = chess.Board(fen)
+        NativeSearch(board, 20_000).root(list(board.legal_moves))
+    print("done")
+threading.stack_size({kilobytes} * 1024)
+thread = threading.Thread(target=search)
+thread.start()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "done\n", (done.returncode, done.stderr)
 
 
 @needs_compiler
@@ -160,17 +238,8 @@ def test_a_file_that_is_no_library_is_named_and_not_used(place: Path) -> None:
     same_as_python()
 
 
-@pytest.fixture(scope="module")
-def hook() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @needs_compiler
-def test_a_library_of_another_source_is_named_and_not_used(place: Path, hook: ModuleType) -> None:
+def test_a_library_of_another_source_is_named_and_not_used(place: Path) -> None:
     source, made = place / "search.c", place / "_search.so"
     assert hook.compile_search(source, made) is None
     assert native.library() is not None
@@ -183,26 +252,55 @@ def test_a_library_of_another_source_is_named_and_not_used(place: Path, hook: Mo
 
 
 @pytest.mark.parametrize(
-    ("compiler", "problem"), [("false", "false failed"), ("no-such-compiler -O2", "no C compiler")]
+    ("compiler", "problem"),
+    [("false", "false failed"), ("no-such-compiler -O2", "no C compiler"), ('"', "No closing quotation")],
 )
-def test_a_compiler_that_fails_leaves_nothing_behind(
-    place: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch, compiler: str, problem: str
+def test_a_compiler_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiler: str, problem: str
 ) -> None:
     monkeypatch.setenv("CC", compiler)
-    (place / "_search.so").write_bytes(b"of an earlier installation")
-    assert problem in hook.compile_search(place / "search.c", place / "_search.so")
-    assert sorted(path.name for path in place.iterdir()) == ["search.c"]
+    assert problem in hook.compile_search(ROOT / hook.SOURCE, tmp_path / "_search.so")
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("pure", ["", "1"])
-def test_wheels_say_for_which_machines_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pure: str) -> None:
-    monkeypatch.setenv("LMRL_PURE", pure)
-    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+def build(source: Path, kind: str, into: Path, **environment: str) -> zipfile.ZipFile:
+    code = f"import sys; from hatchling.build import build_{kind}; print(build_{kind}(sys.argv[1]))"
+    into.mkdir(exist_ok=True)
     made = subprocess.run(
-        [sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(into)],
+        cwd=source,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
-    wheel = tmp_path / made.stdout.split()[-1]
-    compiled = COMPILER is not None and not pure
-    assert wheel.name.endswith("-py3-none-any.whl") != compiled
-    names = zipfile.ZipFile(wheel).namelist()
-    assert "lmrl_envs/chess/search.c" in names and ("lmrl_envs/chess/_search.so" in names) == compiled
+    assert made.returncode == 0, made.stderr
+    return zipfile.ZipFile(into / made.stdout.split()[-1])
+
+
+@pytest.mark.parametrize(
+    ("environment", "compiled"), [({}, COMPILES), ({"LMRL_PURE": "1"}, False), ({"CC": "false"}, False)]
+)
+def test_wheels_say_for_which_machines_they_are(tmp_path: Path, environment: dict[str, str], compiled: bool) -> None:
+    before = native.LIBRARY.read_bytes() if native.LIBRARY.exists() else None
+    wheel = build(ROOT, "wheel", tmp_path, **environment)
+    assert str(wheel.filename).endswith("-py3-none-any.whl") != compiled
+    assert ("lmrl_envs/chess/_search.so" in wheel.namelist()) == compiled
+    assert "lmrl_envs/chess/search.c" in wheel.namelist()
+    assert before == (native.LIBRARY.read_bytes() if native.LIBRARY.exists() else None)  # a wheel leaves the tree alone
+
+
+def test_an_editable_installation_renews_the_library_or_takes_it_away(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "lmrl_envs/chess").mkdir(parents=True)
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "lmrl_envs/__init__.py", hook.SOURCE):
+        shutil.copy(ROOT / name, tree / name)
+    for folder in ("agents/lmrl_agents", "datasets/lmrl_datasets", "benchmarks/lmrl_benchmarks"):
+        (tree / folder).mkdir(parents=True)
+        (tree / folder / "__init__.py").touch()
+    library = tree / hook.LIBRARY
+    library.write_bytes(b"of an earlier installation")
+    build(tree, "editable", tmp_path / "wheels")
+    assert library.exists() == COMPILES
+    assert not COMPILES or library.read_bytes() != b"of an earlier installation"
+    build(tree, "editable", tmp_path / "wheels", CC="false")
+    assert sorted(path.name for path in library.parent.iterdir()) == ["search.c"]

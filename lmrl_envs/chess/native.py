@@ -21,8 +21,8 @@ from lmrl_envs.chess.search import _KEEPS, _KEYS, _RIGHT_KEYS, _SIDE_KEY, Search
 from lmrl_envs.chess.worth import Worth
 
 LIBRARY = Path(__file__).with_name("_search.so")
-_MOST_PIECES = 16
-"""Of one side: more than that can have more moves than the compiled search has room for."""
+_LONGEST = 2**50
+"""Budgets beyond this are the same to a search that nobody lives to see end."""
 
 
 class _Position(ctypes.Structure):
@@ -105,11 +105,16 @@ def library() -> _Library | None:
 class NativeSearch(Search):
     """One search from one position, in C where that is there."""
 
+    def __init__(self, board: chess.Board, nodes: int) -> None:
+        super().__init__(board, nodes)
+        # In C nothing stops a pawn on its last rank from walking off the board: what no game has is left to Python.
+        self.sound = not board.status() & ~chess.STATUS_OPPOSITE_CHECK
+
     def root(self, moves: list[chess.Move], margin: int = 0) -> list[tuple[chess.Move, int]]:
         """See `Search.root`."""
         compiled = library()
         b, own, enemy, pawns, side, rights, ep, score, key = self.position
-        if compiled is None or max(own.bit_count(), enemy.bit_count()) > _MOST_PIECES:
+        if compiled is None or not self.sound:
             return super().root(moves, margin)
         position = _Position((ctypes.c_int8 * 64)(*b), own, enemy, pawns, key, side, rights, ep, score)
         listed = (_Move * len(moves))(*((0, move.from_square, move.to_square, move.promotion or 0) for move in moves))
@@ -118,7 +123,7 @@ class NativeSearch(Search):
             compiled.tables,
             compiled.worth(self.worth),
             ctypes.byref(position),
-            ctypes.c_int64(self.limit),
+            ctypes.c_int64(min(self.limit, _LONGEST)),
             ctypes.c_int32(margin),
             ctypes.c_int32(len(moves)),
             listed,

@@ -10,7 +10,7 @@ import chess
 
 from lmrl_envs.chess.endgames import mating_moves
 from lmrl_envs.chess.opponents import LEVELS, Level, choose
-from lmrl_envs.chess.rules import Counts, plain_fen, playable_moves, position_key, read_move
+from lmrl_envs.chess.rules import MAX_MOVE_LENGTH, Counts, plain_fen, playable_moves, position_key, read_move
 from lmrl_envs.core import Transcript
 
 
@@ -35,7 +35,8 @@ def past_positions(transcript: Transcript) -> Counts:
     """How often each position has occurred since the last capture or pawn move, as far as the conversation shows."""
     counts: Counts = {}
     for i in range(len(transcript) - 3, -1, -2):
-        left = _left(transcript[i].text, transcript[i + 1].text)
+        move = "".join(transcript[i + 1].text.split())
+        left = _left(transcript[i].text, move) if len(move) <= MAX_MOVE_LENGTH else None
         if left is not None:
             reversible, key = left
             if not reversible:

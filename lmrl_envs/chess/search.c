@@ -9,7 +9,9 @@
 
 typedef uint64_t u64;
 
-enum { MATE = 30000, INFINITE = 1000000, KING = 60000, DELTA = 200, MOST_PLIES = 256, MOST_MOVES = 512 };
+enum { MATE = 30000, INFINITE = 1000000, KING = 60000, DELTA = 200 };
+/* Room for moves: no position of a game has more (218 legal ones; 16 pieces take in 8 directions). Small, for the stacks of threads. */
+enum { MOST_PLIES = 128, MOST_MOVES = 256, MOST_CAPTURES = 128 };
 enum { PAWN = 1, KNIGHT = 2, BISHOP = 3, ROOK = 4, QUEEN = 5, KING_PIECE = 6 };
 
 /* In this order by native.py. Piece p of Black stands at 13 - p, as in a Python list. */
@@ -41,6 +43,11 @@ typedef struct {
 } Entry;
 
 typedef struct {
+    Move *moves;
+    int n, most, full;
+} Moves;
+
+typedef struct {
     const Tables *tables;
     int32_t worth[13][64];
     int64_t nodes, limit;
@@ -51,7 +58,7 @@ typedef struct {
     int8_t has_killer[MOST_PLIES];
 } Search;
 
-enum { SPENT = 1, FAILED = 2 }; /* reasons to stop: the budget; no king, no memory (Python then says what is wrong) */
+enum { SPENT = 1, FAILED = 2 }; /* reasons to stop: the budget; no king, no memory, too many moves (Python then takes over) */
 
 static inline int row(int piece) { return piece < 0 ? piece + 13 : piece; }
 static inline int lowest(u64 bits) { return __builtin_ctzll(bits); }
@@ -82,36 +89,37 @@ static void sort(Move *moves, int n) {
     }
 }
 
-static inline void add(Move *moves, int *n, int gain, int from, int to, int promotion) {
-    if (*n < MOST_MOVES) moves[(*n)++] = (Move){gain, (int8_t)from, (int8_t)to, (int8_t)promotion, 0};
+static inline void add(Moves *found, int gain, int from, int to, int promotion) {
+    if (found->n == found->most) found->full = 1;
+    else found->moves[found->n++] = (Move){gain, (int8_t)from, (int8_t)to, (int8_t)promotion, 0};
 }
 
-static void castling(const Search *s, const Position *p, Move *moves, int *n) {
+static void castling(const Search *s, const Position *p, Moves *found) {
     int side = p->side, king = side > 0 ? 4 : 60, mine = side > 0 ? p->rights & 3 : p->rights >> 2;
     const int8_t *b = p->b;
     const int32_t *table = s->worth[row(6 * side)], *rook = s->worth[row(4 * side)];
 #define SAFE(square) (!attacked(s->tables, b, square, -side, p->enemy, p->pawns, p->own | p->enemy))
     if (!mine || !SAFE(king)) return;
     if (mine & 1 && !b[king + 1] && !b[king + 2] && SAFE(king + 1))
-        add(moves, n, table[king + 2] - table[king] + rook[king + 1] - rook[king + 3], king, king + 2, 0);
+        add(found, table[king + 2] - table[king] + rook[king + 1] - rook[king + 3], king, king + 2, 0);
     if (mine & 2 && !b[king - 1] && !b[king - 2] && !b[king - 3] && SAFE(king - 1))
-        add(moves, n, table[king - 2] - table[king] + rook[king - 1] - rook[king - 4], king, king - 2, 0);
+        add(found, table[king - 2] - table[king] + rook[king - 1] - rook[king - 4], king, king - 2, 0);
 #undef SAFE
 }
 
-static void pawn_moves(const Search *s, const Position *p, int f, Move *moves, int *n) {
+static void pawn_moves(const Search *s, const Position *p, int f, Moves *found) {
     int side = p->side, t = f + 8 * side, last = t < 8 || t >= 56;
     const int8_t *b = p->b;
     const int32_t *table = s->worth[row(side)], *queen = s->worth[row(5 * side)], *knight = s->worth[row(2 * side)];
     int here = table[f];
     if (!b[t]) {
         if (last) {
-            add(moves, n, queen[t] - here, f, t, QUEEN);
-            add(moves, n, knight[t] - here, f, t, KNIGHT);
+            add(found, queen[t] - here, f, t, QUEEN);
+            add(found, knight[t] - here, f, t, KNIGHT);
         } else {
-            add(moves, n, table[t] - here, f, t, 0);
+            add(found, table[t] - here, f, t, 0);
             if ((side > 0 ? f < 16 : f >= 48) && !b[t + 8 * side])
-                add(moves, n, table[t + 8 * side] - here, f, t + 8 * side, 0);
+                add(found, table[t + 8 * side] - here, f, t + 8 * side, 0);
         }
     }
     for (u64 takes = s->tables->pawn[side < 0][f]; takes; takes &= takes - 1) {
@@ -119,46 +127,48 @@ static void pawn_moves(const Search *s, const Position *p, int f, Move *moves, i
         int other = b[t], taken = s->worth[row(other)][t];
         if (other * side < 0) {
             if (last) {
-                add(moves, n, queen[t] - here + taken, f, t, QUEEN);
-                add(moves, n, knight[t] - here + taken, f, t, KNIGHT);
+                add(found, queen[t] - here + taken, f, t, QUEEN);
+                add(found, knight[t] - here + taken, f, t, KNIGHT);
             } else {
-                add(moves, n, table[t] - here + taken, f, t, 0);
+                add(found, table[t] - here + taken, f, t, 0);
             }
         } else if (t == p->ep) {
-            add(moves, n, table[t] - here + s->worth[row(-side)][t - 8 * side], f, t, 0);
+            add(found, table[t] - here + s->worth[row(-side)][t - 8 * side], f, t, 0);
         }
     }
 }
 
-/* Pseudo-legal moves, largest gain first. */
-static int all_moves(const Search *s, const Position *p, Move *moves) {
+/* Pseudo-legal moves, largest gain first; how many. */
+static int all_moves(Search *s, const Position *p, Move moves[MOST_MOVES]) {
     const Tables *tables = s->tables;
     u64 occupied = p->own | p->enemy;
-    int n = 0;
+    Moves found = {moves, 0, MOST_MOVES, 0};
     for (u64 own = p->own; own; own &= own - 1) {
         int f = lowest(own), piece = p->b[f], kind = piece * p->side;
         if (kind == PAWN) {
-            pawn_moves(s, p, f, moves, &n);
+            pawn_moves(s, p, f, &found);
             continue;
         }
         const int32_t *table = s->worth[row(piece)];
         for (u64 targets = tables->reach[kind][f] & ~p->own; targets; targets &= targets - 1) {
             int t = lowest(targets);
             if (!(tables->between[f][t] & occupied)) /* of knights and kings nothing lies between */
-                add(moves, &n, table[t] - table[f] + s->worth[row(p->b[t])][t], f, t, 0);
+                add(&found, table[t] - table[f] + s->worth[row(p->b[t])][t], f, t, 0);
         }
     }
-    if (p->rights) castling(s, p, moves, &n);
-    sort(moves, n);
-    return n;
+    if (p->rights) castling(s, p, &found);
+    if (found.full) s->stop = FAILED;
+    sort(moves, found.n);
+    return found.n;
 }
 
 /* Captures and promotions to a queen that gain `least` or more, largest gain first; no captures en passant. */
-static int captures(const Search *s, const Position *p, int least, Move *moves) {
+static int captures(Search *s, const Position *p, int least, Move moves[MOST_CAPTURES]) {
     static const u64 not_a = 0xfefefefefefefefeULL, not_h = 0x7f7f7f7f7f7f7f7fULL;
     const Tables *tables = s->tables;
     u64 occupied = p->own | p->enemy, mine = p->own & p->pawns;
-    int side = p->side, n = 0;
+    Moves found = {moves, 0, MOST_CAPTURES, 0};
+    int side = p->side;
     if (mine) {
         const int steps[3] = {7 * side, 9 * side, 8 * side};
         const u64 ways[3] = {
@@ -171,7 +181,7 @@ static int captures(const Search *s, const Position *p, int least, Move *moves) 
                 int t = lowest(targets), f = t - steps[way], promotion = t < 8 || t >= 56 ? QUEEN : 0;
                 int put = promotion ? QUEEN * side : side;
                 int gain = s->worth[row(put)][t] - s->worth[row(side)][f] + s->worth[row(p->b[t])][t];
-                if (gain >= least) add(moves, &n, gain, f, t, promotion);
+                if (gain >= least) add(&found, gain, f, t, promotion);
             }
     }
     for (u64 pieces = p->own ^ mine; pieces; pieces &= pieces - 1) {
@@ -181,11 +191,12 @@ static int captures(const Search *s, const Position *p, int least, Move *moves) 
             int t = lowest(targets);
             if (tables->between[f][t] & occupied) continue;
             int gain = table[t] - table[f] + s->worth[row(p->b[t])][t];
-            if (gain >= least) add(moves, &n, gain, f, t, 0);
+            if (gain >= least) add(&found, gain, f, t, 0);
         }
     }
-    sort(moves, n);
-    return n;
+    if (found.full) s->stop = FAILED;
+    sort(moves, found.n);
+    return found.n;
 }
 
 /* The position after a move. */
@@ -260,7 +271,7 @@ static void remember(Search *s, u64 key, int32_t ep, int depth, int low, int hig
 }
 
 static int quiesce(Search *s, const Position *p, int alpha, int beta) {
-    Move moves[MOST_MOVES];
+    Move moves[MOST_CAPTURES];
     int score = p->score, best = score, floor = alpha > score ? alpha : score;
     int n = captures(s, p, floor - score - DELTA, moves);
     for (int i = 0; i < n; i++) {
