@@ -15,11 +15,11 @@ the mean of Qbar under the data's policy.
     lmrl train cql --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/cql-maze
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled at beta 8: -6.73, -6.72, -6.72 (optimum on these games
--6.71; cloning of equal time -36 to -37); on maze/stitch-v0 -8.50, -6.87, -7.06 (optimum -6.87, cloning of more time -82).
-Text-Nav with "max": .54, .50, .38 of the games won, because the targets climbed to a mean of 1.9 where no return is over 1
-(probably over tokens that the cloned policy supports and the data hardly hold there); ten times the conservatism did not bring
-them down (2.5). With "sarsa", which the preset says there since, the mean target is .13 to .15, and all 64 validation
-games are won on each of seeds 0, 1, 2. All scores: docs/results.md.
+-6.71; cloning of equal time -36 to -37); on maze/stitch-v0 -8.93, -6.97, -7.22 (optimum -6.97, cloning of more time -81).
+Text-Nav with "sarsa": .99, .99, 1.00 of the games won (cloning of more time .34 to .40), on text_nav/stitch-v0 1.00, 1.00, .98
+(cloning .26 to .28). With "max" the targets climbed to a mean of 1.9 where no return is over 1 (probably over tokens that the
+cloned policy supports and the data hardly hold there; 2.5 with ten times the conservatism), and .38 to .54 were won.
+All scores: docs/results.md.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ scratch, or from ``--start``.
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -68, -68, -74: worse than cloning all (-38), because
 short trajectories that were cut off have the best returns. Wordle by turns: -2.87, -2.87, -2.86 (cloning of nearly three
-times the time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .99, .98 of the games won (cloning .32 to .39), on
-text_nav/stitch-v0 .96, .95, .95 (cloning of more time .25 to .29); Endgames from cloning: .74, .75, .76 (cloning of
+times the time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .98, .98 of the games won (cloning .34 to .40), on
+text_nav/stitch-v0 .93, .93, .94 (cloning of more time .26 to .28); Endgames from cloning: .74, .75, .76 (cloning of
 more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
 """
 

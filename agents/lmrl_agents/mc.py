@@ -12,9 +12,9 @@ Nothing follows after a cut-off: its return is what was seen.
     lmrl train mc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/mc-wordle
 
 Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -7.20, -8.78, -8.49 (optimum on these games -6.71;
-cloning of equal time -36 to -37); on maze/stitch-v0 -12.7, -18.2, -19.0 (cloning of more time -82).
-Text-Nav: 1.00, .98, .99 of the games won (cloning .32 to .39). Endgames: .65, .65, .69 (cloning of
-more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
+cloning of equal time -36 to -37); on maze/stitch-v0 -13.1, -16.2, -20.0 (cloning of more time -81).
+Text-Nav: .91, .88, .98 of the games won (cloning .34 to .40), on text_nav/stitch-v0 .99, .95, .96 (.26 to .28).
+Endgames: .65, .65, .69 (cloning of more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
 """
 
 from __future__ import annotations
