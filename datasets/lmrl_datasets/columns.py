@@ -17,7 +17,8 @@ from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, Episode
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_PARSED_AT_MOST = 50_000
+_PARSED_AT_MOST = 300_000
+"""Characters of JSON whose values are kept; objects weigh some ten times as much."""
 
 
 class ReadOnlyDict(dict[str, Any]):
@@ -37,6 +38,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._parsed: dict[str, dict[str, Any]] = {}
+        self._characters = 0
 
     def episodes(self, batch: pa.RecordBatch) -> list[Episode]:
         """The episodes of a batch, in order."""
@@ -85,8 +87,10 @@ class Decoder:
     def _parse(self, text: str) -> dict[str, Any]:
         value = self._parsed.get(text)
         if value is None:
-            if len(self._parsed) >= _PARSED_AT_MOST:
+            self._characters += len(text)
+            if self._characters > _PARSED_AT_MOST:
                 self._parsed.clear()
+                self._characters = len(text)
             value = self._parsed[text] = ReadOnlyDict(json.loads(text))
         return value
 
