@@ -60,13 +60,16 @@ class CustomBuildHook(BuildHookInterface):
 
     def _place(self, made: Path | None, installed: Path) -> str | None:
         """Put the library into the tree in one step, or take away what is left there; returns what prevented it."""
+        beside = installed.with_suffix(f".{os.getpid()}")
         try:
             if made is None:
                 installed.unlink(missing_ok=True)
-            else:
-                beside = installed.with_suffix(f".{os.getpid()}")
+                return None
+            try:
                 shutil.copy(made, beside)
                 beside.replace(installed)
+            finally:
+                beside.unlink(missing_ok=True)
         except OSError as error:
             return str(error)
         return None

@@ -13,11 +13,12 @@ import pytest
 from lmrl_envs import make_policy, task
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.env import CarDealerEnv
+from lmrl_envs.car_dealer.manners import MANNER
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.plan import best_play, bound, drawn_game
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import BRANDS, FEATURES, PERSONALITIES, TYPES, fancy_reward, revenue_reward
-from lmrl_envs.car_dealer.wording import LINES, MANNER
+from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.simulators import PartnerReply, SimulatorError
 
 ID = "lmrl/CarDealer-v0"

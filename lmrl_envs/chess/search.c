@@ -1,4 +1,4 @@
-/* The search of search.py in C: the same moves and scores to the last bit, tens of times as fast.
+/* The search of search.py in C: the same moves and scores to the last bit, in a fraction of the time.
 
    search.py is the definition and says why things are done; this follows it function by function. No state is kept between
    calls, so calls from several threads do not meet. Tables come from Python (native.py): nothing is defined twice. */
