@@ -7,7 +7,8 @@
 """
 
 from lmrl_envs.core import FreeText, SimulatedTextEnv, TextEnv, Transcript, Turn
-from lmrl_envs.registration import (
+from lmrl_envs.partners import Simulator, SimulatorError
+from lmrl_envs.tasks import (
     Policy,
     Reference,
     Task,
@@ -18,7 +19,6 @@ from lmrl_envs.registration import (
     task,
     task_ids,
 )
-from lmrl_envs.simulators import Simulator, SimulatorError
 from lmrl_envs.vector import TextVectorEnv
 
 __version__ = "0.1.0"
@@ -45,8 +45,8 @@ __all__ = [
 
 
 def check_text_env(env_or_id, **kwargs):  # type: ignore[no-untyped-def]
-    """Hold an environment to the contract of this package; see `lmrl_envs.checks.check_text_env`."""
-    from lmrl_envs.checks import check_text_env as check
+    """Hold an environment to the contract of this package; see `lmrl_envs.contract.check_text_env`."""
+    from lmrl_envs.contract import check_text_env as check
 
     return check(env_or_id, **kwargs)
 

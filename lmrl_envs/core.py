@@ -331,9 +331,9 @@ class SimulatedTextEnv(TextEnv):
     """
 
     simulator: Any
-    """See `lmrl_envs.simulators.Simulator`."""
+    """See `lmrl_envs.partners.Simulator`."""
     role: Any = None
-    """How a language model plays the partner (`lmrl_envs.simulators.Role`); None in tasks that only engines answer."""
+    """How a language model plays the partner (`lmrl_envs.partners.Role`); None in tasks that only engines answer."""
 
     @abstractmethod
     def _ask(self, action: str) -> Any | None: ...

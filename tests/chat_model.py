@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from lmrl_agents import Request
-from lmrl_agents.prompts import messages_of
-from lmrl_agents.rollout import Rollout
-from lmrl_agents.scripted import expert
-from lmrl_envs.simulators.local_model import Prompter
-from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE
+from lmrl_agents.playing.rollout import Rollout
+from lmrl_agents.playing.scripted import expert
+from lmrl_agents.prompting.prompts import messages_of
+from lmrl_envs.partners.local_model import Prompter
+from lmrl_envs.partners.prompting import PLAIN_TEMPLATE
 
 ENV_ID, EPISODES, SEED = "lmrl/Wordle-v0", 4, 0
 

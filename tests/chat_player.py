@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from faulty_server import FaultyServer
 
-from lmrl_agents.prompts import without_examples
+from lmrl_agents.prompting.prompts import without_examples
 from lmrl_envs import Transcript, make_policy
 
 STYLES: dict[str, Callable[[str], str]] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from serving import RUN, environment
 
-from lmrl_benchmarks.records import RecordFile
+from lmrl_benchmarks.running.records import RecordFile
 
 FULL = r"No space left on device|File too large"
 _WITHOUT_RIGHTS = """

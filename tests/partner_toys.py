@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_envs.core import Outcome, SimulatedTextEnv, draw_index
-from lmrl_envs.simulators import PartnerReply, PartnerRequest, make_partner
-from lmrl_envs.simulators.prompting import quote
+from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
+from lmrl_envs.partners.prompting import quote
 from lmrl_envs.vector import TextVectorEnv
 
 COUNT = 4
@@ -107,7 +107,7 @@ def ask(number: int, question: str, seed: int = 0, texts: tuple[str, ...] = ("As
 
 def toy_episodes(copies: int = 2):
     """Conversations with the scripted partner in which every question is asked about every number."""
-    from lmrl_agents.simulator_pairs import PartnerEpisode
+    from lmrl_agents.partners.pairs import PartnerEpisode
 
     episodes = []
     for _ in range(copies):
@@ -124,9 +124,9 @@ def save_seq2seq(folder: Path) -> None:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
-    from lmrl_agents.simulator_pairs import make_pairs
-    from lmrl_agents.simulator_tokens import train_tokenizer
-    from lmrl_envs.simulators.prompting import render_plain
+    from lmrl_agents.partners.pairs import make_pairs
+    from lmrl_agents.partners.tokens import train_tokenizer
+    from lmrl_envs.partners.prompting import render_plain
 
     pairs, _ = make_pairs(toy_episodes(1), ToyRole())
     tokenizer = train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)

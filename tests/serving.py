@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; main()"
+RUN = "import sys; from lmrl_benchmarks.commands.cli import main; sys.argv[0] = 'lmrl'; main()"
 
 
 def environment(**extra: str) -> dict[str, str]:

@@ -18,17 +18,17 @@ import pytest
 import torch
 
 from lmrl_agents import AgentError, Request, agent_names, load_agent
-from lmrl_agents.algorithms import ALGORITHMS, train
-from lmrl_agents.lm_agent import LanguageModelAgent
-from lmrl_agents.losses import cross_entropy
-from lmrl_agents.model import LanguageModel, ModelConfig
+from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.run import CHECKPOINT, TrainingError, TrainingRun
+from lmrl_agents.learning.train import ALGORITHMS, train
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.sampling import Sampling, generate, probabilities
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows
+from lmrl_agents.models.views import VIEWS, view_texts
+from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import NAMES, load_preset
-from lmrl_agents.rollout import Rollout
-from lmrl_agents.sampling import Sampling, generate, probabilities
-from lmrl_agents.tokenizer import train_tokenizer
-from lmrl_agents.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows
-from lmrl_agents.training import CHECKPOINT, TrainingError, TrainingRun
-from lmrl_agents.views import VIEWS, view_texts
 from lmrl_datasets import DatasetError, load_dataset
 from lmrl_envs import Transcript, make_policy, task_ids
 
@@ -358,7 +358,7 @@ def settings(out: Path, data: Path, **changes) -> TrainingRun:
 
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    import lmrl_agents.training as training
+    import lmrl_agents.learning.run as training
 
     original = load_preset
 
@@ -403,16 +403,16 @@ def test_refusals_of_training(maze_data: Path, wordle_data: Path, tmp_path: Path
 _TRAIN = """
 import sys
 from pathlib import Path
-from lmrl_agents.algorithms import train
-from lmrl_agents.training import TrainingRun
+from lmrl_agents.learning.train import train
+from lmrl_agents.learning.run import TrainingRun
 train(TrainingRun("bc", "lmrl/MazeFullyObserved-v0", sys.argv[1], Path(sys.argv[2]), show_progress=False))
 """
 
 
 def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: Path) -> None:
     """Killed at any moment around the writing of checkpoints, what is there loads."""
-    import lmrl_agents.session as session
-    import lmrl_agents.training as training
+    import lmrl_agents.learning.run as training
+    import lmrl_agents.learning.session as session
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     out = tmp_path / "run"
@@ -457,7 +457,7 @@ def test_presets_are_whole(preset: str, id: str) -> None:
     ModelConfig(**tables["model"])
     for algorithm in ALGORITHMS:
         run = TrainingRun(algorithm, id, "unused", Path("unused"), preset)
-        run.config(importlib.import_module(f"lmrl_agents.{algorithm}").Config)
+        run.config(importlib.import_module(f"lmrl_agents.algorithms.{algorithm}").Config)
 
 
 # -- agents and rollouts
@@ -600,7 +600,7 @@ class Generator:
     [(Shuffled(), "order"), (Greedy(), "alone"), (Numbers(), "int"), (Generator(), "list"), (Moody(), "bad day")],
 )
 def test_the_conformance_check_finds_breaches(agent, message: str) -> None:
-    from lmrl_agents.conformance import assert_conforms, check_agent
+    from lmrl_agents.playing.conformance import assert_conforms, check_agent
 
     assert message in " ".join(check_agent(agent).breaches)
     with pytest.raises(AgentError):
@@ -609,20 +609,20 @@ def test_the_conformance_check_finds_breaches(agent, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["random", "suboptimal", "expert"])
 def test_built_in_agents_conform(name: str) -> None:
-    from lmrl_agents.conformance import assert_conforms
+    from lmrl_agents.playing.conformance import assert_conforms
 
     assert_conforms(load_agent(name), list(task_ids()))
 
 
 def test_a_trained_agent_conforms(trained: Path) -> None:
-    from lmrl_agents.conformance import assert_conforms
+    from lmrl_agents.playing.conformance import assert_conforms
 
     assert_conforms(LanguageModelAgent(trained), [MAZE])
 
 
 def test_the_template_writes_an_agent_that_conforms(tmp_path: Path) -> None:
-    from lmrl_agents.conformance import assert_conforms
-    from lmrl_agents.template import write_template
+    from lmrl_agents.playing.conformance import assert_conforms
+    from lmrl_agents.playing.template import write_template
 
     write_template("my-agent", tmp_path / "pkg")
     assert_conforms(load_agent(f"{tmp_path}/pkg/my_agent/agent.py:make_agent"))

@@ -16,29 +16,29 @@ import pytest
 import torch
 
 from lmrl_agents import AgentError, Request, load_agent, ppo
-from lmrl_agents.algorithms import ALGORITHMS, train
-from lmrl_agents.conformance import check_agent, sample_requests
-from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
-from lmrl_agents.curves import read_metrics
-from lmrl_agents.distributed import backward, clip_gradients
-from lmrl_agents.explain import state_values
-from lmrl_agents.filtered_bc import Config as FilterConfig
-from lmrl_agents.filtered_bc import chosen_turns
-from lmrl_agents.grpo import Config as GroupConfig
-from lmrl_agents.grpo import advantages_of, token_weights
-from lmrl_agents.lm_agent import LanguageModelAgent, PolicyAgent, Recorder
-from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.online import OnlineConfig, new_logprobs, play, slices
+from lmrl_agents.algorithms.filtered_bc import Config as FilterConfig
+from lmrl_agents.algorithms.filtered_bc import chosen_turns
+from lmrl_agents.algorithms.grpo import Config as GroupConfig
+from lmrl_agents.algorithms.grpo import advantages_of, token_weights
+from lmrl_agents.learning.curves import read_metrics
+from lmrl_agents.learning.online import OnlineConfig, new_logprobs, play, slices
+from lmrl_agents.learning.run import CHECKPOINT, METRICS, TrainingError, TrainingRun
+from lmrl_agents.learning.session import Session
+from lmrl_agents.learning.train import ALGORITHMS, train
+from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.models.distributed import backward, clip_gradients
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.sampling import Memo, Sampling, generate
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.models.trajectories import NONE, ActionTree, Trajectories
+from lmrl_agents.playing.conformance import check_agent, sample_requests
+from lmrl_agents.playing.explain import state_values
+from lmrl_agents.playing.policy_agent import LanguageModelAgent, PolicyAgent, Recorder
+from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import load_preset
-from lmrl_agents.rollout import Rollout
-from lmrl_agents.sampling import Memo, Sampling, generate
-from lmrl_agents.session import Session
-from lmrl_agents.tokenizer import train_tokenizer
-from lmrl_agents.tokens import TextFormat, TokenEpisode
-from lmrl_agents.training import CHECKPOINT, METRICS, TrainingError, TrainingRun
-from lmrl_agents.trajectories import NONE, ActionTree, Trajectories
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordFile
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazeFullyObserved-v0"
@@ -62,7 +62,7 @@ SHORT["grpo"] |= {"episodes": 2, "group_size": 2}
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presets cut to seconds; games to 12 moves."""
-    import lmrl_agents.training as training
+    import lmrl_agents.learning.run as training
 
     original = load_preset
 
@@ -279,9 +279,9 @@ def test_the_algorithm_of_the_docs_runs_as_written(
     text = (Path(__file__).parent.parent / "docs" / "add-an-algorithm.md").read_text("utf-8")
     source = text.split("```python\n")[1].split("```")[0]
     (tmp_path / "weighted_bc.py").write_text(source, "utf-8")
-    spec = importlib.util.spec_from_file_location("lmrl_agents.weighted_bc", tmp_path / "weighted_bc.py")
+    spec = importlib.util.spec_from_file_location("lmrl_agents.algorithms.weighted_bc", tmp_path / "weighted_bc.py")
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "lmrl_agents.weighted_bc", module)
+    monkeypatch.setitem(sys.modules, "lmrl_agents.algorithms.weighted_bc", module)
     spec.loader.exec_module(module)
     monkeypatch.setitem(ALGORITHMS, "weighted_bc", "Behaviour cloning weighted by the episode's return.")
     run = settings("weighted_bc", tmp_path / "run", maze_data)
@@ -525,7 +525,7 @@ def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:
     model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
     recorder = Recorder(model, form, Sampling(max_tokens=6))
     from lmrl_agents import Request
-    from lmrl_agents.sampling import Generated
+    from lmrl_agents.models.sampling import Generated
 
     first = Request("x", 0, 1, Transcript.from_texts(["a wall"], []))
     recorder.draw = lambda requests, contexts: [Generated((*spelled, tokenizer.eoa), (0.0,) * 3)]  # type: ignore[method-assign]
@@ -543,8 +543,8 @@ def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:
 _TOGETHER = """
 import sys
 from pathlib import Path
-from lmrl_agents.algorithms import train
-from lmrl_agents.training import TrainingRun
+from lmrl_agents.learning.train import train
+from lmrl_agents.learning.run import TrainingRun
 overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32,
              "bc.checkpoint_every": 3, "ilql.steps": 6, "ilql.checkpoint_every": 4, "ilql.batch_size": 32,
              "ilql.betas": [1.0, 4.0], "ilql.evaluate_every": 3, "ilql.validation_episodes": 2,
@@ -552,7 +552,7 @@ overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps":
 out, last = Path(sys.argv[3]), int(sys.argv[5])
 if last:  # as if killed when this step was done
     import os
-    import lmrl_agents.session as session
+    import lmrl_agents.learning.session as session
     save = session.save_checkpoint
     def save_and_die(run, policy, modules, optimizers, step, state):
         save(run, policy, modules, optimizers, step, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmrl_agents.answers import MAX_READ, extract, visible
+from lmrl_agents.prompting.answers import MAX_READ, extract, visible
 from lmrl_envs import task, task_ids
 from lmrl_envs.core import MAX_ACTION_LENGTH
 

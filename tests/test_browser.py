@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from serving import Server
 
-from lmrl_benchmarks.report import write_report
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.reporting.report import write_report
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 from lmrl_envs import Transcript, make_policy
 
 pytestmark = pytest.mark.browser

@@ -12,8 +12,8 @@ from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.role import QUOTED_LENGTH, SHOWN_TEXTS, CarBuyerRole, said_prices
-from lmrl_envs.checks import HOSTILE_ACTIONS
-from lmrl_envs.simulators import PartnerReply, PartnerRequest
+from lmrl_envs.contract import HOSTILE_ACTIONS
+from lmrl_envs.partners import PartnerReply, PartnerRequest
 
 CAR = "CAR"  # stands for a car in stock
 

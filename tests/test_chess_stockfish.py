@@ -18,8 +18,8 @@ from gymnasium.error import DependencyNotInstalled
 
 import lmrl_envs
 from lmrl_envs.chess.opponents import MoveRequest
-from lmrl_envs.simulators import uci
-from lmrl_envs.simulators.uci import UciOpponent, find_engine
+from lmrl_envs.partners import uci
+from lmrl_envs.partners.uci import UciOpponent, find_engine
 
 ID = "lmrl/Chess-v0"
 REWARDS = {"1-0": 1.0, "0-1": -1.0, "1/2-1/2": 0.0}

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from lmrl_benchmarks.cli import COMMANDS
+from lmrl_benchmarks.commands.cli import COMMANDS
 
-RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; main()"
+RUN = "import sys; from lmrl_benchmarks.commands.cli import main; sys.argv[0] = 'lmrl'; main()"
 
 
 def lmrl(*arguments: object, **kwargs) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_help_lists_all_commands_without_heavy_imports() -> None:
     result = lmrl("--help")
     assert result.returncode == 0 and all(f"lmrl {command}" in result.stdout for command in COMMANDS)
-    code = "import sys; from lmrl_benchmarks.cli import run; run(['--help']); print({'tyro','torch','gymnasium'} & set(sys.modules))"
+    code = "import sys; from lmrl_benchmarks.commands.cli import run; run(['--help']); print({'tyro','torch','gymnasium'} & set(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert output.stdout.strip().endswith("set()")
@@ -86,7 +86,7 @@ def test_errors_are_one_line(tmp_path: Path, arguments: list[str], status: int, 
 
 
 def test_a_list_may_be_given_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmrl_benchmarks import cli
+    from lmrl_benchmarks.commands import cli
 
     seen: list[Any] = []
 

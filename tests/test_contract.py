@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 
 import lmrl_envs
 from lmrl_envs import check_text_env, make_policy, task, task_ids
-from lmrl_envs.checks import HOSTILE_ACTIONS
+from lmrl_envs.contract import HOSTILE_ACTIONS
 
 IDS = task_ids()
 

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from lmrl_benchmarks.cli import run
+from lmrl_benchmarks.commands.cli import run
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
 from lmrl_datasets.cards import write_cards
-from lmrl_datasets.dataset import samples
+from lmrl_datasets.exchange import to_minari, write_jsonl
+from lmrl_datasets.reading.dataset import samples
 
 NAME = "wordle/mine-v0"
 
 
 def lines_of(data_folder: Path, tmp_path: Path, count: int = 5) -> list[dict[str, Any]]:
-    load_dataset(data_folder)[:count].to_jsonl(tmp_path / "all.jsonl")
+    write_jsonl(load_dataset(data_folder)[:count], tmp_path / "all.jsonl")
     return [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
 
 
@@ -34,11 +35,11 @@ def write(tmp_path: Path, rows: list[Any]) -> Path:
 def test_json_lines_come_back_as_they_went(wordle_data: Path, tmp_path: Path, suffix: str) -> None:
     data = load_dataset(wordle_data)
     path = tmp_path / f"episodes{suffix}"
-    assert data.to_jsonl(path) == 300
+    assert write_jsonl(data, path) == 300
     back = load_dataset(read_jsonl(path, tmp_path / "back", NAME, shard_size=120))
     assert back.name == NAME and list(back) == list(data) and back.stats() == data.stats()
     back.verify(replay=True)
-    back.to_jsonl(tmp_path / f"again{suffix}")
+    write_jsonl(back, tmp_path / f"again{suffix}")
     assert (tmp_path / f"again{suffix}").read_bytes() == path.read_bytes()
 
 
@@ -85,7 +86,7 @@ def test_other_wrong_imports(wordle_data: Path, tmp_path: Path) -> None:
         read_jsonl(tmp_path / "none.csv", tmp_path / "x", NAME)
     with pytest.raises(ValueError, match="must look like"):
         read_jsonl(path, tmp_path / "x", "mine")
-    load_dataset(wordle_data).to_jsonl(tmp_path / "whole.jsonl.zst")
+    write_jsonl(load_dataset(wordle_data), tmp_path / "whole.jsonl.zst")
     (tmp_path / "cut.jsonl.zst").write_bytes((tmp_path / "whole.jsonl.zst").read_bytes()[:-200])
     with pytest.raises(DatasetError, match=r"cut\.jsonl\.zst"):
         read_jsonl(tmp_path / "cut.jsonl.zst", tmp_path / "x", NAME)
@@ -112,7 +113,7 @@ def test_minari_holds_the_same_episodes(wordle_data: Path, tmp_path: Path, monke
     pytest.importorskip("h5py", reason="Minari's HDF5 storage needs h5py")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     data = load_dataset(wordle_data)[:20]
-    data.to_minari("lmrl/wordle/test-v0")
+    to_minari(data, "lmrl/wordle/test-v0")
     stored = minari.load_dataset("lmrl/wordle/test-v0")
     assert stored.total_episodes == 20 and stored.total_steps == sum(map(len, data))
     for ours, theirs in zip(data, stored.iterate_episodes(), strict=True):
@@ -123,7 +124,7 @@ def test_minari_holds_the_same_episodes(wordle_data: Path, tmp_path: Path, monke
     env = stored.recover_environment()
     assert env.reset(seed=data[0].seed)[0] == data[0].observations[0]
     with pytest.raises(DatasetError, match="already"):
-        data.to_minari("lmrl/wordle/test-v0")
+        to_minari(data, "lmrl/wordle/test-v0")
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +149,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_minari_one_line_says_what_to_install(wordle_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minari", None)
     with pytest.raises(DatasetError, match=r"pip install .lmrl\[minari\]"):
-        load_dataset(wordle_data).to_minari()
+        to_minari(load_dataset(wordle_data))
 
 
 @pytest.mark.parametrize("name", samples())

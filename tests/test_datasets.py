@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_dataset, load_recipe
-from lmrl_datasets.columns import Decoder
-from lmrl_datasets.dataset import samples
+from lmrl_datasets.reading.columns import Decoder
+from lmrl_datasets.reading.dataset import samples
 from lmrl_datasets.schema import COLUMNS, to_table
 from lmrl_envs import task
 

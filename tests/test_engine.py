@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from lmrl_agents.engine import SlotEngine
-from lmrl_agents.gpt2_pass import is_plain_gpt2
-from lmrl_agents.packed import states_at
-from lmrl_agents.sampling import Generated, Sampling, generate
+from lmrl_agents.models.engine import SlotEngine
+from lmrl_agents.models.gpt2_pass import is_plain_gpt2
+from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.sampling import Generated, Sampling, generate
 
 VOCABULARY, EOA, POSITIONS = 24, 3, 48
 

@@ -10,16 +10,17 @@ import torch
 from torch import nn
 
 from lmrl_agents import load_agent
-from lmrl_agents.api import AgentError, Request
-from lmrl_agents.critic import Critic, CriticConfig, GuidedPolicy
-from lmrl_agents.explain import explain
-from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.tokenizer import train_tokenizer
-from lmrl_agents.tokens import TextFormat
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.games import _turn
-from lmrl_benchmarks.records import RecordFile, verify_records
-from lmrl_benchmarks.web.watching import decide
+from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat
+from lmrl_agents.playing.explain import explain
+from lmrl_agents.playing.protocol import AgentError, Request
+from lmrl_benchmarks.reporting.boards import _turn
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.running.verify import verify_records
+from lmrl_benchmarks.serve.watching import decide
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazePartiallyObserved-v0"

@@ -21,13 +21,14 @@ from serving import environment
 from test_datasets import digests
 
 import lmrl_envs
-from lmrl_agents.api import AgentStopped
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordFile, verify_records
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_agents.playing.protocol import AgentStopped
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import generate, load_dataset
-from lmrl_envs.simulators.uci import UciOpponent
+from lmrl_envs.partners.uci import UciOpponent
 
 ROOT = Path(__file__).resolve().parents[1]
 MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
@@ -242,9 +243,9 @@ def test_a_clock_that_jumps_by_an_hour_changes_nothing(jump: int, tmp_path: Path
 
 
 WALL_CLOCK = {
-    "agents/lmrl_agents/metrics.py": "TensorBoard shows when",
-    "benchmarks/lmrl_benchmarks/web/games.py": "when a person finished a game",
-    "lmrl_envs/simulators/chat_answers.py": "a server that names a date, and not its own: capped",
+    "agents/lmrl_agents/learning/metrics.py": "TensorBoard shows when",
+    "benchmarks/lmrl_benchmarks/serve/games.py": "when a person finished a game",
+    "lmrl_envs/partners/chat_answers.py": "a server that names a date, and not its own: capped",
     "lmrl_envs/wordle/solve.py": "a tool's log",
 }
 
@@ -268,8 +269,8 @@ _FORK = """
 import json, os, sys, warnings
 import torch
 from lmrl_agents import load_agent
-from lmrl_agents.rollout import Rollout
-from lmrl_envs.simulators.openai_api import OpenAIPartner
+from lmrl_agents.playing.rollout import Rollout
+from lmrl_envs.partners.openai_api import OpenAIPartner
 from partner_toys import ToyRole, ask
 warnings.simplefilter("ignore", DeprecationWarning)
 agents = {"suboptimal": load_agent("suboptimal"), "trained": load_agent(sys.argv[1])}
@@ -305,8 +306,8 @@ def test_a_fork_after_everything_is_loaded_plays_the_same(maze_data: Path, tmp_p
     from faulty_server import FaultyServer
     from test_partners_openai import oracle
 
-    from lmrl_agents.algorithms import train
-    from lmrl_agents.training import TrainingRun
+    from lmrl_agents.learning.run import TrainingRun
+    from lmrl_agents.learning.train import train
 
     overrides = {"model.width": 16, "model.layers": 1, "bc.steps": 2, "bc.batch_size": 8}
     train(TrainingRun("bc", MAZE, str(maze_data), tmp_path / "run", show_progress=False, overrides=overrides))

@@ -14,11 +14,11 @@ from fault_tools import FULL, failed_with_one_line, lmrl, no_file_beyond, small_
 from faulty_server import FaultyServer
 from test_datasets import digests
 
-from lmrl_agents.api import AgentStopped
-from lmrl_benchmarks.cli import run as cli
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordFile
-from lmrl_benchmarks.web.recording import GameRecord, Recorder
+from lmrl_agents.playing.protocol import AgentStopped
+from lmrl_benchmarks.commands.cli import run as cli
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.serve.recording import GameRecord, Recorder
 from lmrl_datasets import DatasetError, generate, load_dataset
 from lmrl_datasets.store import append_whole
 
@@ -122,7 +122,7 @@ def test_what_was_written_twice_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_persons_game_on_a_full_disk_leaves_the_journal_whole(tmp_path: Path) -> None:
-    from lmrl_benchmarks.suite import SuiteTask
+    from lmrl_benchmarks.running.suite import SuiteTask
 
     entry = SuiteTask(WORDLE)
     evaluate(EvaluationSpec(WORDLE, "random", 3, 20262), tmp_path / "eval")
@@ -159,8 +159,8 @@ def test_a_paid_answer_that_cannot_be_kept_stops_the_run(tmp_path: Path, monkeyp
 def test_a_recording_goes_on_after_a_full_disk(tmp_path: Path) -> None:
     from partner_toys import ToyRole, ask
 
-    from lmrl_envs.simulators import PartnerReply
-    from lmrl_envs.simulators.replay import Answer, Recorder, ReplayPartner
+    from lmrl_envs.partners import PartnerReply
+    from lmrl_envs.partners.replay import Answer, Recorder, ReplayPartner
 
     requests = [ask(n, "Is it even?") for n in range(3)]
     answers = [Answer(f"{n}", PartnerReply(f"{n}")) for n in range(3)]
@@ -177,7 +177,7 @@ def test_a_recording_goes_on_after_a_full_disk(tmp_path: Path) -> None:
 
 def test_events_on_a_full_disk_are_an_error_and_no_hang(tmp_path: Path) -> None:
     """tensorboardX's own writer waits for ever for its thread, which died."""
-    from lmrl_agents.metrics import Metrics
+    from lmrl_agents.learning.metrics import Metrics
 
     metrics = Metrics(tmp_path / "metrics.jsonl", 0)
     with no_file_beyond(20_000), pytest.raises(OSError, match=FULL):
@@ -249,8 +249,8 @@ def test_a_dataset_whose_copy_broke_off(
 
 
 def test_a_model_whose_copy_broke_off(maze_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lmrl_agents.algorithms import train
-    from lmrl_agents.training import TrainingRun
+    from lmrl_agents.learning.run import TrainingRun
+    from lmrl_agents.learning.train import train
 
     overrides = {"model.width": 16, "model.layers": 1, "bc.steps": 1, "bc.batch_size": 8}
     train(TrainingRun("bc", MAZE, str(maze_data), tmp_path / "run", show_progress=False, overrides=overrides))

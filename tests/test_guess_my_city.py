@@ -21,7 +21,7 @@ from lmrl_envs.guess_my_city.rules import guessed_city, tokens
 from lmrl_envs.guess_my_city.sentences import OPEN, variants
 from lmrl_envs.guess_my_city.simulator import CityOracle
 from lmrl_envs.guess_my_city.table import HELD_OUT, cities, countries, split_names, word_list
-from lmrl_envs.simulators import PartnerReply, PartnerRequest
+from lmrl_envs.partners import PartnerReply, PartnerRequest
 
 ID = "lmrl/GuessMyCity-v0"
 DATA = Path(__file__).parent / "data"

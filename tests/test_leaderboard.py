@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 
 from lmrl_agents import load_agent
-from lmrl_benchmarks.cells import cells, evaluation_of
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.jobs import how_far
-from lmrl_benchmarks.plan import Job, Plan
-from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile, verify_records
-from lmrl_benchmarks.references import VARIANTS, scale_of
-from lmrl_benchmarks.report import load_results, overall_of, rows_of, write_report
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import SuiteError, load_suite, suite_names
-from lmrl_benchmarks.verify import verify_run
+from lmrl_benchmarks.reporting.report import load_results, overall_of, rows_of, write_report
+from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.jobs import how_far
+from lmrl_benchmarks.running.plan import Job, Plan
+from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import SuiteError, load_suite, suite_names
+from lmrl_benchmarks.running.verify import verify_records, verify_run
+from lmrl_benchmarks.scores.references import VARIANTS, scale_of
 from lmrl_envs import normalized_score, task
 
 TOY = """
@@ -180,7 +180,7 @@ def test_a_cut_line_is_played_again(tmp_path: Path) -> None:
 _EVALUATE = """
 import sys, time
 from pathlib import Path
-import lmrl_benchmarks.evaluation as evaluation
+import lmrl_benchmarks.running.evaluation as evaluation
 evaluation.BATCH = 4
 class Slow:
     def act(self, requests):
@@ -287,8 +287,8 @@ def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp
 
 _RUN = """
 import sys
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 from pathlib import Path
 if __name__ == "__main__":
     run_suite(load_suite(sys.argv[1]), Path(sys.argv[2]))
@@ -548,7 +548,7 @@ def test_names_and_starts_of_suites_are_checked(tmp_path: Path, addition: str, m
 
 
 def test_models_that_others_start_from_are_trained_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmrl_agents import algorithms
+    from lmrl_agents.learning import train as algorithms
 
     monkeypatch.setitem(algorithms.ALGORITHMS, "later", "starts from another model")
     agents = '[[agents]]\nname = "next"\ntrain = "later"\nstart = "clone"\n[[agents]]\nname = "clone"\ntrain = "bc"\n'
@@ -609,7 +609,7 @@ def test_every_task_of_the_bundled_suites_has_a_scale(name: str) -> None:
 
 def test_bundled_references_are_in_order() -> None:
     """100 is above 0, and the random policy still scores about 0 on a few games (a smoke test of the file)."""
-    from lmrl_agents.rollout import Rollout
+    from lmrl_agents.playing.rollout import Rollout
 
     for env_id, kwargs in VARIANTS:
         scale = scale_of(env_id, kwargs)
@@ -645,7 +645,7 @@ def test_versions_are_not_mixed(
 def _stockfish() -> bool:
     from gymnasium.error import DependencyNotInstalled
 
-    from lmrl_envs.simulators.uci import find_engine
+    from lmrl_envs.partners.uci import find_engine
 
     try:
         find_engine()
@@ -710,7 +710,7 @@ class _Slow:
 
 
 def _evaluate_slowly(out: Path) -> None:
-    import lmrl_benchmarks.evaluation as evaluation
+    import lmrl_benchmarks.running.evaluation as evaluation
 
     evaluation.BATCH, before = 4, evaluation.BATCH
     try:

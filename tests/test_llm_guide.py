@@ -35,7 +35,7 @@ def test_the_guide_runs_as_written(tmp_path: Path) -> None:
     assert {"prices.toml", "mine.toml"} <= {path.name for path in tmp_path.iterdir()}
     (tmp_path / "bin").mkdir()
     lmrl = tmp_path / "bin" / "lmrl"
-    lmrl.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lmrl_benchmarks.cli "$@"\n')
+    lmrl.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lmrl_benchmarks.commands.cli "$@"\n')
     lmrl.chmod(0o755)
     with FaultyServer(answer=any_player(TASKS)) as server:
         environment = {

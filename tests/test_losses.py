@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents.cql import cql_loss, supported_max
-from lmrl_agents.filtered_bc import best
-from lmrl_agents.ilql import ilql_loss
-from lmrl_agents.losses import (
+from lmrl_agents.algorithms.cql import cql_loss, supported_max
+from lmrl_agents.algorithms.filtered_bc import best
+from lmrl_agents.algorithms.ilql import ilql_loss
+from lmrl_agents.algorithms.mc import mc_loss
+from lmrl_agents.algorithms.ppo import adapt
+from lmrl_agents.learning.losses import (
     chosen,
     clipped_policy_loss,
     clipped_value_loss,
@@ -20,10 +22,8 @@ from lmrl_agents.losses import (
     kl_estimates,
     policy_gradient_loss,
 )
-from lmrl_agents.mc import mc_loss
-from lmrl_agents.online import normalize
-from lmrl_agents.ppo import adapt
-from lmrl_agents.returns import generalized_advantages, group_advantages, returns_to_go
+from lmrl_agents.learning.online import normalize
+from lmrl_agents.learning.returns import generalized_advantages, group_advantages, returns_to_go
 
 # A tree: two tokens make an utterance. p(a1) = [.7, .3], p(a2 | a1) as below, reward only at the end, discount 1.
 FIRST = torch.tensor([0.7, 0.3])

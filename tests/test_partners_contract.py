@@ -11,20 +11,20 @@ import pytest
 from faulty_server import FaultyServer
 
 from lmrl_envs import check_text_env, make_policy, task
-from lmrl_envs.checks import HOSTILE_ACTIONS
+from lmrl_envs.contract import HOSTILE_ACTIONS
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
 
-from lmrl_agents.simulator_data import PRESETS, partner_episodes, played_episodes
-from lmrl_agents.simulator_pairs import PartnerEpisode, make_pairs, repeats
-from lmrl_agents.simulator_tokens import train_tokenizer
-from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
-from lmrl_benchmarks.cli import run
+from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
+from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, repeats
+from lmrl_agents.partners.tokens import train_tokenizer
+from lmrl_agents.partners.training import SimulatorTraining, train_simulator
+from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
 from lmrl_datasets import load_dataset
-from lmrl_envs.simulators.transformers_lm import TransformersPartner
+from lmrl_envs.partners.transformers_lm import TransformersPartner
 
 IDS = sorted(PRESETS)
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}

@@ -26,19 +26,19 @@ from partner_toys import (
     truth,
 )
 
-from lmrl_envs.checks import HOSTILE_ACTIONS, check_text_env
-from lmrl_envs.simulators import PartnerReply, SimulatorError, make_partner
-from lmrl_envs.simulators.prompting import PLAIN_TEMPLATE, render_plain
+from lmrl_envs.contract import HOSTILE_ACTIONS, check_text_env
+from lmrl_envs.partners import PartnerReply, SimulatorError, make_partner
+from lmrl_envs.partners.prompting import PLAIN_TEMPLATE, render_plain
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
 import transformers
 
-from lmrl_agents.simulator_pairs import PartnerEpisode, make_pairs, split_pairs
-from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
-from lmrl_envs.simulators.local_model import Prompter, SeededSampling
-from lmrl_envs.simulators.transformers_lm import TransformersPartner
+from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, split_pairs
+from lmrl_agents.partners.training import SimulatorTraining, train_simulator
+from lmrl_envs.partners.local_model import Prompter, SeededSampling
+from lmrl_envs.partners.transformers_lm import TransformersPartner
 
 TINY = {"layers": 2, "width": 64, "heads": 4, "vocab_size": 400, "context": 1024}
 EVERYTHING = [ask(n, q) for n in range(COUNT) for q in QUESTIONS + GUESSES]
@@ -246,7 +246,7 @@ def test_templates() -> None:
 
 
 def _tokenizer():
-    from lmrl_agents.simulator_tokens import train_tokenizer
+    from lmrl_agents.partners.tokens import train_tokenizer
 
     pairs, _ = make_pairs(toy_episodes(1), ToyRole())
     return train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)

@@ -11,12 +11,12 @@ from faulty_server import MODES, FaultyServer
 from gymnasium.error import DependencyNotInstalled
 from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyVectorEnv, ask, truth
 
-from lmrl_envs.simulators import SimulatorError, make_partner
+from lmrl_envs.partners import SimulatorError, make_partner
 
 pytest.importorskip("openai")
-from lmrl_envs.simulators.chat_answers import retry_after
-from lmrl_envs.simulators.chat_client import ChatClient, ChatFailure
-from lmrl_envs.simulators.openai_api import OpenAIPartner
+from lmrl_envs.partners.chat_answers import retry_after
+from lmrl_envs.partners.chat_client import ChatClient, ChatFailure
+from lmrl_envs.partners.openai_api import OpenAIPartner
 
 pytestmark = pytest.mark.timeout(60)  # nothing here may hang
 
@@ -70,7 +70,7 @@ def test_gives_up_with_one_clear_error(mode: str) -> None:
 
 @pytest.mark.parametrize(("mode", "why"), [("drip", "still sending"), ("drip_headers", "hung")])
 def test_a_server_that_is_never_silent_is_left_at_the_deadline(mode: str, why: str, monkeypatch) -> None:
-    monkeypatch.setattr("lmrl_envs.simulators.chat_client.GRACE", 0.5)
+    monkeypatch.setattr("lmrl_envs.partners.chat_client.GRACE", 0.5)
     with FaultyServer([mode]) as server, pytest.raises(SimulatorError, match=why):
         partner(server, deadline=1.0).reply([ask(3, "Is it even?"), ask(2, "Is it odd?")])
 
@@ -225,7 +225,7 @@ def test_servers_without_a_key_and_extra_fields(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_hostile_actions_travel() -> None:
-    from lmrl_envs.checks import HOSTILE_ACTIONS
+    from lmrl_envs.contract import HOSTILE_ACTIONS
 
     with FaultyServer() as server:
         replies = partner(server, timeout=20.0, deadline=20.0).reply([ask(1, action) for action in HOSTILE_ACTIONS])

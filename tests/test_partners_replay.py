@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyScripted, ToyVectorEnv, ask
 
-from lmrl_envs.checks import HOSTILE_ACTIONS
-from lmrl_envs.simulators import PartnerReply, SimulatorError, make_partner
-from lmrl_envs.simulators.prompting import QUOTE_LIMIT, quote, quote_dialogue, reply_text
-from lmrl_envs.simulators.replay import RecordingPartner, ReplayPartner, request_key
+from lmrl_envs.contract import HOSTILE_ACTIONS
+from lmrl_envs.partners import PartnerReply, SimulatorError, make_partner
+from lmrl_envs.partners.prompting import QUOTE_LIMIT, quote, quote_dialogue, reply_text
+from lmrl_envs.partners.replay import RecordingPartner, ReplayPartner, request_key
 
 
 class Counting:

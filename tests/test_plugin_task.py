@@ -14,8 +14,8 @@ CODE = """
 import gymnasium as gym, numpy as np
 import lmrl_envs, toy_task
 from pathlib import Path
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import verify_records
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import generate, load_dataset
 
 id = "toy/HotCold-v0"

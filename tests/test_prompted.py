@@ -18,13 +18,14 @@ from faulty_server import MODES, FaultyServer
 
 pytest.importorskip("openai")
 from lmrl_agents import Action, AgentError, AgentStopped, Request, load_agent
-from lmrl_agents.api import AgentArgumentError
-from lmrl_agents.conformance import check_agent, sample_requests
-from lmrl_agents.prompted import KEPT
-from lmrl_agents.prompts import NEW_GAME, good_games, messages_of
-from lmrl_agents.spending import JOURNAL, Budget, Prices, read_prices
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import EPISODES, RecordError, RecordFile, verify_records
+from lmrl_agents.playing.conformance import check_agent, sample_requests
+from lmrl_agents.playing.protocol import AgentArgumentError
+from lmrl_agents.prompting.prompted import KEPT
+from lmrl_agents.prompting.prompts import NEW_GAME, good_games, messages_of
+from lmrl_agents.prompting.spending import JOURNAL, Budget, Prices, read_prices
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
+from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, task, task_ids
 
@@ -331,7 +332,7 @@ def test_a_cap_without_prices_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 _EVALUATE = """
 import json, sys
 from pathlib import Path
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 options = json.loads(sys.argv[2])
 evaluate(EvaluationSpec("lmrl/Wordle-v0", "openai:toy-model", 12, 0, agent_kwargs=options), Path(sys.argv[1]))
 """
@@ -430,7 +431,7 @@ def test_hostile_outputs_are_recorded_safely(env_id: str, tmp_path: Path) -> Non
 # -- the command line
 
 
-RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; main()"
+RUN = "import sys; from lmrl_benchmarks.commands.cli import main; sys.argv[0] = 'lmrl'; main()"
 
 
 def lmrl(*arguments: object, key: str | None = KEY) -> subprocess.CompletedProcess[str]:

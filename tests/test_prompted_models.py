@@ -18,10 +18,11 @@ import torch
 from chat_model import ENV_ID, EPISODES, SEED, train_chat_model
 
 from lmrl_agents import AgentError, load_agent
-from lmrl_agents.conformance import check_agent, sample_requests
-from lmrl_agents.prompts import NEW_GAME, messages_of
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordError, RecordFile, verify_records
+from lmrl_agents.playing.conformance import check_agent, sample_requests
+from lmrl_agents.prompting.prompts import NEW_GAME, messages_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordError, RecordFile
+from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazeFullyObserved-v0"

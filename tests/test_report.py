@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lmrl_benchmarks.figures import learning_curves
-from lmrl_benchmarks.games import SHOWN_TURNS, choose, shown_games, squares
-from lmrl_benchmarks.report import load_results, write_report
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.reporting.boards import SHOWN_TURNS, choose, shown_games, squares
+from lmrl_benchmarks.reporting.figures import learning_curves
+from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 
 SUITE = """
 name = "page"

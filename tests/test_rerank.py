@@ -11,16 +11,17 @@ import torch
 from test_explain import MAZE, TEXTS, by_tables
 
 from lmrl_agents import load_agent
-from lmrl_agents.api import AgentError, Request
-from lmrl_agents.critic import Critic, CriticConfig
-from lmrl_agents.lm_agent import LanguageModelAgent
-from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.rerank import Candidate, rank, score_for
-from lmrl_agents.sampling import Generated, generate
-from lmrl_agents.tokenizer import train_tokenizer
-from lmrl_agents.tokens import TextFormat
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordError, RecordFile, verify_records
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.sampling import Generated, generate
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat
+from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_agents.playing.protocol import AgentError, Request
+from lmrl_agents.playing.rerank import Candidate, rank, score_for
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordError, RecordFile
+from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs import Transcript
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lmrl_agents import Request, load_agent
-from lmrl_agents.rollout import Played, Rollout
+from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_envs import SimulatorError
 
 WORDLE, QUESTIONS = "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from lmrl_benchmarks.cells import cells, evaluation_of
-from lmrl_benchmarks.cluster import pack, replace_folder
-from lmrl_benchmarks.evaluation import PARTS, evaluate, play_part
-from lmrl_benchmarks.plan import MOST_PARTS, Plan, parts_of
-from lmrl_benchmarks.records import EPISODES, RecordFile
-from lmrl_benchmarks.report import load_results
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import Suite, load_suite
-from lmrl_benchmarks.verify import verify_run
+from lmrl_benchmarks.reporting.report import load_results
+from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.cluster import pack, replace_folder
+from lmrl_benchmarks.running.evaluation import PARTS, evaluate, play_part
+from lmrl_benchmarks.running.plan import MOST_PARTS, Plan, parts_of
+from lmrl_benchmarks.running.records import EPISODES, RecordFile
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import Suite, load_suite
+from lmrl_benchmarks.running.verify import verify_run
 
 SPLIT = """
 name = "split"
@@ -163,8 +163,8 @@ settings = { "reinforce.iterations" = 1, "reinforce.episodes" = 4, "reinforce.ev
 _INTERRUPTED = """
 import signal, sys
 from pathlib import Path
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
     suite = load_suite(sys.argv[1])
@@ -218,8 +218,8 @@ def test_folders_travel_whole(tmp_path: Path) -> None:
 _ON_RAY = """
 import sys
 from pathlib import Path
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 if __name__ == "__main__":
     suite = load_suite(sys.argv[1])
     agents = suite.only(["random", "expert", "bc", sys.argv[3], sys.argv[4]])

@@ -20,9 +20,10 @@ from fault_tools import lmrl
 from faulty_server import FaultyServer
 from packaging.requirements import Requirement
 
-from lmrl_benchmarks.submission import SubmissionError, publish, unpack
-from lmrl_benchmarks.suite import SuiteError, load_suite
+from lmrl_benchmarks.reporting.submission import SubmissionError, publish, unpack
+from lmrl_benchmarks.running.suite import SuiteError, load_suite
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
+from lmrl_datasets.exchange import write_jsonl
 from lmrl_datasets.store import write_atomically
 from lmrl_envs.core import Transcript, printable
 
@@ -152,7 +153,7 @@ def test_planted_links_are_not_written_through(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../evil-v0", "../../evil-v0", "maze/../evil-v0", "/maze/evil-v0", ".maze/evil-v0"])
 def test_names_of_datasets_are_no_paths(maze_data: Path, tmp_path: Path, name: str) -> None:
-    load_dataset(maze_data)[:3].to_jsonl(tmp_path / "games.jsonl")
+    write_jsonl(load_dataset(maze_data)[:3], tmp_path / "games.jsonl")
     with pytest.raises(ValueError, match="must look like"):
         read_jsonl(tmp_path / "games.jsonl", tmp_path / "out", name)
     assert not (tmp_path / "out").exists()
@@ -218,8 +219,8 @@ def test_an_archive_cannot_fill_the_memory(kind: bytes, tmp_path: Path) -> None:
 
 
 def test_what_an_archive_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_benchmarks.submission.MOST_BYTES", 100_000)
-    monkeypatch.setattr("lmrl_benchmarks.submission.MOST_FILES", 5)
+    monkeypatch.setattr("lmrl_benchmarks.reporting.submission.MOST_BYTES", 100_000)
+    monkeypatch.setattr("lmrl_benchmarks.reporting.submission.MOST_FILES", 5)
     for number, sizes in enumerate([[60_000, 60_000], [1] * 6]):
         with tarfile.open(tmp_path / f"{number}.tar.xz", "w:xz") as archive:
             for k, size in enumerate(sizes):
@@ -241,7 +242,7 @@ def test_no_text_from_elsewhere_is_obeyed_by_a_terminal(maze_data: Path, tmp_pat
     assert text.startswith("a\tb\n␛]52;c;") and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", text)
     talk = Transcript.from_texts([f"hello {HOSTILE}", HOSTILE, "bye"], [0.0])
     assert [turn.text for turn in talk.printable()][1] == printable(HOSTILE) and talk.printable()[1].reward == 0.0
-    load_dataset(maze_data)[:1].to_jsonl(tmp_path / "games.jsonl")
+    write_jsonl(load_dataset(maze_data)[:1], tmp_path / "games.jsonl")
     row = json.loads((tmp_path / "games.jsonl").read_text())
     row["actions"][0] = HOSTILE[:-1]
     (tmp_path / "games.jsonl").write_text(json.dumps(row) + "\n")

@@ -22,17 +22,17 @@ import httpx
 import pytest
 from serving import Server, environment
 
-from lmrl_benchmarks.records import RecordFile, verify_records
-from lmrl_benchmarks.report import rows_of
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import SuiteTask, load_suite
-from lmrl_benchmarks.verify import verify_run
-from lmrl_benchmarks.web.games import Game, Limits, Refused, Tables
-from lmrl_benchmarks.web.recording import Recorder
-from lmrl_benchmarks.web.sessions import Sessions
+from lmrl_benchmarks.reporting.report import rows_of
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import SuiteTask, load_suite
+from lmrl_benchmarks.running.verify import verify_records, verify_run
+from lmrl_benchmarks.serve.games import Game, Limits, Refused, Tables
+from lmrl_benchmarks.serve.recording import Recorder
+from lmrl_benchmarks.serve.sessions import Sessions
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, make_policy, task, task_ids
-from lmrl_envs.checks import HOSTILE_ACTIONS
+from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.twenty_questions.simulator import ScriptedOracle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -410,11 +410,11 @@ def test_an_agent_that_fails_is_said_to_and_can_be_asked_again(server: Server) -
 
 def test_a_language_models_tokens_are_shown(maze_data: Path, tmp_path: Path) -> None:
     from lmrl_agents import Request
-    from lmrl_agents.lm_agent import LanguageModelAgent
-    from lmrl_agents.model import LanguageModel, ModelConfig
-    from lmrl_agents.tokenizer import train_tokenizer
-    from lmrl_agents.tokens import TextFormat
-    from lmrl_benchmarks.web.watching import decide
+    from lmrl_agents.models.model import LanguageModel, ModelConfig
+    from lmrl_agents.models.tokenizer import train_tokenizer
+    from lmrl_agents.models.tokens import TextFormat
+    from lmrl_agents.playing.policy_agent import LanguageModelAgent
+    from lmrl_benchmarks.serve.watching import decide
 
     texts = [turn.text for episode in load_dataset(maze_data) for turn in episode.transcript]
     tokenizer = train_tokenizer(texts, units="words")
@@ -448,7 +448,7 @@ def played(server: Server) -> Path:
 
 
 def test_games_become_a_dataset_and_stand_on_the_leaderboard(server: Server, played: Path, tmp_path: Path) -> None:
-    from lmrl_benchmarks.report import write_report
+    from lmrl_benchmarks.reporting.report import write_report
 
     out = played
     for _ in range(2):
@@ -565,9 +565,9 @@ def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
 
 PLUG_IN = """
 import toy_task
-from lmrl_benchmarks.suite import SuiteTask
-from lmrl_benchmarks.web.games import Tables
-from lmrl_benchmarks.web.sessions import Sessions, tasks_of
+from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.games import Tables
+from lmrl_benchmarks.serve.sessions import Sessions, tasks_of
 from lmrl_envs import task_ids
 
 entry = next(entry for entry in tasks_of(task_ids(), {}) if entry.id == "toy/HotCold-v0")

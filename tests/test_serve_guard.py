@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from serving import Server
 
-from lmrl_benchmarks.cli import run
-from lmrl_benchmarks.web.games import Limits
-from lmrl_benchmarks.web.guard import Door, Guard, Rates
+from lmrl_benchmarks.commands.cli import run
+from lmrl_benchmarks.serve.games import Limits
+from lmrl_benchmarks.serve.guard import Door, Guard, Rates
 
 ROOT = Path(__file__).resolve().parents[1]
 FORGED = {"sec-fetch-site": "cross-site", "origin": "http://elsewhere.example"}
@@ -206,7 +206,7 @@ def test_beyond_loopback_a_token_is_needed(tmp_path: Path) -> None:
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     import hmac
 
-    from lmrl_benchmarks.web import guard
+    from lmrl_benchmarks.serve import guard
 
     compared: list[tuple[int, int]] = []
     real = hmac.compare_digest

@@ -16,19 +16,19 @@ from faulty_server import FaultyServer
 from test_explain import MAZE, TEXTS
 
 from lmrl_agents import load_agent
-from lmrl_agents.api import AgentError, AgentStopped, Request
-from lmrl_agents.critic import Critic, CriticConfig
-from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.sampling import Sampling, generate
-from lmrl_agents.served import ServedAgent
-from lmrl_agents.tokenizer import train_tokenizer
-from lmrl_agents.tokens import TextFormat, TokenEpisode
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.sampling import Sampling, generate
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
+from lmrl_agents.playing.served import ServedAgent
 from lmrl_benchmarks.commands.agents import export
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import RecordError, RecordFile
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordError, RecordFile
 from lmrl_envs import Transcript
 
-RUN = "import sys; from lmrl_benchmarks.cli import main; sys.argv[0] = 'lmrl'; main()"
+RUN = "import sys; from lmrl_benchmarks.commands.cli import main; sys.argv[0] = 'lmrl'; main()"
 
 TURNS = ("window", "whole")
 

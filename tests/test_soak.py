@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from serving import environment
 
-from lmrl_agents.api import Request
-from lmrl_agents.sampling import Memo, Sampling
-from lmrl_agents.scripted import ScriptedAgent
-from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
+from lmrl_agents.models.sampling import Memo, Sampling
+from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
+from lmrl_agents.playing.protocol import Request
+from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_envs import Transcript, make_policy
 from lmrl_envs.car_dealer import reading as lines
 from lmrl_envs.guess_my_city import reading
@@ -126,7 +126,7 @@ def test_policies_of_wordle_go_with_their_games() -> None:
 
 
 def test_a_tokenizer_forgets_texts_and_keeps_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_agents.tokenizer._KEPT", 10)
+    monkeypatch.setattr("lmrl_agents.models.tokenizer._KEPT", 10)
     tokenizer: TaskTokenizer = train_tokenizer(["move up", "move down"] * 3)
     ids = tokenizer.encode("move up")
     for k in range(200):

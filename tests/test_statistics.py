@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lmrl_benchmarks.comparison import (
+from lmrl_benchmarks.scores.comparison import (
     NotPairable,
     improvement,
     improvement_interval,
@@ -13,7 +13,7 @@ from lmrl_benchmarks.comparison import (
     profile,
     profile_band,
 )
-from lmrl_benchmarks.statistics import (
+from lmrl_benchmarks.scores.statistics import (
     bootstrap_interval,
     bootstrap_means,
     interval,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lmrl_benchmarks.cli import run as lmrl
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.submission import MANIFEST, SubmissionError, pack, publish, unpack
-from lmrl_benchmarks.suite import load_suite
+from lmrl_benchmarks.commands.cli import run as lmrl
+from lmrl_benchmarks.reporting.submission import MANIFEST, SubmissionError, pack, publish, unpack
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
 
 TOY = """
 name = "toy"

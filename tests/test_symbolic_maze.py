@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents.cql import BACKUPS
+from lmrl_agents.algorithms.cql import BACKUPS
 from lmrl_datasets import load_dataset
 from lmrl_envs.maze.rules import ACTIONS, named_maze
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmrl_agents import token_cache
-from lmrl_agents.token_cache import META, cache_home, cached_rows
-from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
-from lmrl_agents.tokens import Row, RowStore, TextFormat, TokenEpisode, episode_rows
-from lmrl_agents.views import view_texts
+from lmrl_agents.models import token_cache
+from lmrl_agents.models.token_cache import META, cache_home, cached_rows
+from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
+from lmrl_agents.models.tokens import Row, RowStore, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.models.views import view_texts
 from lmrl_datasets import Dataset, load_dataset
 
 FORMS = [
@@ -156,9 +156,9 @@ def test_a_dataset_without_rows_leaves_nothing(maze_data: Path, tokenizer: TaskT
 
 _USE = """
 import sys
-from lmrl_agents.token_cache import cached_rows
-from lmrl_agents.tokenizer import TaskTokenizer
-from lmrl_agents.tokens import TextFormat
+from lmrl_agents.models.token_cache import cached_rows
+from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.models.tokens import TextFormat
 from lmrl_datasets import load_dataset
 made = []
 rows = cached_rows(load_dataset(sys.argv[1]), TaskTokenizer.load(sys.argv[2]), TextFormat(), lambda *_: made.append(1))

@@ -11,7 +11,7 @@ import pytest
 
 import lmrl_envs
 from lmrl_envs import make_policy
-from lmrl_envs.simulators import PartnerReply
+from lmrl_envs.partners import PartnerReply
 from lmrl_envs.twenty_questions.policies import (
     ExpertPolicy,
     MixedPolicy,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_twenty_questions import ID, KNOWLEDGE, Partner, ask
 
-from lmrl_envs.simulators import PartnerReply, PartnerRequest
+from lmrl_envs.partners import PartnerReply, PartnerRequest
 from lmrl_envs.twenty_questions.reader import read
 from lmrl_envs.twenty_questions.role import OracleRole
 

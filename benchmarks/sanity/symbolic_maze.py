@@ -1,7 +1,7 @@
 """The offline losses on the maze without language: a table of Q over (goal, position) learns from the same dataset.
 
 What goes wrong here is wrong in a loss or in the data; what goes wrong in `lmrl train cql` alone has to do with tokens or
-networks. Losses, support and schedules are those of `lmrl_agents.cql`; in place of a transformer stands a table.
+networks. Losses, support and schedules are those of `lmrl_agents.algorithms.cql`; in place of a transformer stands a table.
 
     python benchmarks/sanity/symbolic_maze.py                        # three seeds of every backup
     python benchmarks/sanity/symbolic_maze.py --backups max --conservatism 0.01 --data runs/maze
@@ -23,9 +23,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from lmrl_agents.cql import BACKUPS, cql_loss, supported_max
-from lmrl_agents.losses import expectile_loss
-from lmrl_agents.training import learning_rate
+from lmrl_agents.algorithms.cql import BACKUPS, cql_loss, supported_max
+from lmrl_agents.learning.losses import expectile_loss
+from lmrl_agents.learning.run import learning_rate
 from lmrl_datasets import generate, load_dataset
 from lmrl_envs.maze.rules import ACTIONS, GOAL_REWARD, MAX_MOVES, STEP_REWARD, Maze, named_maze
 
@@ -79,7 +79,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Config:
-    """As `lmrl_agents.cql.Config`; the target follows faster, since values of data that walk about travel far."""
+    """As `lmrl_agents.algorithms.cql.Config`; the target follows faster, since values of data that walk about travel far."""
 
     backup: str = "max"
     discount: float = 0.99

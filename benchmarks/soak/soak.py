@@ -36,8 +36,8 @@ from samples import SAMPLES, SETTINGS, TEXT_GAMES, report, sample
 
 import lmrl_envs
 from lmrl_envs import make_policy, task, task_ids
-from lmrl_envs.checks import HOSTILE_ACTIONS
 from lmrl_envs.chess.opponents import best_moves
+from lmrl_envs.contract import HOSTILE_ACTIONS
 
 MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0")
 SLOTS = 64
@@ -103,7 +103,7 @@ class Games:
 
 def untrained(id: str, folder: Path, seed: int) -> Path:
     """A language model of the nano preset with random weights and a tokenizer of the task's sample data."""
-    from lmrl_agents.training import TrainingRun, prepare
+    from lmrl_agents.learning.run import TrainingRun, prepare
 
     data = f"{task(id).family}/mixed-v0"
     run = TrainingRun(algorithm="bc", env_id=id, data=data, preset="nano", seed=seed, out=folder, sample=True)
@@ -143,9 +143,9 @@ class Soak:
 
     def _evaluate(self, id: str, agent: str, episodes: int) -> None:
         """As a worker of the leaderboard does it, in this process; nothing of it stays on disk."""
-        from lmrl_benchmarks.evaluation import EvaluationSpec
-        from lmrl_benchmarks.jobs import run_job
-        from lmrl_benchmarks.plan import Job
+        from lmrl_benchmarks.running.evaluation import EvaluationSpec
+        from lmrl_benchmarks.running.jobs import run_job
+        from lmrl_benchmarks.running.plan import Job
 
         folder, trained = self.out / "cell", os.sep in agent
         spec = EvaluationSpec(id, agent, episodes, self.rng.randrange(2**31))
@@ -192,8 +192,8 @@ class Soak:
         """A suite over two worker processes, as ``lmrl leaderboard run`` plays it."""
         if time.monotonic() - self.last_suite < self.between_suites:
             return
-        from lmrl_benchmarks.runner import run_suite
-        from lmrl_benchmarks.suite import suite_from
+        from lmrl_benchmarks.running.runner import run_suite
+        from lmrl_benchmarks.running.suite import suite_from
 
         games = [id for id in self.ids if id in TEXT_GAMES]
         tasks = [{"id": id} for id in self.rng.sample(games, min(3, len(games)))]

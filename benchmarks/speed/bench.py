@@ -12,12 +12,12 @@ from typing import Any
 from peers import Peers
 from table import Table
 
-from lmrl_agents.algorithms import train
-from lmrl_agents.api import load_agent
-from lmrl_agents.training import FINAL, TrainingRun
-from lmrl_benchmarks.cells import cells, evaluation_of
-from lmrl_benchmarks.evaluation import evaluate
-from lmrl_benchmarks.suite import load_suite
+from lmrl_agents.learning.run import FINAL, TrainingRun
+from lmrl_agents.learning.train import train
+from lmrl_agents.playing.loading import load_agent
+from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.evaluation import evaluate
+from lmrl_benchmarks.running.suite import load_suite
 from lmrl_datasets import generate
 
 

@@ -19,9 +19,9 @@ from models import SIZE, fresh, letters
 from peers import Peers
 from table import Table, number
 
-from lmrl_agents.losses import cross_entropy
-from lmrl_agents.tokens import Row, collate
-from lmrl_agents.training import optimizer_for
+from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.run import optimizer_for
+from lmrl_agents.models.tokens import Row, collate
 from lmrl_envs.wrappers import ChatObservation
 
 COUNTS = (1, 4, 16, 64, 256, 1024, 4096)

@@ -20,11 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.records import EPISODES, RUN, SUMMARY, provenance, verify_records
-from lmrl_benchmarks.report import load_results, write_report
-from lmrl_benchmarks.runner import run_suite
-from lmrl_benchmarks.suite import Suite, SuiteAgent, SuiteTask, load_suite
+from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, provenance
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteTask, load_suite
+from lmrl_benchmarks.running.verify import verify_records
 
 SCRIPTED = ["random", "suboptimal", "expert"]
 TEXT_GAMES = ("Wordle-v0", "Wordle-Full-v0", "MazeFullyObserved-v0", "TextNavFullyObserved-v0", "TwentyQuestions-v0", "GuessMyCity-v0", "CarDealer-v0")  # fmt: skip

@@ -6,9 +6,9 @@ from typing import Any
 
 from transformers.activations import ACT2FN
 
-from lmrl_agents.model import LanguageModel, ModelConfig
-from lmrl_agents.tokenizer import TaskTokenizer, train_tokenizer
-from lmrl_agents.tokens import Row, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
+from lmrl_agents.models.tokens import Row, TextFormat, TokenEpisode, episode_rows
 from lmrl_datasets import load_dataset
 
 WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"

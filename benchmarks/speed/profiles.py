@@ -22,9 +22,9 @@ from table import Table
 from torch.profiler import ProfilerActivity, profile
 from training import trainers_take
 
-import lmrl_agents.online
-from lmrl_agents.algorithms import train
-from lmrl_agents.training import TrainingRun
+import lmrl_agents.learning.online
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.train import train
 
 SHOWN = 8
 
@@ -54,7 +54,7 @@ def torch_profile(work: Callable[[], Any]) -> dict[str, float]:
 def ppo_round(iterations: int) -> tuple[float, float]:
     """CPU seconds of a round, preset nano on Wordle from a policy cloned for 100 steps, and the share that is play."""
     spent = 0.0
-    original = lmrl_agents.online.play
+    original = lmrl_agents.learning.online.play
 
     def timed(*arguments, **named):
         nonlocal spent
@@ -63,7 +63,7 @@ def ppo_round(iterations: int) -> tuple[float, float]:
         spent += time.process_time() - started
         return found
 
-    lmrl_agents.online.play = timed
+    lmrl_agents.learning.online.play = timed
     try:
         with tempfile.TemporaryDirectory() as out, trainers_take(None, "ppo"):
             settings = {"ppo.iterations": iterations, "bc.steps": 100 if iterations > 1 else 5}
@@ -72,7 +72,7 @@ def ppo_round(iterations: int) -> tuple[float, float]:
             )
             whole = json.loads((train(run) / "lmrl.json").read_text())["cpu_seconds"]
     finally:
-        lmrl_agents.online.play = original
+        lmrl_agents.learning.online.play = original
     return whole / iterations, spent / whole
 
 

@@ -33,7 +33,7 @@ def train(out: Path, threads: int = 1, dtype: str = "float32", capability: str =
     order = ["train", "bc", "--env", TASK, "--data", DATA, "--sample", "--out", str(out), "--threads", str(threads)]
     order += ["--dtype", dtype, "--resume", "--set", *(f"{key}={value}" for key, value in SETTINGS.items())]
     own = {**os.environ, **({"ATEN_CPU_CAPABILITY": capability} if capability else {})}
-    subprocess.run([sys.executable, "-m", "lmrl_benchmarks.cli", *order], env=own, check=True)
+    subprocess.run([sys.executable, "-m", "lmrl_benchmarks.commands.cli", *order], env=own, check=True)
 
 
 def weights(run: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def losses(run: Path) -> list[float]:
 
 def games(run: Path, slots: int = 64) -> dict[int, Any]:
     from lmrl_agents import load_agent
-    from lmrl_agents.rollout import Rollout
+    from lmrl_agents.playing.rollout import Rollout
 
     played = Rollout(load_agent(str(run)), TASK, slots=slots).play(range(GAMES), 0)
     return {game.episode: (game.actions, game.transcript.episode_return) for game in played}

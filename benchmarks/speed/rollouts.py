@@ -28,11 +28,11 @@ from peers import Peers
 from table import Table
 
 from lmrl_agents import load_agent
-from lmrl_agents.engine import SlotEngine
-from lmrl_agents.lm_agent import Recorder
-from lmrl_agents.model import LanguageModel
-from lmrl_agents.rollout import Rollout
-from lmrl_agents.sampling import Generated, Sampling
+from lmrl_agents.models.engine import SlotEngine
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.sampling import Generated, Sampling
+from lmrl_agents.playing.policy_agent import Recorder
+from lmrl_agents.playing.rollout import Rollout
 
 
 class Speller(Recorder):

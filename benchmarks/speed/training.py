@@ -27,13 +27,13 @@ from models import ACTION, BATCH, DATA, SIZE, WORDLE, as_published, data_rows, f
 from peers import Peers
 from table import Contender, Table
 
-import lmrl_agents.training as training
-from lmrl_agents.algorithms import train
-from lmrl_agents.model import LanguageModel
-from lmrl_agents.session import Session
-from lmrl_agents.tokenizer import TaskTokenizer
-from lmrl_agents.tokens import Row, RowStore, collate
-from lmrl_agents.training import TrainingRun, optimizer_for
+import lmrl_agents.learning.run as training
+from lmrl_agents.learning.run import TrainingRun, optimizer_for
+from lmrl_agents.learning.session import Session
+from lmrl_agents.learning.train import train
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.models.tokens import Row, RowStore, collate
 
 
 @contextmanager

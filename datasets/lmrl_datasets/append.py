@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.dataset import Dataset
+from lmrl_datasets.reading.dataset import Dataset
 from lmrl_datasets.recipes import Recipe
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import (

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_datasets.coverage import in_words
-from lmrl_datasets.dataset import load_dataset
+from lmrl_datasets.reading.dataset import load_dataset
 from lmrl_datasets.store import write_atomically
 from lmrl_envs import task
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +63,20 @@ def refuse_other_versions(there: Mapping[str, str]) -> None:
         raise DatasetError(f"a machine of the cluster has other versions: {versions}")
 
 
-def make_on_cluster(address: str, jobs: list[Any], workers: int) -> Iterator[int]:
+def make_on_cluster(address: str, make: Callable[[Any], Any], jobs: list[Any], workers: int) -> Iterator[int]:
     """Make shards on the cluster at ``address`` and write them here; yields the number of episodes of each.
 
     Args:
         address: see `joined`.
-        jobs: as of `lmrl_datasets.generate.make_shard`.
+        make: writes one shard (`lmrl_datasets.generate.make_shard`).
+        jobs: what it takes.
         workers: CPUs of a local cluster.
 
     Raises:
         DatasetError: Ray is not installed, there is no cluster, a machine has other versions, or a worker died.
     """
     with joined(address, workers) as ray:
-        yield from _collect(ray, jobs)
+        yield from _collect(ray, make, jobs)
 
 
 def _reach(address: str) -> None:
@@ -85,9 +86,9 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _collect(ray: Any, jobs: list[Any]) -> Iterator[int]:
+def _collect(ray: Any, make: Callable[[Any], Any], jobs: list[Any]) -> Iterator[int]:
     remote = ray.remote(num_cpus=1, max_retries=3)(_shard)
-    pending = {remote.remote(recipe, seed, indices): (path, len(indices)) for recipe, seed, indices, path in jobs}
+    pending = {remote.remote(make, recipe, seed, indices): (path, len(indices)) for recipe, seed, indices, path in jobs}
     while pending:
         (ready,), _ = ray.wait(list(pending), num_returns=1)
         path, count = pending.pop(ready)
@@ -103,11 +104,9 @@ def _collect(ray: Any, jobs: list[Any]) -> Iterator[int]:
         yield count
 
 
-def _shard(recipe: Any, seed: int, indices: range) -> tuple[dict[str, str], bytes]:
+def _shard(make: Callable[[Any], Any], recipe: Any, seed: int, indices: range) -> tuple[dict[str, str], bytes]:
     """In a worker of the cluster: versions of packages here, and a shard's bytes."""
-    from lmrl_datasets.generate import make_shard
-
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "shard.parquet"
-        make_shard((recipe, seed, indices, str(path)))
+        make((recipe, seed, indices, str(path)))
         return provenance(), path.read_bytes()

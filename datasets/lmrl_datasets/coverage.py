@@ -24,7 +24,7 @@ from lmrl_datasets.schema import DatasetError, Episode, to_json
 from lmrl_envs import Policy, Transcript, make_policy, task
 
 if TYPE_CHECKING:
-    from lmrl_datasets.dataset import Dataset
+    from lmrl_datasets.reading.dataset import Dataset
 
 EPISODES, ACTIONS, JUDGED, STARTS = 20_000, 100_000, 1_000, 500
 OFTEN = 5

@@ -23,7 +23,7 @@ from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, SCHEMA_VERSION, DatasetE
 from lmrl_datasets.store import locked, provenance, require_pyarrow, write_shard
 
 if TYPE_CHECKING:
-    from lmrl_datasets.dataset import Dataset
+    from lmrl_datasets.reading.dataset import Dataset
 
 _SUFFIXES = (".jsonl", ".jsonl.zst")
 _REQUIRED = tuple(

@@ -96,7 +96,7 @@ def make_shard(job: tuple[Recipe, int, range, str]) -> int:
 
 def _results(jobs: list[Any], workers: int, ray: str | None) -> Iterator[int]:
     if ray is not None:
-        yield from make_on_cluster(ray, jobs, workers)
+        yield from make_on_cluster(ray, make_shard, jobs, workers)
         return
     if workers <= 1 or len(jobs) <= 1:
         yield from map(make_shard, jobs)
@@ -228,7 +228,7 @@ def finish(folder: Path, spec: dict[str, Any], paths: list[Path], command: str) 
     """Write the card, and describe all shards in the manifest; only now the dataset is whole."""
     from lmrl_datasets.cards import card
     from lmrl_datasets.coverage import coverage
-    from lmrl_datasets.dataset import Dataset
+    from lmrl_datasets.reading.dataset import Dataset
 
     shards = [asdict(describe_shard(path)) for path in paths]
     recipe = spec["recipe"]

@@ -11,7 +11,7 @@ from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import Reading, ambiguous_type, read
 from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money
 from lmrl_envs.car_dealer.wording import THE, listed, say
-from lmrl_envs.simulators.base import PartnerRequest
+from lmrl_envs.partners.base import PartnerRequest
 
 _ASIDES = {
     "ask_drink": "drink", "ask_name": "name",

@@ -11,7 +11,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.role import CarBuyerRole
 from lmrl_envs.car_dealer.simulator import ScriptedBuyer
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice
-from lmrl_envs.simulators import PartnerReply, PartnerRequest, SimulatorError, make_partner
+from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import TextVectorEnv
 
 _INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. \

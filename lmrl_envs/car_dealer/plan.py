@@ -17,7 +17,7 @@ from lmrl_envs.car_dealer.conversation import short
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, most_paid
 from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car
 from lmrl_envs.car_dealer.simulator import ScriptedBuyer
-from lmrl_envs.simulators.base import PartnerRequest
+from lmrl_envs.partners.base import PartnerRequest
 
 _HONEST = (
     "Every car comes with a full service history.",

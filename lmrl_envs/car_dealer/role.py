@@ -8,8 +8,8 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
-from lmrl_envs.simulators.prompting import quote, quote_dialogue
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.prompting import quote, quote_dialogue
 
 QUOTED_LENGTH = 600
 """Bytes of the seller's last line that the model is shown."""
@@ -56,7 +56,7 @@ _DECISION = re.compile(
 
 
 class CarBuyerRole:
-    """The buyer of Car Dealer (see `lmrl_envs.simulators.Role`)."""
+    """The buyer of Car Dealer (see `lmrl_envs.partners.Role`)."""
 
     name = "car_buyer"
     max_new_tokens = 120

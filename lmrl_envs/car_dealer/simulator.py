@@ -15,7 +15,7 @@ from lmrl_envs.car_dealer.mind import aspiration, most_paid
 from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import ambiguous_type, asks_for_deal, is_assent, named
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 _WITH_MANNER = frozenset(
     {"want", "want_more", "features", "budget", "like_car", "ok_car", "counter_first", "counter", "ask_price", "far"}

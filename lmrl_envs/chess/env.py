@@ -21,7 +21,7 @@ from lmrl_envs.chess.rules import (
     read_position,
 )
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
-from lmrl_envs.simulators.base import SimulatorError
+from lmrl_envs.partners.base import SimulatorError
 
 MAX_MOVES = 400
 WIN_REWARD, LOSS_REWARD, DRAW_REWARD, ILLEGAL_REWARD = 1.0, -1.0, 0.0, -1.0

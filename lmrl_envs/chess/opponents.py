@@ -11,7 +11,7 @@ import chess
 
 from lmrl_envs.chess.native import NativeSearch
 from lmrl_envs.chess.rules import position_key
-from lmrl_envs.simulators.base import Simulator
+from lmrl_envs.partners.base import Simulator
 
 OPPONENTS = ("builtin", "stockfish", "random")
 
@@ -171,6 +171,6 @@ def make_opponent(simulator: str, **options: Any) -> Simulator:
         return BuiltinOpponent(**given)
     if simulator == "random":
         return RandomOpponent()
-    from lmrl_envs.simulators.uci import UciOpponent
+    from lmrl_envs.partners.uci import UciOpponent
 
     return UciOpponent(**given)

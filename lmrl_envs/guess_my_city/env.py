@@ -19,7 +19,7 @@ from lmrl_envs.guess_my_city.rules import (
 )  # fmt: skip
 from lmrl_envs.guess_my_city.simulator import CityOracle
 from lmrl_envs.guess_my_city.table import cities, split_names
-from lmrl_envs.simulators import PartnerReply, PartnerRequest, make_partner
+from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
 
 RIGHT, WRONG = "Yes, that's it!", "No, that's not my city."
 

@@ -21,7 +21,7 @@ from lmrl_envs.guess_my_city.sentences import (
     variants,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.table import City, cities, distance
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 
 def answer(request: PartnerRequest) -> PartnerReply:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from lmrl_envs.guess_my_city.rules import tokens
 from lmrl_envs.guess_my_city.table import cities
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
-from lmrl_envs.simulators.prompting import quote
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.prompting import quote
 
 MAX_QUOTED = 300
 """Bytes of a question that the model is shown."""
@@ -29,7 +29,7 @@ _FACTS = ("continent", "subregion", "capital", "language", "currency", "religion
 
 
 class CityRole:
-    """The oracle's part for `lmrl_envs.simulators` language models. The win is decided by the rules, not here."""
+    """The oracle's part for `lmrl_envs.partners` language models. The win is decided by the rules, not here."""
 
     name = "guess_my_city"
     max_new_tokens = 48

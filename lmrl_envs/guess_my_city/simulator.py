@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 
 class CityOracle:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
-from lmrl_envs.simulators import PartnerReply, PartnerRequest, Simulator, make_partner
+from lmrl_envs.partners import PartnerReply, PartnerRequest, Simulator, make_partner
 from lmrl_envs.twenty_questions.role import OracleRole
 from lmrl_envs.twenty_questions.rules import (
     MAX_QUESTION_LENGTH,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lmrl_envs.simulators.base import PartnerReply, PartnerRequest
-from lmrl_envs.simulators.prompting import quote
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
+from lmrl_envs.partners.prompting import quote
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, NO, YES
 
 _SYSTEM = """You are the oracle in a game of 20 Questions.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmrl_envs.simulators import PartnerReply, PartnerRequest
+from lmrl_envs.partners import PartnerReply, PartnerRequest
 from lmrl_envs.twenty_questions.rules import NO, YES, load_knowledge
 
 _YES, _NO, _UNREAD = PartnerReply(YES), PartnerReply(NO), PartnerReply(NO, understood=False)

@@ -11,13 +11,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_benchmarks.commands.arguments import KeyValues, key_values
 
 
 def list_agents() -> None:
     """List the agents that can be evaluated by name, and the algorithms that train one."""
-    from lmrl_agents.algorithms import ALGORITHMS
-    from lmrl_agents.api import agent_names
+    from lmrl_agents.learning.train import ALGORITHMS
+    from lmrl_agents.playing.loading import agent_names
 
     agents = Table(title="agents (lmrl eval --agent NAME)", title_justify="left")
     agents.add_column("name")
@@ -42,7 +42,7 @@ def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> 
         name: Name of the agent and the package, such as my-agent.
         out: Folder; by default the name.
     """
-    from lmrl_agents.template import write_template
+    from lmrl_agents.playing.template import write_template
 
     for path in write_template(name, out or Path(name)):
         print(path)
@@ -56,8 +56,8 @@ def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
         run: Folder of a training run, or of its final model.
         out: New folder.
     """
-    from lmrl_agents.lm_agent import model_folder
-    from lmrl_agents.model import LanguageModel
+    from lmrl_agents.models.model import LanguageModel
+    from lmrl_agents.playing.policy_agent import model_folder
 
     if out.exists():
         print(f"{out} exists; choose another folder", file=sys.stderr)
@@ -84,7 +84,7 @@ def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (),
         agent_arg: Arguments of the agent, as key=value.
     """
     from lmrl_agents import load_agent
-    from lmrl_agents.conformance import TASKS, check_agent
+    from lmrl_agents.playing.conformance import TASKS, check_agent
 
     found = check_agent(load_agent(spec, **key_values(agent_arg)), env or TASKS)
     for breach in found.breaches:

@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 import lmrl_datasets
-from lmrl_benchmarks.arguments import shown
-from lmrl_datasets.coverage import in_words
-from lmrl_datasets.dataset import data_home, installed_datasets, samples
+from lmrl_benchmarks.commands.arguments import shown
+from lmrl_datasets.coverage import coverage, in_words
+from lmrl_datasets.exchange import to_minari, write_jsonl
+from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_envs.core import printable
 
@@ -128,7 +129,7 @@ def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> No
     console.print(table)
     _print_stats(data, console)
     console.print("covers:")
-    for line in in_words(manifest.get("coverage") or data.coverage()):
+    for line in in_words(manifest.get("coverage") or coverage(data)):
         console.print(f"- {shown(line)}", soft_wrap=True)
 
 
@@ -190,9 +191,9 @@ def export(
         raise ValueError("give either a file name or --minari ID")
     data = _open(name, sample)
     if file is not None:
-        print(f"{data.to_jsonl(file):,} episodes in {file}")
+        print(f"{write_jsonl(data, file):,} episodes in {file}")
     else:
-        print(f"{data.to_minari(minari).spec.total_episodes:,} episodes in Minari's {minari}")
+        print(f"{to_minari(data, minari).spec.total_episodes:,} episodes in Minari's {minari}")
     return 0
 
 

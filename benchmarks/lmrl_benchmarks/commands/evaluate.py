@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_benchmarks.commands.arguments import KeyValues, key_values
 
 
 def evaluate(
@@ -37,9 +37,9 @@ def evaluate(
         slots: Games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
     """
     from lmrl_agents import load_agent
-    from lmrl_benchmarks.evaluation import EvaluationSpec
-    from lmrl_benchmarks.evaluation import evaluate as run
-    from lmrl_benchmarks.records import RecordFile
+    from lmrl_benchmarks.running.evaluation import EvaluationSpec
+    from lmrl_benchmarks.running.evaluation import evaluate as run
+    from lmrl_benchmarks.running.records import RecordFile
     from lmrl_envs import task
     from lmrl_envs.core import printable
 

@@ -32,10 +32,10 @@ def run(
         patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
     """
-    from lmrl_agents.api import check_spec
-    from lmrl_benchmarks.report import load_results, print_table, write_report
-    from lmrl_benchmarks.runner import run_suite
-    from lmrl_benchmarks.suite import load_suite
+    from lmrl_agents.playing.loading import check_spec
+    from lmrl_benchmarks.reporting.report import load_results, print_table, write_report
+    from lmrl_benchmarks.running.runner import run_suite
+    from lmrl_benchmarks.running.suite import load_suite
 
     loaded = load_suite(suite)
     chosen = loaded.only([name for name in agents.split(",") if name]) if agents is not None else None
@@ -81,7 +81,7 @@ def report(out: Annotated[Path, tyro.conf.Positional], html: Path) -> int:
         out: Folder of the run.
         html: The file to write.
     """
-    from lmrl_benchmarks.report import write_report
+    from lmrl_benchmarks.reporting.report import write_report
 
     print(f"report: {write_report(out, html)}")
     return 0
@@ -94,8 +94,8 @@ def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
         out: Folder of the run, or an archive that lmrl leaderboard submit made.
         workers: Processes that replay.
     """
-    from lmrl_benchmarks.submission import run_folder
-    from lmrl_benchmarks.verify import verify_run
+    from lmrl_benchmarks.reporting.submission import run_folder
+    from lmrl_benchmarks.running.verify import verify_run
 
     breaches = 0
     checked = 0
@@ -116,7 +116,7 @@ def submit(out: Annotated[Path, tyro.conf.Positional], to: Path = Path()) -> int
         out: Folder of the run.
         to: Folder for the archive; accepted ones lie in benchmarks/results.
     """
-    from lmrl_benchmarks.submission import pack
+    from lmrl_benchmarks.reporting.submission import pack
 
     archive = pack(out, to)
     print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB): add it to benchmarks/results and open a pull request")
@@ -130,7 +130,7 @@ def publish(results: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
         results: Folder of the archives (benchmarks/results).
         out: Folder for the pages.
     """
-    from lmrl_benchmarks.submission import publish as write_pages
+    from lmrl_benchmarks.reporting.submission import publish as write_pages
 
     for page in write_pages(results, out):
         print(f"{out / page.file}: {page.suite}, {len(page.archives)} runs, {len(page.agents)} agents")

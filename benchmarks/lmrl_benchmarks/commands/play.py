@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from lmrl_benchmarks.arguments import KeyValues, key_values, shown
+from lmrl_benchmarks.commands.arguments import KeyValues, key_values, shown
 from lmrl_envs import SimulatedTextEnv, TextEnv, make_policy, task, task_ids
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_benchmarks.commands.arguments import KeyValues, key_values
 
 TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
 SHORTEST_TOKEN = 16
@@ -54,11 +54,11 @@ def serve(
     """
     import uvicorn
 
-    from lmrl_benchmarks.web.games import Limits, Tables
-    from lmrl_benchmarks.web.guard import Door, is_loopback
-    from lmrl_benchmarks.web.recording import Recorder
-    from lmrl_benchmarks.web.server import make_app
-    from lmrl_benchmarks.web.sessions import Sessions
+    from lmrl_benchmarks.serve.games import Limits, Tables
+    from lmrl_benchmarks.serve.guard import Door, is_loopback
+    from lmrl_benchmarks.serve.recording import Recorder
+    from lmrl_benchmarks.serve.server import make_app
+    from lmrl_benchmarks.serve.sessions import Sessions
     from lmrl_datasets.store import locked
 
     if max_games < 1 or idle_minutes <= 0 or rate <= 0:
@@ -115,7 +115,7 @@ def _token(token: str | None, needed: bool) -> str | None:
 
 def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Loaded agents by the name that pages show: the end of a path, not the whole."""
-    from lmrl_agents.api import load_agent
+    from lmrl_agents.playing.loading import load_agent
 
     if kwargs and len(specs) != 1:
         raise ValueError("--agent-arg needs exactly one agent: --agent SPEC")
@@ -129,8 +129,8 @@ def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
-    from lmrl_benchmarks.cells import SUITE, read_suite
-    from lmrl_benchmarks.web.sessions import tasks_of
+    from lmrl_benchmarks.running.cells import SUITE, read_suite
+    from lmrl_benchmarks.serve.sessions import tasks_of
     from lmrl_envs import task, task_ids
 
     suite_tasks = read_suite(out)[0].tasks if (out / SUITE).is_file() else ()

@@ -58,8 +58,8 @@ def train(
     """
     import torch
 
-    from lmrl_agents.simulator_data import PRESETS, partner_episodes, played_episodes
-    from lmrl_agents.simulator_training import SimulatorTraining, train_simulator
+    from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
+    from lmrl_agents.partners.training import SimulatorTraining, train_simulator
     from lmrl_datasets import load_dataset
     from lmrl_envs import task
 

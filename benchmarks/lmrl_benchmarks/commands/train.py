@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from lmrl_benchmarks.arguments import KeyValues, key_values
+from lmrl_benchmarks.commands.arguments import KeyValues, key_values
 
 
 def train(
@@ -47,8 +47,8 @@ def train(
         shard: Spread the transformer's weights over torchrun's processes, for models too large for one device (offline algorithms).
         threads: CPU threads; one is fastest for small models and makes training reproducible bit for bit.
     """
-    from lmrl_agents.algorithms import train as train_algorithm
-    from lmrl_agents.training import TrainingRun
+    from lmrl_agents.learning.run import TrainingRun
+    from lmrl_agents.learning.train import train as train_algorithm
 
     run = TrainingRun(
         algorithm,

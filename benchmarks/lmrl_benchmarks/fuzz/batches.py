@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from lmrl_agents.rollout import slot_info
+from lmrl_agents.playing.rollout import slot_info
 from lmrl_benchmarks.fuzz.cases import Breach, Operation, check_sale, demand, expect, random_states
 from lmrl_benchmarks.fuzz.language import Speaker
 from lmrl_benchmarks.fuzz.rules import rules_of

@@ -26,9 +26,9 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from lmrl_benchmarks.exploits.leaks import shown_forms
 from lmrl_benchmarks.fuzz.language import Speaker
 from lmrl_benchmarks.fuzz.rules import Rules, rules_of
-from lmrl_benchmarks.leaks import shown_forms
 from lmrl_envs.core import MAX_ACTION_LENGTH, TextEnv, Transcript
 
 Operation = list[Any]

@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 
 from lmrl_envs import make_policy, task
-from lmrl_envs.checks import HOSTILE_ACTIONS
+from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.core import MAX_ACTION_LENGTH
 
 POOL = 1500

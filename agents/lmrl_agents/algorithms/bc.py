@@ -1,0 +1,121 @@
+"""Behaviour cloning.
+
+L = - sum_t m_t log pi(x_t | x_<t) / sum_t m_t over the tokens that the agent of the data produced (m_t = 1), their end
+token included; the environment's tokens are read, never predicted (Abdulhai et al., arXiv 2311.18232, section 5).
+
+Departures from LMRL-Gym: equal rows of a batch are encoded once with their count as weight, which changes neither loss
+nor gradient; logits are computed at action positions only; rows are drawn with replacement.
+
+    lmrl train bc --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --sample --preset nano --seed 0 --out runs/bc-maze
+
+Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2: sampled -38.1, -36.4, -38.0, greedy -6.71 (the optimum on these
+games); on maze/stitch-v0, whose most frequent action is wrong at most places, -79 to -82, greedy -100. All scores:
+docs/results.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmrl_agents.learning.losses import cross_entropy, mean
+from lmrl_agents.learning.run import (
+    TrainingRun,
+    batch_indices,
+    learning_rate,
+    optimizer_for,
+    precision,
+    prepare,
+    rows_of,
+    spread,
+)
+from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.models.distributed import gathered
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.tokens import RowStore
+from lmrl_agents.playing.policy_agent import mean_return
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyperparameters; the preset's ``[bc]`` table."""
+
+    steps: int = 600
+    """Gradient steps."""
+    batch_size: int = 256
+    """Rows a step."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    weight_decay: float = 0.01
+    """On matrices."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    log_every: int = 20
+    """Steps between lines of metrics."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
+    evaluate_every: int = 0
+    """Steps between validations; 0: none."""
+    evaluation_episodes: int = 64
+    """Games of a validation, sampled and greedy."""
+    temperatures: tuple[float, ...] = ()
+    """Temperatures that are tried on validation games at the end; agents with temperature "best" take the best one."""
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    data = run.load_data()
+    model = prepare(run, data)
+    return imitate(run, run.config(Config), model, rows_of(data, model))
+
+
+def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:
+    """The loop, over any rows; returns the folder of the model."""
+    spread(run, model)
+    optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
+    session = Session(
+        run,
+        model,
+        config.steps,
+        {"policy": model},
+        {"policy": optimizer},
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+    )
+    model.train()
+    for step in session:
+        indices = session.shard(batch_indices(run.seed, step, len(rows), config.batch_size))
+        batch = rows.batch(indices).to(run.device)
+        with precision(run):
+            logits, targets, which = model.action_logits(batch)
+            weights = batch.weight[which]
+            loss = cross_entropy(logits, targets, weights)
+        rate = learning_rate(step, config.steps, config.learning_rate)
+        norm = session.update(
+            "policy", loss, rate, config.clip, weight=float(weights.sum()), tokens=int(batch.length.sum())
+        )
+        session.note = f"loss {loss.item():.3f}"
+        with torch.no_grad():
+            accuracy = mean((logits.argmax(dim=1) == targets).float(), weights).item()
+        session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
+        if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
+    facts: dict[str, Any] = {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)}
+    if config.temperatures:
+        facts["decoding"] = best_temperature(run, model, config.temperatures, config.evaluation_episodes)
+    return save_final(run, model, facts)
+
+
+def best_temperature(
+    run: TrainingRun, model: LanguageModel, temperatures: Sequence[float], episodes: int
+) -> dict[str, Any]:
+    """The temperature with the best mean return on validation games, and what each reached."""
+    model.eval()
+    with gathered(model):
+        tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
+    chosen = max(tried, key=lambda t: tried[t])
+    return {"temperature": chosen, "validation_return": {str(t): r for t, r in tried.items()}}

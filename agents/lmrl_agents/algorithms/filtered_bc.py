@@ -1,0 +1,113 @@
+"""Filtered behaviour cloning: imitate only the best part of the data.
+
+The loss is that of `bc`; what is imitated is chosen by its return (%BC of Chen et al., arXiv 2106.01345, as used
+in Abdulhai et al., arXiv 2311.18232, section 5):
+
+- ``unit = "episode"``: the best ``share`` of all episodes;
+- ``unit = "start"``: the best ``share`` among the episodes with the same first observation, so that easy starts are not
+  all that is left;
+- ``unit = "turn"``: the best ``share`` of all actions by the return that followed them. In Wordle the actions followed by
+  the least loss are the winning guesses, and those are right answers for everything that was known by then.
+
+Ties are broken at random with the run's seed; how many were kept, and from which return on, is in the metrics.
+
+Departures from LMRL-Gym: ties (there: by position in the file); start and turn as units; a discount; the policy is trained from
+scratch, or from ``--start``.
+
+    lmrl train filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/filtered-bc
+
+Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -68, -68, -74: worse than cloning all (-38), because
+short trajectories that were cut off have the best returns. Wordle by turns: -2.87, -2.87, -2.86 (cloning of nearly three
+times the time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .98, .98 of the games won (cloning .34 to .40), on
+text_nav/stitch-v0 .93, .93, .94 (cloning of more time .26 to .28); Endgames from cloning: .74, .75, .76 (cloning of
+more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lmrl_agents.algorithms import bc
+from lmrl_agents.learning.returns import returns_to_go
+from lmrl_agents.learning.run import TrainingRun, encode, prepare, save_facts
+from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.tokens import RowStore, TokenEpisode, episode_rows
+
+
+@dataclass(frozen=True)
+class Config(bc.Config):
+    """Hyperparameters; the preset's ``[filtered_bc]`` table."""
+
+    share: float = 0.1
+    """Part of the data that is imitated, (0, 1]."""
+    unit: str = "episode"
+    """What is chosen: "episode", "start" or "turn"."""
+    discount: float = 1.0
+    """Per turn, of the returns that decide; below 1, of games that all end in a win the short ones are the best."""
+
+
+def best(scores: Sequence[float], share: float, seed: int, groups: Sequence[object] | None = None) -> np.ndarray:
+    """Positions of the best ``share`` (at least one) of each group, in increasing order; ties are broken by the seed.
+
+    Args:
+        scores: the higher the better.
+        share: (0, 1].
+        seed: of the order among equals.
+        groups: label of each position; default: all are one group.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share={share} must be above 0 and at most 1")
+    values = np.asarray(scores, float)
+    order = np.lexsort((np.random.default_rng((seed, 1)).permutation(len(values)), -values))
+    labels = [None] * len(values) if groups is None else list(groups)
+    sizes: dict[object, int] = {}
+    for label in labels:
+        sizes[label] = sizes.get(label, 0) + 1
+    room = {label: max(1, round(share * size)) for label, size in sizes.items()}
+    kept = []
+    for i in order.tolist():
+        if room[labels[i]] > 0:
+            room[labels[i]] -= 1
+            kept.append(i)
+    return np.sort(np.array(kept))
+
+
+def chosen_turns(episodes: Sequence[TokenEpisode], config: Config, seed: int) -> tuple[dict[int, set[int]], float]:
+    """The turns to imitate by position of their episode, and the least return among what was chosen."""
+    if config.unit == "turn":
+        places = [(i, k) for i, episode in enumerate(episodes) for k in range(len(episode.actions))]
+        ahead = [_ahead(episode.rewards, config.discount) for episode in episodes]
+        scores = [float(ahead[i][k]) for i, k in places]
+        kept = best(scores, config.share, seed)
+        turns: dict[int, set[int]] = {}
+        for j in kept.tolist():
+            turns.setdefault(places[j][0], set()).add(places[j][1])
+        return turns, min(scores[j] for j in kept)
+    if config.unit not in ("episode", "start"):
+        raise ValueError(f"unit={config.unit!r} is not known; choose episode, start or turn")
+    scores = [float(_ahead(episode.rewards, config.discount)[0]) if episode.rewards else 0.0 for episode in episodes]
+    groups = [episode.observations[0] for episode in episodes] if config.unit == "start" else None
+    kept = best(scores, config.share, seed, groups)
+    return {i: set(range(len(episodes[i].actions))) for i in kept.tolist()}, min(scores[i] for i in kept)
+
+
+def _ahead(rewards: Sequence[float], discount: float) -> np.ndarray:
+    """The return from each turn on, float [turns]."""
+    return returns_to_go(np.array(rewards, float), np.arange(len(rewards)) == len(rewards) - 1, discount)
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    data = run.load_data()
+    model = prepare(run, data) if run.start is None else start_policy(run)
+    episodes = encode(data, model)
+    turns, least = chosen_turns(episodes, config, run.seed)
+    rows = [row for i, own in turns.items() for row in episode_rows(episodes[i], model.form, own)]
+    kept = sum(len(own) for own in turns.values())
+    save_facts(run, kept_turns=kept, of_turns=sum(len(e.actions) for e in episodes), least_return=least)
+    return bc.imitate(run, config, model, RowStore(rows, model.tokenizer.pad))

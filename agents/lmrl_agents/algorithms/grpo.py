@@ -1,0 +1,159 @@
+"""Group-relative policy optimisation (Shao et al., arXiv 2402.03300) over whole games.
+
+A group is ``group_size`` games from one seed: the same start, the same secret. An episode's advantage is its return beside
+its group's, one number for all its action tokens:
+
+    A = (R - mean(group)) / (std(group) + 1e-4)
+    L = E max(-r A, -clip(r, 1 - c, 1 + c) A) + b E k3(pi || pi_start)
+
+Switches: ``scale`` (group, batch, none), ``norm`` (how tokens are averaged: "token" over all tokens of the batch, "sequence"
+over each episode first, "constant" by a fixed length), ``leave_one_out``. Dr. GRPO (Liu et al., arXiv 2503.20783) is
+scale none with norm constant; RLOO (Ahmadian et al., arXiv 2402.14740) is scale none with leave_one_out. ``credit = "turn"``
+compares returns from each turn on, so that a late turn is not praised for an early one.
+
+A round that moved the policy too far is taken back (`RoundGuard`).
+A group whose returns are all equal teaches nothing; its share is logged as ``flat_groups``.
+
+    lmrl train grpo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/grpo-wordle
+
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -7.06, -21.79, -7.15 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.losses import clipped_policy_loss, kl_estimates, mean
+from lmrl_agents.learning.online import (
+    GradientConfig,
+    RoundGuard,
+    falling,
+    new_logprobs,
+    predict_logprobs,
+    rounds,
+    slices,
+)
+from lmrl_agents.learning.returns import group_advantages, returns_to_go
+from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
+from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.tokens import TokenEpisode
+from lmrl_agents.models.trajectories import Trajectories
+
+NORMS = ("token", "sequence", "constant")
+
+
+@dataclass(frozen=True)
+class Config(GradientConfig):
+    """Hyperparameters; the preset's ``[grpo]`` table. ``episodes`` counts groups."""
+
+    episodes: int = 16
+    """Groups a round."""
+    group_size: int = 8
+    """Games from one seed."""
+    scale: str = "group"
+    """What advantages are divided by, see `group_advantages`."""
+    leave_one_out: bool = False
+    """Compare with the mean of the others."""
+    credit: str = "episode"
+    """"episode", or "turn": returns from each turn on are compared with those of the group at the same turn."""
+    norm: str = "token"
+    """One of `NORMS`."""
+    epochs: int = 1
+    """Passes over a round's tokens."""
+    batch_size: int = 1024
+    """Action tokens a minibatch."""
+    ratio_clip: float = 0.2
+    """c"""
+    kl_weight: float = 0.0
+    """b"""
+
+
+def advantages_of(episodes: Sequence[TokenEpisode], steps: Trajectories, config: Config) -> tuple[np.ndarray, float]:
+    """Advantage of every step, float [N], and the share of groups with equal returns."""
+    returns = np.array([sum(episode.rewards) for episode in episodes])
+    groups = np.array([episode.group for episode in episodes])
+    flat = float(np.mean([np.ptp(returns[groups == g]) == 0 for g in np.unique(groups)]))
+    if config.credit == "episode":
+        found = group_advantages(returns.tolist(), groups.tolist(), config.scale, config.leave_one_out)
+        return found[steps.episode], flat
+    if config.credit != "turn":
+        raise ValueError(f"credit={config.credit!r} is not known; choose episode or turn")
+    ahead = returns_to_go(steps.reward, steps.last, config.discount)
+    first = np.unique(np.stack([steps.episode, steps.turn], 1), axis=0, return_index=True)[1]
+    labels = groups[steps.episode[first]] * (int(steps.turn.max()) + 1) + steps.turn[first]
+    each = group_advantages(ahead[first].tolist(), labels.tolist(), config.scale, config.leave_one_out)
+    width = int(steps.turn.max()) + 1
+    table = np.zeros(len(episodes) * width)
+    table[steps.episode[first] * width + steps.turn[first]] = each
+    return table[steps.episode * width + steps.turn], flat
+
+
+def token_weights(steps: Trajectories, norm: str) -> np.ndarray:
+    """Weight of every step in the loss: float [N], of mean 1 for "token" and "sequence"."""
+    if norm not in NORMS:
+        raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}")
+    if norm != "sequence":
+        return np.ones(len(steps))
+    lengths = np.bincount(steps.episode)
+    return (len(steps) / (lengths > 0).sum()) / lengths[steps.episode]
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    model = start_policy(run)
+    start = copy.deepcopy(model).requires_grad_(False).eval()
+    state = {"rate": 1.0}
+    session = Session(
+        run,
+        model,
+        config.iterations,
+        {"policy": model},
+        {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)},
+        checkpoint_every=config.checkpoint_every,
+        log_every=1,
+        state=state,
+    )
+    guard = RoundGuard(run, session, model, config)
+    for round_, episodes in rounds(run, session, model, config, config.group_size):
+        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        found, flat = advantages_of(episodes, steps, config)
+        # "constant" divides by the first round's mean length, whatever lengths become.
+        state.setdefault("tokens", len(steps) / len(episodes))
+        factor = len(steps) / len(episodes) / state["tokens"] if config.norm == "constant" else 1.0
+        weights = token_weights(steps, config.norm)
+        advantages = torch.tensor(found * factor, dtype=torch.float32, device=run.device)
+        old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
+        reference = None
+        if config.kl_weight:
+            reference = torch.tensor(
+                predict_logprobs(start, steps, config.temperature, run.device)[0],
+                dtype=torch.float32,
+                device=run.device,
+            )
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
+        facts: dict[str, float] = {}
+        guard.before()
+        for epoch in range(config.epochs):
+            for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
+                batch = steps.batch(which, weights[which], successors=False).to(run.device)
+                index = torch.from_numpy(which).to(run.device)
+                with precision(run):
+                    logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
+                    loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+                    if reference is not None:
+                        k3 = kl_estimates(logprobs, reference[index])[2]
+                        loss = loss + config.kl_weight * mean(k3, batch.weight)
+                session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
+                facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
+        facts |= guard.after(steps)
+        session.log(**facts, flat_groups=flat)
+    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})

@@ -1,0 +1,79 @@
+"""Online filtered behaviour cloning: play, keep the best games, imitate them, again (Abdulhai et al., arXiv 2311.18232).
+
+    L = - sum_t m_t log pi(x_t | x_<t) / sum_t m_t over the best ``share`` of the games of the last ``memory`` rounds
+
+With one gradient step a round this is REINFORCE with reward 1 for a kept game and 0 for others, and no baseline.
+
+Departures from LMRL-Gym: ties are broken by the seed; games of earlier rounds may be kept (``memory``).
+
+    lmrl train online_filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/online-bc
+
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.88, -44.67, -22.31 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmrl_agents.algorithms.filtered_bc import best
+from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.online import OnlineConfig, falling, rounds
+from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision
+from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.tokens import RowStore, TokenEpisode, episode_rows
+
+
+@dataclass(frozen=True)
+class Config(OnlineConfig):
+    """Hyperparameters; the preset's ``[online_filtered_bc]`` table."""
+
+    episodes: int = 128
+    """Games a round."""
+    share: float = 0.3
+    """Part of the games that is imitated."""
+    memory: int = 1
+    """Rounds whose games are remembered. More than 1 is forgotten when a run is resumed: keep it at 1 to resume exactly."""
+    updates: int = 8
+    """Gradient steps a round."""
+    batch_size: int = 64
+    """Rows a step."""
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    model = start_policy(run)
+    session = Session(
+        run,
+        model,
+        config.iterations,
+        {"policy": model},
+        {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)},
+        checkpoint_every=config.checkpoint_every,
+        log_every=1,
+    )
+    remembered: list[list[TokenEpisode]] = []
+    for round_, episodes in rounds(run, session, model, config):
+        remembered = [*remembered, episodes][-config.memory :]
+        pool = [episode for games in remembered for episode in games]
+        scores = [sum(episode.rewards) for episode in pool]
+        kept = best(scores, config.share, run.seed + round_).tolist()
+        rows = RowStore([row for i in kept for row in episode_rows(pool[i], model.form)], model.tokenizer.pad)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
+        facts: dict[str, float] = {}
+        for update in range(config.updates):
+            indices = session.shard(
+                batch_indices(run.seed, round_ * config.updates + update, len(rows), config.batch_size)
+            )
+            batch = rows.batch(indices).to(run.device)
+            with precision(run):
+                logits, targets, which = model.action_logits(batch)
+                weights = batch.weight[which]
+                loss = cross_entropy(logits / config.temperature, targets, weights)
+            session.update("policy", loss, rate, config.clip, float(weights.sum()), int(batch.length.sum()))
+            facts = {"loss": loss.item()}
+        session.log(**facts, least_return=min(scores[i] for i in kept))
+    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})

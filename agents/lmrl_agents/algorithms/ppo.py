@@ -1,0 +1,219 @@
+"""Proximal policy optimisation over tokens, with a KL penalty to the starting policy (Schulman et al., arXiv 1707.06347;
+Ziegler et al., arXiv 1909.08593).
+
+    r~_t = r_t - b (log pi_old(x_t | s_t) - log pi_start(x_t | s_t))
+    A, R by generalised advantage estimation over the action tokens of whole episodes; a cut-off episode bootstraps
+    L_pi  = E max(-r A, -clip(r, 1 - c, 1 + c) A),    r = pi(x_t | s_t) / pi_old(x_t | s_t)
+    L_V   = 1/2 E max((V - R)^2, (V_old + clip(V - V_old, -c_V, c_V) - R)^2)
+    L     = L_pi - h H(pi) [+ p L_BC on a batch of the dataset]
+
+b is fixed, or follows Ziegler's rule: b <- b (1 + clip(KL / target - 1, -.2, .2) n / horizon).
+
+Departures: the value network has a transformer of its own, unless ``value_trunk = "shared"``: then its head reads the
+policy's states, one optimizer minimises L + ``value_weight`` L_V, and the value's gradient reaches the policy's transformer;
+advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
+the KL from the policy that played exceeds ``kl_stop``; a round that moved the policy further than ``kl_limit`` is taken back
+and the learning rate halved (`RoundGuard`; without it, one of three seeds on the maze went from -41 to -400).
+
+    lmrl train ppo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/ppo-wordle
+
+Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -6.73, -6.73, -6.74, greedy -6.71 (the optimum on these
+games; cloning of equal time -36 to -37 sampled); partially observed: -7.9, -9.0, -8.3 (cloning -57 to -66); Wordle from
+filtered cloning: -2.08, -2.01, -2.00, greedy -1.93, -1.90, -1.91 (cloning at its best temperature -3.3 to -3.6); Endgames
+from filtered cloning: .86, .89, .87 of the games won (cloning of more time .35 to .40, at its best temperature .75 to .84).
+All scores: docs/results.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
+from lmrl_agents.learning.online import (
+    GradientConfig,
+    RoundGuard,
+    falling,
+    new_logprobs,
+    normalize,
+    predict,
+    predict_logprobs,
+    rounds,
+    slices,
+)
+from lmrl_agents.learning.returns import generalized_advantages
+from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision, rows_of
+from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.critic import Critic, CriticConfig, states_of
+from lmrl_agents.models.distributed import agree
+from lmrl_agents.models.trajectories import Trajectories
+
+TRUNKS = ("separate", "shared")
+
+
+@dataclass(frozen=True)
+class Config(GradientConfig):
+    """Hyperparameters; the preset's ``[ppo]`` table."""
+
+    epochs: int = 3
+    """Passes over a round's tokens."""
+    batch_size: int = 512
+    """Action tokens a minibatch."""
+    ratio_clip: float = 0.2
+    """c"""
+    value_clip: float = 0.2
+    """c_V, in units of the scaled reward; 0: no clipping."""
+    value_rate: float = 1e-3
+    """Learning rate of the value network."""
+    decay: float = 0.95
+    """lambda"""
+    entropy: float = 0.0
+    """h"""
+    kl_weight: float = 0.001
+    """b, or where it starts."""
+    kl_target: float = 0.0
+    """Per token; 0 keeps b fixed."""
+    kl_horizon: float = 10_000.0
+    """Episodes over which b adapts."""
+    kl_stop: float = 0.03
+    """KL from the policy that played, per token, at which a round's learning ends; 0: never."""
+    least_std: float = 0.1
+    """Advantages are divided by their standard deviation, but not by less than this."""
+    pretraining_weight: float = 0.0
+    """p: behaviour cloning of the dataset in every minibatch (PPO-ptx, Ouyang et al., arXiv 2203.02155)."""
+    pretraining_rows: int = 128
+    """Rows of the dataset in each."""
+    value_hidden: int = 0
+    """Width of a hidden layer in the value head."""
+    value_trunk: str = "separate"
+    """One of `TRUNKS`: whether the value has a transformer of its own or reads the policy's states."""
+    value_weight: float = 0.5
+    """Of L_V beside L, where the transformer is shared; the head's learning rate is then ``value_rate``, warmed up, too."""
+
+
+def adapt(weight: float, divergence: float, target: float, episodes: int, horizon: float) -> float:
+    """The next KL weight by Ziegler's rule."""
+    error = min(max(divergence / target - 1, -0.2), 0.2)
+    return weight * (1 + error * episodes / horizon)
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    if config.value_trunk not in TRUNKS:
+        raise ValueError(f"value_trunk={config.value_trunk!r} is not known; choose one of {', '.join(TRUNKS)}")
+    shared = config.value_trunk == "shared"
+    model = start_policy(run)
+    start = copy.deepcopy(model).requires_grad_(False).eval()
+    critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden), shared=shared)
+    optimizers = {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)}
+    if shared:
+        scale = config.value_rate / config.learning_rate
+        optimizers["policy"].add_param_group({"params": list(critic.heads.parameters()), "scale": scale})
+    else:
+        optimizers["critic"] = optimizer_for(critic, config.value_rate, config.weight_decay)
+    rows = None
+    if config.pretraining_weight:
+        rows = rows_of(run.load_data(), model)
+    state = {"kl_weight": config.kl_weight, "rate": 1.0}
+    session = Session(
+        run,
+        model,
+        config.iterations,
+        {"policy": model, "critic": critic},
+        optimizers,
+        checkpoint_every=config.checkpoint_every,
+        log_every=1,
+        state=state,
+    )
+    guard = RoundGuard(run, session, model, config, [critic.heads] if shared else [])
+    for round_, episodes in rounds(run, session, model, config):
+        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        old, _ = predict_logprobs(start, steps, config.temperature, run.device)
+        divergence = agree(float(np.mean(steps.logprob - old)))
+        rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
+        values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
+        advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
+        scaled = normalize(advantages, config.least_std)
+        guard.before()
+        facts = _learn(run, config, session, (model, critic, rows), steps, (scaled, returns, values), round_)
+        facts |= guard.after(steps, steady=not facts["stopped"])
+        if config.kl_target:
+            state["kl_weight"] = adapt(
+                state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
+            )
+        session.log(
+            **facts,
+            kl_start=divergence,
+            kl_weight=state["kl_weight"],
+            advantage_std=float(advantages.std()),
+            explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
+        )
+    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
+    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale))
+
+
+def _learn(
+    run: TrainingRun,
+    config: Config,
+    session: Session,
+    networks: tuple,
+    steps: Trajectories,
+    targets: Sequence[np.ndarray],
+    round_: int,
+) -> dict[str, float]:
+    """The minibatches of a round; returns means of what was measured."""
+    model, critic, rows = networks
+    shared = config.value_trunk == "shared"
+    advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
+    old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
+    rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * session.state["rate"]
+    value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
+    sums: dict[str, float] = {}
+    count, stop = 0, False
+    for epoch in range(config.epochs):
+        for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
+            batch = steps.batch(which, successors=False).to(run.device)
+            index = torch.from_numpy(which).to(run.device)
+            with precision(run):
+                states = states_of(model.lm.base_model, batch)
+                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature, states)
+                loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+                loss = loss - config.entropy * mean(entropy, batch.weight)
+                if rows is not None:
+                    drawn = batch_indices(run.seed, round_ * 1000 + count, len(rows), config.pretraining_rows)
+                    real = rows.batch(drawn).to(run.device)
+                    logits, tokens, row = model.action_logits(real)
+                    loss = loss + config.pretraining_weight * cross_entropy(logits, tokens, real.weight[row])
+                predicted = critic.value(states if shared else critic.states(batch))[batch.state]
+                value_clip = config.value_clip or float("inf")
+                value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
+            divergence = agree(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
+            if config.kl_stop and divergence > config.kl_stop:
+                stop = True
+                break
+            read = int(batch.length.sum())
+            if shared:
+                both = loss + config.value_weight * value_loss
+                session.update("policy", both, rate, config.clip, weight=len(which), tokens=read)
+            else:
+                session.update("policy", loss, rate, config.clip, weight=len(which), tokens=2 * read)
+                session.update("critic", value_loss, value_rate, config.clip, weight=len(which))
+            count += 1
+            for name, number in (
+                ("loss", loss.item()),
+                ("value_loss", value_loss.item()),
+                ("entropy", mean(entropy, batch.weight).item()),
+                ("kl_played", divergence),
+            ):
+                sums[name] = sums.get(name, 0.0) + number
+        if stop:
+            break
+    means = {name: total / max(1, count) for name, total in sums.items()}
+    return {**means, "updates": float(count), "stopped": float(stop)}

@@ -1,0 +1,168 @@
+"""REINFORCE over tokens (Williams, 1992), with a choice of baselines.
+
+    L = - E A_t log pi(x_t | s_t),   A_t = G_t - b(s_t)
+
+- ``baseline = "value"``: b is a value network fitted to the returns; A is generalised by lambda (``decay``; 1 is G - V);
+- "batch": the mean of the round's returns from the same turn on;
+- "running": an average of the mean returns of earlier rounds, without the round itself;
+- "none".
+
+One pass over the data of a round, no clipping, no reuse; ``kl_weight`` penalises the KL to the starting policy as in `ppo`.
+Departures: as in `ppo`, a value network of its own, advantages divided by max(std, ``least_std``), and rounds that moved
+the policy too far are taken back.
+
+    lmrl train reinforce --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/reinforce
+
+Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.92, -7.99, -8.47 (optimum -6.65, cloning -37).
+All scores: docs/results.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.losses import mean, policy_gradient_loss, squared_error
+from lmrl_agents.learning.online import (
+    GradientConfig,
+    RoundGuard,
+    falling,
+    new_logprobs,
+    normalize,
+    predict,
+    predict_logprobs,
+    rounds,
+    slices,
+)
+from lmrl_agents.learning.returns import generalized_advantages, returns_to_go
+from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
+from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.trajectories import Trajectories
+
+BASELINES = ("value", "batch", "running", "none")
+
+
+@dataclass(frozen=True)
+class Config(GradientConfig):
+    """Hyperparameters; the preset's ``[reinforce]`` table."""
+
+    baseline: str = "value"
+    """One of `BASELINES`."""
+    batch_size: int = 2048
+    """Action tokens a minibatch."""
+    value_rate: float = 1e-3
+    """Learning rate of the value network."""
+    value_epochs: int = 3
+    """Passes of the value network over a round's tokens."""
+    decay: float = 1.0
+    """lambda"""
+    entropy: float = 0.0
+    """Weight of the policy's entropy."""
+    kl_weight: float = 0.0
+    """Of the KL to the starting policy, per token, as a penalty in the reward."""
+    least_std: float = 0.1
+    """Advantages are divided by their standard deviation, but not by less than this; 0: they are not divided."""
+    value_hidden: int = 0
+    """Width of a hidden layer in the value head."""
+
+
+def turn_baseline(returns: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """For each token the mean of ``returns`` over all tokens of the same turn: float [N], int [N] -> float [N]."""
+    sums, counts = np.bincount(turns, returns), np.bincount(turns)
+    return (sums / np.maximum(counts, 1))[turns]
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    if config.baseline not in BASELINES:
+        raise ValueError(f"baseline={config.baseline!r} is not known; choose one of {', '.join(BASELINES)}")
+    model = start_policy(run)
+    start = copy.deepcopy(model).requires_grad_(False).eval()
+    critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
+    state = {"running": 0.0, "rounds": 0, "rate": 1.0}
+    optimizers = {
+        "policy": optimizer_for(model, config.learning_rate, config.weight_decay),
+        "critic": optimizer_for(critic, config.value_rate, config.weight_decay),
+    }
+    session = Session(
+        run,
+        model,
+        config.iterations,
+        {"policy": model, "critic": critic},
+        optimizers,
+        checkpoint_every=config.checkpoint_every,
+        log_every=1,
+        state=state,
+    )
+    guard = RoundGuard(run, session, model, config)
+    for round_, episodes in rounds(run, session, model, config):
+        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        rewards = config.reward_scale * steps.reward
+        if config.kl_weight:
+            old, _ = predict_logprobs(start, steps, config.temperature, run.device)
+            rewards = rewards - config.kl_weight * (steps.logprob - old)
+        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
+        facts: dict[str, float] = {}
+        if config.baseline == "value":
+            values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
+            advantages, goals = generalized_advantages(
+                rewards, values, steps.last, after, config.discount, config.decay
+            )
+            value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
+            facts["value_loss"] = _fit_values(run, config, session, critic, steps, goals, value_rate, round_)
+        else:
+            goals = returns_to_go(rewards, steps.last, config.discount)
+            if config.baseline == "batch":
+                advantages = goals - turn_baseline(goals, steps.turn)
+            else:
+                advantages = goals - (state["running"] if config.baseline == "running" else 0.0)
+                state["running"] += (float(goals.mean()) - state["running"]) / min(10, state["rounds"] + 1)
+            state["rounds"] += 1
+        if config.least_std:
+            # Without a baseline the mean is what there is to learn from: it is not taken away.
+            centre = 0.0 if config.baseline == "none" else None
+            advantages = normalize(advantages, config.least_std, centre)
+        tensor = torch.tensor(advantages, dtype=torch.float32, device=run.device)
+        guard.before()
+        for which in slices(steps, config.batch_size, (run.seed, round_, 0)):
+            batch = steps.batch(which, successors=False).to(run.device)
+            with precision(run):
+                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
+                loss = policy_gradient_loss(logprobs, tensor[torch.from_numpy(which).to(run.device)], batch.weight)
+                loss = loss - config.entropy * mean(entropy, batch.weight)
+            session.update("policy", loss, rate, config.clip, len(which), int(batch.length.sum()))
+            facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
+        facts |= guard.after(steps)
+        session.log(**facts)
+    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
+    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale) if config.baseline == "value" else None)
+
+
+def _fit_values(
+    run: TrainingRun,
+    config: Config,
+    session: Session,
+    critic: Critic,
+    steps: Trajectories,
+    goals: np.ndarray,
+    rate: float,
+    round_: int,
+) -> float:
+    """Fit the value network to the round's returns; returns the last loss."""
+    goal = torch.tensor(goals, dtype=torch.float32, device=run.device)
+    loss = torch.zeros(())
+    for epoch in range(config.value_epochs):
+        for which in slices(steps, config.batch_size, (run.seed, round_, epoch + 1)):
+            batch = steps.batch(which, successors=False).to(run.device)
+            with precision(run):
+                predicted = critic.value(critic.states(batch))[batch.state]
+                loss = squared_error(predicted, goal[torch.from_numpy(which).to(run.device)], batch.weight)
+            session.update("critic", loss, rate, config.clip, len(which), int(batch.length.sum()))
+    return loss.item()

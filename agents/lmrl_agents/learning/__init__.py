@@ -1,0 +1,1 @@
+"""What training algorithms share: the run, its loop, data, losses, returns, metrics."""

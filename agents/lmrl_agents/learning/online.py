@@ -1,0 +1,235 @@
+"""What the online algorithms share: playing with the present policy, and learning from what was sampled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.losses import chosen
+from lmrl_agents.learning.run import TrainingError, TrainingRun
+from lmrl_agents.learning.session import Session
+from lmrl_agents.models.critic import states_of
+from lmrl_agents.models.distributed import agree, distributed
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.sampling import Sampling
+from lmrl_agents.models.tokens import TokenEpisode
+from lmrl_agents.models.trajectories import StepBatch, Trajectories
+from lmrl_agents.playing.policy_agent import Recorder
+from lmrl_agents.playing.rollout import Rollout
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    """Hyperparameters of all online algorithms."""
+
+    iterations: int = 60
+    """Rounds of playing and learning."""
+    episodes: int = 64
+    """Games a round."""
+    slots: int = 64
+    """Games played at once."""
+    temperature: float = 1.0
+    """Of the policy in play; learning takes the policy at the same temperature."""
+    learning_rate: float = 5e-4
+    """At the start; it falls linearly to ``floor`` times this."""
+    floor: float = 0.05
+    """Part of the learning rate that is left at the end."""
+    warmup: int = 3
+    """Rounds in which the policy's learning rate grows: values are no good at first, and Adam's first steps are large."""
+    weight_decay: float = 0.0
+    """On matrices."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    discount: float = 1.0
+    """Per action token."""
+    reward_scale: float = 1.0
+    """Rewards are multiplied by this in learning (never in what is reported)."""
+    checkpoint_every: int = 10
+    """Rounds between checkpoints."""
+    evaluate_every: int = 0
+    """Rounds between validations; 0: none."""
+    evaluation_episodes: int = 64
+    """Games of a validation, sampled and greedy."""
+
+
+@dataclass(frozen=True)
+class GradientConfig(OnlineConfig):
+    """Hyperparameters of all policy gradient algorithms."""
+
+    kl_limit: float = 0.15
+    """KL from the policy that played, per token, at which a whole round is taken back, and the learning rate halved (it grows
+    again by half with every round that went well); 0: never."""
+
+
+class RoundGuard:
+    """Takes rounds back that moved the policy further than ``config.kl_limit``.
+
+    Adam's first steps are large whatever the gradient, and a check between minibatches looks only before the next one: one
+    of three PPO runs on the maze went from -41 to -400 within four rounds.
+
+    Args:
+        run: what is trained.
+        session: its loop; ``session.state["rate"]`` holds the factor on the learning rate.
+        model: the policy, updated by the session's optimizer "policy".
+        config: limit and temperature.
+        others: what else that optimizer updates.
+    """
+
+    def __init__(
+        self,
+        run: TrainingRun,
+        session: Session,
+        model: LanguageModel,
+        config: GradientConfig,
+        others: Sequence[torch.nn.Module] = (),
+    ) -> None:
+        self.run, self.model, self.config = run, model, config
+        self.optimizer, self.state = session.optimizers["policy"], session.state
+        self._updated = [model, *others]
+
+    def before(self) -> None:
+        """Remember the policy as it is."""
+        self._kept = copy.deepcopy([part.state_dict() for part in (*self._updated, self.optimizer)])
+
+    def after(self, steps: Trajectories, steady: bool = True) -> dict[str, float]:
+        """Judge what a round's learning from ``steps`` did; the rate grows again after ``steady`` rounds only.
+
+        Returns:
+            what is logged: the KL ``kl_moved`` and the learning rate's factor ``rate``.
+        """
+        now, _ = predict_logprobs(self.model, steps, self.config.temperature, self.run.device)
+        change = now - steps.logprob
+        # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
+        moved = agree(float(np.mean(np.expm1(change) - change)))
+        if self.config.kl_limit and not moved <= self.config.kl_limit:
+            for part, kept in zip((*self._updated, self.optimizer), self._kept, strict=True):
+                part.load_state_dict(kept)
+            self.state["rate"] *= 0.5
+        elif steady:
+            self.state["rate"] = min(1.0, self.state["rate"] * 1.5)
+        return {"kl_moved": moved, "rate": self.state["rate"]}
+
+
+def play(
+    run: TrainingRun, model: LanguageModel, numbers: Sequence[int], config: OnlineConfig, group_size: int = 1
+) -> list[TokenEpisode]:
+    """Games of the present policy, in order.
+
+    Args:
+        run: what is trained.
+        model: the policy; sampled at ``config.temperature``, never cut by top-k or top-p, so that the log-probabilities
+            are those of the policy that learns.
+        numbers: of the episodes in the run's training stream.
+        config: temperature and slots.
+        group_size: how many games are played from each number's seed (GRPO).
+
+    Raises:
+        TrainingError: a game failed.
+    """
+    rank, world = distributed()
+    sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
+    recorder = Recorder(model, model.form, sampling)
+    rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
+    wanted = [n * group_size + k for n in numbers[rank::world] for k in range(group_size)]
+    for played in rollout.play(wanted, run.seed, "train"):
+        if played.error is not None:
+            raise TrainingError(f"game {played.episode} of the training stream (seed {played.seed}): {played.error}")
+        episode = recorder.episodes[played.episode]
+        episode.rewards = list(played.transcript.rewards)
+        episode.terminated, episode.truncated = played.terminated, played.truncated
+        episode.group = played.episode // group_size
+        if played.truncated:
+            episode.observations.append(model.form.last_observation(played.transcript, model.tokenizer))
+    return [recorder.episodes[n] for n in wanted]
+
+
+def rounds(
+    run: TrainingRun, session: Session, model: LanguageModel, config: OnlineConfig, group_size: int = 1
+) -> Iterator[tuple[int, list[TokenEpisode]]]:
+    """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
+    for round_ in session:
+        episodes = play(run, model, range(round_ * config.episodes, (round_ + 1) * config.episodes), config, group_size)
+        played = facts_of(episodes)
+        session.note = f"return {played['return']:.2f}"
+        session.log(**played)
+        yield round_, episodes
+        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
+            session.validate(model, config.evaluation_episodes)
+
+
+def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
+    """Mean return, length in turns and tokens of what was played."""
+    return {
+        "return": float(np.mean([sum(episode.rewards) for episode in episodes])),
+        "turns": float(np.mean([len(episode.actions) for episode in episodes])),
+        "action_tokens": float(sum(len(action) for episode in episodes for action in episode.actions)),
+    }
+
+
+def new_logprobs(
+    model: LanguageModel, batch: StepBatch, temperature: float, states: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probabilities of the steps' tokens, entropies, and the logits of the batch's states [S, V].
+
+    ``states`` are the policy's hidden states, float [S, width], where they are known.
+    """
+    states = states_of(model.lm.base_model, batch) if states is None else states
+    logits = model.logits([states]).float() / temperature
+    logprobs, entropy = chosen(logits[batch.state], batch.token)
+    return logprobs, entropy, logits
+
+
+def slices(steps: Trajectories, size: int, seed: Sequence[int]) -> list[np.ndarray]:
+    """All steps once, in minibatches of about ``size`` steps; steps of one row stay together."""
+    order = np.random.default_rng(tuple(seed)).permutation(steps.groups)
+    lengths = (steps.group_start[1:] - steps.group_start[:-1])[order]
+    place = (np.cumsum(lengths) - 1) // size
+    parts = [steps.steps_of(order[place == k]) for k in np.unique(place)]
+    return parts[: int(agree(len(parts), "least"))]  # as many updates on every process
+
+
+def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -> float:
+    """Linear from ``peak`` to ``floor * peak``; in the first ``warmup`` steps a growing part of that."""
+    return peak * (1 - (1 - floor) * step / max(1, steps - 1)) * min(1.0, (step + 1) / (warmup + 1))
+
+
+def predict(function, steps: Trajectories, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:
+    """Values of the states of all steps and of the states after them, float [N] each (0 after termination).
+
+    Args:
+        function: from a `StepBatch` to float [S].
+        steps: the steps.
+        size: steps at once.
+    """
+    values, after = np.zeros(len(steps)), np.zeros(len(steps))
+    with torch.inference_mode():
+        for start in range(0, len(steps), size):
+            which = np.arange(start, min(start + size, len(steps)))
+            batch = steps.batch(which)
+            found = function(batch)
+            values[which] = found[batch.state].float().cpu().numpy()
+            after[which] = (found[batch.next_state].float() * batch.goes_on.to(found.device)).cpu().numpy()
+    return values, after
+
+
+def predict_logprobs(
+    model: LanguageModel, steps: Trajectories, temperature: float, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probability of every step's token under a policy, and the policy's entropy there, float [N] each."""
+    logprobs, entropy = np.zeros(len(steps)), np.zeros(len(steps))
+    with torch.inference_mode():
+        for begin in range(0, len(steps), 8192):
+            which = np.arange(begin, min(begin + 8192, len(steps)))
+            found = new_logprobs(model, steps.batch(which, successors=False).to(device), temperature)
+            logprobs[which], entropy[which] = found[0].cpu().numpy(), found[1].cpu().numpy()
+    return logprobs, entropy
+
+
+def normalize(advantages: np.ndarray, least_std: float, centre: float | None = None) -> np.ndarray:
+    """Mean 0 (or ``centre`` taken away instead), and standard deviation 1 unless it was below ``least_std``."""
+    centre = float(advantages.mean()) if centre is None else centre
+    return (advantages - centre) / max(float(advantages.std()), least_std)

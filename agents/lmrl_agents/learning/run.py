@@ -1,0 +1,226 @@
+"""What all trainers share: data to rows, model from a preset, checkpoints that are whole or not there, metrics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from lmrl_agents.models.distributed import apart, distributed, shard
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.token_cache import cached_rows
+from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
+from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.models.views import view_texts
+from lmrl_agents.presets import load_preset
+from lmrl_datasets import Dataset, load_dataset
+from lmrl_datasets.store import sha256_of, write_atomically
+
+C = TypeVar("C")
+
+FINAL, START, CHECKPOINT, METRICS, RUN, FACTS = (
+    "final",
+    "start",
+    "checkpoint",
+    "metrics.jsonl",
+    "train.json",
+    "facts.json",
+)
+
+
+class TrainingError(RuntimeError):
+    """Training cannot start or go on; the message says why."""
+
+
+@dataclass
+class TrainingRun:
+    """Where and what is trained."""
+
+    algorithm: str
+    env_id: str
+    data: str
+    out: Path
+    preset: str = "nano"
+    seed: int = 0
+    device: str = "cpu"
+    dtype: str = "float32"
+    resume: bool = False
+    sample: bool = False
+    """Train on the sample that ships with the package, not on a generated dataset."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the environment that is played in training and validation."""
+    start: Path | None = None
+    """Folder of a trained model to start from; None trains one by behaviour cloning first, where one is needed."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Settings in place of the preset's, as ``table.name``."""
+    threads: int = 1
+    """CPU threads of torch. Models of the nano preset are faster with one, and one makes training reproducible bit for bit."""
+    shard: bool = False
+    """Spread the transformer's weights over the processes, for models too large for one device."""
+    show_progress: bool = True
+
+    def settings(self) -> dict[str, Any]:
+        """The part that determines the result; a resumed run must have the same."""
+        kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
+        # Optimizers number spread weights in another order: a checkpoint is gone on from as it was made.
+        kept |= {"shard": True} if self.shard else {}
+        return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
+
+    def data_fingerprint(self) -> str:
+        """Name and content of the dataset, wherever it lies."""
+        manifest = load_dataset(self.data, sample=self.sample).manifest
+        digests = "".join(shard["sha256"] for shard in manifest["shards"])
+        return f"{manifest['name']} {hashlib.sha256(digests.encode()).hexdigest()[:16]}"
+
+    def claimed_data(self) -> str:
+        """`data_fingerprint` as it was when the run began: the dataset may be gone by now, and where it lay is nobody's affair."""
+        record = self.out / RUN
+        return json.loads(record.read_text("utf-8"))["data"] if record.is_file() else self.data_fingerprint()
+
+    def _start_fingerprint(self) -> str | None:
+        if self.start is None:
+            return None
+        for folder in (self.start, self.start / FINAL):
+            if (folder / "weights.safetensors").is_file():
+                return sha256_of(folder / "weights.safetensors")[:16]
+        raise TrainingError(f"{self.start} holds no trained model to start from")
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The preset as it stands for this task, with the overrides."""
+        tables = load_preset(self.preset, self.env_id)
+        for key, value in self.overrides.items():
+            table, _, name = key.partition(".")
+            if table not in tables or not name:
+                raise ValueError(f"--set {key}: write table.name=value; tables: {', '.join(tables)}")
+            tables[table] = {**tables[table], name: value}
+        return tables
+
+    def config(self, kind: type[C]) -> C:
+        """The algorithm's hyperparameters.
+
+        Raises:
+            ValueError: the preset or an override names a hyperparameter that the algorithm does not have.
+        """
+        table = self.tables().get(self.algorithm, {})
+        known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+        for name in table:
+            if name not in known:
+                raise ValueError(f"{self.algorithm} has no hyperparameter {name!r}; it has {', '.join(known)}")
+        return kind(**table)
+
+    def claim(self) -> None:
+        """Take the output folder.
+
+        Raises:
+            TrainingError: it holds another run, or this one and ``resume`` was not asked for.
+        """
+        record = self.out / RUN
+        settings = json.loads(json.dumps(self.settings()))
+        if record.is_file():
+            there = json.loads(record.read_text("utf-8"))
+            if there != settings:
+                differing = sorted(key for key in {**there, **settings} if there.get(key) != settings.get(key))
+                raise TrainingError(
+                    f"{self.out} holds a run with other settings ({', '.join(differing)}); choose another folder"
+                )
+            if not self.resume:
+                raise TrainingError(f"{self.out} holds this run already; go on with --resume, or choose another folder")
+            return
+        if self.out.is_dir() and any(not entry.name.startswith(".") for entry in self.out.iterdir()):
+            raise TrainingError(f"{self.out} is not empty and holds no training run; choose another folder")
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_atomically(record, json.dumps(settings, indent=1, sort_keys=True) + "\n")
+
+    def load_data(self) -> Dataset:
+        """The training episodes, worded for the task."""
+        return load_dataset(self.data, split="train", sample=self.sample, env_id=self.env_id)
+
+
+def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
+    """A fresh model with the tokenizer of its data."""
+    tables = run.tables()
+    text = dict(tables["text"])
+    units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
+    form = TextFormat(**text)
+    config = ModelConfig(**tables["model"])
+    if units == "pretrained":
+        from transformers import AutoTokenizer
+
+        tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
+    else:
+        texts = (piece for episode in data for piece in view_texts(form.view, episode.transcript))
+        tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
+    model = LanguageModel.create(config, tokenizer, form, run.seed)
+    return model.to(run.device)
+
+
+def spread(run: TrainingRun, *networks: torch.nn.Module) -> None:
+    """Spread networks over the processes if the run asks for it; before their optimizer is made."""
+    if run.shard:
+        shard(networks)
+
+
+def encode(data: Dataset, model: LanguageModel) -> list[TokenEpisode]:
+    """The episodes that have at least one action, as ids of the model's tokenizer."""
+    return [
+        TokenEpisode.from_transcript(
+            episode.transcript, episode.terminated, episode.truncated, model.tokenizer, model.form
+        )
+        for episode in data
+        if episode.transcript.rewards
+    ]
+
+
+def rows_of(data: Dataset, model: LanguageModel) -> RowStore:
+    """All rows of a dataset, tokenised at the first use and mapped from a cache afterwards."""
+    pad = model.tokenizer.pad
+    try:
+        return cached_rows(data, model.tokenizer, model.form).store(pad)
+    except OSError:  # a full disk or a read-only home is no reason not to train
+        return RowStore((row for e in encode(data, model) for row in episode_rows(e, model.form)), pad)
+
+
+def save_facts(run: TrainingRun, **facts: Any) -> None:
+    """Write what was found about the data before training, beside the run's settings."""
+    if distributed()[0] == 0:
+        write_atomically(run.out / FACTS, json.dumps(facts, indent=1) + "\n")
+
+
+def batch_indices(seed: int, step: int, size: int, batch: int) -> np.ndarray:
+    """Positions of the rows of a step: drawn with replacement, a function of seed and step alone."""
+    return np.random.default_rng((seed, step)).integers(size, size=batch)
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int = 50, floor: float = 0.05) -> float:
+    """Linear warm-up, then a cosine down to ``floor`` times the peak."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def optimizer_for(model: torch.nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW with decay on matrices only (arXiv 2311.18232, appendix: betas .9, .95)."""
+    matrices = [p for p in model.parameters() if p.requires_grad and p.dim() >= 2]
+    others = [p for p in model.parameters() if p.requires_grad and p.dim() < 2]
+    groups = [{"params": own, "weight_decay": weight_decay} for own in apart(matrices)]
+    groups += [{"params": own, "weight_decay": 0.0} for own in apart(others)]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
+
+
+@contextmanager
+def precision(run: TrainingRun) -> Iterator[None]:
+    """Automatic mixed precision when the run asks for bfloat16."""
+    if run.dtype in ("bf16", "bfloat16"):
+        with torch.autocast(torch.device(run.device).type, dtype=torch.bfloat16):
+            yield
+    else:
+        yield

@@ -1,0 +1,1 @@
+"""Language models: text to ids, steps, heads, generation, several processes."""

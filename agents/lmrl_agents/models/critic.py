@@ -1,0 +1,208 @@
+"""Value networks: a transformer of their own, started from the policy's, with heads for Q and V, and slow targets."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lmrl_agents.models.distributed import is_sharded, on_first
+from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
+from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.models.trajectories import StepBatch
+
+WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """Heads of a value network."""
+
+    heads: tuple[str, ...] = ("value", "q1", "q2")
+    """``value`` gives one number a state, every other name one number for each token of the vocabulary."""
+    hidden: int = 0
+    """Width of a hidden layer in each head; 0: the head is linear."""
+    compose: bool = False
+    """Rows of the Q heads are shared by characters, see `CharacterComposition`."""
+
+
+class Head(nn.Module):
+    """Hidden layer (if any) and an output layer that starts at zero: every value is ``initial`` at first."""
+
+    def __init__(self, width: int, outputs: int, hidden: int, initial: float, texts: list[str] | None) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(width, hidden), nn.GELU()) if hidden else nn.Identity()
+        inner = hidden or width
+        self.weight = nn.Parameter(torch.zeros(outputs, inner))
+        self.bias = nn.Parameter(torch.full((outputs if texts is None else 1,), float(initial)))
+        self.composition = CharacterComposition(texts, inner) if texts else None
+        if self.composition is not None:
+            nn.init.zeros_(self.composition.vectors)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """float [N, width] -> float [N, outputs]"""
+        weight = self.weight if self.composition is None else self.composition(self.weight)
+        return self.body(states) @ weight.T + self.bias
+
+
+class Critic(nn.Module):
+    """Values of states and tokens.
+
+    Args:
+        trunk: Hugging Face base model.
+        width: of its states.
+        tokenizer: what the Q heads' outputs mean.
+        config: which heads.
+        initial: what every head says before it is trained.
+    """
+
+    def __init__(
+        self, trunk: Any, width: int, tokenizer: TaskTokenizer, config: CriticConfig, initial: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.trunk, self.config, self.tokenizer = trunk, config, tokenizer
+        texts = token_texts(tokenizer) if config.compose else None
+        self.heads = nn.ModuleDict(
+            {
+                name: Head(width, 1, config.hidden, initial, None)
+                if name == "value"
+                else Head(width, len(tokenizer), config.hidden, initial, texts)
+                for name in config.heads
+            }
+        )
+
+    @classmethod
+    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Critic:
+        """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
+        trunk: Any = model.lm.base_model
+        if not shared:
+            trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
+        return cls(trunk, trunk.config.hidden_size, model.tokenizer, config, initial).to(model.device)
+
+    def states(self, batch: StepBatch) -> torch.Tensor:
+        """Hidden states float [S, width] of the batch's states."""
+        return states_of(self.trunk, batch)
+
+    def value(self, states: torch.Tensor) -> torch.Tensor:
+        """V, float [S]."""
+        return self.heads["value"](states)[:, 0].float()
+
+    def q(self, states: torch.Tensor) -> list[torch.Tensor]:
+        """Each Q head's values, float [S, V]."""
+        return [head(states).float() for name, head in self.heads.items() if name != "value"]
+
+    def least_q(self, states: torch.Tensor) -> torch.Tensor:
+        """The smallest of the Q heads, float [S, V]."""
+        return torch.stack(self.q(states)).amin(dim=0)
+
+    @property
+    def has_q(self) -> bool:
+        """Whether it values actions: else (`ppo`, `reinforce`) it values positions alone."""
+        return any(name != "value" for name in self.heads)
+
+    def target(self) -> Critic:
+        """A copy that is never trained; `follow` moves it."""
+        twin = copy.deepcopy(self)
+        return twin.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def follow(self, source: Critic, rate: float) -> None:
+        """Move every weight by ``rate`` of its way towards the source's."""
+        own: list[torch.Tensor] = list(self.parameters())
+        other: list[torch.Tensor] = list(source.parameters())
+        if any(is_sharded(weight) for weight in own):  # the two kinds do not go together in one call
+            for weight, goal in zip(own, other, strict=True):
+                weight.lerp_(goal, rate)
+        else:
+            torch._foreach_lerp_(own, other, rate)
+
+    @torch.no_grad()
+    def scaled(self, factor: float) -> Critic:
+        """A copy whose values are ``factor`` times as large."""
+        twin = self.target()
+        for name, parameter in twin.heads.named_parameters():
+            if ".body." not in name:  # the hidden layer
+                parameter.mul_(factor)
+        return twin
+
+    # -- files
+
+    def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Write weights (its own by default) and description beside a saved policy."""
+        from safetensors.torch import save_file
+
+        save_file(on_first(self.state_dict()) if weights is None else weights, folder / WEIGHTS)
+        (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, model: LanguageModel) -> Critic:
+        """Read a critic that was saved beside this policy.
+
+        Raises:
+            ValueError: the weights do not fit.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        critic = cls.beside(model, CriticConfig(**{**description, "heads": tuple(description["heads"])}))
+        try:
+            critic.load_state_dict(load_file(folder / WEIGHTS))
+        except (RuntimeError, OSError, SafetensorError) as problem:
+            raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
+        return critic.to(model.device).eval()
+
+
+def states_of(trunk: Any, batch: StepBatch) -> torch.Tensor:
+    """Hidden states of a batch's states under a base model: float [S, width]."""
+    return states_at(trunk, batch.tokens, batch.length, batch.state_row, batch.state_column)
+
+
+class GuidedPolicy(nn.Module):
+    """The data's policy tilted by values: log pi(x) + beta Q(x), over tokens that the data's policy supports.
+
+    Args:
+        model: the data's policy.
+        critic: what to tilt it by, the smallest of its Q heads.
+        beta: 0 is the data's policy itself.
+        support: tokens less likely than this under the data's policy are never taken (the likeliest always may be).
+    """
+
+    def __init__(self, model: LanguageModel, critic: Critic, beta: float, support: float) -> None:
+        super().__init__()
+        self.model, self.critic, self.beta, self.support = model, critic, beta, support
+
+    @property
+    def networks(self) -> list[Any]:
+        """Policy and critic, see `sampling.Policy`."""
+        return [*self.model.networks, self.critic.trunk]
+
+    @property
+    def tokenizer(self) -> TaskTokenizer:
+        """The policy's."""
+        return self.model.tokenizer
+
+    @property
+    def max_positions(self) -> int:
+        """The policy's."""
+        return self.model.max_positions
+
+    @property
+    def device(self) -> torch.device:
+        """The policy's."""
+        return self.model.device
+
+    def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """States of policy and critic, float [N, width] each, to the tilted log-probabilities float [N, V]."""
+        prior = torch.log_softmax(self.model.logits(states[:1]).float(), dim=1)
+        supported = prior.exp() >= self.support
+        supported |= prior == prior.amax(dim=1, keepdim=True)
+        tilted = prior + self.beta * self.critic.least_q(states[1])
+        return tilted.masked_fill(~supported, float("-inf"))

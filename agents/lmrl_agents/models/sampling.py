@@ -1,0 +1,230 @@
+"""Generate actions for many contexts at once. Equal contexts, and equal beginnings of actions, are computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.nn.utils import parametrize
+
+from lmrl_agents.models.tokenizer import TaskTokenizer
+
+Ids = tuple[int, ...]
+Tables = tuple[np.ndarray, np.ndarray]
+"""Cumulative and plain probabilities, float64 [N, V]."""
+
+
+class Policy(Protocol):
+    """What tokens are drawn from: one or more transformers over the same tokens, and what their states say together."""
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        """Hugging Face base models; each is run over the tokens with a key-value cache of its own."""
+        ...
+
+    @property
+    def tokenizer(self) -> TaskTokenizer: ...
+
+    @property
+    def max_positions(self) -> int:
+        """Most tokens of context and action together."""
+        ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Last hidden states, float [N, width] of each network, to the logits of the next token, float [N, V]."""
+        ...
+
+    def eval(self) -> Any: ...
+
+    def train(self, mode: bool = True) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    temperature: float = 1.0
+    """0 takes the most likely token."""
+    top_k: int = 0
+    """Keep the k most likely tokens; 0 keeps all."""
+    top_p: float = 1.0
+    """Keep the most likely tokens that make up this share of probability."""
+    max_tokens: int = 32
+    """Longest action; it is cut there without its end token."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One sampled action."""
+
+    ids: tuple[int, ...]
+    """The sampled ids, the end token included unless the action was cut."""
+    logprobs: tuple[float, ...]
+    """Log-probability of each id under the distribution it was drawn from (temperature and cuts included)."""
+
+
+def probabilities(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """The distributions that tokens are drawn from: float [N, V] -> float [N, V]."""
+    if sampling.temperature <= 0:
+        best = torch.zeros_like(logits)
+        return best.scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+    logits = logits / sampling.temperature
+    if 0 < sampling.top_k < logits.shape[1]:
+        least = torch.topk(logits, sampling.top_k, dim=1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, float("-inf"))
+    if sampling.top_p < 1.0:
+        ordered, order = torch.sort(logits, dim=1, descending=True)
+        share = torch.softmax(ordered, dim=1)
+        beyond = share.cumsum(dim=1) - share >= sampling.top_p
+        logits = logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), float("-inf"))
+    return torch.softmax(logits, dim=1)
+
+
+class _Tree:
+    """Decoding state of distinct (context, beginning of action) pairs: one row of the key-value caches each."""
+
+    def __init__(self, policy: Policy, contexts: list[Ids], sampling: Sampling) -> None:
+        self.policy, self.sampling = policy, sampling
+        device = policy.device
+        self.lengths = torch.tensor([len(context) for context in contexts], device=device)
+        size = int(self.lengths.max())
+        # Padded on the left: new tokens of all rows then stand in the same cache column.
+        tokens = torch.full((len(contexts), size), policy.tokenizer.pad, device=device)
+        self.mask = torch.zeros((len(contexts), size), dtype=torch.long, device=device)
+        for i, context in enumerate(contexts):
+            tokens[i, size - len(context) :] = torch.tensor(context, device=device)
+            self.mask[i, size - len(context) :] = 1
+        self.caches: list[Any] = [None] * len(policy.networks)
+        self._forward(tokens, (self.mask.cumsum(dim=1) - 1).clamp(min=0))
+
+    def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> None:
+        states = []
+        for i, network in enumerate(self.policy.networks):
+            output = network(
+                input_ids=tokens,
+                attention_mask=self.mask,
+                position_ids=positions,
+                past_key_values=self.caches[i],
+                use_cache=True,
+            )
+            self.caches[i] = output.past_key_values
+            states.append(output.last_hidden_state[:, -1])
+        self.logits = self.policy.logits(states)
+
+    def tables(self) -> Tables:
+        return tables_of(self.logits, self.sampling)
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        """Continue row ``parents[i]`` with ``tokens[i]``; the rows are then these."""
+        device = self.policy.device
+        index = torch.tensor(parents, device=device)
+        for cache in self.caches:
+            cache.reorder_cache(index)
+        self.lengths = self.lengths[index] + 1
+        column = torch.tensor(tokens, device=device)[:, None]
+        self.mask = torch.cat([self.mask[index], torch.ones_like(column)], dim=1)
+        self._forward(column, (self.lengths - 1)[:, None])
+
+
+class Memo:
+    """Distributions that are known already, by everything before the token: for tasks whose contexts recur.
+
+    Valid as long as the weights and the sampling stay the same. Keeps at most ``most_bytes`` of them.
+    """
+
+    def __init__(self, policy: Policy, sampling: Sampling, most_bytes: int = 2**27) -> None:
+        self.policy, self.sampling = policy, sampling
+        self.size = max(1, most_bytes // (16 * len(policy.tokenizer)))  # two tables of float64 each
+        self._known: dict[Ids, tuple[np.ndarray, np.ndarray]] = {}
+        self._rows: list[Ids] = []
+
+    def begin(self, contexts: list[Ids]) -> Memo:
+        self._rows = contexts
+        return self
+
+    def tables(self) -> Tables:
+        missing = [row for row in dict.fromkeys(self._rows) if row not in self._known]
+        if len(self._known) + len(missing) > self.size:
+            self._known.clear()
+            missing = list(dict.fromkeys(self._rows))
+        if missing:
+            cumulative, probability = _Tree(self.policy, missing, self.sampling).tables()
+            self._known.update(zip(missing, zip(cumulative, probability, strict=True), strict=True))
+        found = [self._known[row] for row in self._rows]
+        return np.stack([a for a, _ in found]), np.stack([b for _, b in found])
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        self._rows = [(*self._rows[parent], token) for parent, token in zip(parents, tokens, strict=True)]
+
+
+@torch.inference_mode()
+def generate(
+    policy: Policy,
+    contexts: Sequence[Sequence[int]],
+    uniforms: Sequence[Callable[[], float]],
+    sampling: Sampling,
+    memo: Memo | None = None,
+) -> list[Generated]:
+    """One action per context.
+
+    Args:
+        policy: the language model, alone or guided by values.
+        contexts: ids that end where an action begins.
+        uniforms: one source of uniform numbers per context; a token is drawn by inverting its distribution at the next
+            number, so that an action depends on its own source alone and not on the batch.
+        sampling: temperature and cuts.
+        memo: of this policy and sampling; looked up and added to.
+    """
+    was_training = getattr(policy, "training", False)
+    policy.eval()
+    room = policy.max_positions - sampling.max_tokens
+    eoa = policy.tokenizer.eoa
+    with parametrize.cached():
+        keys = [tuple(context)[-room:] for context in contexts]
+        distinct = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        tree = memo.begin(list(distinct)) if memo else _Tree(policy, list(distinct), sampling)
+        rows = [distinct[key] for key in keys]
+        live = list(range(len(keys)))
+        ids: list[list[int]] = [[] for _ in keys]
+        logprobs: list[list[float]] = [[] for _ in keys]
+        for step in range(sampling.max_tokens):
+            tokens, chances = draw(*tree.tables(), [rows[i] for i in live], [uniforms[i]() for i in live])
+            branches: dict[tuple[int, int], int] = {}
+            going = []
+            for i, token, logprob in zip(live, tokens, chances, strict=True):
+                ids[i].append(token)
+                logprobs[i].append(logprob)
+                if token != eoa:
+                    rows[i] = branches.setdefault((rows[i], token), len(branches))
+                    going.append(i)
+            live = going
+            if not live or step == sampling.max_tokens - 1:
+                break
+            tree.advance(*zip(*branches, strict=True))
+    policy.train(was_training)
+    return [Generated(tuple(a), tuple(b)) for a, b in zip(ids, logprobs, strict=True)]
+
+
+def draw(
+    cumulative: np.ndarray, probability: np.ndarray, rows: Sequence[int], uniforms: Sequence[float]
+) -> tuple[list[int], list[float]]:
+    """Tokens drawn by inverting the distributions ``rows[i]`` at ``uniforms[i]``, and their log-probabilities."""
+    last, totals = cumulative.shape[1] - 1, cumulative[:, -1].tolist()
+    tokens = [
+        min(int(cumulative[row].searchsorted(u * totals[row], "right")), last)
+        for row, u in zip(rows, uniforms, strict=True)
+    ]
+    chances = np.log(np.maximum(probability[np.asarray(rows), np.asarray(tokens)], 1e-45))
+    return tokens, chances.tolist()
+
+
+def tables_of(logits: torch.Tensor, sampling: Sampling) -> Tables:
+    """The distributions that tokens are drawn from, on the CPU: logits float [N, V] -> float64 [N, V] twice."""
+    probability = probabilities(logits.double(), sampling).cpu().numpy()
+    return probability.cumsum(axis=1), probability

@@ -1,0 +1,1 @@
+"""Agents that play: the protocol, loading, rollouts, trained models as agents."""

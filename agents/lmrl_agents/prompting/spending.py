@@ -1,0 +1,207 @@
+"""What asking a language model costs: prices, a cap that is never passed, and a journal of what was paid for."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmrl_agents.playing.protocol import AgentArgumentError, AgentStopped
+
+JOURNAL = "answers.jsonl"
+PRICES_VARIABLE = "LMRL_PRICES"
+ANY_MODEL = "*"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+    """Of prompt tokens that the server had in a cache; None: as `input`."""
+
+    def __post_init__(self) -> None:
+        for name in ("input", "output", "cached_input"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and 0 <= value < float("inf")):
+                raise AgentArgumentError(
+                    f"the price {name}={value!r} must be a number of USD per million tokens, 0 or more"
+                )
+
+    def cost(self, prompt: int, completion: int, cached: int = 0) -> float:
+        """USD of a request."""
+        cached = min(cached, prompt)
+        cheap = self.input if self.cached_input is None else self.cached_input
+        return ((prompt - cached) * self.input + cached * cheap + completion * self.output) / 1e6
+
+
+def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
+    """The prices of a model in a TOML file: a table per model (or ``"*"``, for all others), with ``input``, ``output`` and
+    perhaps ``cached_input``.
+
+    Raises:
+        AgentArgumentError: no such file or model, or a table that is not well formed.
+    """
+    where = f"prices={os.fspath(path)!r}"
+    try:
+        tables = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise AgentArgumentError(f"{where} cannot be read: {problem}") from None
+    table = tables.get(model, tables.get(ANY_MODEL))
+    if table is None:
+        close = difflib.get_close_matches(model, tables, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(tables) or 'none'}"
+        raise AgentArgumentError(f'{where} has no table [{json.dumps(model)}] and no ["{ANY_MODEL}"]; {hint}')
+    try:
+        return Prices(**table)
+    except TypeError:
+        why = "has input, output and perhaps cached_input"
+        raise AgentArgumentError(f"{where}: a table, such as [{json.dumps(model)}], {why}") from None
+
+
+class Budget:
+    """Money spent and promised. A request is paid for in advance at the most it can cost, and settled when it is answered.
+
+    Args:
+        prices: None when they are not known.
+        limit: most to spend, in USD; None for no limit.
+    """
+
+    def __init__(self, prices: Prices | None, limit: float | None) -> None:
+        if limit is not None and prices is None:
+            raise AgentArgumentError(
+                "max_cost_usd needs to know prices (0 for a server that costs nothing): give usd_per_million_input and "
+                f"usd_per_million_output, or a TOML file in prices= or ${PRICES_VARIABLE}"
+            )
+        if limit is not None and not limit >= 0:
+            raise AgentArgumentError(f"max_cost_usd={limit} must be 0 or more")
+        self.prices, self.limit = prices, limit
+        self.spent = 0.0
+        """USD that answers cost."""
+        self.presumed = 0.0
+        """USD at most of requests whose cost nobody told: cut off, or answered without a count of tokens."""
+        self._reserved = 0.0
+        self._settled = threading.Condition()
+
+    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float:
+        """Set aside what a request can cost at most; returns it.
+
+        Args:
+            prompt_tokens: of the request, at most.
+            completion_tokens: of the answer, at most.
+            patience: seconds to wait for what is set aside for others, where it may be given back.
+
+        Raises:
+            AgentStopped: it might pass the limit.
+        """
+        if self.prices is None:
+            return 0.0
+        most = self.prices.cost(prompt_tokens, completion_tokens)
+        with self._settled:
+            if self.limit is not None:
+                limit = self.limit
+                fits = self._settled.wait_for(
+                    lambda: self.taken + self._reserved + most <= limit or self.taken + most > limit, patience
+                )
+                if not fits or self.taken + most > limit:
+                    presumed = f" (and up to {self.presumed:.4f} of unknown cost)" if self.presumed else ""
+                    raise AgentStopped(
+                        f"max_cost_usd={limit:g} would be passed: {self.spent:.4f} USD are spent{presumed}, "
+                        f"the next answer may cost {most:.4f}; a run with a higher cap goes on from here"
+                    )
+            self._reserved += most
+        return most
+
+    def settle(self, reserved: float, cost: float | None) -> None:
+        """Give back what was set aside and count what it cost; None when nobody knows: all of it is presumed spent."""
+        with self._settled:
+            self._reserved -= reserved
+            if cost is None:
+                self.presumed += reserved
+            else:
+                self.spent += cost
+            self._settled.notify_all()
+
+    @property
+    def taken(self) -> float:
+        """USD spent and presumed spent."""
+        return self.spent + self.presumed
+
+
+def key_of(request: Mapping[str, Any]) -> str:
+    """A hash of everything that an answer may depend on."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+class Journal:
+    """Every answer as it came, by the hash of its request: what a killed run has paid for is not paid for again.
+
+    One line of JSON per answer: ``key``, ``text``, ``details``; and for a request of unknown cost ``presumed_usd``. A line
+    cut by a kill is left out.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._path: Path | None = None
+        self._begin = b""
+        self._file: int | None = None
+        self._lock = threading.Lock()
+
+    def open(self, folder: Path) -> list[dict[str, Any]]:
+        """Read what is in the folder, and write there from now on; returns the entries."""
+        path = folder / JOURNAL
+        entries, cut = [], False
+        if path.is_file():
+            for line in path.read_bytes().split(b"\n"):
+                try:
+                    entry = json.loads(line) if line else None
+                except ValueError:
+                    cut = True
+                    continue
+                if isinstance(entry, dict):
+                    entries.append(entry)
+        self.close()
+        self._path, self._begin = path, b"\n" if cut else b""
+        self._answers = {entry["key"]: entry for entry in entries if "text" in entry and "key" in entry}
+        return entries
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The entry of a request, if it was answered."""
+        return self._answers.get(key)
+
+    def put(self, entry: dict[str, Any]) -> None:
+        """Write an entry down, if a folder is open.
+
+        Raises:
+            AgentStopped: it cannot be written (the disk is full): what is paid for from here on would be lost by a kill.
+        """
+        with self._lock:
+            if self._path is None:
+                return
+            data = memoryview(self._begin + (json.dumps(entry) + "\n").encode())
+            try:
+                if self._file is None:
+                    self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+                while data:
+                    data = data[os.write(self._file, data) :]
+            except OSError as problem:
+                self._begin = b"\n"  # a line may be cut
+                raise AgentStopped(
+                    f"{self._path} cannot be written, and answers that cost money be kept: {problem}"
+                ) from None
+            self._begin = b""
+
+    def close(self) -> None:
+        """Stop writing."""
+        if self._file is not None:
+            os.close(self._file)
+        self._file = self._path = None

@@ -1,0 +1,269 @@
+"""Figures of the report: inline SVG from matplotlib, in the page's own colours, so that they follow light and dark mode."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lmrl_benchmarks.scores.comparison import profile, profile_band
+
+if TYPE_CHECKING:
+    from lmrl_benchmarks.reporting.results import Results
+
+COLOURS = 10
+"""Colours of the page's palette: variables --c0 to --c9 of the style sheet."""
+MARKERS = "osD^v<>pP*"
+
+
+def _colour(index: int) -> str:
+    """A colour that `_svg` turns into a variable of the style sheet."""
+    return f"#ab01{index % COLOURS:02d}"
+
+
+INK, SOFT, LINE = "#ab02aa", "#ab02bb", "#ab02cc"
+_NAMED = {INK: "currentColor", SOFT: "var(--soft)", LINE: "var(--line)"}
+
+
+@contextmanager
+def _style(name: str) -> Iterator[Any]:
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    settings: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "text.color": INK,
+        "axes.labelcolor": SOFT,
+        "axes.edgecolor": LINE,
+        "xtick.color": SOFT,
+        "ytick.color": SOFT,
+        "ytick.labelcolor": INK,
+        "axes.titlesize": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "grid.color": LINE,
+        "axes.axisbelow": True,
+        "text.parse_math": False,
+    }
+    with plt.rc_context(settings):
+        yield plt
+        plt.close("all")
+
+
+def _svg(figure: Any, label: str, width: float) -> str:
+    """The figure as SVG for the page; ``width`` (rem) is what it is not shrunk below on a phone."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"#ab01(\d\d)", lambda match: f"var(--c{int(match[1])})", svg[svg.index("<svg") :])
+    for colour, name in _NAMED.items():
+        svg = svg.replace(colour, name)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Names of parts would meet those of the other figures; what is referred to has a name made of the figure's salt.
+    used = set(re.findall(r"#([\w-]+)", svg))
+    svg = re.sub(r' id="([^"]*)"', lambda match: match[0] if match[1] in used else "", svg)
+    most = round(100 * figure.get_figwidth())  # about natural size: its letters are those of the page
+    style = f"min-width:{width}rem;max-width:{most}px"
+    return svg.replace("<svg ", f'<svg class="figure" role="img" aria-label="{label}" style="{style}" ', 1)
+
+
+def scores_figure(results: Results) -> str:
+    """Scores with intervals, one panel per task, agents in the order of the overall table."""
+    rows = [row for row in results.rows if row.score is not None]
+    tasks = [name for name in results.tasks if any(row.task == name for row in rows)]
+    agents = [entry.agent for entry in results.overall]
+    if not rows:
+        return ""
+    with _style("scores") as plt:
+        columns = min(3, len(tasks))
+        lines = -(-len(tasks) // columns)
+        size = (3.7 * columns, (0.27 * len(agents) + 0.75) * lines)
+        figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False, sharey=True)
+        for axis in axes.flat[len(tasks) :]:
+            axis.set_visible(False)
+        for name, axis in zip(tasks, axes.flat, strict=False):
+            for row in (row for row in rows if row.task == name):
+                y = agents.index(row.agent)
+                # A clone that never wins may score -300: what is far below random is drawn at the edge.
+                low, score, high = (max(-30.0, min(130.0, x or 0.0)) for x in (row.low, row.score, row.high))
+                axis.plot([low, high], [y, y], color=_colour(0), lw=4, alpha=0.4, solid_capstyle="round")
+                axis.plot(score, y, "o" if score == row.score else "<", color=_colour(0), ms=6)
+            axis.set_title(name, loc="left")
+            axis.set_xlim(-35, 135)
+            axis.axvline(0, color=SOFT, lw=0.8)
+            axis.axvline(100, color=SOFT, lw=0.8, ls=":")
+            axis.set_xticks([0, 50, 100])
+            axis.set_yticks(range(len(agents)), agents)
+            axis.set_ylim(len(agents) - 0.4, -0.6)
+            axis.tick_params(length=0)
+        figure.tight_layout()
+        return _svg(figure, "Scores with intervals, task by task", 18.0 * columns)
+
+
+def aggregates_figure(results: Results) -> str:
+    """Mean, IQM and optimality gap of every agent with their intervals."""
+    entries = results.overall
+    if not entries:
+        return ""
+    titles = {"mean": "mean score", "iqm": "interquartile mean", "gap": "optimality gap (less is better)"}
+    with _style("aggregates") as plt:
+        figure, axes = plt.subplots(1, 3, figsize=(10.5, 0.3 * len(entries) + 0.8), sharey=True, squeeze=False)
+        for (key, title), axis in zip(titles.items(), axes[0], strict=True):
+            for y, entry in enumerate(entries):
+                low, high = entry.intervals[key]
+                axis.barh(y, high - low or 0.4, left=low, height=0.62, color=_colour(0), alpha=0.35)
+                axis.plot([entry.values[key]] * 2, [y - 0.31, y + 0.31], color=_colour(0), lw=2)
+            axis.set_title(title, loc="left")
+            axis.set_yticks(range(len(entries)), [entry.agent for entry in entries])
+            axis.set_ylim(len(entries) - 0.4, -0.6)
+            axis.grid(axis="x", lw=0.6)
+            axis.tick_params(length=0)
+        figure.tight_layout()
+        return _svg(figure, "Aggregates over tasks with intervals", 52.0)
+
+
+def profile_figure(results: Results) -> str:
+    """Performance profiles: the share of runs above each score, over the tasks that all shown agents played."""
+    most = max((entry.tasks for entry in results.overall), default=0)
+    agents = [entry.agent for entry in results.overall if entry.tasks == most]
+    if not agents:
+        return ""
+    thresholds = np.linspace(-20, 110, 131)
+    with _style("profile") as plt:
+        figure, axis = plt.subplots(figsize=(8.4, 4.2))
+        for index, agent in enumerate(agents):
+            rows = list(results.scored(agent).values())
+            line = profile([row.scores for row in rows], thresholds)
+            low, high = profile_band([row.draws for row in rows], thresholds)
+            style = "-" if index < COLOURS else "--"
+            axis.fill_between(thresholds, low, high, color=_colour(index), alpha=0.15, lw=0)
+            axis.plot(thresholds, line, color=_colour(index), ls=style, lw=1.8, label=agent)
+        axis.set_xlabel("score")
+        axis.set_ylabel("share of runs above it")
+        axis.set_ylim(-0.02, 1.02)
+        axis.set_xlim(-20, 110)
+        axis.grid(lw=0.6)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        figure.tight_layout()
+        return _svg(figure, "Performance profiles", 42.0)
+
+
+def cost_figure(results: Results) -> str:
+    """Mean score against what an episode costs, for every kind of cost that was recorded."""
+    names = {"seconds": "agent's seconds per episode", "tokens": "tokens per episode", "usd": "USD per episode"}
+    agents = [entry.agent for entry in results.overall]
+    points: dict[str, list[tuple[int, float, float]]] = {}
+    for index, agent in enumerate(agents):
+        rows = list(results.scored(agent).values())
+        for key in names:
+            costs = [row.costs[key] for row in rows if key in row.costs]
+            if costs and len(costs) == len(rows):
+                score = float(np.mean([row.score for row in rows]))  # type: ignore[arg-type]
+                points.setdefault(key, []).append((index, float(np.mean(costs)), score))
+    if not points:
+        return ""
+    with _style("cost") as plt:
+        figure, axes = plt.subplots(1, len(points), figsize=(7.4 + 3.2 * (len(points) - 1), 3.8), squeeze=False)
+        for (key, found), axis in zip(points.items(), axes[0], strict=True):
+            for index, cost, score in found:
+                axis.plot(
+                    cost, score, MARKERS[index % len(MARKERS)], color=_colour(index), ms=8, label=agents[index], ls=""
+                )
+            axis.set_xscale("log")
+            if max(cost for _, cost, _ in found) < 300 * min(cost for _, cost, _ in found):
+                axis.xaxis.set_major_locator(plt.LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.set_xlabel(names[key])
+            axis.set_ylabel("mean score")
+            axis.grid(lw=0.6)
+            axis.minorticks_off()
+        axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+        figure.tight_layout()
+        return _svg(figure, "Score against cost", 36.0)
+
+
+Curve = dict[int, dict[int, float]]
+"""Training seed -> step -> mean evaluation return."""
+
+
+def learning_curves(results: Results) -> dict[str, dict[str, Curve]]:
+    """Task -> trained model -> curve, from the ``metrics.jsonl`` of the trainings that evaluated on their way."""
+    found: dict[str, dict[str, Curve]] = {}
+    cells = {
+        (p.cell.task.slug, p.cell.agent.training_key, p.cell.seed, p.cell.training_folder)
+        for p in results.played
+        if p.cell.agent.train
+    }
+    for slug, key, seed, folder in sorted(cells):
+        curve = _curve(results.out / folder / "metrics.jsonl")
+        if curve:
+            found.setdefault(slug, {}).setdefault(key, {})[seed] = curve
+    return found
+
+
+def _curve(path: Path) -> dict[int, float]:
+    curve: dict[int, float] = {}
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return curve
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            value = entry.get("evaluation_return", entry.get("evaluation_return_greedy"))
+            if value is not None:
+                curve[int(entry["step"])] = float(value)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue  # a line cut by a kill
+    return curve
+
+
+def learning_figure(curves: dict[str, dict[str, Curve]]) -> str:
+    """Evaluation return over training steps: the mean over seeds, and the range of the seeds."""
+    if not curves:
+        return ""
+    models = sorted({key for by_model in curves.values() for key in by_model})
+    with _style("learning") as plt:
+        columns = min(3, len(curves))
+        lines = -(-len(curves) // columns)
+        figure, axes = plt.subplots(lines, columns, figsize=(3.7 * columns, 2.6 * lines + 0.4), squeeze=False)
+        for axis in axes.flat[len(curves) :]:
+            axis.set_visible(False)
+        for (name, by_model), axis in zip(curves.items(), axes.flat, strict=False):
+            for model, curve in by_model.items():
+                steps = sorted(set.intersection(*(set(line) for line in curve.values())))
+                if not steps:
+                    continue
+                values = np.array([[line[step] for step in steps] for line in curve.values()])
+                index = models.index(model)
+                axis.fill_between(steps, values.min(0), values.max(0), color=_colour(index), alpha=0.15, lw=0)
+                axis.plot(steps, values.mean(0), color=_colour(index), lw=1.6, label=model)
+            axis.set_title(name, loc="left")
+            axis.grid(lw=0.6)
+            axis.tick_params(length=0)
+        handles = [plt.Line2D([], [], color=_colour(i), lw=2) for i in range(len(models))]
+        figure.legend(handles, models, loc="lower center", ncols=min(5, len(models)), frameon=False)
+        figure.tight_layout(rect=(0, 0.35 / figure.get_figheight() * (1 + (len(models) - 1) // 5), 1, 1))
+        return _svg(figure, "Learning curves", 18.0 * columns)
+
+
+def all_figures(results: Results) -> dict[str, str]:
+    """Every figure of the page; "" for those that there is nothing for."""
+    makers: Sequence[tuple[str, Any]] = (
+        ("aggregates", aggregates_figure),
+        ("scores", scores_figure),
+        ("profile", profile_figure),
+        ("cost", cost_figure),
+    )
+    return {name: maker(results) for name, maker in makers} | {"learning": learning_figure(learning_curves(results))}

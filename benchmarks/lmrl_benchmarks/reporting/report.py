@@ -1,0 +1,131 @@
+"""The report of a run: one static HTML file, no network, readable without JavaScript; and the table for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TURNS, shown_games
+from lmrl_benchmarks.reporting.figures import all_figures
+from lmrl_benchmarks.reporting.results import DAMAGED, Results, Row, load_results, overall_of, rows_of
+from lmrl_datasets.schema import storable
+from lmrl_datasets.store import write_atomically
+from lmrl_envs.core import printable
+
+__all__ = ["Results", "Row", "load_results", "overall_of", "print_table", "rows_of", "write_report"]
+
+
+def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
+    """Write the page; returns its absolute path.
+
+    Args:
+        out: folder of the run.
+        html: the file to write.
+        results: of the run, if they are loaded already.
+
+    Raises:
+        SuiteError: the folder holds no run.
+    """
+    import jinja2
+
+    results = results or load_results(out)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lmrl_benchmarks", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    games = shown_games(results.played)
+    figures = all_figures(results)
+    page = environment.get_template("report.html").render(
+        suite=results.suite,
+        results=results,
+        digest=results.about["digest"],
+        provenance=results.about["provenance"],
+        episodes=sum(len(played.seeds) for played in results.played),
+        scored_tasks=len({row.task for row in results.rows if row.score is not None}),
+        scales={row.task: row.scale for row in results.rows},
+        tag_tasks={
+            tag: len({row.task for row in results.rows if tag in row.tags and row.score is not None})
+            for tag in results.capabilities
+        },
+        pairs=results.pairs(),
+        figures=figures,
+        games=games,
+        most=max(1, min(GAMES_OF_CELL, ALL_GAMES // max(1, len(results.rows)))),
+        shown_turns=SHOWN_TURNS,
+        sections=_sections(results, figures),
+    )
+    html.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(html, storable(page))
+    return html.resolve()
+
+
+def _sections(results: Results, figures: dict[str, str]) -> list[tuple[str, str]]:
+    there = {
+        "overall": ("All tasks", True),
+        "tasks": ("Task by task", True),
+        "capabilities": ("Capabilities", bool(results.capabilities)),
+        "comparison": ("Comparison", bool(results.overall)),
+        "learning": ("Learning curves", bool(figures["learning"])),
+        "cost": ("Cost", bool(figures["cost"])),
+        "games": ("Games", True),
+        "missing": ("Not run", bool(results.missing)),
+        "provenance": ("Provenance", True),
+    }
+    return [(name, title) for name, (title, shown) in there.items() if shown]
+
+
+def print_table(results: Results) -> None:
+    """Print the rows of a run to the terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title="normalised scores: 0 the random policy, 100 the best", title_justify="left", padding=(0, 0, 0, 1)
+    )
+    for column in ("agent", "score", "95 %", "return", "won", "turns", "valid"):
+        name = column == "agent"  # which gives way where the terminal is narrow: no digit is cut
+        table.add_column(
+            column,
+            justify="left" if name else "right",
+            no_wrap=not name,
+            overflow="fold",
+            min_width=24 if name else None,
+        )
+    last = None
+    for row in results.rows:
+        if row.task != last:
+            table.add_section()
+            table.add_row(f"[bold]{escape(row.task)}[/bold]")
+        errors = f" [red]{row.errors} errors[/red]" if row.errors else ""
+        scored = row.score is not None and row.low is not None and row.high is not None
+        table.add_row(
+            escape(row.agent) + errors,
+            f"{row.score:.1f}" if scored else "n/a",
+            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else "+" if row.few_seeds else " ")
+            if scored
+            else "n/a",
+            f"{row.returns:.2f}",
+            f"{row.success:.2f}",
+            f"{row.length:.1f}",
+            f"{row.valid:.2f}",
+        )
+        last = row.task
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+    console.print("* one seed: the interval is over episodes and shows evaluation noise only")
+    console.print("+ fewer than five training seeds: the interval is hardly more than their range")
+    if any(row.score is None for row in results.rows):
+        console.print("n/a: no references are known for this variant of the task")
+    for name, why in results.missing.items():
+        if why == DAMAGED:
+            console.print(f"{name}: {why}", style="red", markup=False, soft_wrap=True)
+    for played in results.played:
+        if error := played.first_error():
+            where = f"{played.cell.agent.name} on {played.cell.task.slug}, seed {played.cell.seed}"
+            counts = f"{int(played.failed.sum())} of {len(played.failed)} episodes ended in an error, the first:"
+            console.print(printable(f"{where}: {counts} {error}"), style="red", markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Running a suite: what is run, cells, jobs, records, verification."""

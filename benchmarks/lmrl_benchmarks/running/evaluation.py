@@ -1,0 +1,281 @@
+"""Evaluate one agent on one task: play fixed seeds, record every episode, summarise."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lmrl_agents.playing.loading import load_agent
+from lmrl_agents.playing.protocol import Agent, AgentStopped
+from lmrl_agents.playing.rollout import Played, Rollout
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim, read_run
+from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
+from lmrl_benchmarks.scores.statistics import bootstrap_interval
+from lmrl_datasets import summarize
+from lmrl_datasets.schema import to_json
+from lmrl_datasets.store import locked, write_atomically
+from lmrl_envs import task
+
+BATCH = 64
+"""Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
+PATIENCE = 1.0
+"""Seconds after which finished episodes are appended although they are fewer."""
+PARTS, ABOUT = ".parts", "agent.json"
+MAX_DETAILS = 1_000_000
+"""Characters of JSON that an agent may tell about one action."""
+USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
+"""Details of actions that summaries add up."""
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """What determines an evaluation."""
+
+    env_id: str
+    agent: str
+    episodes: int
+    seed: int
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    agent_kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    each: dict[str, Any] = field(default_factory=dict)
+    """Reset options that go round over the episodes (see `lmrl_agents.playing.rollout.episode_options`)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(to_json({key: value for key, value in vars(self).items() if key != "each" or value}))
+
+
+def evaluate(
+    spec: EvaluationSpec,
+    out: Path,
+    *,
+    agent: Agent | None = None,
+    slots: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Play what is missing, write the records and the summary; returns the summary.
+
+    Args:
+        spec: what to evaluate.
+        out: folder of the records; a stopped evaluation of the same spec is gone on with.
+        agent: the agent, if it is loaded already.
+        slots: games played at once; fewer where the agent asks for fewer.
+        progress: called with (episodes done, episodes in all).
+    """
+    agent = _checked(spec, agent)
+    with locked(out / ".lock", "evaluating"):
+        return _evaluate(spec, out, agent, slots, progress)
+
+
+def play_part(
+    spec: EvaluationSpec,
+    out: Path,
+    episodes: range,
+    *,
+    slots: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Play some episodes of an evaluation in a folder of their own, ``<evaluation>/.parts/<name>``.
+
+    `evaluate` takes them from there. The records are the same whoever plays which part.
+
+    Args:
+        spec: of the whole evaluation.
+        out: folder of the part; one that was stopped is gone on with.
+        episodes: numbers of the episodes.
+        slots: as of `evaluate`.
+        progress: as of `evaluate`.
+    """
+    agent = _checked(spec, None)
+    with locked(out / ".lock", "evaluating"):
+        _records(spec, out, agent, episodes, slots, progress)
+
+
+def _checked(spec: EvaluationSpec, agent: Agent | None) -> Agent:
+    """The agent of a spec that makes sense; called before a folder is taken, so that a wrong name leaves no trace."""
+    if spec.episodes < 1:
+        raise ValueError(f"episodes={spec.episodes} must be at least 1")
+    task(spec.env_id)
+    return agent or load_agent(spec.agent, **spec.agent_kwargs)
+
+
+def _records(
+    spec: EvaluationSpec,
+    out: Path,
+    agent: Agent,
+    episodes: range,
+    slots: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Record]:
+    """The records of ``episodes``, after those that are missing have been played."""
+    identity = getattr(agent, "fingerprint", None)
+    spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
+    claim(out, spec_there, getattr(agent, "operational", ()))
+    file = RecordFile(out)
+    records = file.repair()
+    done = {record.episode for record in records}
+    for part in sorted((out / PARTS).glob("*")):
+        if (part / RUN).is_file() and read_run(part)["spec"] == json.loads(to_json(spec_there)):
+            found = [record for record in RecordFile(part).read() if record.episode not in done]
+            done |= {record.episode for record in found}
+            records += found
+    missing = [episode for episode in episodes if episode not in done]
+    if missing:
+        try:
+            _play(agent, spec, missing, len(episodes), out, slots, file, records, progress)
+        except AgentStopped:
+            if [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == [RUN]:
+                (out / RUN).unlink()  # nothing was played: another try may be of another agent
+            raise
+        describe = getattr(agent, "describe", None)
+        if callable(describe):
+            write_atomically(out / ABOUT, json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
+    return records
+
+
+def _evaluate(
+    spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    records = _records(spec, out, agent, range(spec.episodes), slots, progress)
+    for part in sorted((out / PARTS).glob("*"))[:1]:
+        if not (out / ABOUT).is_file() and (part / ABOUT).is_file():
+            write_atomically(out / ABOUT, (part / ABOUT).read_text("utf-8"))
+    # In order of episodes, whatever order they finished in: equal runs give equal files.
+    records.sort(key=lambda record: record.episode)
+    text = "".join(f"{record.line()}\n" for record in records)
+    write_atomically(out / EPISODES, text)
+    summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
+    write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    shutil.rmtree(out / PARTS, ignore_errors=True)
+    return summary
+
+
+def _play(
+    agent: Agent,
+    spec: EvaluationSpec,
+    missing: Sequence[int],
+    total: int,
+    out: Path,
+    slots: int,
+    file: RecordFile,
+    records: list[Record],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    keep_in = getattr(agent, "keep_in", None)
+    if callable(keep_in):
+        keep_in(out)
+    if progress:
+        progress(len(records), total)
+    slots = max(1, min(slots, getattr(agent, "slots", slots)))
+    rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
+    pending: list[Record] = []
+    last = time.monotonic()
+    try:
+        for played in rollout.play(missing, spec.seed):
+            pending.append(record_of(played))
+            if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
+                _flush(file, pending, records, total, progress)
+                last = time.monotonic()
+    finally:  # an agent that stops the run, or Ctrl-C: what is finished stays
+        _flush(file, pending, records, total, progress)
+
+
+def _flush(
+    file: RecordFile,
+    pending: list[Record],
+    records: list[Record],
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    if pending:
+        file.append(pending)
+        records += pending
+        pending.clear()
+    if progress:
+        progress(len(records), total)
+
+
+def record_of(played: Played) -> Record:
+    """The record of a played episode."""
+    transcript = played.transcript
+    return Record(
+        episode=played.episode,
+        seed=played.seed,
+        observations=transcript.observations,
+        actions=played.actions,
+        rewards=transcript.rewards,
+        terminated=played.terminated,
+        truncated=played.truncated,
+        success=played.success,
+        valid_actions=played.valid_actions,
+        seconds=round(played.seconds, 6),
+        error=played.error,
+        options=played.options,
+        info=played.info,
+        details=tuple(map(_storable, played.details)),
+    )
+
+
+def _storable(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Details as JSON holds them; those of an agent that tells too much, or what JSON cannot hold, are replaced by why."""
+    try:
+        text = to_json(dict(details))
+    except (TypeError, ValueError, RecursionError) as problem:
+        return {"not_recorded": f"{type(problem).__name__}: {problem}"[:200]}
+    return json.loads(text) if len(text) <= MAX_DETAILS else {"not_recorded": f"{len(text)} characters"}
+
+
+def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
+    """The summary of an evaluation, a function of spec and records alone.
+
+    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training. ``reference`` says
+    which returns ``normalized_score`` is measured by; both are None for a variant of a task without references.
+    """
+    minimum = task(spec["env_id"]).return_range[0]
+    returns = [record.score(minimum) for record in records]
+    turns = sum(len(record.actions) for record in records)
+    summary = summarize(
+        spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
+    )
+    scale = scale_of(spec["env_id"], spec["env_kwargs"])
+    summary["normalized_score"] = scale.score(summary["return_mean"]) if scale else None
+    if not lmrl_applies(spec["env_id"], spec["env_kwargs"]):
+        summary["normalized_score_lmrl"] = None
+    low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
+    return {
+        **summary,
+        "reference": vars(scale) if scale else None,
+        "return_ci95": [low, high],
+        "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
+        "errors": sum(record.error is not None for record in records),
+        "seconds": round(sum(record.seconds for record in records), 3),
+        **_usage_of(records, turns),
+    }
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
+    """Totals of what agents tell about their actions; nothing for agents that tell nothing."""
+    told = [details for record in records for details in record.details]
+    if not told:
+        return {}
+    found: dict[str, Any] = {}
+    for key in USAGE:
+        values = [details[key] for details in told if _is_amount(details.get(key))]
+        if values:
+            total = math.fsum(values)
+            found[key] = round(total, 9) if key == "cost_usd" else int(total)
+    if turns:
+        found["seconds_per_action"] = round(sum(record.seconds for record in records) / turns, 6)
+    return found

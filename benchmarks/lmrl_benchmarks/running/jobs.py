@@ -1,0 +1,138 @@
+"""The jobs of a run as they are done, in a process of their own: data, training, evaluation."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate, play_part
+from lmrl_benchmarks.running.plan import Job, cell_of_part
+from lmrl_benchmarks.running.records import SUMMARY
+from lmrl_datasets import generate
+from lmrl_datasets.store import MANIFEST, write_atomically
+
+PROGRESS = ".progress"
+SLOTS = 128
+
+
+def run_job(out: Path, job: Job) -> str:
+    """Do one job of the run in ``out``; returns "" or what went wrong."""
+    try:
+        if not is_done(out, job):
+            _DO[job.kind](out, out / job.folder, *job.arguments)
+    except Exception as problem:
+        return f"{type(problem).__name__}: {problem}\n{traceback.format_exc()}"
+    return ""
+
+
+def is_done(out: Path, job: Job) -> bool:
+    """Whether the files that a job makes are there, as far as their names tell."""
+    folder = out / job.folder
+    if job.kind == "part":
+        return (cell_of_part(folder) / SUMMARY).is_file()
+    mark = {"data": MANIFEST, "train": "final/lmrl.json", "eval": SUMMARY}[job.kind]
+    return (folder / mark).is_file()
+
+
+def _do_data(out: Path, folder: Path, name: str, episodes: int) -> None:
+    generate(name, folder, episodes=episodes)
+
+
+def _do_train(out: Path, folder: Path, settings: dict[str, Any], source: str, start: str) -> None:
+    from lmrl_agents.learning.run import TrainingRun
+    from lmrl_agents.learning.train import train
+
+    data = source if settings["sample"] else str(out / source)
+    given = {**settings, "start": out / start} if start else settings
+    train(TrainingRun(out=folder, data=data, resume=True, show_progress=False, **given))
+
+
+def _do_eval(out: Path, folder: Path, spec: EvaluationSpec, trained: bool, device: str) -> None:
+    from lmrl_agents.playing.loading import load_agent
+
+    if trained:
+        import torch
+
+        torch.set_num_threads(1)
+        agent = load_agent(str(out / spec.agent), **spec.agent_kwargs, device=device)
+    else:
+        agent = load_agent(spec.agent, **spec.agent_kwargs)
+    with _Note(folder, spec.episodes) as note:
+        evaluate(spec, folder, agent=agent, slots=SLOTS, progress=note.write)
+
+
+def _do_part(out: Path, folder: Path, spec: EvaluationSpec, episodes: range) -> None:
+    with _Note(folder, len(episodes)) as note:
+        play_part(spec, folder, episodes, slots=SLOTS, progress=note.write)
+
+
+_DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "part": _do_part, "eval": _do_eval}
+
+
+class _Note:
+    """A file with the episodes done and the process that plays them, there while it plays."""
+
+    def __init__(self, folder: Path, episodes: int) -> None:
+        self.path, self.episodes = folder / PROGRESS, episodes
+
+    def __enter__(self) -> _Note:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.write(0, self.episodes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.path.unlink(missing_ok=True)
+
+    def write(self, done: int, total: int) -> None:
+        """Tell how far it is."""
+        write_atomically(self.path, f"{done}/{total} {os.getpid()}")
+
+
+class Watch:
+    """Finds evaluations that do not go on. It goes by what they tell and its own clock, not by times of files: clocks are set
+    while runs last.
+    """
+
+    def __init__(self, out: Path, patience: float) -> None:
+        self.out, self.patience = out, patience
+        self._told: dict[str, tuple[str, float]] = {}
+        """What each job last told of its progress, and since when."""
+
+    def stalled(self, job: Job) -> int | None:
+        """The process that plays a job and has told nothing new for too long; None if there is none."""
+        if job.kind not in ("eval", "part"):
+            return None
+        try:
+            text = (self.out / job.folder / PROGRESS).read_text("utf-8")
+            pid = int(text.split()[1])
+        except (OSError, ValueError, IndexError):  # not begun, or over
+            return None
+        now = time.monotonic()
+        if self._told.get(job.name, ("", 0.0))[0] != text:
+            self._told[job.name] = text, now
+        return pid if now - self._told[job.name][1] >= self.patience else None
+
+
+def hangs(patience: float) -> str:
+    """What is told of an agent whose process has stalled."""
+    return f"no episode was finished for {patience:g} s: the agent hangs (--patience)"
+
+
+def how_far(out: Path, job: Job) -> str:
+    """What a running job has written of its progress: episodes of an evaluation, the last logged step of a training."""
+    folder = out / job.folder
+    try:
+        if job.kind in ("eval", "part"):
+            return f"({(folder / PROGRESS).read_text('utf-8').split()[0]})"
+        if job.kind == "train":
+            with (folder / "metrics.jsonl").open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - 4096))
+                return f"(step {json.loads(file.read().splitlines()[-1])['step']})"
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    return ""

@@ -1,0 +1,273 @@
+"""Evaluation records: one JSON line per episode, appended as it finishes, and the spec that they belong to.
+
+A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jsonl`` and, when all episodes are there,
+``summary.json``. A line cut by a kill is dropped and played again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lmrl_datasets import DatasetError, Episode
+from lmrl_datasets.replay import replay_episode
+from lmrl_datasets.schema import to_json
+from lmrl_datasets.store import append_whole, write_atomically
+
+SCHEMA_VERSION = 1
+RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
+WRITTEN = "records_sha256"
+"""Key of a summary: the hash of the episodes' file as it was written. What replay cannot tell (an action with the effect of
+another, seconds, what an agent told) is not changed without it."""
+
+
+class RecordError(RuntimeError):
+    """Records are missing, damaged, or of another run; the message says where."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One evaluated episode."""
+
+    episode: int
+    seed: int
+    observations: tuple[str, ...]
+    actions: tuple[str, ...]
+    rewards: tuple[float, ...]
+    terminated: bool
+    truncated: bool
+    success: bool
+    valid_actions: int
+    seconds: float
+    error: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    details: tuple[dict[str, Any], ...] = ()
+    """What the agent told about its actions (raw text, tokens, cost), one entry per action and, in an episode with an
+    error, perhaps one about the action that was not played. Empty, and not written, for agents that tell nothing."""
+
+    def score(self, minimum: float) -> float:
+        """The return, or the task's minimum for an episode that ended in an error."""
+        return minimum if self.error is not None else float(sum(self.rewards))
+
+    def line(self) -> str:
+        """The record as one line of JSON."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details" or self.details}
+        return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
+
+    @classmethod
+    def from_line(cls, line: str) -> Record:
+        """Read a line.
+
+        Raises:
+            ValueError, TypeError: not a whole record.
+        """
+        values = json.loads(line)
+        for name in ("observations", "actions", "rewards", "details"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
+
+    def replay(self, env: Any, env_id: str) -> None:
+        """Play the actions again and compare everything.
+
+        Raises:
+            DatasetError: texts, rewards, ends, success, validity or what was revealed differ.
+        """
+        failed = self.error is not None
+        episode = Episode(
+            self.episode, env_id, self.seed, "", self.observations, self.actions, self.rewards, self.terminated,
+            self.truncated or failed, stopped=failed, options=self.options,
+        )  # fmt: skip
+        infos = replay_episode(env, episode).infos
+        where = f"episode {self.episode} (seed {self.seed})"
+        valid = sum(bool(info["valid"]) for info in infos)
+        if valid != self.valid_actions:
+            raise DatasetError(f"{where}: {valid} actions are valid, the record says {self.valid_actions}")
+        if failed:
+            if self.terminated or self.truncated:
+                raise DatasetError(f"{where}: an episode that failed is recorded as played to its end")
+            if self.success:
+                raise DatasetError(f"{where}: an episode that failed is recorded as a success")
+            return
+        if bool(infos[-1]["success"]) != self.success:
+            raise DatasetError(f"{where}: success is {infos[-1]['success']}, the record says {self.success}")
+        if not _told(infos[-1], self.info):
+            raise DatasetError(f"{where}: the last info is not what the environment tells")
+
+
+def _told(info: dict[str, Any], recorded: dict[str, Any]) -> bool:
+    """Whether an info is the recorded one, which has been through JSON (tuples are lists there, numpy's numbers plain)."""
+    try:
+        if info == recorded:
+            return True
+    except ValueError:  # an array, which does not compare as a whole
+        pass
+    return json.loads(to_json(info)) == json.loads(to_json(recorded))
+
+
+class RecordFile:
+    """The episodes of one evaluation, appended one by one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / EPISODES
+
+    def read(self) -> list[Record]:
+        """All whole records, a cut last line left out.
+
+        Raises:
+            RecordError: a damaged line that is not the last.
+        """
+        if not self.path.is_file():
+            return []
+        records = []
+        lines = self.path.read_text("utf-8", errors="replace").split("\n")
+        for number, line in enumerate(lines, start=1):
+            if not line:
+                continue
+            try:
+                records.append(Record.from_line(line))
+            except (ValueError, TypeError) as problem:
+                if number == len(lines):  # no newline after it: cut by a kill
+                    break
+                raise RecordError(f"{self.path}, line {number} is damaged: {problem}") from None
+        return records
+
+    def repair(self) -> list[Record]:
+        """Read, and drop from the file a cut last line and what was written twice (by a Ctrl-C between two steps)."""
+        records = list({record.episode: record for record in self.read()}.values())
+        if self.path.is_file():
+            write_atomically(self.path, "".join(f"{record.line()}\n" for record in records))
+        return records
+
+    def append(self, records: list[Record]) -> None:
+        """Add records: all of them or, where the disk is full, none."""
+        append_whole(self.path, "".join(f"{record.line()}\n" for record in records))
+
+
+def provenance() -> dict[str, Any]:
+    """What the numbers depend on beside the spec."""
+    packages = {}
+    for package in ("lmrl", "gymnasium", "numpy", "torch", "transformers", "chess", "textworld"):
+        try:
+            packages[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+@cache
+def _git() -> dict[str, Any] | None:
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(  # noqa: S603 - a fixed list of words, no shell
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
+    """Take a folder for a spec; an existing run of the same spec is gone on with.
+
+    Args:
+        folder: of the records.
+        spec: what is run.
+        operational: arguments of the agent that may differ (they stay in ``run.json`` as they were first).
+
+    Raises:
+        RecordError: the folder holds another run, or something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUN
+    spec = json.loads(to_json(spec))
+    if path.is_file():
+        try:
+            run = json.loads(path.read_text("utf-8"))
+            there = run.get("spec", {})
+        except ValueError as problem:
+            raise RecordError(f"{path} is damaged: {problem}") from None
+        refuse_other_version(run, folder)
+        if _essence(there, operational) != _essence(spec, operational):
+            differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
+            raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
+        return
+    if any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
+    record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
+    write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, Any]:
+    kwargs = spec.get("agent_kwargs") or {}
+    return {**spec, "agent_kwargs": {key: value for key, value in kwargs.items() if key not in operational}}
+
+
+def installed_version() -> str:
+    """The version of lmrl that runs."""
+    from lmrl_envs import __version__
+
+    return __version__
+
+
+def recorded_version(run: dict[str, Any]) -> str:
+    """The version of lmrl that a ``run.json`` or ``suite.json`` was made with."""
+    return str(run.get("provenance", {}).get("packages", {}).get("lmrl"))
+
+
+def refuse_other_version(run: dict[str, Any], folder: Path) -> None:
+    """Results of two versions are not mixed.
+
+    Raises:
+        RecordError: the run was begun with another version of lmrl.
+    """
+    mine, theirs = installed_version(), recorded_version(run)
+    if mine != theirs:
+        raise RecordError(f"{folder} was begun with lmrl {theirs}, this is {mine}; choose another folder")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The ``run.json`` of a folder.
+
+    Raises:
+        RecordError: there is none, or it is of a newer schema.
+    """
+    try:
+        run = json.loads((folder / RUN).read_text("utf-8"))
+    except (OSError, ValueError) as problem:
+        raise RecordError(f"{folder} holds no run: {problem}") from None
+    if run.get("schema_version", 10**9) > SCHEMA_VERSION:
+        raise RecordError(f"{folder / RUN} has schema version {run.get('schema_version')}: update lmrl")
+    return run

@@ -1,0 +1,227 @@
+"""Suites: which agents play which tasks, with which seeds. TOML files, versioned and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lmrl_envs import task
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
+"""Names become folders of a run, and runs come from strangers."""
+ADDED = {
+    "each": {},
+    "train_kwargs": {},
+    "start": "",
+    "settings": {},
+    "tasks": [],
+    "max_cost_usd": None,
+    "description": "",
+}
+"""Keys that came later, with their defaults: left out of what is hashed where they are not used, so old digests stand."""
+HUMAN = "human"
+"""The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
+
+
+class SuiteError(ValueError):
+    """A suite file is missing or wrong; the message says where."""
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A task of a suite."""
+
+    id: str
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    episodes: int | None = None
+    """Evaluation episodes, if other than the suite's."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """``name`` of the dataset that agents are trained on, and ``episodes`` to generate or ``sample = true``."""
+    each: dict[str, Any] = field(default_factory=dict)
+    """Reset options that go round over the episodes: a list of values, or a number n for 0 to n - 1."""
+
+    train_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the environment that is played in training and validation: another opponent, say. Not those of the
+    evaluation by themselves, which may choose what is held out."""
+
+    @property
+    def slug(self) -> str:
+        """A name for folders and anchors."""
+        extra = "".join(f"-{value}" for _, value in sorted(self.kwargs.items()))
+        name = self.id.removeprefix("lmrl/").removesuffix("-v0") + extra
+        return "".join(c if c.isalnum() or c in "-." else "-" for c in name)
+
+
+@dataclass(frozen=True)
+class SuiteAgent:
+    """An agent of a suite: one that is there (``spec``), or one that is trained first (``train``)."""
+
+    name: str
+    spec: str = ""
+    agent_kwargs: dict[str, Any] = field(default_factory=dict)
+    train: str = ""
+    preset: str = "nano"
+    start: str = ""
+    """Name of the agent of this suite whose trained model the training starts from."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Training settings in place of the preset's, as ``table.name``."""
+    tasks: list[str] = field(default_factory=list)
+    """Ids of the tasks it plays; none named: all."""
+
+    @property
+    def training_key(self) -> str:
+        """Agents with the same key share one training run (they only decode differently)."""
+        key = f"{self.train}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
+        if self.settings:
+            key += "-" + hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:6]
+        return key
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A whole suite."""
+
+    name: str
+    version: int
+    episodes: int
+    seed: int
+    training_seeds: tuple[int, ...]
+    tasks: tuple[SuiteTask, ...]
+    agents: tuple[SuiteAgent, ...]
+    max_cost_usd: float | None = None
+    """What one cell of an agent on a paid server may cost; handed to agents called ``openai:...``."""
+    description: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return json.loads(json.dumps(self, default=_used))
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that determines the runs."""
+        values = {key: value for key, value in self.as_dict().items() if key != "description"}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+    def only(self, names: list[str]) -> list[SuiteAgent]:
+        """The agents of these names; a name that the suite lacks is taken as the spec of an agent.
+
+        Raises:
+            SuiteError: no names, or two specs that would share a folder.
+        """
+        if not names:
+            raise SuiteError("name at least one agent")
+        known = {agent.name: agent for agent in self.agents}
+        chosen = [known.get(name) or SuiteAgent(name=folder_name(name), spec=name) for name in names]
+        taken: dict[str, str] = {}
+        for agent, name in zip(chosen, names, strict=True):
+            if agent.name in taken or (agent.spec == name and agent.name in known):
+                raise SuiteError(
+                    f"agents {taken.get(agent.name, agent.name)!r} and {name!r} would share the name {agent.name!r} "
+                    "in the run; rename one"
+                )
+            taken[agent.name] = name
+        return chosen
+
+    def agent(self, name: str) -> SuiteAgent:
+        """The agent of this name."""
+        return next(agent for agent in self.agents if agent.name == name)
+
+
+def folder_name(spec: str) -> str:
+    """The name that an agent given by its spec has in a run: the last part of a path, odd characters replaced."""
+    kind, separator, model = spec.partition(":")
+    text = f"{kind}:{model.rsplit('/', 1)[-1]}" if separator and "/" not in kind else spec.rsplit("/", 1)[-1]
+    return "".join(c if re.match(r"[A-Za-z0-9_.:+=-]", c) else "-" for c in text).lstrip("-.:+=")[:80] or "agent"
+
+
+def _used(value: Any) -> dict[str, Any]:
+    return {key: item for key, item in vars(value).items() if key not in ADDED or item != ADDED[key]}
+
+
+def suite_names() -> list[str]:
+    """Suites that ship with the package."""
+    folder = resources.files("lmrl_benchmarks.running.suites")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by name, or from a TOML file.
+
+    Raises:
+        SuiteError: no such suite, or a file that is none.
+    """
+    if name.endswith(".toml"):
+        path: Any = Path(name)
+    else:
+        path = resources.files("lmrl_benchmarks.running.suites").joinpath(f"{name}.toml")
+    if not path.is_file():
+        raise SuiteError(f"no suite {name!r}; there are {', '.join(suite_names())}, or give a .toml file")
+    try:
+        suite = suite_from(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as problem:
+        raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
+    except SuiteError as problem:
+        raise SuiteError(f"suite {name!r} {problem}") from None
+    return suite
+
+
+def suite_from(values: Mapping[str, Any]) -> Suite:
+    """A suite from the values of a TOML file or of ``suite.json``.
+
+    Raises:
+        SuiteError: names, numbers or starts that do not do; the message goes on after the suite's name.
+        KeyError, TypeError: missing or unknown keys.
+        gymnasium.error.NameNotFound: an unknown task.
+    """
+    tasks = tuple(SuiteTask(**entry) for entry in values["tasks"])
+    agents = tuple(SuiteAgent(**entry) for entry in values.get("agents", ()))
+    rest = {key: value for key, value in values.items() if key not in ("tasks", "agents", "training_seeds")}
+    suite = Suite(tasks=tasks, agents=agents, training_seeds=tuple(values["training_seeds"]), **rest)
+    _check(suite)
+    return suite
+
+
+def _check(suite: Suite) -> None:
+    if not isinstance(suite.name, str) or not NAME.fullmatch(suite.name) or type(suite.version) is not int:
+        raise SuiteError(
+            f"has the name {suite.name!r} and version {suite.version!r}, which are none (pages are named so)"
+        )
+    for entry in suite.tasks:
+        task(entry.id)
+    for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):
+        if len(set(names)) < len(names):
+            raise SuiteError("names a task twice" if what == "task" else "names an agent twice")
+        for name in names:
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                raise SuiteError(f"has the {what} {name!r}: letters, digits and _.:+=- only, 80 at most")
+    counts = [suite.episodes, *(t.episodes for t in suite.tasks if t.episodes is not None)]
+    if not suite.tasks or not all(type(count) is int and count > 0 for count in counts):
+        raise SuiteError(f"needs tasks, and numbers of episodes of at least 1, not {counts}")
+    for values in (value for t in suite.tasks for value in t.each.values()):
+        if not (isinstance(values, list) and values) and not (type(values) is int and values > 0):
+            raise SuiteError(f"goes round over {values!r}, which is neither a list of values nor a number above 0")
+    if not suite.training_seeds or not all(type(seed) is int for seed in (suite.seed, *suite.training_seeds)):
+        raise SuiteError(f"needs seeds that are ints, not {suite.seed!r} and {suite.training_seeds!r}")
+    known = {agent.name: agent for agent in suite.agents}
+    ids = {entry.id for entry in suite.tasks}
+    for agent in suite.agents:
+        if agent.train and not NAME.fullmatch(agent.training_key):  # a folder, too
+            raise SuiteError(f"trains {agent.name!r} by {agent.training_key!r}, which is no algorithm and preset")
+        for id in agent.tasks:
+            if id not in ids:
+                raise SuiteError(f"lets {agent.name!r} play {id!r}, which is no task of it")
+        seen = [agent.name]
+        while agent.start:
+            if agent.start not in known or not known[agent.start].train or agent.start in seen:
+                raise SuiteError(
+                    f"lets {agent.name!r} start from {agent.start!r}, which is no other trained agent of it"
+                )
+            agent = known[agent.start]
+            seen.append(agent.name)

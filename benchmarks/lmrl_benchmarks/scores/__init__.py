@@ -1,0 +1,1 @@
+"""Scores: references, intervals, comparisons."""

@@ -1,0 +1,114 @@
+"""Comparing agents (Agarwal et al., arXiv 2108.13264): performance profiles, probability of improvement, paired episodes.
+
+Scores are given per task, as lists of the runs' scores; draws per task, as arrays [n, runs] (see `statistics`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmrl_benchmarks.scores.statistics import bootstrap_means, percentile_interval
+
+Runs = Sequence[Sequence[float]] | Sequence[np.ndarray]
+
+
+def profile(scores: Runs, thresholds: np.ndarray) -> np.ndarray:
+    """Performance profile [thresholds]: the share of runs that score above each threshold, averaged over tasks."""
+    return np.mean([_above(np.asarray(runs, float)[None], thresholds)[0] for runs in scores], axis=0)
+
+
+def profile_band(
+    draws: Sequence[np.ndarray], thresholds: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pointwise band of a performance profile: low and high [thresholds]."""
+    total = np.zeros((len(draws[0]), len(thresholds)))
+    for task in draws:
+        total += _above(task, thresholds)
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(total / len(draws), [tail, 100 - tail], axis=0)
+    return low, high
+
+
+def _above(runs: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Share of the runs [n, runs] above each threshold: [n, thresholds]."""
+    shares = np.zeros((len(runs), len(thresholds)))
+    for run in runs.T:  # few runs, many draws
+        shares += run[:, None] > thresholds[None, :]
+    return shares / runs.shape[1]
+
+
+def improvement(x: Runs, y: Runs) -> float:
+    """P(X > Y): on a task drawn at random, how likely a run of X scores above a run of Y; ties count one half.
+
+    On each task this is the Mann-Whitney U statistic divided by the number of pairs. Tasks of ``x`` and ``y`` are the
+    same, in the same order; the numbers of runs may differ.
+    """
+    return float(np.mean([_beats(np.asarray(a, float)[None], np.asarray(b, float)[None])[0] for a, b in _pairs(x, y)]))
+
+
+def improvement_interval(x: Sequence[np.ndarray], y: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
+    """Interval of `improvement` from the draws of both."""
+    return percentile_interval(np.mean([_beats(a, b) for a, b in _pairs(x, y)], axis=0), level)
+
+
+def _pairs(x: Runs, y: Runs) -> list[tuple]:
+    if len(x) != len(y) or not len(x):
+        raise ValueError(f"improvement needs the same tasks on both sides, got {len(x)} and {len(y)}")
+    return list(zip(x, y, strict=True))
+
+
+def _beats(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """[n, runs of a] against [n, runs of b]: [n]."""
+    above, equal = a[:, :, None] > b[:, None, :], a[:, :, None] == b[:, None, :]
+    return (above + 0.5 * equal).mean(axis=(1, 2))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Difference of two agents on the same episodes of one task."""
+
+    difference: float
+    """Mean return of the first minus that of the second."""
+    low: float
+    high: float
+    episodes: int
+    wins: float
+    """Share of the episodes where the first does better, ties half."""
+
+
+class NotPairable(ValueError):
+    """Two evaluations that share no episodes; the message says why."""
+
+
+def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level: float = 0.95, n: int = 2000) -> Paired:
+    """Bootstrap over episodes of the difference of returns on equal evaluation seeds.
+
+    The same secret, start or buyer makes the games of both agents hard or easy alike; in the difference this cancels.
+    The interval shows evaluation noise: it says nothing about how the agents would differ if trained again.
+
+    Args:
+        x: return by evaluation seed, of the first agent (averaged over its training seeds).
+        y: the same of the second.
+        seed: of the resampling.
+        level: of the interval.
+        n: resamples.
+
+    Raises:
+        NotPairable: neither played the other's evaluation seeds. (Who played only some of them, as people do, is compared
+            on these.)
+    """
+    common = x.keys() & y.keys()
+    if len(common) < min(len(x), len(y)):
+        raise NotPairable(
+            f"not pairable: of {len(x)} and {len(y)} evaluation seeds {len(common)} are the same; "
+            "evaluate both with the same suite"
+        )
+    if not common:
+        raise NotPairable("not pairable: there are no episodes")
+    differences = np.array([x[key] - y[key] for key in sorted(common)])
+    low, high = percentile_interval(bootstrap_means(differences, np.random.default_rng(seed), n), level)
+    wins = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
+    return Paired(float(differences.mean()), low, high, len(differences), wins)

@@ -1,0 +1,125 @@
+"""Statistics of scores (Agarwal et al., arXiv 2108.13264): aggregates, and intervals from the stratified bootstrap.
+
+Rows are training seeds. Episodes of one trained policy are no independent runs: an interval over the episodes of a
+single seed shows evaluation noise only, and whoever shows it has to say so.
+
+A bootstrap is kept as draws: for every task an array [n, runs] of n resamples. Any statistic of the runs is then computed
+on the resamples as on the runs themselves; `lmrl_benchmarks.scores.comparison` does so for profiles and improvement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""Scores [..., n] -> [...]."""
+
+BOOTSTRAPS = 2000
+
+
+def mean(scores: np.ndarray) -> np.ndarray:
+    """The mean over the last axis."""
+    return scores.mean(axis=-1)
+
+
+def iqm(scores: np.ndarray) -> np.ndarray:
+    """The interquartile mean over the last axis: the mean of the middle half, a quarter cut off at each end."""
+    ordered = np.sort(scores, axis=-1)
+    n = ordered.shape[-1]
+    cut = int(0.25 * n)
+    return ordered[..., cut : n - cut].mean(axis=-1)
+
+
+def optimality_gap(scores: np.ndarray, target: float = 100.0) -> np.ndarray:
+    """By how much the scores miss the target on average; what is above the target does not make up for the rest."""
+    return target - np.minimum(scores, target).mean(axis=-1)
+
+
+# -- draws
+
+
+def bootstrap_means(values: Sequence[float] | np.ndarray, rng: np.random.Generator, n: int = BOOTSTRAPS) -> np.ndarray:
+    """Means [n] of resamples of independent values.
+
+    How often each distinct value is drawn is multinomial; games have few distinct returns, so this costs little whatever
+    the number of episodes is.
+    """
+    distinct, counts = np.unique(np.asarray(values, float), return_counts=True)
+    total = int(counts.sum())
+    if len(distinct) == 1:
+        return np.full(n, distinct[0])
+    shares = counts / total
+    return np.concatenate(
+        [rng.multinomial(total, shares, size=part) @ distinct / total for part in _parts(n, len(distinct))]
+    )
+
+
+def run_draws(runs: Sequence[float] | np.ndarray, rng: np.random.Generator, n: int = BOOTSTRAPS) -> np.ndarray:
+    """Resamples [n, runs] of the runs of one task."""
+    runs = np.asarray(runs, float)
+    return runs[rng.integers(len(runs), size=(n, len(runs)))]
+
+
+def stratified_draws(
+    scores: Sequence[Sequence[float] | np.ndarray], seed: int = 0, n: int = BOOTSTRAPS
+) -> list[np.ndarray]:
+    """For every task resamples [n, runs] of its runs: the tasks are fixed, the runs of each are drawn among themselves."""
+    rng = np.random.default_rng(seed)
+    return [run_draws(runs, rng, n) for runs in scores]
+
+
+def _parts(n: int, size: int) -> list[int]:
+    """Split ``n`` resamples so that one part holds at most about four million numbers."""
+    most = max(1, 4_000_000 // size)
+    return [most] * (n // most) + ([n % most] if n % most else [])
+
+
+# -- intervals
+
+
+def percentile_interval(estimates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The middle ``level`` of bootstrap estimates."""
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(estimates, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def bootstrap_interval(
+    values: Sequence[float] | np.ndarray,
+    seed: int = 0,
+    level: float = 0.95,
+    n: int = BOOTSTRAPS,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of independent values; one value gives a point."""
+    return percentile_interval(bootstrap_means(values, np.random.default_rng(seed), n), level)
+
+
+def interval(draws: Sequence[np.ndarray], statistic: Statistic = mean, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a statistic pooled over tasks, from their draws [n, runs]."""
+    return percentile_interval(statistic(np.concatenate(draws, axis=1)), level)
+
+
+def stratified_interval(
+    scores: Sequence[Sequence[float]],
+    seed: int = 0,
+    level: float = 0.95,
+    statistic: Statistic = mean,
+    n: int = BOOTSTRAPS,
+) -> tuple[float, float]:
+    """Interval of a statistic pooled over tasks: each task's runs are drawn again among themselves.
+
+    Args:
+        scores: for every task the scores of its runs (training seeds), normalised.
+        seed: of the resampling.
+        level: of the interval.
+        statistic: of the pooled scores.
+        n: resamples.
+    """
+    return interval(stratified_draws(scores, seed, n), statistic, level)
+
+
+AGGREGATES: dict[str, Statistic] = {"mean": mean, "iqm": iqm, "gap": partial(optimality_gap, target=100.0)}
+"""What is told of an agent over all tasks; ``gap`` is the optimality gap to a score of 100."""

@@ -1,0 +1,222 @@
+"""A game under way, and the table that it is played at."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import gymnasium
+
+from lmrl_agents.playing.protocol import Agent, Request
+from lmrl_agents.playing.scripted import ScriptedAgent
+from lmrl_benchmarks.running.records import Record
+from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.recording import GameRecord, name_of
+from lmrl_benchmarks.serve.views import kind_of, turn_limit, view_of
+from lmrl_datasets.schema import to_json
+from lmrl_envs import TextEnv, task
+
+Mode = Literal["practice", "ranked", "watch"]
+MODES: tuple[Mode, ...] = ("practice", "ranked", "watch")
+_ALWAYS = ("turn", "valid", "success", "understood", "legal_moves")
+
+
+class Refused(RuntimeError):
+    """A request that cannot be fulfilled; the text is for the player. ``extra`` goes into the answer."""
+
+    def __init__(self, status: int, text: str, **extra: Any) -> None:
+        super().__init__(text)
+        self.status, self.extra = status, extra
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what a server gives away."""
+
+    sessions: int = 200
+    """Games kept at once."""
+    idle_seconds: float = 1800.0
+    """A game that nothing is asked about for so long is dropped."""
+    action_characters: int = 4000
+    body_bytes: int = 32_768
+    body_seconds: float = 10.0
+    requests_per_second: float = 30.0
+    """Per client address, after a burst."""
+    burst: int = 120
+
+
+class Tables:
+    """The environments that games are played in: one per task, of which every game gets a sibling."""
+
+    def __init__(self, tasks: Sequence[SuiteTask]) -> None:
+        self.tasks = {name_of(entry): entry for entry in tasks}
+        self._environments: dict[str, TextEnv] = {}
+        self._making = threading.Lock()
+        families = {task(entry.id).family: threading.RLock() for entry in tasks}
+        self._locks = {name: families[task(entry.id).family] for name, entry in self.tasks.items()}
+
+    def entry(self, name: Any) -> SuiteTask:
+        """A task by its name on this server."""
+        if not isinstance(name, str) or name not in self.tasks:
+            raise Refused(404, "There is no such task on this server.")
+        return self.tasks[name]
+
+    def using(self, entry: SuiteTask) -> contextlib.AbstractContextManager[Any]:
+        """Held while a game of this task is stepped: knowledge and simulator are shared by all of its games."""
+        if str(entry.kwargs.get("simulator", "")).partition(":")[0] in ("openai", "stockfish"):
+            return contextlib.nullcontext()  # these answer many threads at once, and take their time
+        return self._locks[name_of(entry)]
+
+    def seat(self, entry: SuiteTask) -> TextEnv:
+        """A fresh environment of a task."""
+        with self._making:
+            if name_of(entry) not in self._environments:
+                try:
+                    environment: Any = gymnasium.make(entry.id, **entry.kwargs).unwrapped
+                except gymnasium.error.DependencyNotInstalled as problem:
+                    raise Refused(503, f"This task cannot be played here: {problem}") from None
+                self._environments[name_of(entry)] = environment
+            return self._environments[name_of(entry)].sibling()
+
+    def close(self) -> None:
+        """Release the simulators."""
+        for environment in self._environments.values():
+            environment.close()
+
+
+@dataclass
+class Game:
+    """One game. Every method that changes it is called with ``busy`` held."""
+
+    key: str
+    entry: SuiteTask
+    mode: Mode
+    env: TextEnv
+    seed: int
+    episode: int | None = None
+    """Its number in the evaluation's list, if it counts."""
+    agent_name: str = ""
+    agent: Agent | None = None
+    number: int = 0
+    busy: threading.Lock = field(default_factory=threading.Lock)
+    used: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+    """When the player was last shown a text to answer."""
+    seconds: float = 0.0
+    flags: list[dict[str, Any]] = field(default_factory=list)
+    thoughts: list[dict[str, Any]] = field(default_factory=list)
+    hints: int = 0
+    hinter: ScriptedAgent = field(default_factory=lambda: ScriptedAgent("expert"))
+    info: dict[str, Any] = field(default_factory=dict)
+    terminated: bool = False
+    truncated: bool = False
+    error: str | None = None
+    kept: bool = False
+    shown_state: dict[str, Any] = field(default_factory=dict)
+    """What pages show: `state` as it was when the last move was done, so that it can be read while the next is answered."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can be played."""
+        return self.terminated or self.truncated or self.error is not None
+
+    def step(self, action: str) -> None:
+        """Play one action; a simulator that fails leaves the game as it was."""
+        _, _, self.terminated, self.truncated, info = self.env.step(action)
+        self.flags.append({key: info[key] for key in ("valid", "understood") if key in info})
+        if self.over:
+            self.info = info
+
+    def request(self, seed: int) -> Request:
+        """What an agent is asked."""
+        return Request(self.entry.id, self.number, seed, self.env.transcript, self.env.instructions, self.entry.kwargs)
+
+    def record(self) -> GameRecord:
+        """For the journal."""
+        transcript = self.env.transcript
+        record = Record(
+            episode=self.episode or 0,
+            seed=self.seed,
+            observations=transcript.observations,
+            actions=transcript.actions,
+            rewards=transcript.rewards,
+            terminated=self.terminated,
+            truncated=self.truncated,
+            success=bool(self.info.get("success", False)),
+            valid_actions=sum(bool(flags["valid"]) for flags in self.flags),
+            seconds=round(self.seconds, 3),
+            error=self.error,
+            info=self.info,
+        )
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return GameRecord(record, self.episode is not None, self.hints, now)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a page shows. Before the end it is made from the conversation alone."""
+        transcript = self.env.transcript
+        kind = kind_of(self.entry.id)
+        turns: list[dict[str, Any]] = []
+        for i, turn in enumerate(transcript):
+            shown: dict[str, Any] = {"text": turn.text, "action": turn.is_action}
+            if turn.is_action:
+                shown |= {"reward": turn.reward, **self.flags[i // 2]}
+                if self.thoughts:
+                    shown["thoughts"] = self.thoughts[i // 2]
+            turns.append(shown)
+        ended = self._ended() if self.over else None
+        return {
+            "id": self.key,
+            "task": name_of(self.entry),
+            "env_id": self.entry.id,
+            "kind": kind,
+            "mode": self.mode,
+            "agent": self.agent_name,
+            "instructions": self.env.instructions,
+            "turn": len(transcript.actions),
+            "limit": turn_limit(self.env, self.entry.id),
+            "return": transcript.episode_return,
+            "turns": turns,
+            "view": view_of(kind, transcript, ended),
+            "over": self.over,
+            "hints": self.hints,
+            "result": self._result() if self.over else None,
+        }
+
+    def _ended(self) -> dict[str, Any]:
+        """What the last view may show."""
+        ended: dict[str, Any] = {"info": self.info}
+        maze: Any = getattr(self.env, "maze", None)
+        if maze is not None and (self.info or getattr(self.env, "observability", "") == "full"):
+            ended["maze"] = {"rows": maze.rows, "goal": maze.goal}
+        return ended
+
+    def _result(self) -> dict[str, Any]:
+        hidden = {key: value for key, value in self.info.items() if key not in _ALWAYS}
+        if self.error is not None:
+            hidden = _hidden_of(self.env)
+        return {
+            "success": bool(self.info.get("success", False)),
+            "error": self.error,
+            "truncated": self.truncated,
+            "rewards": list(self.env.transcript.rewards),
+            "hidden": json.loads(to_json(hidden)),
+            "seed": str(self.seed),  # JavaScript's numbers are too short for it
+            "episode": self.episode,
+            "kept": self.kept,
+        }
+
+
+def _hidden_of(env: TextEnv) -> dict[str, Any]:
+    """What was hidden in a game that did not come to its end."""
+    game: Mapping[str, Any] = env.get_state()["game"] or {}
+    found = {"secret": game["secret"]} if "secret" in game else {}
+    hidden = game.get("hidden")
+    if isinstance(hidden, Mapping) and "buyer" in hidden:
+        found["buyer"] = hidden["buyer"]
+    return found

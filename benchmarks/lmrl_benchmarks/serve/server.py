@@ -1,0 +1,222 @@
+"""The HTTP side of `lmrl serve`: a static page, and a small JSON interface to the games."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lmrl_benchmarks.serve.answers import answer
+from lmrl_benchmarks.serve.games import MODES, Refused
+from lmrl_benchmarks.serve.guard import Door, Guard, same, set_cookie
+from lmrl_benchmarks.serve.sessions import Sessions
+from lmrl_benchmarks.serve.views import kind_of
+from lmrl_envs import __version__, task
+
+STATIC = Path(__file__).parent / "static"
+THREADS = 16
+"""Moves that are answered at the same time; simulators may take long."""
+SWEEP_SECONDS = 15.0
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Static(StaticFiles):
+    """The page's files; a browser asks each time whether they have changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def make_app(sessions: Sessions, door: Door) -> Guard:
+    """The application.
+
+    Args:
+        sessions: the games; its limits hold for requests too.
+        door: address and token.
+    """
+    api = _Api(sessions)
+    routes = [
+        Route("/", functools.partial(_page, "index.html")),
+        Route("/login", _Login(door), methods=["GET", "POST"]),
+        Mount("/static", _Static(directory=STATIC)),
+        Route("/api/tasks", api.tasks),
+        Route("/api/games", api.begin, methods=["POST"]),
+        Route("/api/games/{key}", api.show),
+        Route("/api/games/{key}/actions", api.act, methods=["POST"]),
+        Route("/api/games/{key}/advance", api.advance, methods=["POST"]),
+        Route("/api/games/{key}/hint", api.hint, methods=["POST"]),
+        Route("/api/games/{key}/give-up", api.give_up, methods=["POST"]),
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(min(SWEEP_SECONDS, sessions.limits.idle_seconds))
+                await anyio.to_thread.run_sync(sessions.drop_idle)
+
+        sweeping = asyncio.create_task(sweep())
+        yield
+        sweeping.cancel()
+        sessions.tables.close()
+
+    handlers = {Refused: _refused, HTTPException: _http_error, Exception: _failed}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    return Guard(app, door, sessions.limits)
+
+
+class _Api:
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self._limiter = anyio.CapacityLimiter(THREADS)
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self._limiter.available_tokens < 1 and self._limiter.statistics().tasks_waiting > 4 * THREADS:
+            raise Refused(503, "Too many moves are being answered just now. Try again in a moment.")
+        return await anyio.to_thread.run_sync(functools.partial(function, *arguments), limiter=self._limiter)
+
+    async def tasks(self, request: Request) -> Response:
+        shown = []
+        recorder = self.sessions.recorder
+        for slug, entry in self.sessions.tables.tasks.items():
+            row = task(entry.id)
+            shown.append(
+                {
+                    "slug": slug,
+                    "env_id": entry.id,
+                    "summary": row.summary,
+                    "tags": [tag.replace("_", " ") for tag in row.tags],
+                    "kind": kind_of(entry.id),
+                    "simulator": _shown(entry.kwargs.get("simulator", row.simulators[0] if row.simulators else None)),
+                    "ranked": recorder.progress(entry) if recorder else None,
+                }
+            )
+        agents = list(self.sessions.agents)
+        return answer(
+            200, {"tasks": shown, "agents": agents, "recording": recorder is not None, "version": __version__}
+        )
+
+    async def begin(self, request: Request) -> Response:
+        values = await _json(request)
+        entry = self.sessions.tables.entry(values.get("task"))
+        mode, agent, seed = values.get("mode", "practice"), values.get("agent"), values.get("seed")
+        if mode not in MODES:
+            raise Refused(422, f"mode must be one of {', '.join(MODES)}.")
+        if agent is not None and not isinstance(agent, str):
+            raise Refused(422, "agent must be a name.")
+        game = await self._run(self.sessions.begin, entry, mode, agent, _seed(seed))
+        return answer(201, game.shown_state)
+
+    async def show(self, request: Request) -> Response:
+        return answer(200, self.sessions.find(request.path_params["key"]).shown_state)
+
+    async def act(self, request: Request) -> Response:
+        values = await _json(request)
+        action, turn = values.get("action"), values.get("turn")
+        most = self.sessions.limits.action_characters
+        if not isinstance(action, str):
+            raise Refused(422, "action must be a text.")
+        if len(action) > most:
+            raise Refused(413, f"That is too long: {len(action)} characters, {most} are allowed here.")
+        key = request.path_params["key"]
+        played = await self._run(self.sessions.act, key, action, turn, values.get("sure") is True)
+        return answer(200, {"doubt": played} if isinstance(played, str) else played.shown_state)
+
+    async def advance(self, request: Request) -> Response:
+        values = await _json(request)
+        game = await self._run(self.sessions.advance, request.path_params["key"], values.get("turn"))
+        return answer(200, game.shown_state)
+
+    async def hint(self, request: Request) -> Response:
+        await _json(request)
+        return answer(200, {"hint": await self._run(self.sessions.hint, request.path_params["key"])})
+
+    async def give_up(self, request: Request) -> Response:
+        await _json(request)
+        game = await self._run(self.sessions.give_up, request.path_params["key"])
+        return answer(200, game.shown_state)
+
+
+def _shown(simulator: str | None) -> str | None:
+    """A simulator by name, without the folder that it is in."""
+    kind, separator, argument = (simulator or "").partition(":")
+    return f"{kind}{separator}{Path(argument).name}" if kind in ("transformers", "replay") else simulator
+
+
+class _Login:
+    """The page that asks for the token, for browsers that came without the printed link."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        await (await self._answer(request))(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if self.door.token is None:
+            return RedirectResponse("/", 303)
+        if request.method != "POST":
+            return await _page("login.html", request)
+        given = parse_qs((await request.body()).decode("utf-8", "replace")).get("token", [""])[0].strip()
+        if not same(given, self.door.token):
+            page = (STATIC / "login.html").read_text("utf-8").replace("hidden>", ">")
+            return Response(page, 401, media_type="text/html")
+        response = RedirectResponse("/", 303)
+        set_cookie(response, self.door)
+        return response
+
+
+async def _page(name: str, request: Request) -> Response:
+    return FileResponse(STATIC / name, headers={"cache-control": "no-cache"})
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    # Forms of other sites cannot send this type without the browser asking first.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refused(415, "Send JSON, with content-type application/json.")
+    try:
+        values = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise Refused(400, "That is not JSON.") from None
+    if not isinstance(values, dict):
+        raise Refused(400, "Send a JSON object.")
+    return values
+
+
+def _seed(value: Any) -> int | None:
+    """A seed as a number or its digits."""
+    if value is None or value == "":
+        return None
+    text = str(value) if type(value) is int else value
+    if not (isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 2**62):
+        raise Refused(422, "seed must be a whole number from 0 to 2^62.")
+    return int(text)
+
+
+async def _refused(request: Request, problem: Refused) -> Response:
+    return answer(problem.status, {"error": str(problem), **problem.extra})
+
+
+async def _http_error(request: Request, problem: HTTPException) -> Response:
+    return answer(problem.status_code, {"error": problem.detail}, problem.headers)
+
+
+async def _failed(request: Request, problem: Exception) -> Response:
+    return answer(500, {"error": "Something went wrong on the server; its terminal shows more."})

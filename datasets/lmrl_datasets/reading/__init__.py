@@ -1,0 +1,1 @@
+"""Reading datasets: columns, shards, statistics, the `Dataset`."""

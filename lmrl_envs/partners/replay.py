@@ -1,0 +1,204 @@
+"""Recorded replies: write them down while a language model answers, give them back later, word for word."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest, Role, Simulator, SimulatorError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply with its origin."""
+
+    text: str
+    """The model's own words."""
+    reply: PartnerReply
+    """What the role made of them."""
+    attempts: int = 1
+    """How often the model was asked; 0 when the answer to an equal prompt was known."""
+
+
+def request_key(role: str, request: PartnerRequest) -> str:
+    """A hash (64 hex digits) of everything a reply may depend on: role, hidden, texts, action, seed, state."""
+    fields = {
+        "role": role,
+        "hidden": dict(request.hidden),
+        "texts": list(request.texts),
+        "action": request.action,
+        "seed": request.seed,
+        "state": dict(request.state),
+    }
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def describe(role: str, request: PartnerRequest) -> str:
+    """The request by name, for error messages; it tells nothing that is hidden."""
+    action = request.action if len(request.action) <= 80 else request.action[:80] + "..."
+    key = request_key(role, request)[:12]
+    return (
+        f"request {key} of role {role!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
+    )
+
+
+class Recorder:
+    """Appends one line of JSON per answered request: ``key``, ``role``, ``model``, ``text``, ``reply``, ``attempts``.
+
+    Every batch is one write to a file opened for appending, so several processes may share a file and a killed run
+    loses at most its last batch. A line cut by a crash is left as it is; new lines start on a line of their own.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], role: str, model: str) -> None:
+        self.path = Path(path)
+        self._role, self._model = role, model
+        self._lock = threading.Lock()
+        self._file: int | None = None
+        self._open()  # fail now, not after the first paid reply
+
+    def _open(self) -> int:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            size = os.lseek(self._file, 0, os.SEEK_END)
+            if size and (os.lseek(self._file, size - 1, os.SEEK_SET), os.read(self._file, 1))[1] != b"\n":
+                warnings.warn(
+                    f"{self.path} ends in a cut line; it is kept and recording goes on after it", stacklevel=4
+                )
+                os.write(self._file, b"\n")
+        return self._file
+
+    def write(self, requests: Sequence[PartnerRequest], answers: Sequence[Answer]) -> None:
+        """Write down the answers of one batch, in order."""
+        lines = [
+            json.dumps(
+                {
+                    "key": request_key(self._role, request),
+                    "role": self._role,
+                    "model": self._model,
+                    "text": answer.text,
+                    "reply": {
+                        "text": answer.reply.text,
+                        "understood": answer.reply.understood,
+                        "outcome": dict(answer.reply.outcome),
+                        "state": dict(answer.reply.state),
+                    },
+                    "attempts": answer.attempts,
+                }
+            )
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+        data = memoryview("".join(line + "\n" for line in lines).encode())
+        with self._lock:
+            file = self._open()
+            try:
+                while data:
+                    data = data[os.write(file, data) :]
+            except OSError:
+                self._close()  # a line may be cut (a full disk); opened again, the file gets its end
+                raise
+
+    def close(self) -> None:
+        """Close the file; the next write opens it again."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class RecordingPartner:
+    """Any partner, with everything it answers written down (`Recorder`) for `ReplayPartner`.
+
+    Partners that are language models record by themselves, with the model's own words: see their option ``record``.
+    """
+
+    def __init__(self, partner: Simulator, file: str | os.PathLike[str], role: Role) -> None:
+        self.partner, self.role = partner, role
+        self._recorder = Recorder(file, role.name, type(partner).__name__)
+
+    def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
+        """The partner's replies, recorded once the whole batch is answered."""
+        replies = self.partner.reply(requests)
+        self._recorder.write(requests, [Answer(reply.text, reply) for reply in replies])
+        return replies
+
+    def close(self) -> None:
+        self._recorder.close()
+        self.partner.close()
+
+
+class ReplayPartner:
+    """Answers from a recording; never calls a model.
+
+    The n-th time a request is made it gets the n-th answer that was recorded for it; after the last one the answers
+    start again, so that a recorded run can be replayed more than once. A line cut by a crash is skipped with a warning.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file holds no recorded reply of this role.
+    """
+
+    def __init__(self, file: str | os.PathLike[str], role: Role) -> None:
+        self.path, self.role = Path(file), role
+        self._lock = threading.Lock()
+        self._replies: dict[str, list[PartnerReply]] = {}
+        self._used: dict[str, int] = {}
+        roles = self._load()
+        if not self._replies:
+            raise ValueError(
+                f"{self.path} holds no replies of role {role.name!r}; roles in it: {sorted(roles) or 'none'}"
+            )
+
+    def _load(self) -> set[str]:
+        roles, cut = set(), []
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    entry = json.loads(line)
+                    key, role, reply = entry["key"], entry["role"], PartnerReply(**entry["reply"])
+                except (ValueError, KeyError, TypeError):
+                    cut.append(number)
+                    continue
+                roles.add(role)
+                if role == self.role.name:
+                    self._replies.setdefault(key, []).append(reply)
+        if cut:
+            shown = ", ".join(map(str, cut[:5]))
+            warnings.warn(f"{self.path}: {len(cut)} cut line(s) skipped (line {shown})", stacklevel=4)
+        return roles
+
+    def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
+        """The recorded replies.
+
+        Raises:
+            SimulatorError: a request that was not recorded; no reply of the batch is used up then.
+        """
+        keys = [request_key(self.role.name, request) for request in requests]
+        for key, request in zip(keys, requests, strict=True):
+            if key not in self._replies:
+                raise SimulatorError(f"{self.path} holds no reply to {describe(self.role.name, request)}")
+        return [self._next(key) for key in keys]
+
+    def _next(self, key: str) -> PartnerReply:
+        with self._lock:
+            used = self._used.get(key, 0)
+            self._used[key] = used + 1
+        replies = self._replies[key]
+        return replies[used % len(replies)]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __repr__(self) -> str:
+        return f"ReplayPartner({str(self.path)!r}, role={self.role.name!r})"
