@@ -6,8 +6,8 @@
 >>> feedback, reward, terminated, truncated, info = env.step("crane")
 """
 
-from lmrl_envs.core import FreeText, SimulatedTextEnv, TextEnv, Transcript, Turn
-from lmrl_envs.partners import Simulator, SimulatorError
+from lmrl_envs.core import FreeText, PartnerTextEnv, TextEnv, Transcript, Turn
+from lmrl_envs.partners import Partner, SimulatorError
 from lmrl_envs.tasks import (
     Policy,
     Reference,
@@ -25,10 +25,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FreeText",
+    "Partner",
+    "PartnerTextEnv",
     "Policy",
     "Reference",
-    "SimulatedTextEnv",
-    "Simulator",
     "SimulatorError",
     "Task",
     "TextEnv",

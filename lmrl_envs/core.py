@@ -322,18 +322,18 @@ class TextEnv(gymnasium.Env[str, str]):
         return twin
 
 
-class SimulatedTextEnv(TextEnv):
+class PartnerTextEnv(TextEnv):
     """A task whose reply comes from a simulator that may answer many environments in one call.
 
     `_play` is split in two, so that a vector environment can gather the requests of all its games between them:
-    `_ask(action)` returns a request for ``self.simulator`` (or None when none is needed), `_answer(action, reply)`
+    `_ask(action)` returns a request for ``self.partner`` (or None when none is needed), `_answer(action, reply)`
     finishes the turn. `_ask` must leave the game as it is: when the simulator fails, the step can be tried again.
     """
 
-    simulator: Any
-    """See `lmrl_envs.partners.Simulator`."""
-    role: Any = None
-    """How a language model plays the partner (`lmrl_envs.partners.Role`); None in tasks that only engines answer."""
+    partner: Any
+    """See `lmrl_envs.partners.Partner`."""
+    partner_prompt: Any = None
+    """How a language model plays the partner (`lmrl_envs.partners.PartnerPrompt`); None in tasks that only engines answer."""
 
     @abstractmethod
     def _ask(self, action: str) -> Any | None: ...
@@ -343,11 +343,11 @@ class SimulatedTextEnv(TextEnv):
 
     def _play(self, action: str) -> Outcome:
         request = self._ask(action)
-        return self._answer(action, None if request is None else self.simulator.reply([request])[0])
+        return self._answer(action, None if request is None else self.partner.reply([request])[0])
 
     def close(self) -> None:
         """Release the simulator (shared by clones and siblings)."""
-        self.simulator.close()
+        self.partner.close()
 
 
 def draw_index(rng: np.random.Generator, n: int) -> int:

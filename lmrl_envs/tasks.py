@@ -47,7 +47,7 @@ class Task:
     context: Literal["last", "all"] = "all"
     """What a trained agent needs to see: the last observation (Markov tasks) or the whole conversation."""
     kwargs: dict[str, Any] = field(default_factory=dict)
-    simulators: tuple[str, ...] = ()
+    partners: tuple[str, ...] = ()
     """Names accepted by ``simulator=``, the default first; empty for tasks without a partner."""
     extra: str | None = None
     """The optional dependency group the task needs."""
@@ -249,7 +249,7 @@ TABLE: tuple[Task, ...] = (
         # Measured over 400 games with the built-in opponent (standard error .004); no policy is known to win always.
         reference=Reference(random=-0.9925, optimum=1.0, lmrl=(-401.0, 0.21, 1.0), optimum_is="best known"),
         context="last",
-        simulators=("builtin", "stockfish", "random"),
+        partners=("builtin", "stockfish", "random"),
     ),
     Task(
         id="lmrl/ChessEndgames-v0",
@@ -263,7 +263,7 @@ TABLE: tuple[Task, ...] = (
         # Retrograde analysis: every start is won. The random policy was measured over 500 games (standard error .004).
         reference=Reference(random=0.008, optimum=1.0, lmrl=(-1.0, 0.586, 1.0)),
         context="last",
-        simulators=("builtin", "stockfish", "random"),
+        partners=("builtin", "stockfish", "random"),
     ),
     Task(
         id="lmrl/CarDealer-v0",
@@ -277,7 +277,7 @@ TABLE: tuple[Task, ...] = (
         # Measured (car_dealer/SOURCE.md): random over 16,000 games; the optimum is the best play found against the known
         # buyer over 4,000 (no play can exceed .9293); lmrl's maximum is the expert's mean, as the paper's table asks.
         reference=Reference(random=0.3364, optimum=0.9277, lmrl=(0.0, 0.562, 0.9052), optimum_is="best known"),
-        simulators=PARTNERS,
+        partners=PARTNERS,
     ),
     Task(
         id="lmrl/GuessMyCity-v0",
@@ -290,7 +290,7 @@ TABLE: tuple[Task, ...] = (
         return_range=(-20.0, 0.0),
         # random: measured over 10,000 games; optimum: exact, see ExpertPolicy.
         reference=Reference(random=-19.7611, optimum=-1.0, lmrl=(-20.0, -18.8, -8.56)),
-        simulators=PARTNERS,
+        partners=PARTNERS,
     ),
     Task(
         id="lmrl/TwentyQuestions-v0",
@@ -303,7 +303,7 @@ TABLE: tuple[Task, ...] = (
         return_range=(-20.0, 0.0),
         # random: measured over 4,000 games; optimum: exact, the bound of policies.least_questions(158), which the expert keeps.
         reference=Reference(random=-19.342, optimum=-1072 / 158, lmrl=(-20.0, -17.3, -12.6)),
-        simulators=PARTNERS,
+        partners=PARTNERS,
     ),
 )
 

@@ -21,7 +21,7 @@ from lmrl_envs.core import (
     MAX_ACTION_LENGTH,
     MAX_OBSERVATION_LENGTH,
     FreeText,
-    SimulatedTextEnv,
+    PartnerTextEnv,
     TextEnv,
     Transcript,
 )
@@ -179,10 +179,10 @@ class TextVectorEnv(VectorEnv):
         slots = range(self.num_envs) if acting is None else np.flatnonzero(acting).tolist()
         played = [(slot, self.envs[slot], actions[slot]) for slot in slots]
         admitted = [env._admit(action) for _, env, action in played]  # type: ignore[arg-type]
-        if isinstance(self._prototype, SimulatedTextEnv):
+        if isinstance(self._prototype, PartnerTextEnv):
             requests = [env._ask(action) for (_, env, _), action in zip(played, admitted, strict=True)]  # type: ignore[attr-defined]
             asked = [request for request in requests if request is not None]
-            replies = iter(self._prototype.simulator.reply(asked) if asked else ())
+            replies = iter(self._prototype.partner.reply(asked) if asked else ())
             before = [env._get_game() for _, env, _ in played]
             try:
                 outcomes = [

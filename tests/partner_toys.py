@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_envs.core import Outcome, SimulatedTextEnv, draw_index
+from lmrl_envs.core import Outcome, PartnerTextEnv, draw_index
 from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
 from lmrl_envs.partners.prompting import quote
 from lmrl_envs.vector import TextVectorEnv
@@ -28,7 +28,7 @@ def truth(number: int, question: str) -> str:
     return "Yes." if words[2] == str(number) else "No."
 
 
-class ToyRole:
+class ToyPrompt:
     """Yes or no about a number."""
 
     name = "toy"
@@ -59,7 +59,7 @@ class ToyScripted:
         pass
 
 
-class ToyEnv(SimulatedTextEnv):
+class ToyEnv(PartnerTextEnv):
     """Find a number by yes/no questions."""
 
     instructions = "Find the number below 4. Ask yes/no questions; guess with 'Is it 3?'."
@@ -67,7 +67,7 @@ class ToyEnv(SimulatedTextEnv):
 
     def __init__(self, simulator: str = "scripted", render_mode: str | None = None, **options: Any) -> None:
         super().__init__(render_mode=render_mode)
-        self.simulator = make_partner(simulator, ToyScripted, ToyRole(), **options)
+        self.partner = make_partner(simulator, ToyScripted, ToyPrompt(), **options)
         self._number = 0
         self._seed = 0
 
@@ -128,7 +128,7 @@ def save_seq2seq(folder: Path) -> None:
     from lmrl_agents.partners.tokens import train_tokenizer
     from lmrl_envs.partners.prompting import render_plain
 
-    pairs, _ = make_pairs(toy_episodes(1), ToyRole())
+    pairs, _ = make_pairs(toy_episodes(1), ToyPrompt())
     tokenizer = train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
     tokenizer.chat_template = None
     size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}

@@ -204,7 +204,7 @@ def test_a_partner_that_never_decides_is_cut_off_at_the_limit() -> None:
             return [PartnerReply("Hm.") for _ in requests]
 
     env = start(0)
-    env.simulator = Dreamer()
+    env.partner = Dreamer()
     ends = [env.step("Well?") for _ in range(25)]
     reward, terminated, info = ends[-1][1], ends[-1][2], ends[-1][4]
     assert (
@@ -239,11 +239,11 @@ def test_a_partners_impossible_decision_is_an_error_never_a_reward(outcome: dict
         def reply(self, requests: Any) -> list[PartnerReply]:
             return [PartnerReply("Done.", True, outcome)]
 
-    honest, env.simulator = env.simulator, Cheat()
+    honest, env.partner = env.partner, Cheat()
     with pytest.raises(SimulatorError, match="decided"):
         env.step("Well?")
     assert len(env.transcript) == 1
-    env.simulator = honest
+    env.partner = honest
     assert env.step("Well?")[4]["turn"] == 1
 
 

@@ -17,7 +17,7 @@ from lmrl_envs import make_policy
 from lmrl_envs.chess import endgames
 from lmrl_envs.chess.env import ChessEnv
 from lmrl_envs.chess.native import NativeSearch
-from lmrl_envs.chess.opponents import LEVELS, BuiltinOpponent, MoveRequest, RandomOpponent, best_moves, mix
+from lmrl_envs.chess.partner import LEVELS, BuiltinPartner, MoveRequest, RandomPartner, best_moves, mix
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
 from lmrl_envs.chess.search import _SIDE_KEY, MATE, Search, attacked
 
@@ -393,8 +393,8 @@ def test_builtin_replies_depend_on_the_request_alone() -> None:
     board = chess.Board()
     board.push_uci("e2e4")
     requests = [MoveRequest(board, seed) for seed in range(40)]
-    together = BuiltinOpponent().reply(requests)
-    assert [BuiltinOpponent().reply([r])[0] for r in reversed(requests)] == together[::-1]
+    together = BuiltinPartner().reply(requests)
+    assert [BuiltinPartner().reply([r])[0] for r in reversed(requests)] == together[::-1]
     assert len(set(together)) > 1
     assert board.move_stack == [chess.Move.from_uci("e2e4")]
 
@@ -409,7 +409,7 @@ def test_stronger_levels_win() -> None:
             board.push(rng.choice(list(board.legal_moves)))
         strong = bool(game % 2)
         while not board.is_game_over(claim_draw=True) and board.ply() < 200:
-            opponent = BuiltinOpponent(4 if board.turn == strong else 0)
+            opponent = BuiltinPartner(4 if board.turn == strong else 0)
             board.push_uci(opponent.reply([MoveRequest(board.copy(stack=False), mix(game, board.ply()))])[0])
         result = board.result(claim_draw=True)
         score += {"1-0": strong, "0-1": not strong}.get(result, 0.5)
@@ -424,8 +424,8 @@ def test_random_opponent_is_uniform_and_seeded() -> None:
     board = chess.Board()
     board.push_uci("e2e4")
     requests = [MoveRequest(board, mix(5, n)) for n in range(4000)]
-    replies = RandomOpponent().reply(requests)
-    assert replies == RandomOpponent().reply(requests)
+    replies = RandomPartner().reply(requests)
+    assert replies == RandomPartner().reply(requests)
     counts = np.unique(replies, return_counts=True)[1]
     assert len(counts) == 20 and counts.min() > 140 and counts.max() < 260
 

@@ -170,7 +170,7 @@ def test_positions_and_index() -> None:
 
 def test_expert_mates_the_best_defence_in_exactly_the_least_moves() -> None:
     env = gym.make(ID)
-    env.unwrapped.simulator = BestDefence()  # type: ignore[attr-defined]
+    env.unwrapped.partner = BestDefence()  # type: ignore[attr-defined]
     for index in range(0, 645, 16):
         env.reset(seed=index, options={"index": index})
         least = white_distance(chess.Board(evaluation_positions()[index]))

@@ -23,7 +23,7 @@ import pytest
 
 from lmrl_envs.chess import endgames, native
 from lmrl_envs.chess.native import NativeSearch
-from lmrl_envs.chess.opponents import LEVELS
+from lmrl_envs.chess.partner import LEVELS
 from lmrl_envs.chess.search import Search
 
 ROOT = Path(__file__).resolve().parents[1]

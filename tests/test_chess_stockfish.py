@@ -17,9 +17,9 @@ import pytest
 from gymnasium.error import DependencyNotInstalled
 
 import lmrl_envs
-from lmrl_envs.chess.opponents import MoveRequest
+from lmrl_envs.chess.partner import MoveRequest
 from lmrl_envs.partners import uci
-from lmrl_envs.partners.uci import UciOpponent, find_engine
+from lmrl_envs.partners.uci import UciPartner, find_engine
 
 ID = "lmrl/Chess-v0"
 REWARDS = {"1-0": 1.0, "0-1": -1.0, "1/2-1/2": 0.0}
@@ -120,7 +120,7 @@ def test_fixed_nodes_give_the_same_game_in_fresh_processes() -> None:
 
 @needs_engine
 def test_replies_depend_on_the_request_alone(request_e4: MoveRequest) -> None:
-    engines = UciOpponent(nodes=300, pool_size=3)
+    engines = UciPartner(nodes=300, pool_size=3)
     try:
         requests = [MoveRequest(request_e4.board, seed, moves=("e2e4",)) for seed in range(12)]
         together = engines.reply(requests)
@@ -152,7 +152,7 @@ def test_vector_games_equal_single_games() -> None:
 def test_engines_killed_in_play_never_change_a_reward() -> None:
     """20 kills during 50 short games: each game ends as its moves say."""
     env = gym.make(ID, simulator="stockfish", nodes=200, pool_size=1)
-    engines = env.unwrapped.simulator
+    engines = env.unwrapped.partner
     rng = random.Random(0)
     left, done = 20, threading.Event()
 
@@ -192,7 +192,7 @@ def test_engines_killed_in_play_never_change_a_reward() -> None:
 
 @needs_engine
 def test_a_stopped_engine_is_replaced_and_the_reply_is_the_same(request_e4: MoveRequest) -> None:
-    engines = UciOpponent(nodes=300, pool_size=1, timeout=1.0)
+    engines = UciPartner(nodes=300, pool_size=1, timeout=1.0)
     try:
         expected = engines.reply([request_e4])
         hung = engines.pids
@@ -213,11 +213,11 @@ def test_no_engine_outlives_close_or_a_dropped_environment() -> None:
     vector = gym.make_vec(ID, num_envs=4, vectorization_mode="vector_entry_point", simulator="stockfish", nodes=100)
     vector.reset(seed=0)
     vector.step(["e4"] * 4)
-    pids = vector._prototype.simulator.pids  # type: ignore[attr-defined]
+    pids = vector._prototype.partner.pids  # type: ignore[attr-defined]
     assert pids and all(map(running, pids))
     vector.close()
     assert not any(map(running, pids))
-    opponent = UciOpponent(nodes=100)
+    opponent = UciPartner(nodes=100)
     pids = opponent.pids
     del opponent
     assert gone(pids)
@@ -229,7 +229,7 @@ import gymnasium as gym, lmrl_envs
 env = gym.make("lmrl/Chess-v0", simulator="stockfish", nodes=100)
 env.reset(seed=0)
 env.step("e4")
-pids = env.unwrapped.simulator.pids
+pids = env.unwrapped.partner.pids
 print(*pids, flush=True)
 {last}
 """
@@ -297,7 +297,7 @@ def test_an_engine_that_always_fails_is_an_error_and_no_reward(monkeypatch: pyte
 
 @needs_engine
 def test_a_forked_child_uses_engines_of_its_own(request_e4: MoveRequest) -> None:
-    engines = UciOpponent(nodes=200, pool_size=1)
+    engines = UciPartner(nodes=200, pool_size=1)
     expected, mine = engines.reply([request_e4]), engines.pids
     reader, writer = os.pipe()
     with warnings.catch_warnings():

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lmrl_envs import SimulatedTextEnv, SimulatorError, TextEnv, TextVectorEnv, Transcript, Turn, check_text_env
+from lmrl_envs import PartnerTextEnv, SimulatorError, TextEnv, TextVectorEnv, Transcript, Turn, check_text_env
 from lmrl_envs.core import MAX_ACTION_LENGTH, FreeText, Outcome, draw_index
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.wrappers import ChatObservation, RecordTrajectories, TranscriptObservation
@@ -309,12 +309,12 @@ class Moody:
         pass
 
 
-class Echo(SimulatedTextEnv):
+class Echo(PartnerTextEnv):
     instructions = "Say something."
 
     def __init__(self, render_mode=None):
         super().__init__(render_mode=render_mode)
-        self.simulator = Moody()
+        self.partner = Moody()
 
     def _begin(self, options):
         self._said = 0

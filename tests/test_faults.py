@@ -28,7 +28,7 @@ from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import generate, load_dataset
-from lmrl_envs.partners.uci import UciOpponent
+from lmrl_envs.partners.uci import UciPartner
 
 ROOT = Path(__file__).resolve().parents[1]
 MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
@@ -161,9 +161,9 @@ def test_a_slow_engine_is_waited_for_and_one_that_is_too_slow_is_an_error(
     text, reward, *_ = env.step("e4")
     assert text.startswith("rnbqkbnr/pppp1ppp/8/4p3/4P3/8/") and reward == 0
     base = env.unwrapped
-    assert isinstance(base, lmrl_envs.SimulatedTextEnv)
-    base.simulator.close()
-    base.simulator = too_slow = UciOpponent(_engine(tmp_path / "slower", 30), timeout=0.2)
+    assert isinstance(base, lmrl_envs.PartnerTextEnv)
+    base.partner.close()
+    base.partner = too_slow = UciPartner(_engine(tmp_path / "slower", 30), timeout=0.2)
     before = base.get_state()
     with pytest.raises(lmrl_envs.SimulatorError, match=r"failed 6 times .*no answer within 0\.2 s"):
         env.step("Nf3")
@@ -271,10 +271,10 @@ import torch
 from lmrl_agents import load_agent
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_envs.partners.openai_api import OpenAIPartner
-from partner_toys import ToyRole, ask
+from partner_toys import ToyPrompt, ask
 warnings.simplefilter("ignore", DeprecationWarning)
 agents = {"suboptimal": load_agent("suboptimal"), "trained": load_agent(sys.argv[1])}
-partner = OpenAIPartner("toy", ToyRole(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
+partner = OpenAIPartner("toy", ToyPrompt(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
 
 def play():
     ids = ["lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"]

@@ -265,4 +265,4 @@ def test_the_fuzzers_rules_are_those_of_the_table(id: str) -> None:
     low, high = rules.returns
     assert rules.rewards is None or all(low <= reward <= high for reward in rules.rewards)
     assert all(variant.weight > 0 for variant in variants(id, engine=True))
-    assert any("stockfish" in str(v.kwargs) for v in variants(id, engine=True)) == ("stockfish" in row.simulators)
+    assert any("stockfish" in str(v.kwargs) for v in variants(id, engine=True)) == ("stockfish" in row.partners)

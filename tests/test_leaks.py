@@ -266,11 +266,12 @@ def test_a_failing_partners_error_and_log_tell_nothing(
 ) -> None:
     """A recording that lacks the reply: the error names the request, and not what the partner knows."""
     caplog.set_level(logging.INFO)
-    role = gym.make(id).unwrapped.role.name  # type: ignore[attr-defined]
+    partner_prompt = gym.make(id).unwrapped.partner_prompt.name  # type: ignore[attr-defined]
     reply = {"text": "No.", "understood": True, "outcome": {}, "state": {}}
     file = tmp_path / "replies.jsonl"
     file.write_text(
-        json.dumps({"key": "0", "role": role, "model": "m", "text": "No.", "reply": reply, "attempts": 1}) + "\n"
+        json.dumps({"key": "0", "role": partner_prompt, "model": "m", "text": "No.", "reply": reply, "attempts": 1})
+        + "\n"
     )
     env: Any = gym.make(id, simulator=f"replay:{file}")
     failed = 0

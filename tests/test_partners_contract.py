@@ -20,7 +20,7 @@ import torch
 from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
 from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, repeats
 from lmrl_agents.partners.tokens import train_tokenizer
-from lmrl_agents.partners.training import SimulatorTraining, train_simulator
+from lmrl_agents.partners.training import PartnerTraining, train_partner
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
 from lmrl_datasets import load_dataset
@@ -46,22 +46,22 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, trained = tmp_path_factory.mktemp("tiny"), {}
     for id in IDS:
         trained[id] = folder / id.split("/")[1]
-        config = SimulatorTraining(**TINY, max_steps=STEPS[id], epochs=50, learning_rate=5e-3)
+        config = PartnerTraining(**TINY, max_steps=STEPS[id], epochs=50, learning_rate=5e-3)
         talk = list(played_episodes(id, "random", 6))
         if id == "lmrl/CarDealer-v0":  # a model of this size learns one sentence, not to haggle
             texts = [[*(REMARK if i % 2 == 0 and i else text for i, text in enumerate(e.texts))] for e in talk]
             talk = [PartnerEpisode(e.hidden, own[:13]) for e, own in zip(talk, texts, strict=True)]
-        train_simulator(talk, _role(id), trained[id], config)
+        train_partner(talk, _role(id), trained[id], config)
     return trained
 
 
 def _role(id: str):
-    return gym.make(id).unwrapped.role
+    return gym.make(id).unwrapped.partner_prompt
 
 
 @pytest.mark.parametrize("id", IDS)
 def test_the_tasks_with_partners_are_those_with_presets(id: str) -> None:
-    assert {"transformers", "openai", "replay"} <= {name.partition(":")[0] for name in task(id).simulators}
+    assert {"transformers", "openai", "replay"} <= {name.partition(":")[0] for name in task(id).partners}
 
 
 @pytest.mark.parametrize("id", IDS)
@@ -159,16 +159,16 @@ def test_the_rules_decide_whatever_a_tiny_model_says(
 @pytest.mark.parametrize("id", IDS)
 def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
     name = {"lmrl/TwentyQuestions-v0": "twenty_questions", "lmrl/GuessMyCity-v0": "guess_my_city"}.get(id, "car_dealer")
-    role = _role(id)
+    partner_prompt = _role(id)
     for episodes in (
         partner_episodes(load_dataset(f"{name}/mixed-v0", sample=True)[:8]),
         played_episodes(id, "random", 8, seed=1),
     ):
-        pairs, unread = make_pairs(episodes, role)
+        pairs, unread = make_pairs(episodes, partner_prompt)
         assert len(pairs) > 20 and unread == 0
         for pair in pairs:
-            reply = role.parse(pair.target, pair.request)
-            assert reply is not None and role.label(reply, pair.request) == pair.label
+            reply = partner_prompt.parse(pair.target, pair.request)
+            assert reply is not None and partner_prompt.label(reply, pair.request) == pair.label
             system, user = pair.prompt[0]["content"], pair.prompt[-1]["content"]
             said = pair.request.action
             assert (len(said) < 15 or said not in system) and len(pair.prompt) == 2 and '"' in user

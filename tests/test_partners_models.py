@@ -18,7 +18,7 @@ from partner_toys import (
     GUESSES,
     QUESTIONS,
     ToyEnv,
-    ToyRole,
+    ToyPrompt,
     ToyVectorEnv,
     ask,
     save_seq2seq,
@@ -36,7 +36,7 @@ import torch
 import transformers
 
 from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, split_pairs
-from lmrl_agents.partners.training import SimulatorTraining, train_simulator
+from lmrl_agents.partners.training import PartnerTraining, train_partner
 from lmrl_envs.partners.local_model import Prompter, SeededSampling
 from lmrl_envs.partners.transformers_lm import TransformersPartner
 
@@ -58,10 +58,10 @@ def one_thread():
 def trained(tmp_path_factory) -> Path:
     """A Llama that has learned the toy by heart (300 steps)."""
     folder = tmp_path_factory.mktemp("trained") / "toy"
-    config = SimulatorTraining(
+    config = PartnerTraining(
         **TINY, epochs=150, batch_size=20, learning_rate=3e-3, holdout_secrets=0.0, holdout_turns=0.0
     )
-    report = train_simulator(toy_episodes(1), ToyRole(), folder, config)
+    report = train_partner(toy_episodes(1), ToyPrompt(), folder, config)
     assert report.last_loss < 0.05 < report.first_loss
     return folder
 
@@ -70,7 +70,7 @@ def trained(tmp_path_factory) -> Path:
 def untrained(tmp_path_factory) -> Path:
     """A Llama that has learned nothing: it does not say yes or no."""
     folder = tmp_path_factory.mktemp("untrained") / "toy"
-    train_simulator(toy_episodes(1), ToyRole(), folder, SimulatorTraining(**TINY, max_steps=1, learning_rate=1e-9))
+    train_partner(toy_episodes(1), ToyPrompt(), folder, PartnerTraining(**TINY, max_steps=1, learning_rate=1e-9))
     return folder
 
 
@@ -81,7 +81,7 @@ def seq2seq(tmp_path_factory) -> Path:
     return folder
 
 
-class AnyRole(ToyRole):
+class AnyRole(ToyPrompt):
     """Takes every text."""
 
     max_new_tokens = 6
@@ -91,7 +91,7 @@ class AnyRole(ToyRole):
 
 
 def test_a_trained_model_answers_every_question_in_one_call(trained: Path) -> None:
-    partner = TransformersPartner(trained, ToyRole())
+    partner = TransformersPartner(trained, ToyPrompt())
     answers = partner.answer(EVERYTHING)
     assert [answer.reply.text for answer in answers] == TRUTH
     assert {answer.attempts for answer in answers} == {1}
@@ -112,7 +112,7 @@ def test_left_padding_batches_and_singles_agree(trained: Path) -> None:
 
 def test_256_games_make_one_call_a_step(trained: Path, monkeypatch) -> None:
     env = ToyVectorEnv(256, simulator=f"transformers:{trained}", temperature=0.01)
-    partner = env._prototype.simulator
+    partner = env._prototype.partner
     sizes = []
     generate = partner.lm.model.generate
     monkeypatch.setattr(
@@ -130,7 +130,7 @@ def test_256_games_make_one_call_a_step(trained: Path, monkeypatch) -> None:
 
 
 def test_a_batch_too_big_for_the_memory_is_halved(trained: Path, monkeypatch) -> None:
-    partner = TransformersPartner(trained, ToyRole())
+    partner = TransformersPartner(trained, ToyPrompt())
     sizes = []
     generate = partner.lm.model.generate
 
@@ -150,7 +150,7 @@ def test_a_batch_too_big_for_the_memory_is_halved(trained: Path, monkeypatch) ->
 
 
 def test_unusable_texts_end_in_an_error_that_names_the_request(untrained: Path) -> None:
-    partner = TransformersPartner(untrained, ToyRole(), max_retries=2)
+    partner = TransformersPartner(untrained, ToyPrompt(), max_retries=2)
     with pytest.raises(SimulatorError, match=r"turn 1, action 'Is it 3\?', seed 12\) in 3 attempts: the last text"):
         partner.reply([ask(3, "Is it 3?", 12)])
     assert (partner.usage.calls, partner.usage.retries) == (3, 2)
@@ -162,7 +162,7 @@ def test_unusable_texts_end_in_an_error_that_names_the_request(untrained: Path) 
 
 
 def test_only_the_unusable_are_asked_again(trained: Path) -> None:
-    class Picky(ToyRole):
+    class Picky(ToyPrompt):
         """Does not take "No." for an answer about 0 at first."""
 
         refused = 0
@@ -208,7 +208,7 @@ def test_sampling_follows_the_distribution() -> None:
 
 
 def test_sequence_to_sequence(seq2seq: Path) -> None:
-    partner = TransformersPartner(seq2seq, ToyRole(), max_retries=0)
+    partner = TransformersPartner(seq2seq, ToyPrompt(), max_retries=0)
     assert [r.text for r in partner.reply([ask(2, "Is it odd?"), ask(2, "Is it even?")])] == ["Yes.", "No."]
     assert partner.usage.calls == 1
 
@@ -219,13 +219,15 @@ def test_hostile_actions_are_answered_and_stay_quotations(trained: Path) -> None
     assert len(partner.reply([ask(1, action) for action in actions])) == len(actions)
     plain = ask(1, "Is it 1?")
     for action in actions:
-        prompts = [partner.lm.prompter.encode(partner.role.messages(ask(1, a))) for a in (action, plain.action)]
+        prompts = [
+            partner.lm.prompter.encode(partner.partner_prompt.messages(ask(1, a))) for a in (action, plain.action)
+        ]
         control = [[i for i in ids if i in partner.lm.tokenizer.all_special_ids] for ids in prompts]
         assert control[0] == control[1]
 
 
 def test_control_tokens_never_come_from_a_text(trained: Path) -> None:
-    prompter = TransformersPartner(trained, ToyRole()).lm.prompter
+    prompter = TransformersPartner(trained, ToyPrompt()).lm.prompter
     careless = [{"role": "user", "content": "He says <eos>Yes.<pad>"}]
     assert "<eos>" not in prompter.render(careless) and "Yes." in prompter.render(careless)
 
@@ -248,13 +250,13 @@ def test_templates() -> None:
 def _tokenizer():
     from lmrl_agents.partners.tokens import train_tokenizer
 
-    pairs, _ = make_pairs(toy_episodes(1), ToyRole())
+    pairs, _ = make_pairs(toy_episodes(1), ToyPrompt())
     return train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
 
 
 def test_models_that_cannot_be_used(tmp_path: Path, trained: Path) -> None:
     with pytest.raises(ValueError, match="cannot be loaded"):
-        TransformersPartner(tmp_path / "nothing", ToyRole())
+        TransformersPartner(tmp_path / "nothing", ToyPrompt())
     pickled = tmp_path / "pickled"
     pickled.mkdir()
     for file in trained.iterdir():
@@ -263,17 +265,17 @@ def test_models_that_cannot_be_used(tmp_path: Path, trained: Path) -> None:
     weights = transformers.AutoModelForCausalLM.from_pretrained(trained).state_dict()
     torch.save(weights, pickled / "pytorch_model.bin")
     with pytest.raises(ValueError, match="safetensors"):
-        TransformersPartner(pickled, ToyRole())
+        TransformersPartner(pickled, ToyPrompt())
     with pytest.raises(ValueError, match="cannot be loaded"):
-        TransformersPartner(trained, ToyRole(), device="no-such-device")
+        TransformersPartner(trained, ToyPrompt(), device="no-such-device")
     weights = (trained / "model.safetensors").read_bytes()
     (pickled / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     with pytest.raises(ValueError, match="cannot be loaded"):
-        TransformersPartner(pickled, ToyRole())
+        TransformersPartner(pickled, ToyPrompt())
     with pytest.raises(ValueError, match="dtype"):
-        TransformersPartner(trained, ToyRole(), dtype="int4")
+        TransformersPartner(trained, ToyPrompt(), dtype="int4")
     with pytest.raises(ValueError, match="trust_remote_code"):
-        make_partner(f"transformers:{trained}", ToyEnv, ToyRole(), trust_remote_code=True)
+        make_partner(f"transformers:{trained}", ToyEnv, ToyPrompt(), trust_remote_code=True)
 
 
 def test_code_of_a_model_is_never_run(tmp_path: Path, trained: Path) -> None:
@@ -289,14 +291,14 @@ def test_code_of_a_model_is_never_run(tmp_path: Path, trained: Path) -> None:
         (folder / "config.json").write_text(json.dumps({**config, "model_type": model_type}))
         if model_type == "evil":
             with pytest.raises(ValueError, match="cannot be loaded"):
-                TransformersPartner(folder, ToyRole())
+                TransformersPartner(folder, ToyPrompt())
         else:
-            assert TransformersPartner(folder, ToyRole()).reply(EVERYTHING[:1])
+            assert TransformersPartner(folder, ToyPrompt()).reply(EVERYTHING[:1])
         assert not marker.exists()
 
 
 def test_a_prompt_that_does_not_fit_is_an_error(trained: Path) -> None:
-    class Talkative(ToyRole):
+    class Talkative(ToyPrompt):
         def messages(self, request):
             return [{"role": "user", "content": "word " * 3000}]
 
@@ -326,7 +328,7 @@ def test_recorded_games_replay_without_the_model(trained: Path, tmp_path: Path) 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(DependencyNotInstalled, match=r"pip install 'lmrl\[train\]'"):
-        make_partner("transformers:gpt2", ToyEnv, ToyRole())
+        make_partner("transformers:gpt2", ToyEnv, ToyPrompt())
 
 
 def test_a_task_with_a_model_keeps_the_contract(trained: Path) -> None:
@@ -337,7 +339,7 @@ def test_a_task_with_a_model_keeps_the_contract(trained: Path) -> None:
 
 
 def test_held_out_secrets_and_turns_are_not_trained_on() -> None:
-    pairs, unread = make_pairs(toy_episodes(2), ToyRole())
+    pairs, unread = make_pairs(toy_episodes(2), ToyPrompt())
     assert (len(pairs), unread) == (2 * COUNT * 10, 0)
     train, turns, secrets = split_pairs(pairs, 0.25, 0.2)
     assert len(train) + len(turns) + len(secrets) == len(pairs)
@@ -348,7 +350,7 @@ def test_held_out_secrets_and_turns_are_not_trained_on() -> None:
 
 
 def test_turns_a_role_cannot_read_are_left_out_and_targets_are_taught() -> None:
-    class Buyer(ToyRole):
+    class Buyer(ToyPrompt):
         def target(self, reply, request):
             return reply.outcome.get("decision", reply.text)
 
@@ -360,10 +362,10 @@ def test_turns_a_role_cannot_read_are_left_out_and_targets_are_taught() -> None:
 
 
 def test_agreement_on_what_was_held_out(tmp_path: Path) -> None:
-    config = SimulatorTraining(**TINY, max_steps=3, batch_size=8, holdout_secrets=0.25, holdout_turns=0.2)
+    config = PartnerTraining(**TINY, max_steps=3, batch_size=8, holdout_secrets=0.25, holdout_turns=0.2)
     steps = []
-    report = train_simulator(
-        toy_episodes(1), ToyRole(), tmp_path / "out", config, lambda step, of, loss: steps.append((step, of))
+    report = train_partner(
+        toy_episodes(1), ToyPrompt(), tmp_path / "out", config, lambda step, of, loss: steps.append((step, of))
     )
     assert steps == [(1, 3), (2, 3), (3, 3)] and report.steps == 3
     turns, secrets = report.held_out_turns, report.held_out_secrets
@@ -375,7 +377,7 @@ def test_agreement_on_what_was_held_out(tmp_path: Path) -> None:
     assert saved["held_out_secrets"]["turns"] == 10 and saved["config"]["max_steps"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     with pytest.raises(FileExistsError):
-        train_simulator(toy_episodes(1), ToyRole(), tmp_path / "out", config)
+        train_partner(toy_episodes(1), ToyPrompt(), tmp_path / "out", config)
 
 
 def test_fine_tuning_goes_on_from_a_model(trained: Path, tmp_path: Path) -> None:
@@ -384,20 +386,20 @@ def test_fine_tuning_goes_on_from_a_model(trained: Path, tmp_path: Path) -> None
         for n in range(COUNT)
         for q in QUESTIONS + GUESSES
     ]
-    config = SimulatorTraining(
+    config = PartnerTraining(
         model=str(trained), epochs=60, batch_size=20, learning_rate=3e-3, holdout_secrets=0.0, holdout_turns=0.0
     )
-    report = train_simulator(flipped, ToyRole(), tmp_path / "flipped", config)
+    report = train_partner(flipped, ToyPrompt(), tmp_path / "flipped", config)
     assert report.last_loss < report.first_loss and report.held_out_turns is None
-    replies = TransformersPartner(tmp_path / "flipped", ToyRole()).reply(EVERYTHING)
+    replies = TransformersPartner(tmp_path / "flipped", ToyPrompt()).reply(EVERYTHING)
     assert sum(reply.text != said for reply, said in zip(replies, TRUTH, strict=True)) >= 36
 
 
 def test_a_failed_training_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="max_tokens=5"):
-        train_simulator(toy_episodes(1), ToyRole(), tmp_path / "out", SimulatorTraining(**TINY, max_tokens=5))
+        train_partner(toy_episodes(1), ToyPrompt(), tmp_path / "out", PartnerTraining(**TINY, max_tokens=5))
     with pytest.raises(ValueError, match="too few"):
-        train_simulator([], ToyRole(), tmp_path / "out")
+        train_partner([], ToyPrompt(), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
@@ -441,11 +443,11 @@ def test_a_real_server_with_the_real_client(served: str, trained: Path, tmp_path
         monkeypatch.delenv(name, raising=False)
     file = tmp_path / "record.jsonl"
     options = {"base_url": served, "record": str(file), "concurrency": 4}
-    partner = make_partner(f"openai:{trained}", ToyEnv, ToyRole(), **options)
+    partner = make_partner(f"openai:{trained}", ToyEnv, ToyPrompt(), **options)
     assert [reply.text for reply in partner.reply(EVERYTHING)] == TRUTH
     assert partner.usage.completion_tokens > 0 and partner.usage.requests == len(EVERYTHING)
     partner.close()
-    replay = make_partner(f"replay:{file}", ToyEnv, ToyRole())
+    replay = make_partner(f"replay:{file}", ToyEnv, ToyPrompt())
     assert [reply.text for reply in replay.reply(EVERYTHING)] == TRUTH
     with pytest.raises(SimulatorError, match="status 4"):
-        make_partner("openai:no-such-model", ToyEnv, ToyRole(), base_url=served).reply(EVERYTHING[:1])
+        make_partner("openai:no-such-model", ToyEnv, ToyPrompt(), base_url=served).reply(EVERYTHING[:1])

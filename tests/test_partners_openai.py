@@ -9,7 +9,7 @@ import threading
 import pytest
 from faulty_server import MODES, FaultyServer
 from gymnasium.error import DependencyNotInstalled
-from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyVectorEnv, ask, truth
+from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyPrompt, ToyVectorEnv, ask, truth
 
 from lmrl_envs.partners import SimulatorError, make_partner
 
@@ -42,7 +42,7 @@ def oracle(messages: list[dict[str, str]]) -> str:
 
 def partner(server: FaultyServer, **options) -> OpenAIPartner:
     settings = {"timeout": 0.5, "deadline": 2.0, "backoff": 0.01, "max_retries": 3, **options}
-    return OpenAIPartner("toy-model", ToyRole(), base_url=server.url, **settings)
+    return OpenAIPartner("toy-model", ToyPrompt(), base_url=server.url, **settings)
 
 
 @pytest.mark.parametrize("mode", RECOVERABLE)
@@ -104,7 +104,7 @@ def test_a_chain_of_failures_is_survived() -> None:
 def test_nobody_there() -> None:
     with FaultyServer() as server:
         url = server.url
-    client = OpenAIPartner("m", ToyRole(), base_url=url, max_retries=1, backoff=0.01)
+    client = OpenAIPartner("m", ToyPrompt(), base_url=url, max_retries=1, backoff=0.01)
     with pytest.raises(SimulatorError, match=r"no connection to 127\.0\.0\.1"):
         client.reply([ask(1, "Is it 1?")])
 
@@ -152,7 +152,7 @@ def test_an_unusable_text_is_asked_for_again_with_other_sampling() -> None:
         temperatures = [body["temperature"] for body in server.bodies]
         assert temperatures[0] == 0 and min(temperatures[1:]) > 0
         assert len({body["seed"] for body in server.bodies}) == 3
-        assert all(body["max_tokens"] == ToyRole.max_new_tokens for body in server.bodies)
+        assert all(body["max_tokens"] == ToyPrompt.max_new_tokens for body in server.bodies)
 
 
 def test_a_batch_is_answered_in_order_and_concurrently() -> None:
@@ -207,17 +207,17 @@ def test_the_key_comes_from_the_environment_only_and_shows_nowhere(tmp_path) -> 
         client.reply([ask(2, "Is it 3?")])  # a closed partner connects again
         client.close()
         with pytest.raises(ValueError, match="api_key"):
-            make_partner("openai:m", ToyEnv, ToyRole(), api_key=KEY, base_url=server.url)
+            make_partner("openai:m", ToyEnv, ToyPrompt(), api_key=KEY, base_url=server.url)
 
 
 def test_servers_without_a_key_and_extra_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-        OpenAIPartner("gpt", ToyRole())
+        OpenAIPartner("gpt", ToyPrompt())
     with FaultyServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         client = OpenAIPartner(
-            "m", ToyRole(), extra_body={"seed": None, "temperature": 0.3, "reasoning_effort": "none"}
+            "m", ToyPrompt(), extra_body={"seed": None, "temperature": 0.3, "reasoning_effort": "none"}
         )
         client.reply([ask(1, "Is it 1?")])
         body = server.bodies[0]
@@ -236,20 +236,20 @@ def test_hostile_actions_travel() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "file:///etc/passwd", "http://", "http://user:pw@localhost/v1"])
 def test_impossible_urls(url: str) -> None:
     with pytest.raises(ValueError, match="base_url") as caught:
-        OpenAIPartner("m", ToyRole(), base_url=url)
+        OpenAIPartner("m", ToyPrompt(), base_url=url)
     assert "pw" not in str(caught.value)
 
 
 @pytest.mark.parametrize("option", [{"timeout": 0}, {"max_retries": -1}, {"temperature": -1.0}, {"concurrency": 0}])
 def test_impossible_options(option) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
-        OpenAIPartner("m", ToyRole(), base_url="http://127.0.0.1:9/v1", **option)
+        OpenAIPartner("m", ToyPrompt(), base_url="http://127.0.0.1:9/v1", **option)
 
 
 def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(DependencyNotInstalled, match=r"pip install 'lmrl\[llm\]'"):
-        make_partner("openai:m", ToyEnv, ToyRole())
+        make_partner("openai:m", ToyEnv, ToyPrompt())
 
 
 @pytest.mark.parametrize(

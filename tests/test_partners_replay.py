@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyRole, ToyScripted, ToyVectorEnv, ask
+from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyPrompt, ToyScripted, ToyVectorEnv, ask
 
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.partners import PartnerReply, SimulatorError, make_partner
@@ -42,7 +42,7 @@ def play(env, seed: int):
 def test_recorded_episodes_replay_to_the_same_transcripts(tmp_path) -> None:
     file = tmp_path / "record.jsonl"
     env = ToyEnv()
-    env.simulator = RecordingPartner(Counting(), file, ToyRole())
+    env.partner = RecordingPartner(Counting(), file, ToyPrompt())
     played = [play(env, seed) for seed in range(4)]
     env.close()
     again = ToyEnv(simulator=f"replay:{file}")
@@ -56,19 +56,19 @@ def test_recorded_episodes_replay_to_the_same_transcripts(tmp_path) -> None:
 def test_the_whole_reply_is_kept(tmp_path) -> None:
     file = tmp_path / "record.jsonl"
     requests = [ask(n, action) for n in range(2) for action in HOSTILE_ACTIONS]
-    recording = RecordingPartner(Counting(), file, ToyRole())
+    recording = RecordingPartner(Counting(), file, ToyPrompt())
     replies = recording.reply(requests)
     recording.close()
-    replay = ReplayPartner(file, ToyRole())
+    replay = ReplayPartner(file, ToyPrompt())
     assert replay.reply(list(reversed(requests))) == list(reversed(replies))
 
 
 def test_equal_requests_get_their_answers_in_order(tmp_path) -> None:
     file = tmp_path / "record.jsonl"
-    recording = RecordingPartner(Counting(), file, ToyRole())
+    recording = RecordingPartner(Counting(), file, ToyPrompt())
     texts = [reply.text for _ in range(3) for reply in recording.reply([ask(1, "Is it 1?"), ask(1, "Is it 1?")])]
     assert len(set(texts)) == 6
-    replay = ReplayPartner(file, ToyRole())
+    replay = ReplayPartner(file, ToyPrompt())
     assert [replay.reply([ask(1, "Is it 1?")])[0].text for _ in range(6)] == texts
 
 
@@ -89,21 +89,21 @@ def test_every_part_of_a_request_counts() -> None:
 def test_a_cut_last_line_is_reported_and_the_rest_is_used(tmp_path) -> None:
     file = tmp_path / "record.jsonl"
     requests = [ask(n, "Is it even?") for n in range(COUNT)]
-    recording = RecordingPartner(Counting(), file, ToyRole())
+    recording = RecordingPartner(Counting(), file, ToyPrompt())
     replies = recording.reply(requests)
     recording.close()
     file.write_bytes(file.read_bytes()[:-30])
     with pytest.warns(UserWarning, match="cut"):
-        replay = ReplayPartner(file, ToyRole())
+        replay = ReplayPartner(file, ToyPrompt())
     assert replay.reply(requests[:-1]) == replies[:-1]
     with pytest.raises(SimulatorError):
         replay.reply(requests[-1:])
     with pytest.warns(UserWarning, match="cut"):
-        recording = RecordingPartner(Counting(), file, ToyRole())
+        recording = RecordingPartner(Counting(), file, ToyPrompt())
     recording.reply(requests[-1:])
     recording.close()
     with pytest.warns(UserWarning, match="1 cut line"):
-        assert ReplayPartner(file, ToyRole()).reply(requests) == [
+        assert ReplayPartner(file, ToyPrompt()).reply(requests) == [
             *replies[:-1],
             PartnerReply("No. 0", True, {"n": 0}, {"s": [0]}),
         ]
@@ -112,10 +112,10 @@ def test_a_cut_last_line_is_reported_and_the_rest_is_used(tmp_path) -> None:
 def test_appending_keeps_what_was_there(tmp_path) -> None:
     file = tmp_path / "deep" / "record.jsonl"
     for number in range(2):
-        recording = RecordingPartner(ToyScripted(), file, ToyRole())
+        recording = RecordingPartner(ToyScripted(), file, ToyPrompt())
         recording.reply([ask(number, "Is it 1?")])
         recording.close()
-    assert [r.text for r in ReplayPartner(file, ToyRole()).reply([ask(1, "Is it 1?"), ask(0, "Is it 1?")])] == [
+    assert [r.text for r in ReplayPartner(file, ToyPrompt()).reply([ask(1, "Is it 1?"), ask(0, "Is it 1?")])] == [
         "Yes.",
         "No.",
     ]
@@ -128,20 +128,20 @@ def test_a_batch_that_failed_is_not_recorded(tmp_path) -> None:
 
     file = tmp_path / "record.jsonl"
     with pytest.raises(SimulatorError):
-        RecordingPartner(Failing(), file, ToyRole()).reply([ask(1, "Is it 1?")])
+        RecordingPartner(Failing(), file, ToyPrompt()).reply([ask(1, "Is it 1?")])
     assert file.read_bytes() == b""
 
 
 def test_wrong_files(tmp_path) -> None:
     with pytest.raises(FileNotFoundError):
-        make_partner(f"replay:{tmp_path / 'none.jsonl'}", ToyScripted, ToyRole())
-    RecordingPartner(ToyScripted(), tmp_path / "r.jsonl", ToyRole()).reply([ask(1, "Is it 1?")])
-    other = ToyRole()
+        make_partner(f"replay:{tmp_path / 'none.jsonl'}", ToyScripted, ToyPrompt())
+    RecordingPartner(ToyScripted(), tmp_path / "r.jsonl", ToyPrompt()).reply([ask(1, "Is it 1?")])
+    other = ToyPrompt()
     other.name = "buyer"
     with pytest.raises(ValueError, match="'toy'"):
         ReplayPartner(tmp_path / "r.jsonl", other)
     with pytest.raises(ValueError, match="temperature"):
-        make_partner(f"replay:{tmp_path / 'r.jsonl'}", ToyScripted, ToyRole(), temperature=1.0)
+        make_partner(f"replay:{tmp_path / 'r.jsonl'}", ToyScripted, ToyPrompt(), temperature=1.0)
 
 
 def test_a_vector_of_games_replays(tmp_path) -> None:
@@ -150,7 +150,7 @@ def test_a_vector_of_games_replays(tmp_path) -> None:
     for simulator in ("scripted", f"replay:{file}"):
         env = ToyVectorEnv(4, simulator=simulator)
         if simulator == "scripted":
-            env._prototype.simulator = RecordingPartner(env._prototype.simulator, file, ToyRole())
+            env._prototype.partner = RecordingPartner(env._prototype.partner, file, ToyPrompt())
         env.reset(seed=3)
         for turn in range(3):
             env.step([QUESTIONS[(turn + slot) % len(QUESTIONS)] for slot in range(4)])
@@ -161,7 +161,7 @@ def test_a_vector_of_games_replays(tmp_path) -> None:
 
 def test_recordings_are_plain_lines_of_json(tmp_path) -> None:
     file = tmp_path / "record.jsonl"
-    RecordingPartner(ToyScripted(), file, ToyRole()).reply([ask(1, "\ud800 Is it\n1?")])
+    RecordingPartner(ToyScripted(), file, ToyPrompt()).reply([ask(1, "\ud800 Is it\n1?")])
     (line,) = file.read_text(encoding="ascii").splitlines()
     assert json.loads(line).keys() == {"key", "role", "model", "text", "reply", "attempts"}
 

@@ -33,7 +33,7 @@ from lmrl_benchmarks.serve.sessions import Sessions
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, make_policy, task, task_ids
 from lmrl_envs.contract import HOSTILE_ACTIONS
-from lmrl_envs.twenty_questions.simulator import ScriptedOracle
+from lmrl_envs.twenty_questions.partner import ScriptedOracle
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -265,7 +265,7 @@ def test_a_game_is_shown_while_its_move_is_answered() -> None:
             assert answer.wait(30)
             return ScriptedOracle().reply(requests)
 
-    game.env.simulator = Slow()  # type: ignore[attr-defined]
+    game.env.partner = Slow()  # type: ignore[attr-defined]
     thread = threading.Thread(target=sessions.act, args=(game.key, "Is it an animal?", 0, True))
     thread.start()
     assert asked.wait(30) and sessions.find(game.key).shown_state is before

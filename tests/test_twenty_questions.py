@@ -310,7 +310,7 @@ def test_mixture_matches_the_published_statistics() -> None:
 
 def test_policies_see_contradictions_without_failing() -> None:
     env = gym.make(ID).unwrapped
-    env.simulator = Partner("No.")
+    env.partner = Partner("No.")
     env.reset(seed=3)
     expert = ExpertPolicy()
     for _ in range(20):
@@ -324,7 +324,7 @@ def test_the_expert_goes_on_with_an_oracle_that_errs() -> None:
     """It never asks a thing twice, whatever it is told."""
     env = gym.make(ID).unwrapped
     for answer in ("Yes.", "No."):
-        env.simulator = Partner(answer)
+        env.partner = Partner(answer)
         env.reset(seed=0)
         player, over = make_policy(ID, "expert"), False
         while not over:

@@ -36,7 +36,7 @@ from samples import SAMPLES, SETTINGS, TEXT_GAMES, report, sample
 
 import lmrl_envs
 from lmrl_envs import make_policy, task, task_ids
-from lmrl_envs.chess.opponents import best_moves
+from lmrl_envs.chess.partner import best_moves
 from lmrl_envs.contract import HOSTILE_ACTIONS
 
 MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0")
@@ -180,7 +180,7 @@ class Soak:
             print(f"no engine: {problem}", flush=True)
             self.stockfish = False
             return
-        engine = games.env.unwrapped.envs[0].simulator
+        engine = games.env.unwrapped.envs[0].partner
         for _ in range(3):
             games.play(0.02, self.episodes)
         for pid in engine.pids[:1]:

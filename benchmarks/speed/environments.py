@@ -21,7 +21,7 @@ from limits import chess_plies, empty_steps
 from peers import Peers
 from table import Contender, NotMeasured, Table
 
-from lmrl_envs.chess import native, opponents
+from lmrl_envs.chess import native, partner
 from lmrl_envs.wrappers import ChatObservation
 
 QUESTIONS = [
@@ -264,7 +264,7 @@ class Games:
         engine: Any = gym.make("lmrl/Chess-v0")
 
         def against_engine() -> float:
-            opponents._known.clear()  # what either has found is not the other's
+            partner._known.clear()  # what either has found is not the other's
             return chosen(engine, any_move, 3 * self.seconds)
 
         def against_python() -> float:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.role import CarBuyerRole
-from lmrl_envs.car_dealer.simulator import ScriptedBuyer
-from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice
+from lmrl_envs.car_dealer.partner import ScriptedBuyer
+from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
+from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice
 from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import TextVectorEnv
 
@@ -31,7 +31,7 @@ _GOALS = {
 }
 
 
-class CarDealerEnv(SimulatedTextEnv):
+class CarDealerEnv(PartnerTextEnv):
     """Car Dealer: the agent sells, the partner buys.
 
     **Action**: what the seller says, in free English.
@@ -67,8 +67,8 @@ class CarDealerEnv(SimulatedTextEnv):
         check_choice("reward", reward, rules.REWARDS)
         self.reward = reward
         self.instructions = _INSTRUCTIONS.format(turns=rules.MAX_TURNS, goal=_GOALS[reward])
-        self.role = CarBuyerRole()
-        self.simulator = make_partner(simulator, ScriptedBuyer, self.role, **dict(simulator_options or {}))
+        self.partner_prompt = CarBuyerPrompt()
+        self.partner = make_partner(simulator, ScriptedBuyer, self.partner_prompt, **dict(simulator_options or {}))
         self._hidden: dict[str, Any] = {}
         self._partner: Mapping[str, Any] = {}
         self._seed = 0

@@ -15,8 +15,8 @@ from typing import Any
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.conversation import short
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, most_paid
+from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car
-from lmrl_envs.car_dealer.simulator import ScriptedBuyer
 from lmrl_envs.partners.base import PartnerRequest
 
 _HONEST = (

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import chess
 
 from lmrl_envs.chess import endgames
-from lmrl_envs.chess.opponents import MoveRequest, make_opponent, mix
+from lmrl_envs.chess.partner import MoveRequest, make_engine, mix
 from lmrl_envs.chess.rules import (
     Counts,
     count_position,
@@ -20,7 +20,7 @@ from lmrl_envs.chess.rules import (
     read_move,
     read_position,
 )
-from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
+from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
 from lmrl_envs.partners.base import SimulatorError
 
 MAX_MOVES = 400
@@ -38,7 +38,7 @@ material, 75 moves without capture or pawn move, the same position five times) i
 legal move costs 1 point and the position stays. After {limit} answers the game is cut off."""
 
 
-class ChessEnv(SimulatedTextEnv):
+class ChessEnv(PartnerTextEnv):
     """A game of chess; the agent is White.
 
     **Action**: a move, SAN (``Nf3``, ``O-O`` or ``0-0``, check marks or not) or UCI (``g1f3``); white space anywhere is
@@ -87,7 +87,7 @@ class ChessEnv(SimulatedTextEnv):
         self.instructions = _INSTRUCTIONS.format(
             task=self._task, spaced=", its characters separated by spaces" if spaced else "", limit=max_moves
         )
-        self.simulator = make_opponent(simulator, strength=strength, elo=elo, nodes=nodes, pool_size=pool_size)
+        self.partner = make_engine(simulator, strength=strength, elo=elo, nodes=nodes, pool_size=pool_size)
         self._replies: tuple[str, ...] = ()
         self._seed = 0
         self._use(chess.STARTING_FEN, ())

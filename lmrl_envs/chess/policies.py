@@ -9,7 +9,7 @@ from typing import Any
 import chess
 
 from lmrl_envs.chess.endgames import mating_moves
-from lmrl_envs.chess.opponents import LEVELS, Level, choose
+from lmrl_envs.chess.partner import LEVELS, Level, choose
 from lmrl_envs.chess.rules import MAX_MOVE_LENGTH, Counts, plain_fen, playable_moves, position_key, read_move
 from lmrl_envs.core import Transcript
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
-from lmrl_envs.guess_my_city.role import CityRole
+from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.guess_my_city.partner import CityOracle
+from lmrl_envs.guess_my_city.prompt import CityPrompt
 from lmrl_envs.guess_my_city.rules import (
     KEPT_LENGTH,
     MAX_QUESTIONS,
@@ -17,7 +18,6 @@ from lmrl_envs.guess_my_city.rules import (
     guessed_city,
     tokens,
 )  # fmt: skip
-from lmrl_envs.guess_my_city.simulator import CityOracle
 from lmrl_envs.guess_my_city.table import cities, split_names
 from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
 
@@ -31,7 +31,7 @@ To guess, ask about one city: "Is it Tokyo?". Lists of cities do not count.
 You have 20 questions, guesses included. Every question costs 1 point, except the guess that is right."""
 
 
-class GuessMyCityEnv(SimulatedTextEnv):
+class GuessMyCityEnv(PartnerTextEnv):
     """Guess My City.
 
     **Action**: a question in English, or a guess: a text that names exactly one city and asks whether that is it
@@ -71,8 +71,8 @@ class GuessMyCityEnv(SimulatedTextEnv):
         self._reveal_country = bool(reveal_country)
         told = ", and its country only when you ask for it" if reveal_country else " nor its country's"
         self.instructions = _INSTRUCTIONS.format(country=told)
-        self.role = CityRole()
-        self.simulator = make_partner(simulator, CityOracle, self.role, **dict(simulator_options or {}))
+        self.partner_prompt = CityPrompt()
+        self.partner = make_partner(simulator, CityOracle, self.partner_prompt, **dict(simulator_options or {}))
         self._secret, self._seed = "", 0
 
     def _begin(self, options: Mapping[str, Any]) -> str:

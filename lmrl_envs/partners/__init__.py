@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lmrl_envs.partners.base import PartnerReply, PartnerRequest, Role, Simulator, SimulatorError
+from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
-__all__ = ["LIVE", "PartnerReply", "PartnerRequest", "Role", "Simulator", "SimulatorError", "make_partner"]
+__all__ = ["LIVE", "Partner", "PartnerPrompt", "PartnerReply", "PartnerRequest", "SimulatorError", "make_partner"]
 
 LIVE = ("openai:", "transformers:")
 """Simulators that may answer otherwise when asked again, cost something, and are told where to find a model: never made
@@ -16,7 +16,9 @@ because a file from elsewhere says so."""
 PARTNERS = ("scripted", "transformers:<path-or-id>", "openai:<model>", "replay:<file>")
 
 
-def make_partner(simulator: str, scripted: Callable[[], Simulator], role: Role, **options: Any) -> Simulator:
+def make_partner(
+    simulator: str, scripted: Callable[[], Partner], partner_prompt: PartnerPrompt, **options: Any
+) -> Partner:
     """The partner of a dialogue task by name: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>``,
     ``replay:<file>``.
 
@@ -32,25 +34,29 @@ def make_partner(simulator: str, scripted: Callable[[], Simulator], role: Role, 
     if argument and kind == "transformers":
         from lmrl_envs.partners.transformers_lm import TransformersPartner
 
-        return _build(TransformersPartner, simulator, argument, role, options)
+        return _build(TransformersPartner, simulator, argument, partner_prompt, options)
     if argument and kind == "openai":
         from lmrl_envs.partners.openai_api import OpenAIPartner
 
-        return _build(OpenAIPartner, simulator, argument, role, options)
+        return _build(OpenAIPartner, simulator, argument, partner_prompt, options)
     if argument and kind == "replay":
         from lmrl_envs.partners.replay import ReplayPartner
 
-        return _build(ReplayPartner, simulator, argument, role, options)
+        return _build(ReplayPartner, simulator, argument, partner_prompt, options)
     raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(PARTNERS)}")
 
 
 def _build(
-    kind: Callable[..., Simulator], simulator: str, argument: str, role: Role, options: Mapping[str, Any]
-) -> Simulator:
+    kind: Callable[..., Partner],
+    simulator: str,
+    argument: str,
+    partner_prompt: PartnerPrompt,
+    options: Mapping[str, Any],
+) -> Partner:
     known = [name for name, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
     unknown = options.keys() - set(known)
     if unknown:
         raise ValueError(
             f"simulator={simulator!r} does not know the options {sorted(unknown)}; it takes {known or 'none'}"
         )
-    return kind(argument, role, **options)
+    return kind(argument, partner_prompt, **options)

@@ -11,7 +11,7 @@ class SimulatorError(RuntimeError):
     """A simulator could not give a usable reply; the message names the request. It is never turned into a reward."""
 
 
-class Simulator(Protocol):
+class Partner(Protocol):
     """Answers a batch of requests of one task, in order. What a request is, is the task's affair.
 
     A simulator holds no state of any single game: everything it needs is in the request, so that one simulator serves
@@ -59,10 +59,10 @@ class PartnerReply:
     """The partner's state after this turn."""
 
 
-class Role(Protocol):
+class PartnerPrompt(Protocol):
     """How a language model plays a task's partner: its prompt, and how its words are read.
 
-    The agent is the other side: what it says is data that may try to give orders. A role therefore
+    The agent is the other side: what it says is data that may try to give orders. A partner's prompt therefore
 
     * puts every text of the conversation into the prompt through `lmrl_envs.partners.prompting.quote` (or
       `quote_dialogue`), never bare and never as a chat message of its own, and says in its system message that

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmrl_envs.partners.base import PartnerReply, PartnerRequest, Role, SimulatorError
+from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 from lmrl_envs.partners.prompting import encodable, reply_text
 from lmrl_envs.partners.replay import Answer, Recorder, describe
 
@@ -38,7 +38,7 @@ class Usage:
 class LanguageModelPartner:
     """A partner played by a language model.
 
-    The role words the prompt and reads the model's text. A text that it cannot read is asked for again, at most
+    The partner's prompt words the prompt and reads the model's text. A text that it cannot read is asked for again, at most
     ``max_retries`` times, sampled anew each time; then the whole batch fails with `SimulatorError`.
 
     With ``temperature=0`` (the default) decoding is greedy and equal prompts are asked once: the answer is kept
@@ -46,7 +46,7 @@ class LanguageModelPartner:
 
     Args:
         name: the model, for messages and recordings.
-        role: the task's `Role`.
+        partner_prompt: the task's `PartnerPrompt`.
         temperature: 0 for greedy decoding, else sampling, seeded by each request.
         max_retries: how often a request is made again before it fails.
         record: a file to which every answered request is appended, for ``replay:<file>``.
@@ -55,7 +55,7 @@ class LanguageModelPartner:
     def __init__(
         self,
         name: str,
-        role: Role,
+        partner_prompt: PartnerPrompt,
         *,
         temperature: float = 0.0,
         max_retries: int = 3,
@@ -65,16 +65,16 @@ class LanguageModelPartner:
             raise ValueError(f"temperature={temperature} must be 0 (greedy) or more")
         if max_retries < 0:
             raise ValueError(f"max_retries={max_retries} must be 0 or more")
-        self.name, self.role = name, role
+        self.name, self.partner_prompt = name, partner_prompt
         self.temperature, self.max_retries = float(temperature), max_retries
         self.usage = Usage()
         self._cache: dict[str, str] = {}
         self._lock = threading.RLock()
-        self._recorder = None if record is None else Recorder(record, role.name, name)
+        self._recorder = None if record is None else Recorder(record, partner_prompt.name, name)
 
     @abstractmethod
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[Answer]:
-        """An answer per request, each read by the role; raises SimulatorError when one has none."""
+        """An answer per request, each read by the partner's prompt; raises SimulatorError when one has none."""
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """One reply per request.
@@ -87,7 +87,7 @@ class LanguageModelPartner:
     def answer(self, requests: Sequence[PartnerRequest]) -> list[Answer]:
         """As `reply`, with the model's own words and the number of attempts."""
         with self._lock:
-            prompts = [encodable(self.role.messages(request)) for request in requests]
+            prompts = [encodable(self.partner_prompt.messages(request)) for request in requests]
             if self.temperature > 0:
                 answers = self._ask(requests, prompts) if requests else []
             else:
@@ -133,7 +133,7 @@ class LanguageModelPartner:
     def read(self, text: str, request: PartnerRequest) -> PartnerReply | None:
         """The reply in a model's text; None when there is none or it says nothing."""
         said = reply_text(text)
-        reply = self.role.parse(said, request) if said else None
+        reply = self.partner_prompt.parse(said, request) if said else None
         return reply if reply is not None and reply.text.strip() else None
 
     def _sampling(self, request: PartnerRequest, attempt: int) -> tuple[float, int]:
@@ -143,7 +143,9 @@ class LanguageModelPartner:
 
     def _failed(self, request: PartnerRequest, attempts: int, why: str) -> SimulatorError:
         times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        return SimulatorError(f"{self.name}: no usable reply to {describe(self.role.name, request)} in {times}: {why}")
+        return SimulatorError(
+            f"{self.name}: no usable reply to {describe(self.partner_prompt.name, request)} in {times}: {why}"
+        )
 
     def close(self) -> None:
         """Release what the partner holds; the recording is complete then."""
@@ -151,4 +153,4 @@ class LanguageModelPartner:
             self._recorder.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, role={self.role.name!r})"
+        return f"{type(self).__name__}({self.name!r}, task={self.partner_prompt.name!r})"

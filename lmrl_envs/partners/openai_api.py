@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmrl_envs.partners.base import PartnerRequest, Role
+from lmrl_envs.partners.base import PartnerPrompt, PartnerRequest
 from lmrl_envs.partners.chat_answers import Completion
 from lmrl_envs.partners.chat_client import ChatClient, ChatFailure
 from lmrl_envs.partners.language_model import LanguageModelPartner, Messages
@@ -19,13 +19,13 @@ class OpenAIPartner(LanguageModelPartner):
 
     The key comes from ``$OPENAI_API_KEY`` and nowhere else; it is in no message, record or repr. Servers that ask for
     none need none. A request is made again after a failed or broken transport, a time-out, status 408, 409, 429
-    (after the time the server names) or 5xx, a body that is not a chat completion, and a text that the role cannot
+    (after the time the server names) or 5xx, a body that is not a chat completion, and a text that the partner's prompt cannot
     read; with exponential backoff, ``max_retries`` times at most and for no more than ``deadline`` seconds in all.
     Any other 4xx, and an exhausted quota, fail at once.
 
     Args:
         model: the model's name on the server.
-        role: the task's `Role`.
+        partner_prompt: the task's `PartnerPrompt`.
         base_url, timeout, deadline, max_retries, backoff, concurrency: see `ChatClient`.
         seed: added to each request's seed, for another set of samples.
         extra_body: more fields of the request (``{"reasoning_effort": "none"}``); None as a value removes a field.
@@ -39,7 +39,7 @@ class OpenAIPartner(LanguageModelPartner):
     def __init__(
         self,
         model: str,
-        role: Role,
+        partner_prompt: PartnerPrompt,
         *,
         base_url: str | None = None,
         timeout: float = 60.0,
@@ -63,7 +63,9 @@ class OpenAIPartner(LanguageModelPartner):
         )
         self.model, self.seed, self._extra = model, seed, dict(extra_body or {})
         self._count_lock = threading.Lock()
-        super().__init__(f"openai:{model}", role, temperature=temperature, max_retries=max_retries, record=record)
+        super().__init__(
+            f"openai:{model}", partner_prompt, temperature=temperature, max_retries=max_retries, record=record
+        )
 
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[Answer]:
         def hung(i: int, failure: ChatFailure) -> Answer:
@@ -82,7 +84,7 @@ class OpenAIPartner(LanguageModelPartner):
                 answer = self.client.complete(
                     self.model,
                     prompt,
-                    max_tokens=self.role.max_new_tokens,
+                    max_tokens=self.partner_prompt.max_new_tokens,
                     fields={"temperature": temperature, "seed": (seed + self.seed) % 2**31},
                     extra=self._extra,
                     deadline=deadline,

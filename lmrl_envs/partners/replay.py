@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmrl_envs.partners.base import PartnerReply, PartnerRequest, Role, Simulator, SimulatorError
+from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Answer:
     text: str
     """The model's own words."""
     reply: PartnerReply
-    """What the role made of them."""
+    """What the partner's prompt made of them."""
     attempts: int = 1
     """How often the model was asked; 0 when the answer to an equal prompt was known."""
 
 
-def request_key(role: str, request: PartnerRequest) -> str:
-    """A hash (64 hex digits) of everything a reply may depend on: role, hidden, texts, action, seed, state."""
+def request_key(partner_prompt: str, request: PartnerRequest) -> str:
+    """A hash (64 hex digits) of everything a reply may depend on: partner_prompt, hidden, texts, action, seed, state."""
     fields = {
-        "role": role,
+        "role": partner_prompt,
         "hidden": dict(request.hidden),
         "texts": list(request.texts),
         "action": request.action,
@@ -39,25 +39,23 @@ def request_key(role: str, request: PartnerRequest) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def describe(role: str, request: PartnerRequest) -> str:
+def describe(partner_prompt: str, request: PartnerRequest) -> str:
     """The request by name, for error messages; it tells nothing that is hidden."""
     action = request.action if len(request.action) <= 80 else request.action[:80] + "..."
-    key = request_key(role, request)[:12]
-    return (
-        f"request {key} of role {role!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
-    )
+    key = request_key(partner_prompt, request)[:12]
+    return f"request {key} of {partner_prompt!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
 
 
 class Recorder:
-    """Appends one line of JSON per answered request: ``key``, ``role``, ``model``, ``text``, ``reply``, ``attempts``.
+    """Appends one line of JSON per answered request: ``key``, ``partner_prompt``, ``model``, ``text``, ``reply``, ``attempts``.
 
     Every batch is one write to a file opened for appending, so several processes may share a file and a killed run
     loses at most its last batch. A line cut by a crash is left as it is; new lines start on a line of their own.
     """
 
-    def __init__(self, path: str | os.PathLike[str], role: str, model: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], partner_prompt: str, model: str) -> None:
         self.path = Path(path)
-        self._role, self._model = role, model
+        self._task, self._model = partner_prompt, model
         self._lock = threading.Lock()
         self._file: int | None = None
         self._open()  # fail now, not after the first paid reply
@@ -79,8 +77,8 @@ class Recorder:
         lines = [
             json.dumps(
                 {
-                    "key": request_key(self._role, request),
-                    "role": self._role,
+                    "key": request_key(self._task, request),
+                    "role": self._task,
                     "model": self._model,
                     "text": answer.text,
                     "reply": {
@@ -121,9 +119,9 @@ class RecordingPartner:
     Partners that are language models record by themselves, with the model's own words: see their option ``record``.
     """
 
-    def __init__(self, partner: Simulator, file: str | os.PathLike[str], role: Role) -> None:
-        self.partner, self.role = partner, role
-        self._recorder = Recorder(file, role.name, type(partner).__name__)
+    def __init__(self, partner: Partner, file: str | os.PathLike[str], partner_prompt: PartnerPrompt) -> None:
+        self.partner, self.partner_prompt = partner, partner_prompt
+        self._recorder = Recorder(file, partner_prompt.name, type(partner).__name__)
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """The partner's replies, recorded once the whole batch is answered."""
@@ -144,39 +142,39 @@ class ReplayPartner:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file holds no recorded reply of this role.
+        ValueError: the file holds no recorded reply of this task.
     """
 
-    def __init__(self, file: str | os.PathLike[str], role: Role) -> None:
-        self.path, self.role = Path(file), role
+    def __init__(self, file: str | os.PathLike[str], partner_prompt: PartnerPrompt) -> None:
+        self.path, self.partner_prompt = Path(file), partner_prompt
         self._lock = threading.Lock()
         self._replies: dict[str, list[PartnerReply]] = {}
         self._used: dict[str, int] = {}
-        roles = self._load()
+        tasks = self._load()
         if not self._replies:
             raise ValueError(
-                f"{self.path} holds no replies of role {role.name!r}; roles in it: {sorted(roles) or 'none'}"
+                f"{self.path} holds no replies of {partner_prompt.name!r}; it holds those of {sorted(tasks) or 'none'}"
             )
 
     def _load(self) -> set[str]:
-        roles, cut = set(), []
+        tasks, cut = set(), []
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 try:
                     entry = json.loads(line)
-                    key, role, reply = entry["key"], entry["role"], PartnerReply(**entry["reply"])
+                    key, partner_prompt, reply = entry["key"], entry["role"], PartnerReply(**entry["reply"])
                 except (ValueError, KeyError, TypeError):
                     cut.append(number)
                     continue
-                roles.add(role)
-                if role == self.role.name:
+                tasks.add(partner_prompt)
+                if partner_prompt == self.partner_prompt.name:
                     self._replies.setdefault(key, []).append(reply)
         if cut:
             shown = ", ".join(map(str, cut[:5]))
             warnings.warn(f"{self.path}: {len(cut)} cut line(s) skipped (line {shown})", stacklevel=4)
-        return roles
+        return tasks
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """The recorded replies.
@@ -184,10 +182,10 @@ class ReplayPartner:
         Raises:
             SimulatorError: a request that was not recorded; no reply of the batch is used up then.
         """
-        keys = [request_key(self.role.name, request) for request in requests]
+        keys = [request_key(self.partner_prompt.name, request) for request in requests]
         for key, request in zip(keys, requests, strict=True):
             if key not in self._replies:
-                raise SimulatorError(f"{self.path} holds no reply to {describe(self.role.name, request)}")
+                raise SimulatorError(f"{self.path} holds no reply to {describe(self.partner_prompt.name, request)}")
         return [self._next(key) for key in keys]
 
     def _next(self, key: str) -> PartnerReply:
@@ -201,4 +199,4 @@ class ReplayPartner:
         """Nothing to release."""
 
     def __repr__(self) -> str:
-        return f"ReplayPartner({str(self.path)!r}, role={self.role.name!r})"
+        return f"ReplayPartner({str(self.path)!r}, task={self.partner_prompt.name!r})"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmrl_envs.partners.base import PartnerRequest, Role, SimulatorError
+from lmrl_envs.partners.base import PartnerPrompt, PartnerRequest, SimulatorError
 from lmrl_envs.partners.language_model import LanguageModelPartner, Messages
 from lmrl_envs.partners.local_model import LocalModel
 from lmrl_envs.partners.replay import Answer
@@ -17,7 +17,7 @@ class TransformersPartner(LanguageModelPartner):
 
     Args:
         path_or_id: a folder, or the id of a model on the Hugging Face hub.
-        role: the task's `Role`.
+        partner_prompt: the task's `PartnerPrompt`.
         device, dtype, batch_size, revision, chat_template_kwargs: see `LocalModel`.
         temperature, max_retries, record: see `LanguageModelPartner`.
 
@@ -29,7 +29,7 @@ class TransformersPartner(LanguageModelPartner):
     def __init__(
         self,
         path_or_id: str | os.PathLike[str],
-        role: Role,
+        partner_prompt: PartnerPrompt,
         *,
         device: str = "cpu",
         dtype: str | None = None,
@@ -50,13 +50,13 @@ class TransformersPartner(LanguageModelPartner):
             revision=revision,
             chat_template_kwargs=chat_template_kwargs,
         )
-        super().__init__(name, role, temperature=temperature, max_retries=max_retries, record=record)
+        super().__init__(name, partner_prompt, temperature=temperature, max_retries=max_retries, record=record)
 
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[Answer]:
         if self.lm.model is None:
             raise SimulatorError(f"{self.name} has been closed; make the environment again")
         encoded = [self.lm.prompter.encode(prompt) for prompt in prompts]
-        room = self.lm.room(self.role.max_new_tokens)
+        room = self.lm.room(self.partner_prompt.max_new_tokens)
         for request, ids in zip(requests, encoded, strict=True):
             if len(ids) > room:
                 raise self._failed(request, 0, f"the prompt has {len(ids)} tokens, this model takes {room}")
@@ -81,7 +81,7 @@ class TransformersPartner(LanguageModelPartner):
 
     def _complete(self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]]) -> list[str]:
         calls = self.lm.calls
-        said = self.lm.complete(encoded, sampling, self.role.max_new_tokens)
+        said = self.lm.complete(encoded, sampling, self.partner_prompt.max_new_tokens)
         self.usage.calls += self.lm.calls - calls
         self.usage.requests += len(encoded)
         self.usage.prompt_tokens += sum(map(len, encoded))

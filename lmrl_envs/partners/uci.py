@@ -134,7 +134,7 @@ def _kill(transport: asyncio.SubprocessTransport) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-class UciOpponent:
+class UciPartner:
     """A UCI engine behind the simulator protocol.
 
     Args:

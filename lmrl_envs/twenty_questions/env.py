@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
-from lmrl_envs.core import Outcome, SimulatedTextEnv, check_choice, draw_index
-from lmrl_envs.partners import PartnerReply, PartnerRequest, Simulator, make_partner
-from lmrl_envs.twenty_questions.role import OracleRole
+from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.partners import Partner, PartnerReply, PartnerRequest, make_partner
+from lmrl_envs.twenty_questions.partner import ScriptedOracle
+from lmrl_envs.twenty_questions.prompt import OraclePrompt
 from lmrl_envs.twenty_questions.rules import (
     MAX_QUESTION_LENGTH,
     MAX_QUESTIONS,
@@ -21,7 +22,6 @@ from lmrl_envs.twenty_questions.rules import (
     load_knowledge,
     split_indices,
 )
-from lmrl_envs.twenty_questions.simulator import ScriptedOracle
 
 OPENING = "Questions:"
 Split = Literal["all", "train", "test"]
@@ -36,7 +36,7 @@ You win by asking for the right thing itself, as in "Is it a dog?". Name one thi
 Every question costs 1 point, except the one that wins. Rule out whole groups first, then guess."""
 
 
-class TwentyQuestionsEnv(SimulatedTextEnv):
+class TwentyQuestionsEnv(PartnerTextEnv):
     """20 Questions.
 
     **Action**: a yes/no question in free English.
@@ -70,8 +70,10 @@ class TwentyQuestionsEnv(SimulatedTextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self.split = check_choice("split", split, SPLITS)
-        self.role = OracleRole()
-        self.simulator: Simulator = make_partner(simulator, ScriptedOracle, self.role, **(simulator_options or {}))
+        self.partner_prompt = OraclePrompt()
+        self.partner: Partner = make_partner(
+            simulator, ScriptedOracle, self.partner_prompt, **(simulator_options or {})
+        )
         self._secret = -1
         self._seed = 0
 

@@ -12,13 +12,13 @@ import gymnasium
 
 from lmrl_agents.partners.pairs import PartnerEpisode
 from lmrl_datasets import Dataset
-from lmrl_envs import SimulatedTextEnv, Simulator, make_policy, task
+from lmrl_envs import Partner, PartnerTextEnv, make_policy, task
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.seeding import episode_seed
 
 
 @dataclass(frozen=True)
-class SimulatorPreset:
+class PartnerPreset:
     """What trains a usable partner of a task from scratch in a few minutes on one CPU core."""
 
     policy: str
@@ -26,17 +26,17 @@ class SimulatorPreset:
     episodes: int
     """Games."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of `lmrl_agents.partners.training.SimulatorTraining`."""
+    """Of `lmrl_agents.partners.training.PartnerTraining`."""
 
 
-PRESETS: dict[str, SimulatorPreset] = {
-    "lmrl/TwentyQuestions-v0": SimulatorPreset(
+PRESETS: dict[str, PartnerPreset] = {
+    "lmrl/TwentyQuestions-v0": PartnerPreset(
         "mixed", 6000, {"layers": 2, "batch_size": 64, "max_steps": 2000, "epochs": 20, "balance": 0.25}
     ),
-    "lmrl/GuessMyCity-v0": SimulatorPreset(
+    "lmrl/GuessMyCity-v0": PartnerPreset(
         "random", 1000, {"layers": 2, "batch_size": 32, "max_steps": 1000, "epochs": 20, "balance": 0.5}
     ),
-    "lmrl/CarDealer-v0": SimulatorPreset(
+    "lmrl/CarDealer-v0": PartnerPreset(
         "mixed", 400, {"layers": 2, "batch_size": 16, "max_steps": 500, "epochs": 20, "balance": 0.5}
     ),
 }
@@ -46,7 +46,7 @@ PRESETS: dict[str, SimulatorPreset] = {
 class _Listener:
     """Passes requests on and keeps what was asked and answered."""
 
-    def __init__(self, partner: Simulator) -> None:
+    def __init__(self, partner: Partner) -> None:
         self.partner = partner
         self.heard: list[tuple[Any, Any]] = []
 
@@ -63,14 +63,14 @@ class _Ear:
     """Notes the partner's side of one game after the other."""
 
     def __init__(self, env: Any) -> None:
-        if not isinstance(env, SimulatedTextEnv) or env.role is None:
+        if not isinstance(env, PartnerTextEnv) or env.partner_prompt is None:
             spec = getattr(env, "spec", None)
             raise ValueError(
                 f"{type(env).__name__ if spec is None else spec.id} has no partner that a language model could play"
             )
         self.env = env
-        self.listener = _Listener(env.simulator)
-        env.simulator = self.listener
+        self.listener = _Listener(env.partner)
+        env.partner = self.listener
         self._begin()
 
     def _begin(self) -> None:

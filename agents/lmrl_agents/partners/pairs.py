@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmrl_envs.partners.base import PartnerReply, PartnerRequest, Role
+from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest
 from lmrl_envs.partners.language_model import Messages
 from lmrl_envs.partners.prompting import encodable
 from lmrl_envs.partners.transformers_lm import TransformersPartner
@@ -41,7 +41,7 @@ class Pair(NamedTuple):
     target: str
     secret: str
     label: str | None
-    """What the recorded reply amounts to ("yes", a topic, a decision); see `Role.label`."""
+    """What the recorded reply amounts to ("yes", a topic, a decision); see `PartnerPrompt.label`."""
 
     @property
     def key(self) -> str:
@@ -49,12 +49,12 @@ class Pair(NamedTuple):
         return json.dumps(self.prompt)
 
 
-def make_pairs(episodes: Iterable[PartnerEpisode], role: Role) -> tuple[list[Pair], int]:
-    """The partner's turns as training pairs, and how many turns the role cannot read.
+def make_pairs(episodes: Iterable[PartnerEpisode], partner_prompt: PartnerPrompt) -> tuple[list[Pair], int]:
+    """The partner's turns as training pairs, and how many turns the partner's prompt cannot read.
 
-    What the model is to say is the recorded text, or ``role.target(reply, request)`` where the role has that method.
+    What the model is to say is the recorded text, or ``partner_prompt.target(reply, request)`` where the partner's prompt has that method.
     """
-    target_of = getattr(role, "target", lambda reply, request: reply.text)
+    target_of = getattr(partner_prompt, "target", lambda reply, request: reply.text)
     pairs, unread = [], 0
     for episode in episodes:
         secret = episode.secret or json.dumps(dict(episode.hidden), sort_keys=True)
@@ -64,12 +64,12 @@ def make_pairs(episodes: Iterable[PartnerEpisode], role: Role) -> tuple[list[Pai
             outcome = episode.outcomes[turn] if episode.outcomes else {}
             request = PartnerRequest(dict(episode.hidden), texts[:i], texts[i], 0, dict(state))
             target = target_of(PartnerReply(texts[i + 1], outcome=outcome), request)
-            reply = role.parse(target, request) if target.strip() else None
+            reply = partner_prompt.parse(target, request) if target.strip() else None
             if reply is None:
                 unread += 1
                 continue
-            prompt = encodable(role.messages(request))
-            pairs.append(Pair(request, prompt, target.strip(), secret, label_of(role, reply, request)))
+            prompt = encodable(partner_prompt.messages(request))
+            pairs.append(Pair(request, prompt, target.strip(), secret, label_of(partner_prompt, reply, request)))
     return pairs, unread
 
 
@@ -107,9 +107,9 @@ def split_pairs(
     )
 
 
-def label_of(role: Role, reply: PartnerReply, request: PartnerRequest) -> str | None:
+def label_of(partner_prompt: PartnerPrompt, reply: PartnerReply, request: PartnerRequest) -> str | None:
     """What a reply amounts to, by the role's own ``label``; without one ``yes`` and ``no``, and None for other words."""
-    own = getattr(role, "label", None)
+    own = getattr(partner_prompt, "label", None)
     if own is not None:
         return own(reply, request)
     word = reply.text.strip().lower().rstrip(".!")
@@ -133,7 +133,7 @@ class Agreement:
 
     turns: int
     usable: float
-    """Share of texts that the role can read."""
+    """Share of texts that the partner's prompt can read."""
     exact: float
     """Share of replies that are the recorded partner's, word for word."""
     same: float | None = None
@@ -168,19 +168,19 @@ def measure_agreement(
         distinct = [distinct[i] for i in sorted(chosen)]
     if not distinct:
         return None
-    role = partner.role
+    partner_prompt = partner.partner_prompt
     texts = partner.generate([pair.prompt for pair in distinct])
     usable = exact = guessed = 0
     guess = _commonest(known)
     by_label: dict[str, tuple[int, int]] = {}
     for pair, text in zip(distinct, texts, strict=True):
-        reply, recorded = partner.read(text, pair.request), role.parse(pair.target, pair.request)
+        reply, recorded = partner.read(text, pair.request), partner_prompt.parse(pair.target, pair.request)
         usable += reply is not None
         exact += reply is not None and recorded is not None and reply.text == recorded.text
         if pair.label is not None:
             guessed += guess(pair.request.action) == pair.label
             turns, right = by_label.get(pair.label, (0, 0))
-            agrees = reply is not None and label_of(role, reply, pair.request) == pair.label
+            agrees = reply is not None and label_of(partner_prompt, reply, pair.request) == pair.label
             by_label[pair.label] = (turns + 1, right + agrees)
     turns = len(distinct)
     labelled = sum(count for count, _ in by_label.values())

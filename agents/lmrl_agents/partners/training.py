@@ -1,6 +1,6 @@
 """Fine-tune a local language model as a dialogue partner (`lmrl simulator train`).
 
-The partner's turns of recorded episodes become pairs: the prompt that the task's role makes of a request, and what the
+The partner's turns of recorded episodes become pairs: the prompt that the task's `PartnerPrompt` makes of a request, and what the
 partner said. A causal language model is trained on the replies alone (cross-entropy, the prompt masked), saved with its
 tokenizer, and then asked what it was not trained on: turns of known secrets, and secrets it has never seen. Load it
 with ``simulator="transformers:<out_dir>"``.
@@ -33,7 +33,7 @@ from lmrl_agents.partners.pairs import (
     split_pairs,
 )
 from lmrl_agents.partners.tokens import train_tokenizer
-from lmrl_envs.partners.base import Role
+from lmrl_envs.partners.base import PartnerPrompt
 from lmrl_envs.partners.language_model import Messages
 from lmrl_envs.partners.local_model import Prompter
 from lmrl_envs.partners.prompting import PLAIN_TEMPLATE
@@ -51,8 +51,8 @@ REPORT = "agreement.json"
 
 
 @dataclass(frozen=True)
-class SimulatorTraining:
-    """Settings of `train_simulator`."""
+class PartnerTraining:
+    """Settings of `train_partner`."""
 
     model: str | None = None
     """Model to fine-tune, a folder or a hub id; None: a small Llama from scratch with a tokenizer trained on the pairs."""
@@ -105,14 +105,14 @@ class SimulatorTraining:
 
 
 @dataclass(frozen=True)
-class SimulatorReport:
-    """What `train_simulator` did and measured; also ``agreement.json`` in the model's folder."""
+class PartnerReport:
+    """What `train_partner` did and measured; also ``agreement.json`` in the model's folder."""
 
-    role: str
+    partner_prompt: str
     train_pairs: int
     """Distinct turns trained on."""
     left_out: int
-    """Turns not used: the role cannot read the recorded text, or the pair is too long."""
+    """Turns not used: the partner's prompt cannot read the recorded text, or the pair is too long."""
     steps: int
     first_loss: float
     last_loss: float
@@ -125,7 +125,7 @@ class SimulatorReport:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: SimulatorTraining) -> tuple[Any, Any]:
+def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: PartnerTraining) -> tuple[Any, Any]:
     """Model and tokenizer to train; the tokenizer knows all prompts, those that are held out, too."""
     model: Any
     if config.model is not None:
@@ -167,7 +167,7 @@ def _encode(pairs: Sequence[Pair], tokenizer: Any) -> list[tuple[list[int], int]
     return rows
 
 
-def _batches(rows: Sequence[tuple[list[int], int]], config: SimulatorTraining) -> list[list[int]]:
+def _batches(rows: Sequence[tuple[list[int], int]], config: PartnerTraining) -> list[list[int]]:
     """Indices of every step: shuffled each epoch, rows of like length together."""
     rng = np.random.default_rng([config.seed, 1])
     steps: list[list[int]] = []
@@ -210,7 +210,7 @@ def _fit(
     model: Any,
     rows: Sequence[tuple[list[int], int]],
     pad: int,
-    config: SimulatorTraining,
+    config: PartnerTraining,
     on_step: Callable[[int, int, float], None] | None,
 ) -> list[float]:
     """Train in place; returns the loss of every step."""
@@ -238,18 +238,18 @@ def _fit(
     return losses
 
 
-def train_simulator(
+def train_partner(
     episodes: Iterable[PartnerEpisode],
-    role: Role,
+    partner_prompt: PartnerPrompt,
     out_dir: str | os.PathLike[str],
-    config: SimulatorTraining | None = None,
+    config: PartnerTraining | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
-) -> SimulatorReport:
+) -> PartnerReport:
     """Train a partner on recorded episodes, save it, and measure its agreement with the recorded one.
 
     Args:
         episodes: conversations; those of a scripted partner give agreement with the scripted partner.
-        role: the task's `Role`, whose prompts the model will be given in play.
+        partner_prompt: the task's `PartnerPrompt`, whose prompts the model will be given in play.
         out_dir: a new or empty folder; holds the model (safetensors), its tokenizer and ``agreement.json``, or nothing.
         config: settings.
         on_step: called after each step with its number, the number of all steps, and the loss.
@@ -258,11 +258,11 @@ def train_simulator(
         FileExistsError: ``out_dir`` is not empty.
         ValueError: too few usable turns.
     """
-    config, begin, cpu_begin = config or SimulatorTraining(), time.monotonic(), time.process_time()
+    config, begin, cpu_begin = config or PartnerTraining(), time.monotonic(), time.process_time()
     target = Path(out_dir)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise FileExistsError(f"{target} exists and is not an empty folder; choose another")
-    pairs, left_out = make_pairs(episodes, role)
+    pairs, left_out = make_pairs(episodes, partner_prompt)
     train, turns, secrets = split_pairs(pairs, config.holdout_secrets, config.holdout_turns, config.seed)
     train = list({(pair.key, pair.target): pair for pair in train}.values())  # asked twice, learned once
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
@@ -282,10 +282,10 @@ def train_simulator(
     try:
         model.save_pretrained(building)
         tokenizer.save_pretrained(building)
-        partner = TransformersPartner(building, role, device=config.device)
+        partner = TransformersPartner(building, partner_prompt, device=config.device)
         tenth = max(1, len(losses) // 10)
-        report = SimulatorReport(
-            role=role.name,
+        report = PartnerReport(
+            partner_prompt=partner_prompt.name,
             train_pairs=len(fitting),
             left_out=left_out + len(train) - len(fitting),
             steps=len(losses),

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lmrl_benchmarks.commands.arguments import KeyValues, key_values, shown
-from lmrl_envs import SimulatedTextEnv, TextEnv, make_policy, task, task_ids
+from lmrl_envs import PartnerTextEnv, TextEnv, make_policy, task, task_ids
 
 
 def envs() -> None:
@@ -29,8 +29,8 @@ def envs() -> None:
         optimum = f"{reference.optimum:.4g}" + ("" if reference.optimum_is == "exact" else " (best known)")
         scale = ", ".join(f"{x:g}" for x in reference.lmrl) if reference.lmrl else "-"
         lines = [f"[bold]{id}[/bold]", shown(row.summary), f"[dim]tags: {', '.join(row.tags)}[/dim]"]
-        if row.simulators:
-            lines.append(f"[dim]simulators: {', '.join(row.simulators)}[/dim]")
+        if row.partners:
+            lines.append(f"[dim]simulators: {', '.join(row.partners)}[/dim]")
         if row.extra:
             lines.append(f'[dim]needs: pip install "lmrl\\[{row.extra}]"[/dim]')
         table.add_row("\n".join(lines), f"{reference.random:.4g}", optimum, scale)
@@ -118,7 +118,7 @@ def _plain(value: Any) -> str:
 
 def _show(console: Console, base: TextEnv, text: str) -> None:
     """The drawing where the task has one of its own, and the new text. A conversation stands on the screen already."""
-    talks = isinstance(base, SimulatedTextEnv) and base.role is not None
+    talks = isinstance(base, PartnerTextEnv) and base.partner_prompt is not None
     if type(base)._draw is not TextEnv._draw and not talks:
         console.out(base.render() or "", highlight=False)
     console.print(f"[cyan]{shown(text)}[/cyan]")

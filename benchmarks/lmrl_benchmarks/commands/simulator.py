@@ -59,7 +59,7 @@ def train(
     import torch
 
     from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
-    from lmrl_agents.partners.training import SimulatorTraining, train_simulator
+    from lmrl_agents.partners.training import PartnerTraining, train_partner
     from lmrl_datasets import load_dataset
     from lmrl_envs import task
 
@@ -78,8 +78,8 @@ def train(
                 f"{env_id} has no partner that a language model could play; tasks with one: {', '.join(PRESETS)}"
             )
         heard = played_episodes(env_id, policy or PRESETS[env_id].policy, episodes or PRESETS[env_id].episodes, seed)
-    role = getattr(gymnasium.make(env_id).unwrapped, "role", None)
-    if role is None:
+    partner_prompt = getattr(gymnasium.make(env_id).unwrapped, "partner_prompt", None)
+    if partner_prompt is None:
         raise ValueError(f"{env_id} has no partner that a language model could play")
     settings: dict[str, Any] = {"layers": 2, "width": 128}
     if env_id in PRESETS and model is None:
@@ -91,7 +91,7 @@ def train(
     settings |= {key: value for key, value in asked.items() if value is not None}
     if epochs is not None and max_steps is None:
         settings.pop("max_steps", None)  # so many epochs were asked for
-    config = SimulatorTraining(model=model, seed=seed, device=device, **settings)
+    config = PartnerTraining(model=model, seed=seed, device=device, **settings)
     torch.set_num_threads(threads)
     with Progress(
         TextColumn("{task.description}"),
@@ -102,9 +102,9 @@ def train(
         disable=not sys.stderr.isatty(),
     ) as progress:
         bar = progress.add_task("simulator", total=None)
-        report = train_simulator(
+        report = train_partner(
             heard,
-            role,
+            partner_prompt,
             out,
             config,
             lambda step, total, loss: progress.update(bar, completed=step, total=total, description=f"loss {loss:.3f}"),

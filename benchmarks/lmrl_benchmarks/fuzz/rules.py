@@ -76,7 +76,7 @@ def variants(id: str, engine: bool = False) -> tuple[Variant, ...]:
     """Arguments to play a task with; with ``engine`` Stockfish too, seldom."""
     row = task(id)
     found = _VARIANTS.get(row.family, (_DEFAULT,))
-    return (*found, _STOCKFISH) if engine and "stockfish" in row.simulators else found
+    return (*found, _STOCKFISH) if engine and "stockfish" in row.partners else found
 
 
 def rules_of(id: str, kwargs: dict[str, Any]) -> Rules:

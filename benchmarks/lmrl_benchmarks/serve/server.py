@@ -103,7 +103,7 @@ class _Api:
                     "summary": row.summary,
                     "tags": [tag.replace("_", " ") for tag in row.tags],
                     "kind": kind_of(entry.id),
-                    "simulator": _shown(entry.kwargs.get("simulator", row.simulators[0] if row.simulators else None)),
+                    "simulator": _shown(entry.kwargs.get("simulator", row.partners[0] if row.partners else None)),
                     "ranked": recorder.progress(entry) if recorder else None,
                 }
             )

@@ -55,8 +55,8 @@ _DECISION = re.compile(
 )
 
 
-class CarBuyerRole:
-    """The buyer of Car Dealer (see `lmrl_envs.partners.Role`)."""
+class CarBuyerPrompt:
+    """The buyer of Car Dealer (see `lmrl_envs.partners.PartnerPrompt`)."""
 
     name = "car_buyer"
     max_new_tokens = 120

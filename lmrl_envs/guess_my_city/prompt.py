@@ -28,7 +28,7 @@ _FACTS = ("continent", "subregion", "capital", "language", "currency", "religion
           "olympics", "government")  # fmt: skip
 
 
-class CityRole:
+class CityPrompt:
     """The oracle's part for `lmrl_envs.partners` language models. The win is decided by the rules, not here."""
 
     name = "guess_my_city"

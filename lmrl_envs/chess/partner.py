@@ -11,9 +11,9 @@ import chess
 
 from lmrl_envs.chess.native import NativeSearch
 from lmrl_envs.chess.rules import position_key
-from lmrl_envs.partners.base import Simulator
+from lmrl_envs.partners.base import Partner
 
-OPPONENTS = ("builtin", "stockfish", "random")
+ENGINES = ("builtin", "stockfish", "random")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def choose(level: Level, board: chess.Board, rng: random.Random, counts: Mapping
     return found[int(rng.random() * len(found))][0]
 
 
-class BuiltinOpponent:
+class BuiltinPartner:
     """The search of `lmrl_envs.chess.search` at one of `LEVELS`."""
 
     def __init__(self, strength: int = DEFAULT_STRENGTH) -> None:
@@ -136,7 +136,7 @@ class BuiltinOpponent:
         """Nothing to release."""
 
 
-class RandomOpponent:
+class RandomPartner:
     """A uniform legal move."""
 
     def reply(self, requests: Sequence[MoveRequest]) -> list[str]:
@@ -151,7 +151,7 @@ class RandomOpponent:
         """Nothing to release."""
 
 
-def make_opponent(simulator: str, **options: Any) -> Simulator:
+def make_engine(simulator: str, **options: Any) -> Partner:
     """The opponent called ``simulator``; options that are None are not given.
 
     Raises:
@@ -161,16 +161,16 @@ def make_opponent(simulator: str, **options: Any) -> Simulator:
     given = {key: value for key, value in options.items() if value is not None}
     taken = {"builtin": {"strength"}, "stockfish": {"elo", "nodes", "pool_size"}, "random": set()}
     if simulator not in taken:
-        raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(map(repr, OPPONENTS))}")
+        raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(map(repr, ENGINES))}")
     wrong = given.keys() - taken[simulator]
     if wrong:
         raise ValueError(
             f"simulator={simulator!r} does not take {sorted(wrong)}; it takes {sorted(taken[simulator]) or 'no options'}"
         )
     if simulator == "builtin":
-        return BuiltinOpponent(**given)
+        return BuiltinPartner(**given)
     if simulator == "random":
-        return RandomOpponent()
-    from lmrl_envs.partners.uci import UciOpponent
+        return RandomPartner()
+    from lmrl_envs.partners.uci import UciPartner
 
-    return UciOpponent(**given)
+    return UciPartner(**given)

@@ -16,7 +16,7 @@ Answer with one word: Yes or No. If it is not a yes/no question about the object
 _ANSWER = re.compile(r"[\W_]*(yes|no)[\W_]*", re.IGNORECASE)
 
 
-class OracleRole:
+class OraclePrompt:
     """The prompt of the oracle and the reading of its answers."""
 
     name = "twenty_questions"
