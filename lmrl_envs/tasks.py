@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gymnasium
 
 from lmrl_envs.core import Transcript
+
+if TYPE_CHECKING:
+    from lmrl_envs.surface import Surface
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,16 @@ class Task:
     """Names accepted by ``simulator=``, the default first; empty for tasks without a partner."""
     extra: str | None = None
     """The optional dependency group the task needs."""
+    surface_at: str = ""
+    """``module:NAME`` of the task's `lmrl_envs.surface.Surface`; without one the plain defaults."""
+
+    @property
+    def surface(self) -> Surface:
+        """What is known of the task outside the game itself."""
+        from lmrl_envs.surface import PLAIN
+
+        module, _, name = self.surface_at.partition(":")
+        return getattr(importlib.import_module(module), name) if module else PLAIN
 
     @property
     def policy_names(self) -> tuple[str, ...]:
@@ -164,6 +177,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.maze.env:MazeEnv",
         vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
         policies="lmrl_envs.maze.policies",
+        surface_at="lmrl_envs.maze.surface:SURFACE",
         family="maze",
         summary="Walk to the goal of a maze; position, goal and walls are told.",
         tags=(CREDIT, STITCHING),
@@ -177,6 +191,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.maze.env:MazeEnv",
         vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
         policies="lmrl_envs.maze.policies",
+        surface_at="lmrl_envs.maze.surface:SURFACE",
         family="maze",
         summary="Walk to the goal of a maze; only the walls around you are told.",
         tags=(CREDIT, PARTIAL, STITCHING),
@@ -189,6 +204,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.wordle.env:WordleEnv",
         vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
         policies="lmrl_envs.wordle.policies",
+        surface_at="lmrl_envs.wordle.surface:SURFACE",
         family="wordle",
         summary="Find the hidden five-letter word in six guesses (431 words).",
         tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
@@ -201,6 +217,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.wordle.env:WordleEnv",
         vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
         policies="lmrl_envs.wordle.policies",
+        surface_at="lmrl_envs.wordle.surface:SURFACE",
         family="wordle_full",
         summary="Wordle with over 2,000 answers and 10,000 allowed guesses.",
         tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
@@ -213,6 +230,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.text_nav.env:TextNavEnv",
         vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
         policies="lmrl_envs.text_nav.policies",
+        surface_at="lmrl_envs.text_nav.surface:SURFACE",
         family="text_nav",
         summary="Put the stale food into the fridge of a house of text and close it; room and hands are told.",
         tags=(CREDIT, STITCHING),
@@ -229,6 +247,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.text_nav.env:TextNavEnv",
         vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
         policies="lmrl_envs.text_nav.policies",
+        surface_at="lmrl_envs.text_nav.surface:SURFACE",
         family="text_nav",
         summary="Put the stale food into the fridge of a house of text and close it; only what is in sight is told.",
         tags=(CREDIT, PARTIAL, STITCHING),
@@ -242,6 +261,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.chess.env:ChessEnv",
         vector_entry_point="lmrl_envs.chess.vector:ChessVectorEnv",
         policies="lmrl_envs.chess.policies",
+        surface_at="lmrl_envs.chess.surface:SURFACE",
         family="chess",
         summary="Win a game of chess as White.",
         tags=(STRATEGY, CREDIT),
@@ -256,6 +276,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.chess.env:ChessEndgamesEnv",
         vector_entry_point="lmrl_envs.chess.vector:ChessEndgamesVectorEnv",
         policies="lmrl_envs.chess.endgame_policies",
+        surface_at="lmrl_envs.chess.surface:SURFACE",
         family="chess_endgames",
         summary="Mate the bare king with queen, rook, queen and rook, or two rooks.",
         tags=(STRATEGY, CREDIT),
@@ -270,6 +291,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.car_dealer.env:CarDealerEnv",
         vector_entry_point="lmrl_envs.car_dealer.env:CarDealerVectorEnv",
         policies="lmrl_envs.car_dealer.policies",
+        surface_at="lmrl_envs.car_dealer.surface:SURFACE",
         family="car_dealer",
         summary="Sell a car to a buyer whose wishes, budget and temper are hidden; haggle in free text.",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL),
@@ -284,6 +306,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.guess_my_city.env:GuessMyCityEnv",
         vector_entry_point="lmrl_envs.guess_my_city.vector:GuessMyCityVectorEnv",
         policies="lmrl_envs.guess_my_city.policies",
+        surface_at="lmrl_envs.guess_my_city.surface:SURFACE",
         family="guess_my_city",
         summary="Find a hidden large city with yes/no and open questions (100 cities).",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
@@ -297,6 +320,7 @@ TABLE: tuple[Task, ...] = (
         entry_point="lmrl_envs.twenty_questions.env:TwentyQuestionsEnv",
         vector_entry_point="lmrl_envs.twenty_questions.vector:TwentyQuestionsVectorEnv",
         policies="lmrl_envs.twenty_questions.policies",
+        surface_at="lmrl_envs.twenty_questions.surface:SURFACE",
         family="twenty_questions",
         summary="Find the hidden object with at most 20 yes/no questions (158 objects).",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),

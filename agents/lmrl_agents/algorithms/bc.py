@@ -31,10 +31,10 @@ from lmrl_agents.learning.run import (
     precision,
     prepare,
     rows_of,
-    spread,
+    shard_if_asked,
 )
 from lmrl_agents.learning.session import Session, save_final
-from lmrl_agents.models.distributed import gathered
+from lmrl_agents.models.distributed import unsharded
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.tokens import RowStore
 from lmrl_agents.playing.policy_agent import mean_return
@@ -75,7 +75,7 @@ def train(run: TrainingRun) -> Path:
 
 def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:
     """The loop, over any rows; returns the folder of the model."""
-    spread(run, model)
+    shard_if_asked(run, model)
     optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
     session = Session(
         run,
@@ -115,7 +115,7 @@ def best_temperature(
 ) -> dict[str, Any]:
     """The temperature with the best mean return on validation games, and what each reached."""
     model.eval()
-    with gathered(model):
+    with unsharded(model):
         tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
     chosen = max(tried, key=lambda t: tried[t])
     return {"temperature": chosen, "validation_return": {str(t): r for t, r in tried.items()}}

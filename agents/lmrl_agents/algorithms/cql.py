@@ -33,7 +33,7 @@ import torch
 from lmrl_agents.learning.losses import cross_entropy, expectile_loss, squared_error
 from lmrl_agents.learning.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, spread
+from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, shard_if_asked
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import Critic, GuidedPolicy, states_of
 from lmrl_agents.models.model import LanguageModel
@@ -94,7 +94,7 @@ def train(run: TrainingRun) -> Path:
     heads = ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2")
     critic = critic_of(model, heads, config, returns_to_go(data.reward, data.last, config.discount))
     target = critic.target()
-    spread(run, model, critic, target)
+    shard_if_asked(run, model, critic, target)
     optimizer = optimizer_of(critic, config)
     next_token = np.where(data.last, -1, np.roll(data.token, -1))
     session = Session(

@@ -35,7 +35,7 @@ import torch
 from lmrl_agents.learning.losses import cross_entropy, expectile_loss, squared_error
 from lmrl_agents.learning.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, spread
+from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, shard_if_asked
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import GuidedPolicy
 
@@ -92,7 +92,7 @@ def train(run: TrainingRun) -> Path:
     model, data = load(run)
     critic = critic_of(model, ("value", "q1", "q2"), config, returns_to_go(data.reward, data.last, config.discount))
     target = critic.target()
-    spread(run, model, critic, target)
+    shard_if_asked(run, model, critic, target)
     optimizer = optimizer_of(critic, config)
     session = Session(
         run,

@@ -28,7 +28,7 @@ import torch
 from lmrl_agents.learning.losses import cross_entropy, squared_error
 from lmrl_agents.learning.offline import OfflineConfig, critic_of, finish, load, optimizer_of
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, spread
+from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, shard_if_asked
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import GuidedPolicy
 
@@ -57,7 +57,7 @@ def train(run: TrainingRun) -> Path:
     returns = returns_to_go(data.reward, data.last, config.discount)
     critic = critic_of(model, ("q1",), config, returns)
     average = critic.target()
-    spread(run, model, critic, average)
+    shard_if_asked(run, model, critic, average)
     optimizer = optimizer_of(critic, config)
     session = Session(
         run,

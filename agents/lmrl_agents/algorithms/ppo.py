@@ -51,7 +51,7 @@ from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, 
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
-from lmrl_agents.models.distributed import agree
+from lmrl_agents.models.distributed import all_reduce
 from lmrl_agents.models.trajectories import Trajectories
 
 TRUNKS = ("separate", "shared")
@@ -136,7 +136,7 @@ def train(run: TrainingRun) -> Path:
     for round_, episodes in rounds(run, session, model, config):
         steps = Trajectories(episodes, model.form, model.tokenizer.pad)
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
-        divergence = agree(float(np.mean(steps.logprob - old)))
+        divergence = all_reduce(float(np.mean(steps.logprob - old)))
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
         values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
@@ -194,7 +194,7 @@ def _learn(
                 predicted = critic.value(states if shared else critic.states(batch))[batch.state]
                 value_clip = config.value_clip or float("inf")
                 value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
-            divergence = agree(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
+            divergence = all_reduce(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
             if config.kl_stop and divergence > config.kl_stop:
                 stop = True
                 break

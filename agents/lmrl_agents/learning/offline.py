@@ -12,7 +12,7 @@ from lmrl_agents.learning.run import TrainingRun, encode, save_facts
 from lmrl_agents.learning.session import save_final
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
-from lmrl_agents.models.distributed import apart, gathered
+from lmrl_agents.models.distributed import by_sharding, unsharded
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.trajectories import ActionTree, Trajectories
 from lmrl_agents.playing.policy_agent import mean_return
@@ -89,7 +89,7 @@ def optimizer_of(critic: Critic, config: OfflineConfig) -> torch.optim.AdamW:
     for parameters, scale in ((critic.trunk.parameters(), config.trunk_scale), (critic.heads.parameters(), 1.0)):
         own = list(parameters)
         for decayed in (True, False):
-            for members in apart(p for p in own if (p.dim() >= 2) == decayed):
+            for members in by_sharding(p for p in own if (p.dim() >= 2) == decayed):
                 if members:
                     groups.append({"params": members, "weight_decay": config.weight_decay * decayed, "scale": scale})
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
@@ -100,7 +100,7 @@ def finish(
 ) -> Path:
     """Choose beta on validation games, played at temperature 1, and save policy and critic."""
     tried = {}
-    with gathered(model, critic):
+    with unsharded(model, critic):
         for beta in config.betas:
             policy = GuidedPolicy(model, critic, beta, config.support)
             tried[beta] = mean_return(policy, model.form, run.env_id, config.validation_episodes, 1.0, run.env_kwargs)

@@ -13,7 +13,7 @@ from lmrl_agents.learning.losses import chosen
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import states_of
-from lmrl_agents.models.distributed import agree, distributed
+from lmrl_agents.models.distributed import all_reduce, distributed
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.tokens import TokenEpisode
@@ -104,7 +104,7 @@ class RoundGuard:
         now, _ = predict_logprobs(self.model, steps, self.config.temperature, self.run.device)
         change = now - steps.logprob
         # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
-        moved = agree(float(np.mean(np.expm1(change) - change)))
+        moved = all_reduce(float(np.mean(np.expm1(change) - change)))
         if self.config.kl_limit and not moved <= self.config.kl_limit:
             for part, kept in zip((*self._updated, self.optimizer), self._kept, strict=True):
                 part.load_state_dict(kept)
@@ -189,7 +189,7 @@ def slices(steps: Trajectories, size: int, seed: Sequence[int]) -> list[np.ndarr
     lengths = (steps.group_start[1:] - steps.group_start[:-1])[order]
     place = (np.cumsum(lengths) - 1) // size
     parts = [steps.steps_of(order[place == k]) for k in np.unique(place)]
-    return parts[: int(agree(len(parts), "least"))]  # as many updates on every process
+    return parts[: int(all_reduce(len(parts), "min"))]  # as many updates on every process
 
 
 def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -> float:

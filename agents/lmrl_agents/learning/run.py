@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from lmrl_agents.models.distributed import apart, distributed, shard
+from lmrl_agents.models.distributed import by_sharding, distributed, shard
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.token_cache import cached_rows
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
@@ -162,7 +162,7 @@ def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
     return model.to(run.device)
 
 
-def spread(run: TrainingRun, *networks: torch.nn.Module) -> None:
+def shard_if_asked(run: TrainingRun, *networks: torch.nn.Module) -> None:
     """Spread networks over the processes if the run asks for it; before their optimizer is made."""
     if run.shard:
         shard(networks)
@@ -211,8 +211,8 @@ def optimizer_for(model: torch.nn.Module, rate: float, weight_decay: float) -> t
     """AdamW with decay on matrices only (arXiv 2311.18232, appendix: betas .9, .95)."""
     matrices = [p for p in model.parameters() if p.requires_grad and p.dim() >= 2]
     others = [p for p in model.parameters() if p.requires_grad and p.dim() < 2]
-    groups = [{"params": own, "weight_decay": weight_decay} for own in apart(matrices)]
-    groups += [{"params": own, "weight_decay": 0.0} for own in apart(others)]
+    groups = [{"params": own, "weight_decay": weight_decay} for own in by_sharding(matrices)]
+    groups += [{"params": own, "weight_decay": 0.0} for own in by_sharding(others)]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
 
 

@@ -17,7 +17,7 @@ import torch
 from lmrl_agents.learning.metrics import Metrics, Ticker
 from lmrl_agents.learning.run import CHECKPOINT, FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_agents.models.critic import Critic
-from lmrl_agents.models.distributed import backward, clip_gradients, distributed, gathered, on_first, spread_like
+from lmrl_agents.models.distributed import backward, clip_gradients, distributed, gather_to_first, shard_like, unsharded
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Policy
 from lmrl_agents.playing.policy_agent import mean_return
@@ -126,7 +126,7 @@ class Session:
     def validate(self, policy: Policy, episodes: int, temperatures: Sequence[float] = (1.0, 0.0)) -> float:
         """Mean return on validation seeds, logged; returns the first temperature's."""
         form, run = self.policy.form, self.run
-        with gathered(cast(torch.nn.Module, policy)):
+        with unsharded(cast(torch.nn.Module, policy)):
             found = [mean_return(policy, form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures]
         names = [
             "evaluation_return" if t == 1 else "evaluation_return_greedy" if t == 0 else f"evaluation_return_t{t}"
@@ -154,10 +154,10 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     # Every process gives its part of what is spread; the first one writes.
-    files = {name: on_first(module.state_dict()) for name, module in modules.items()}
+    files = {name: gather_to_first(module.state_dict()) for name, module in modules.items()}
     for name, optimizer in optimizers.items():
         states = optimizer.state_dict()["state"]
-        files[f"{name}.optimizer"] = on_first(
+        files[f"{name}.optimizer"] = gather_to_first(
             {f"{index}.{key}": value for index, values in states.items() for key, value in values.items()}
         )
     if distributed()[0] != 0:
@@ -217,14 +217,14 @@ def load_checkpoint(
     for name, module in modules.items():
         there = module.state_dict()
         kept_weights = load_file(folder / f"{name}.safetensors")
-        module.load_state_dict({key: spread_like(value, there[key]) for key, value in kept_weights.items()})
+        module.load_state_dict({key: shard_like(value, there[key]) for key, value in kept_weights.items()})
     for name, optimizer in optimizers.items():
         kept: dict[int, dict[str, torch.Tensor]] = {}
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for key, value in load_file(folder / f"{name}.optimizer.safetensors").items():
             index, inner = key.split(".", 1)
             like = parameters[int(index)]
-            kept.setdefault(int(index), {})[inner] = spread_like(value, like) if value.shape == like.shape else value
+            kept.setdefault(int(index), {})[inner] = shard_like(value, like) if value.shape == like.shape else value
         optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
     torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
     state.update(facts["state"])
@@ -234,8 +234,8 @@ def load_checkpoint(
 def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], critic: Critic | None = None) -> Path:
     """Write the trained model where agents are loaded from, with its critic."""
     target = run.out / FINAL
-    weights = on_first(model.state_dict())
-    values = {} if critic is None else on_first(critic.state_dict())
+    weights = gather_to_first(model.state_dict())
+    values = {} if critic is None else gather_to_first(critic.state_dict())
     if distributed()[0] != 0:
         return target
     extra = {

@@ -45,7 +45,7 @@ def train(run: TrainingRun) -> Path:
         raise ValueError(f"the weights of {run.algorithm} cannot be sharded, only those of {', '.join(SHARDED)}")
     task(run.env_id)
     torch.set_num_threads(run.threads)
-    with together(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
+    with process_group(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
         if distributed()[0] == 0:
             run.claim()
         if distributed()[1] > 1:
@@ -68,7 +68,7 @@ def train(run: TrainingRun) -> Path:
 
 
 @contextmanager
-def together(run: TrainingRun) -> Iterator[None]:
+def process_group(run: TrainingRun) -> Iterator[None]:
     """Join the processes that torchrun started, if it did.
 
     Raises:

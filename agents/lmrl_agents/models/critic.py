@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmrl_agents.models.distributed import is_sharded, on_first
+from lmrl_agents.models.distributed import gather_to_first, is_sharded
 from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -138,7 +138,7 @@ class Critic(nn.Module):
         """Write weights (its own by default) and description beside a saved policy."""
         from safetensors.torch import save_file
 
-        save_file(on_first(self.state_dict()) if weights is None else weights, folder / WEIGHTS)
+        save_file(gather_to_first(self.state_dict()) if weights is None else weights, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
 
     @classmethod

@@ -22,7 +22,7 @@ def distributed() -> tuple[int, int]:
     return 0, 1
 
 
-def agree(value: float, how: Literal["mean", "sum", "least"] = "mean") -> float:
+def all_reduce(value: float, how: Literal["mean", "sum", "min"] = "mean") -> float:
     """One number for all processes: what they decide by must be the same, or they would wait for each other for ever."""
     _, world = distributed()
     if world == 1:
@@ -30,7 +30,7 @@ def agree(value: float, how: Literal["mean", "sum", "least"] = "mean") -> float:
     device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
     tensor = torch.tensor([value], dtype=torch.float64, device=device)
     torch.distributed.all_reduce(
-        tensor, torch.distributed.ReduceOp.MIN if how == "least" else torch.distributed.ReduceOp.SUM
+        tensor, torch.distributed.ReduceOp.MIN if how == "min" else torch.distributed.ReduceOp.SUM
     )
     return tensor.item() / world if how == "mean" else tensor.item()
 
@@ -47,7 +47,7 @@ def backward(loss: torch.Tensor, parameters: Sequence[nn.Parameter], weight: flo
     if world == 1:
         loss.backward()
         return
-    (loss * (weight / agree(weight, "sum"))).backward()
+    (loss * (weight / all_reduce(weight, "sum"))).backward()
     for parameter in parameters:
         if is_sharded(parameter):
             if parameter.grad is not None:
@@ -63,7 +63,7 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> torch.Te
     if not any(is_sharded(parameter) for parameter in parameters):
         return nn.utils.clip_grad_norm_(parameters, limit)
     gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.stack([whole(gradient.norm()) for gradient in gradients]).norm()
+    norm = torch.stack([full_tensor(gradient.norm()) for gradient in gradients]).norm()
     scale = (limit / (norm + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(scale)
@@ -93,7 +93,7 @@ def shard(networks: Iterable[nn.Module]) -> None:
         fully_shard(trunk, mesh=mesh, ignored_params={p for p in trunk.parameters() if p not in inner})
 
 
-def apart(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+def by_sharding(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Whole and spread parameters in lists of their own, which is how optimizers want them; no empty list but the first."""
     own = list(parameters)
     spread = [parameter for parameter in own if is_sharded(parameter)]
@@ -106,22 +106,22 @@ def is_sharded(tensor: torch.Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
     """All of a tensor; of a spread one on every process, all of which must ask."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def on_first(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def gather_to_first(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Copies of whole tensors on the first process, nothing on the others; all of them must ask."""
     kept = {}
     for key, tensor in tensors.items():
-        copy = whole(tensor.detach()).contiguous()
+        copy = full_tensor(tensor.detach()).contiguous()
         if distributed()[0] == 0:
             kept[key] = copy.cpu() if is_sharded(tensor) else copy.clone()
     return kept
 
 
-def spread_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def shard_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A whole tensor in the form of another: this process's part, where that one is spread."""
     if not is_sharded(like):
         return value
@@ -131,7 +131,7 @@ def spread_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def gathered(*modules: nn.Module) -> Iterator[None]:
+def unsharded(*modules: nn.Module) -> Iterator[None]:
     """Within, every process holds all weights and can compute on its own: to play."""
     if distributed()[1] == 1:
         yield

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lmrl_agents.models.distributed import on_first
+from lmrl_agents.models.distributed import gather_to_first
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenBatch
@@ -144,7 +144,7 @@ class LanguageModel(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(folder)
         self.lm.config.save_pretrained(folder)
-        state = on_first(self.state_dict()) if weights is None else dict(weights)
+        state = gather_to_first(self.state_dict()) if weights is None else dict(weights)
         if self.lm.config.tie_word_embeddings:
             state.pop("lm.lm_head.weight", None)
         save_file(state, folder / "weights.safetensors")
