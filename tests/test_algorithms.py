@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmrl_agents import AgentError, Request, load_agent, ppo
+from lmrl_agents import AgentError, Request, load_agent
+from lmrl_agents.algorithms import ppo
 from lmrl_agents.algorithms.filtered_bc import Config as FilterConfig
 from lmrl_agents.algorithms.filtered_bc import chosen_turns
 from lmrl_agents.algorithms.grpo import Config as GroupConfig

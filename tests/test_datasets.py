@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_dataset, load_recipe
+from lmrl_datasets.coverage import coverage
 from lmrl_datasets.reading.columns import Decoder
 from lmrl_datasets.reading.dataset import samples
 from lmrl_datasets.schema import COLUMNS, to_table
@@ -249,7 +250,7 @@ def test_a_task_that_has_moved_on_is_named(maze_data: Path, tmp_path: Path) -> N
         data.stats,
         data.verify,
         data.recover_environment,
-        data.coverage,
+        lambda: coverage(data),
         lambda: data.reword("lmrl/Wordle-v0"),
     ):
         with pytest.raises(DatasetError, match=r"MazeFullyObserved-v9.*did you mean 'lmrl/MazeFullyObserved-v0'"):

@@ -262,9 +262,9 @@ def test_the_page_ships_with_the_package(tmp_path: Path) -> None:
     made = subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    static = ROOT / "benchmarks" / "lmrl_benchmarks" / "web" / "static"
-    here = {f"lmrl_benchmarks/web/static/{path.name}" for path in static.iterdir()}
-    assert here <= names and "lmrl_benchmarks/web/static/index.html" in here
+    static = ROOT / "benchmarks" / "lmrl_benchmarks" / "serve" / "static"
+    here = {f"lmrl_benchmarks/serve/static/{path.name}" for path in static.iterdir()}
+    assert here <= names and "lmrl_benchmarks/serve/static/index.html" in here
     # Nothing is fetched from elsewhere, and nothing is inline: the security policy would forbid it.
     for path in static.iterdir():
         text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")

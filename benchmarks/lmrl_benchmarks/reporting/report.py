@@ -29,7 +29,7 @@ def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
 
     results = results or load_results(out)
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lmrl_benchmarks", "templates"),
+        loader=jinja2.PackageLoader("lmrl_benchmarks.reporting", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

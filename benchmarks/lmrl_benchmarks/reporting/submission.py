@@ -253,6 +253,8 @@ def _index(pages: Iterable[Page]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lmrl_benchmarks", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("lmrl_benchmarks.reporting", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("index.html").render(pages=sorted(pages, key=lambda page: (page.suite, page.file)))
