@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from lmrl_envs.surface import Surface
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs.car_dealer.rules import MAX_TURNS
+from lmrl_envs.surface import Invariants, Surface
 
 
 class CarDealerSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    def turn_limit(self, env: Any) -> int:
+        return MAX_TURNS
+
+    # -- what is tried on it, and what must hold then
+
+    variants = ({"reward": "revenue"},)
+
+    def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
+        returns = (0.0, 100.0) if kwargs.get("reward") == "revenue" else None
+        return Invariants(returns=returns, only_at_end=True, truncates=False, hidden=())
+
+    def breach(self, ended: Mapping[str, Any]) -> str | None:
+        """Nobody pays more than the budget or the list price."""
+        most = min(ended["buyer"]["budget"], ended["car"]["msrp"])
+        if ended["decision"] == "accept" and not 0 < ended["price"] <= most:
+            return f"sold for {ended['price']}, the most is {most}"
+        return None
 
 
 SURFACE = CarDealerSurface()

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from lmrl_envs.surface import Surface
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS
+from lmrl_envs.surface import Invariants, Surface
 
 
 class GuessMyCitySurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    def turn_limit(self, env: Any) -> int:
+        return MAX_QUESTIONS
+
+    # -- what is tried on it, and what must hold then
+
+    variants = ({"split": "test", "reveal_country": True},)
+
+    def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
+        hidden = ("secret",) if kwargs.get("reveal_country") else ("secret", "country")
+        return Invariants(rewards=frozenset({0.0, -1.0}), truncates=False, hidden=hidden)
 
 
 SURFACE = GuessMyCitySurface()

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from lmrl_envs.surface import Surface
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs.surface import Invariants, Surface
+from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS
 
 
 class TwentyQuestionsSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    def turn_limit(self, env: Any) -> int:
+        return MAX_QUESTIONS
+
+    # -- what is tried on it, and what must hold then
+
+    variants = ({"split": "test"},)
+
+    def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
+        return Invariants(rewards=frozenset({0.0, -1.0}), truncates=False)
 
 
 SURFACE = TwentyQuestionsSurface()
