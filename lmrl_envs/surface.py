@@ -11,10 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import TextEnv, Transcript
 
 Picture = dict[str, Any]
-"""A drawing as JSON-able values. ``kind`` says what draws it (``grid``, ``tiles``, ``board``, ``list``), whatever the task."""
+"""A drawing as JSON-able values. ``kind`` says what draws it, whatever the task:
+
+* ``grid``: a map. ``rows`` (strings of the marks ``#`` wall, blank free, ``?`` unknown, ``.`` walked, ``G`` goal, ``@``
+  here) and ``moves`` (``up``, ``down``, ``left``, ``right`` -> action); after the end ``path``, the (row, column) after
+  each turn, the start first.
+* ``tiles``: guesses letter by letter. ``rows`` (``guess``, and ``marks`` of its letters: ``g`` right, ``y`` elsewhere,
+  ``b`` absent; None for a guess that was not taken), ``keys`` (letter -> best mark), ``length`` of a guess, ``guesses``.
+* ``board``: a chessboard. ``fen``; ``legal`` (square -> squares), ``promotions`` (pairs of squares), ``last`` (squares of
+  the last move), ``check`` (square or None), ``moves`` (each turn's ``text`` and whether it is ``legal``); after the end
+  ``fens``, the position after each turn, the start first.
+* ``list``: a scene in words. ``lines``, and ``actions`` to choose from; after the end perhaps ``map``, a drawing in text.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,32 @@ class Surface:
         """The drawing of a game; None for a conversation, whose texts are all there is.
 
         Args:
-            transcript: the conversation so far: a picture knows no more than an agent.
-            ended: None while the game runs, then the last ``info``.
+            transcript: the conversation so far: before the end a picture knows no more than an agent.
+            ended: None while the game runs, then the last ``info`` (empty if the game was broken off) and `layout`.
+
+        Raises:
+            ValueError, KeyError, IndexError: texts that are not this task's (records may be damaged).
         """
         return None
+
+    def layout(self, env: Any) -> dict[str, Any]:
+        """What is hidden while a game runs and does not change in it, for its last picture: such as the map of a maze.
+
+        Args:
+            env: unwrapped, in this game or just reset as it was.
+        """
+        return {}
+
+    def draw(self, env: TextEnv) -> str:
+        """A game's picture for a terminal; the conversation where the task has none."""
+        transcript = env.transcript.printable()
+        if not transcript:
+            return "(no game has begun)"
+        ended = None if env._live else {**env._reveal(), **self.layout(env)}
+        picture = self.picture(transcript, ended)
+        return TextEnv._draw(env) if picture is None else _DRAWINGS[picture["kind"]](picture)
+
+    # -- playing it by hand
 
     def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
         """Why an action would be wasted, told before it is played; None for one that is in order.
@@ -57,6 +90,11 @@ class Surface:
     def turn_limit(self, env: Any) -> int | None:
         """Most actions of a game, where the task has a limit; ``env`` is unwrapped."""
         return getattr(env, "max_moves", None)
+
+    def secret(self, env: Any) -> dict[str, Any]:
+        """What was hidden in a game that was broken off, as a person may read it; ``env`` is unwrapped."""
+        game = env.get_state()["game"] or {}
+        return {"secret": game["secret"]} if "secret" in game else {}
 
     # -- what is tried on it, and what must hold then (lmrl_envs.contract, tests/fuzz)
 
@@ -73,3 +111,55 @@ class Surface:
 
 
 PLAIN = Surface()
+
+
+def quoted(action: str) -> str:
+    """An action within a sentence, cut where it is long."""
+    return repr(action if len(action) <= 40 else action[:40] + "...")
+
+
+# -- pictures in text
+
+_COLOURS = {"b": "\x1b[97;100m", "y": "\x1b[30;43m", "g": "\x1b[30;42m"}
+
+
+def _tiles(picture: Picture) -> str:
+    lines = []
+    for row in picture["rows"]:
+        if row["marks"] is None:
+            lines.append(f"{'?':^{4 * picture['length'] - 2}}(invalid)")
+            continue
+        pairs = zip(row["guess"].upper(), row["marks"], strict=True)
+        lines.append("".join(f"{_COLOURS[mark]} {letter} \x1b[0m" for letter, mark in pairs))
+    lines += [" _ " * picture["length"]] * (picture["guesses"] - len(lines))
+    return "\n".join(lines)
+
+
+def board_rows(fen: str) -> list[str]:
+    """The eight ranks of a position, White below, ``.`` for an empty square.
+
+    Raises:
+        ValueError: the text holds no board.
+    """
+    places = fen.split(" ")[0]
+    rows = ["".join("." * int(mark) if mark.isdigit() else mark for mark in rank) for rank in places.split("/")]
+    if [len(row) for row in rows] != [8] * 8 or set("".join(rows)) - set("pnbrqkPNBRQK."):
+        raise ValueError(f"no board in {fen[:80]!r}")
+    return rows
+
+
+def _board(picture: Picture) -> str:
+    lines = []
+    for rank, row in zip("87654321", board_rows(picture["fen"]), strict=True):
+        marked = [f"{file}{rank}" in picture["last"] for file in "abcdefgh"]
+        cells = (f"[{mark}]" if last else f" {mark} " for mark, last in zip(row, marked, strict=True))
+        lines.append(f"{rank} {''.join(cells)}")
+    return "\n".join([*lines, "   " + "  ".join("abcdefgh")])
+
+
+def _list(picture: Picture) -> str:
+    lines = [*picture["lines"], *(f"- {action}" for action in picture["actions"])]
+    return "\n".join(lines + ([picture["map"]] if "map" in picture else []))
+
+
+_DRAWINGS = {"grid": lambda picture: "\n".join(picture["rows"]), "tiles": _tiles, "board": _board, "list": _list}

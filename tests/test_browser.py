@@ -214,7 +214,7 @@ def test_wordle_by_keyboard_and_by_touch(open_page: Open, server: Server) -> Non
     settled(page, 1)
     state = state_of(page, server)
     colours = {"g": "placed", "y": "elsewhere", "b": "absent"}
-    for i, mark in enumerate(state["view"]["rows"][0]["marks"]):
+    for i, mark in enumerate(state["picture"]["rows"][0]["marks"]):
         classes = page.locator(".word").first.locator(".tile").nth(i).get_attribute("class")
         assert classes and colours[mark] in classes
         assert colours[mark] in (page.locator(f"[data-key={'crane'[i]}]").get_attribute("class") or "")
@@ -272,9 +272,9 @@ def test_text_nav_by_its_buttons(open_page: Open, server: Server, slug: str) -> 
         state = state_of(page, server)
         move = expert_move(state)
         offered = page.locator(".choices button")
-        assert offered.count() == len(state["view"]["actions"])
+        assert offered.count() == len(state["picture"]["actions"])
         if turn == 0:
-            page.keyboard.press(str(state["view"]["actions"].index(move) + 1))
+            page.keyboard.press(str(state["picture"]["actions"].index(move) + 1))
             page.wait_for_function("() => document.activeElement.closest('.choices')")  # Tab goes on from here
         else:
             page.locator(f".choices [data-action='{move}']").click()
@@ -293,7 +293,7 @@ def test_chess_on_the_board(open_page: Open, server: Server) -> None:
     turn = 0
     while not over(page):
         state = state_of(page, server)
-        board = chess.Board(state["view"]["fen"])
+        board = chess.Board(state["picture"]["fen"])
         move = board.parse_san(expert_move(state).replace(" ", ""))
         source, target = chess.square_name(move.from_square), chess.square_name(move.to_square)
         for square, piece in board.piece_map().items():
@@ -344,7 +344,7 @@ def test_promotion_asks_for_the_piece(open_page: Open, server: Server) -> None:
         if route.request.method == "POST":
             sent.append(route.request.post_data_json)
         state = route.fetch().json() if route.request.method == "GET" else json.loads(json.dumps(shown))
-        state["view"] |= {"fen": "8/4P3/8/8/8/8/k7/7K w - - 0 1", "legal": {"e7": ["e8"]}, "promotions": ["e7e8"]}
+        state["picture"] |= {"fen": "8/4P3/8/8/8/8/k7/7K w - - 0 1", "legal": {"e7": ["e8"]}, "promotions": ["e7e8"]}
         shown.update(state)
         route.fulfill(json=state)
 

@@ -532,13 +532,11 @@ def test_persuasion_never_adds_more_than_its_limit() -> None:
         )
 
 
-def test_rendering_shows_a_chat_and_the_result() -> None:
+def test_rendering_shows_a_chat() -> None:
     env = gym.make(ID, render_mode="ansi")
     env.reset(seed=0)
     env.step("Hello there!")
-    assert "Seller" in env.render() and "Hello there!" in env.render()
-    env.step("Goodbye.")
-    assert "[no sale]" in env.render()
+    assert env.render().split("\n")[-2] == "> Hello there!" and env.render().startswith("Cars for sale:")
 
 
 @pytest.mark.parametrize(

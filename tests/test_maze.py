@@ -185,4 +185,21 @@ def test_a_drawing_does_not_tell_where_the_player_of_the_partially_observed_maze
     assert env.render() == "? ?\n#@ \n?#?"
     full = gym.make(FO, render_mode="ansi")
     full.reset(options={"start": (5, 3)})
-    assert full.render().splitlines()[5] == "###@      ###"
+    assert full.render() == "? ???\n#@ ??\n?#???\n?????\n????G"  # as far as it has been told
+
+
+@pytest.mark.parametrize("id", [FO, PO])
+@pytest.mark.parametrize("layout", ["double_t", "random:4x5"])
+def test_the_last_drawing_is_the_whole_maze_with_the_way_that_was_walked(id: str, layout: str) -> None:
+    env = gym.make(id, layout=layout, render_mode="ansi").unwrapped
+    player = make_policy(id, "expert", layout=layout)
+    env.reset(seed=5)
+    cells = [env._position]
+    while env._live:
+        env.step(player.act(env.transcript))
+        cells.append(env._position)
+    rows = [list(row.replace("G", " ")) for row in env.maze.rows]
+    for r, c in cells:
+        rows[r][c] = "."
+    rows[env.maze.goal[0]][env.maze.goal[1]] = "@"
+    assert env.render() == "\n".join(map("".join, rows))

@@ -10,8 +10,9 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 
 # In a process of its own: the registry of this one is what other tests are parametrised over.
-CODE = """
-import gymnasium as gym, numpy as np
+CODE = r"""
+import json, gymnasium as gym, numpy as np
+SUITE = "name = 'own'\nversion = 1\nepisodes = 2\nseed = 0\ntraining_seeds = [0]\n[[tasks]]\nid = 'toy/HotCold-v0'\n[[agents]]\nname = 'expert'\n"
 import lmrl_envs, toy_task
 from pathlib import Path
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
@@ -44,6 +45,25 @@ data.verify(replay=True)
 summary = evaluate(EvaluationSpec(id, "expert", 40, 0), out / "eval")
 assert summary["success_rate"] == 1.0 and list(verify_records(out / "eval")) == []
 
+from lmrl_benchmarks.reporting.boards import shown_games
+from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.records import provenance
+from lmrl_benchmarks.running.suite import load_suite
+
+(out / "own.toml").write_text(SUITE)
+suite = load_suite(str(out / "own.toml"))
+(cell,) = cells(suite, suite.agents)
+evaluate(evaluation_of(suite, cell), cell.folder(out / "run"))
+record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
+(out / "run" / "suite.json").write_text(json.dumps(record))
+(game, *_) = shown_games(load_results(out / "run").played)
+assert game.picture["kind"] == "list" and game.picture["lines"][1:] == [
+    f"{turn.action}: {turn.answer}" for turn in game.turns
+]
+page = write_report(out / "run", out / "report.html").read_text()
+assert "Which number?\n50: " in page
+
 try:
     lmrl_envs.register_task(lmrl_envs.Task(**{**vars(toy_task.ROW), "summary": "another"}))
 except ValueError as problem:
@@ -68,7 +88,7 @@ def test_a_task_of_ones_own(tmp_path: Path) -> None:
 
 def test_the_walk_through_shows_these_very_files() -> None:
     page = (TESTS.parent / "docs" / "add-a-task.md").read_text("utf-8")
-    for name in ("__init__.py", "rules.py", "env.py", "policies.py"):
+    for name in ("__init__.py", "rules.py", "env.py", "policies.py", "surface.py"):
         assert (TESTS / "toy_task" / name).read_text("utf-8").strip() in page, (
             f"docs/add-a-task.md shows another {name}"
         )

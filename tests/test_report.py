@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lmrl_benchmarks.reporting.boards import SHOWN_TURNS, choose, shown_games, squares
+from lmrl_benchmarks.reporting.boards import SHOWN_TURNS, choose, shown_games
 from lmrl_benchmarks.reporting.figures import learning_curves
 from lmrl_benchmarks.reporting.report import load_results, write_report
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
+from lmrl_envs.maze.rules import named_maze
+from lmrl_envs.surface import board_rows
 
 SUITE = """
 name = "page"
@@ -120,28 +122,40 @@ def test_comparisons_are_those_of_the_results(finished: Path, page: str) -> None
 
 def test_games_are_drawn_as_what_they_are(finished: Path, page: str) -> None:
     games = shown_games(load_results(finished).played)
-    kinds = {game.task: game.kind for game in games}
+    kinds = {game.task: game.picture["kind"] if game.picture else "chat" for game in games}
     assert kinds == {
-        "Wordle": "wordle", "MazePartiallyObserved": "maze", "ChessEndgames-evaluation": "chess", "TwentyQuestions": "chat",
+        "Wordle": "tiles", "MazePartiallyObserved": "grid", "ChessEndgames-evaluation": "board", "TwentyQuestions": "chat",
     }  # fmt: skip
     wordle = next(game for game in games if game.task == "Wordle" and game.success)
-    assert "".join(tile.letter for tile in wordle.picture["rows"][-1]).lower() == wordle.info["secret"]
-    assert [tile.mark for tile in wordle.picture["rows"][-1]] == ["g"] * 5
-    maze = next(game for game in games if game.kind == "maze" and game.success)
-    assert maze.picture["end"] == maze.picture["goal"] and maze.picture["path"].count(" ") == maze.length
-    chess = next(game for game in games if game.kind == "chess" and game.agent == "expert")
-    assert len(chess.picture["boards"]) == chess.length + 1 and all(len(b) == 64 for b in chess.picture["boards"])
-    assert all(move["legal"] for move in chess.picture["moves"])
-    for mark in ('class="board"', 'class="maze"', 'class="tiles"', 'class="chat"', 'class="rewards"'):
+    assert wordle.picture and wordle.picture["rows"][-1] == {"guess": wordle.info["secret"], "marks": "ggggg"}
+    walk = next(game for game in games if game.task == "MazePartiallyObserved" and game.success).picture
+    assert walk and walk["path"][-1] == named_maze("double_t").goal
+    shape = [row.translate({ord("."): " ", ord("@"): " "}) for row in walk["rows"]]
+    assert shape == [row.replace("G", " ") for row in named_maze("double_t").rows]
+    chess = next(game for game in games if game.task.startswith("Chess") and game.agent == "expert")
+    assert len(chess.boards) == chess.length + 1 and all(len(b) == 64 for b in chess.boards)
+    assert chess.picture and all(move["legal"] for move in chess.picture["moves"])
+    for mark in ('class="board"', 'class="grid"', 'class="tiles"', 'class="chat"', 'class="rewards"'):
         assert mark in page
+
+
+def test_games_that_cannot_be_drawn_are_chats(finished: Path, tmp_path: Path) -> None:
+    """Damaged records, and a layout whose package is missing, which only that part of the picture needs."""
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    for path in out.glob("cells/*/expert/seed-0/episodes.jsonl"):
+        path.write_text(path.read_text().replace('"observations":["', '"observations":["\\ud800 no '))
+    games = [game for game in shown_games(load_results(out).played) if game.agent == "expert"]
+    assert {game.task for game in games if not game.picture} == {"ChessEndgames-evaluation", "TwentyQuestions"}
+    assert "no " in write_report(out, tmp_path / "report.html").read_text()
 
 
 def test_squares_of_a_position() -> None:
     start = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"
-    assert squares(start) == squares(" ".join(start)) == "rnbqkbnr" + "p" * 8 + "." * 32 + "P" * 8 + "RNBQKBNR"
+    assert "".join(board_rows(start)) == "rnbqkbnr" + "p" * 8 + "." * 32 + "P" * 8 + "RNBQKBNR"
     for wrong in ("", "Wordle:", "8/8/8", "x" * 64):
         with pytest.raises(ValueError, match="no board"):
-            squares(wrong)
+            board_rows(wrong)
 
 
 def test_long_games_and_texts_are_cut_and_say_so(finished: Path, page: str) -> None:

@@ -176,7 +176,7 @@ def test_nothing_hidden_is_answered_before_the_end(server: Server, id: str) -> N
             assert end["result"]["seed"] not in response.text + str(response.headers)
             del state["instructions"], state["id"]  # the same in every game; random
             state["turns"] = [turn for turn in state["turns"] if not turn["action"]]
-            for row in state["view"].get("rows", []) if state["kind"] == "wordle" else []:
+            for row in state["picture"]["rows"] if state["kind"] == "tiles" else []:
                 row.pop("guess")  # what the player said
             # Headers that every answer has ("frame-ancestors", "style-src") hold words that may be secrets by chance.
             own = [pair for pair in response.headers.items() if pair not in constant]
@@ -309,13 +309,13 @@ def test_chess_is_drawn_from_the_position(server: Server) -> None:
     state = server.begin("Chess", seed=1)
     for move in ("e4", "d 4", "Qh9"):
         state = server.act(state, move)
-    view = state["view"]
+    view = state["picture"]
     board = chess.Board(view["fen"])
     assert {a + b for a, ends in view["legal"].items() for b in ends} == {move.uci()[:4] for move in board.legal_moves}
-    assert [re.sub(r" \S+$", "", text) for text in view["moves"][:2]] == ["1. e4", "2. d4"] and view["moves"][
-        2
-    ] == "Qh9?"
-    reply = view["moves"][1].split()[-1]
+    texts = [move["text"] for move in view["moves"]]
+    assert [re.sub(r" \S+$", "", text) for text in texts[:2]] == ["1. e4", "2. d4"] and texts[2] == "Qh9?"
+    assert [move["legal"] for move in view["moves"]] == [True, True, False]
+    reply = texts[1].split()[-1]
     before = chess.Board(transcript_of(state).observations[1].replace("   ", "\n").replace(" ", "").replace("\n", " "))
     before.push_san("d4")
     assert chess.square_name(before.parse_san(reply).to_square) == view["last"][1]
@@ -328,8 +328,8 @@ def test_the_map_holds_what_has_been_told(server: Server) -> None:
     state = server.begin("MazePartiallyObserved", seed=3)
     player = make_policy(state["env_id"], "expert")
     while not state["over"]:
-        rows = state["view"]["rows"]
-        assert not state["view"]["whole"] and "G" not in "".join(rows)
+        rows = state["picture"]["rows"]
+        assert "path" not in state["picture"] and "G" not in "".join(rows)
         assert sum(mark != "?" for row in rows for mark in row) <= 5 + 4 * state["turn"]
         here = next((r, row.index("@")) for r, row in enumerate(rows) if "@" in row)
         if state["turn"] == 0:
@@ -347,17 +347,17 @@ def test_the_map_holds_what_has_been_told(server: Server) -> None:
         ]
         assert fits
         state = server.act(state, player.act(transcript_of(state)))
-    assert state["view"]["whole"] and [row.count("#") for row in state["view"]["rows"]] == [
-        row.count("#") for row in maze.rows
-    ]
-    assert state["view"]["rows"][maze.goal[0]][maze.goal[1]] == "@" and start and offset is None
+    rows, path = state["picture"]["rows"], state["picture"]["path"]
+    assert [row.count("#") for row in rows] == [row.count("#") for row in maze.rows]
+    assert rows[maze.goal[0]][maze.goal[1]] == "@" and start and offset is None
+    assert len(path) == state["turn"] + 1 and tuple(path[-1]) == maze.goal
 
 
 def test_wordles_letters_keep_their_best_mark(server: Server) -> None:
     state = server.begin("Wordle", seed=3)
     for word in ("crane", "about", "zzzzz"):
         state = server.act(state, word)
-    view, told = state["view"], transcript_of(state).observations
+    view, told = state["picture"], transcript_of(state).observations
     assert [row["marks"] for row in view["rows"]] == [told[1].replace(" ", ""), told[2].replace(" ", ""), None]
     assert view["keys"]["c"] == told[1][0] and set(view["keys"]) == set("craneabout")
 
@@ -575,7 +575,10 @@ sessions = Sessions(Tables([entry]), None, {})
 game = sessions.begin(entry, "practice", None, 3)
 while not game.over:
     sessions.act(game.key, sessions.hint(game.key), None, False)
-assert game.shown_state["kind"] == "chat" and game.shown_state["result"]["hidden"]["secret"] and game.hints == game.env.turn
+state = game.shown_state
+assert state["kind"] == "list" and state["limit"] == 7 and state["picture"]["lines"][-1].endswith(": found")
+assert "no number" in sessions.act(sessions.begin(entry, "practice", None, 3).key, "hot", None, False)
+assert game.shown_state["result"]["hidden"]["secret"] and game.hints == game.env.turn
 print("played")
 """
 

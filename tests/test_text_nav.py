@@ -213,8 +213,13 @@ def test_wrong_arguments_say_what_is_allowed() -> None:
 def test_render_draws_the_map() -> None:
     env = make(render_mode="ansi")
     assert "no game" in env.render()
+    text, _ = env.reset(options={"start": "office"})
+    assert [f"- {action}" for action in available(text)] == env.render().split("\n")[-len(available(text)) :]
+    assert "[*" not in env.render()  # the map is shown when the game is over
+    env = make(render_mode="ansi", max_moves=1)
     env.reset(options={"start": "office"})
-    drawing = env.render()
+    env.step("look")
+    drawing = env.render()[env.render().index("  ") :]
     assert "[*office*]" in drawing and all(f"[{room}]" in drawing for room in OPTIMUM if room != "office")
     top, *rest = drawing.split("\n")
     assert "[garden]" in top and rest[1].index("[kitchen]") < rest[1].index("[living room]")

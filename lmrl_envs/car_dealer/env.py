@@ -137,17 +137,6 @@ class CarDealerEnv(PartnerTextEnv):
         self._hidden, self._partner = state["hidden"], state["partner"]
         self._seed, self._end = state["seed"], state["end"]
 
-    def _draw(self) -> str:
-        lines = []
-        for turn in self.transcript.printable():
-            who = "\x1b[1mSeller\x1b[0m" if turn.is_action else "\x1b[36mBuyer\x1b[0m"
-            lines.append(f"{who}: {turn.text}" if lines else turn.text)
-        if self._end:
-            car = self._end["car"].get("name", "")
-            sale = f"sold: {car} for {rules.money(self._end['price'])}"
-            lines.append(f"[{sale if self._end['decision'] == 'accept' else 'no sale'}]")
-        return "\n".join(lines)
-
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     """Tuples as lists, as JSON would give them back."""

@@ -12,8 +12,13 @@ from lmrl_envs.surface import Invariants, Surface
 class CarDealerSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
+    # -- playing it by hand
+
     def turn_limit(self, env: Any) -> int:
         return MAX_TURNS
+
+    def secret(self, env: Any) -> dict[str, Any]:
+        return {"buyer": env.get_state()["game"]["hidden"]["buyer"]}
 
     # -- what is tried on it, and what must hold then
 

@@ -12,7 +12,6 @@ from lmrl_envs.chess.partner import MoveRequest, make_engine, mix
 from lmrl_envs.chess.rules import (
     Counts,
     count_position,
-    draw,
     ending,
     looks_like_a_move,
     playable_moves,
@@ -196,7 +195,9 @@ class ChessEnv(PartnerTextEnv):
         self._use(state["start"], tuple(state["moves"]))
 
     def _draw(self) -> str:
-        return draw(self._board, self._moves[-1] if self._moves else None)
+        from lmrl_envs.chess.surface import SURFACE
+
+        return SURFACE.draw(self)
 
 
 class ChessEndgamesEnv(ChessEnv):

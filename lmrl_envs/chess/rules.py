@@ -174,17 +174,3 @@ def looks_like_a_move(text: Any) -> bool:
     return text in _UCI or bool(
         re.fullmatch(r"(O-O(-O)?|0-0(-0)?|[NBKRQ]?[a-h]?[1-8]?[-x]?[a-h][1-8](=?[nbrqNBRQ])?)[+#]?", text)
     )
-
-
-def draw(board: chess.Board, last: str | None) -> str:
-    """The board with coordinates, White below; the squares of the last move (UCI) stand in brackets."""
-    marked = {last[:2], last[2:4]} if last else set()
-    rows = []
-    for rank in "87654321":
-        cells = []
-        for file in "abcdefgh":
-            piece = board.piece_at(chess.parse_square(file + rank))
-            symbol = piece.symbol() if piece else "."
-            cells.append(f"[{symbol}]" if file + rank in marked else f" {symbol} ")
-        rows.append(f"{rank} {''.join(cells)}")
-    return "\n".join([*rows, "   " + "  ".join("abcdefgh")])

@@ -3,13 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from lmrl_envs.surface import Invariants, Surface
+import chess
+
+from lmrl_envs.chess.rules import plain_fen, position_text, read_move
+from lmrl_envs.core import Transcript
+from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 
 
 class ChessSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how it looks
+
+    def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
+        fens = [plain_fen(text) for text in transcript.observations]
+        board = chess.Board(fens[-1])
+        legal: dict[str, list[str]] = {}
+        promotions: set[str] = set()
+        for move in () if ended is not None else board.legal_moves:
+            source, target = chess.square_name(move.from_square), chess.square_name(move.to_square)
+            if move.promotion:
+                promotions.add(source + target)
+            if target not in legal.setdefault(source, []):
+                legal[source].append(target)
+        steps = [_step(*turn) for turn in zip(fens[:-1], transcript.actions, fens[1:], strict=True)]
+        played = [squares for _, squares in steps if squares]
+        king = board.king(board.turn)
+        return {
+            "kind": "board",
+            "fen": fens[-1],
+            "legal": legal,
+            "promotions": sorted(promotions),
+            "last": list(played[-1]) if played else [],
+            "check": chess.square_name(king) if king is not None and board.is_check() else None,
+            "moves": [{"text": text, "legal": bool(squares)} for text, squares in steps],
+        } | ({} if ended is None else {"fens": fens})
+
+    # -- playing it by hand
+
+    def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
+        if read_move(chess.Board(plain_fen(transcript[-1].text)), action) is not None:
+            return None
+        return f"{quoted(action)} is no legal move here: it costs a point, and the position stays."
 
     # -- what is tried on it, and what must hold then
 
@@ -22,6 +60,25 @@ class ChessSurface(Surface):
 
     def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
         return Invariants(rewards=frozenset({0.0, 1.0, -1.0}), hidden=())
+
+
+@lru_cache(maxsize=8192)
+def _step(before: str, action: str, after: str) -> tuple[str, tuple[str, ...]]:
+    """One turn as people write it, and the squares of the last move on the board; the reply is read off the position."""
+    board = chess.Board(before)
+    move = read_move(board, action)
+    if move is None:
+        return f"{action[:20]}?", ()
+    text = f"{board.fullmove_number}. {board.san(move)}"
+    board.push(move)
+    for reply in board.legal_moves:
+        board.push(reply)
+        same = position_text(board, False) == after
+        board.pop()
+        if same:
+            text, move = f"{text} {board.san(reply)}", reply
+            break
+    return text, (chess.square_name(move.from_square), chess.square_name(move.to_square))
 
 
 class EndgamesSurface(ChessSurface):

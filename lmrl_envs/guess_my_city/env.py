@@ -117,12 +117,6 @@ class GuessMyCityEnv(PartnerTextEnv):
     def _set_game(self, state: Mapping[str, Any]) -> None:
         self._secret, self._seed = state["secret"], state["seed"]
 
-    def _draw(self) -> str:
-        lines = []
-        for turn in self.transcript.printable():
-            lines.append(f"  You: {turn.text}" if turn.is_action else f"Oracle: {turn.text}")
-        return "\n".join(lines)
-
 
 @lru_cache(maxsize=16384)
 def _asks(action: str) -> bool:

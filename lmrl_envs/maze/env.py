@@ -108,7 +108,6 @@ class MazeEnv(TextEnv):
         self._position = tuple(state["position"])
 
     def _draw(self) -> str:
-        """The whole maze; partially observed and in play, only what the player sees."""
-        if self.observability == "partial" and self._live:
-            return self.maze.draw_around(self._position)
-        return self.maze.draw(self._position if self._texts else None)
+        from lmrl_envs.maze.surface import SURFACE
+
+        return SURFACE.draw(self)

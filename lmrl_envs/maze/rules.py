@@ -120,22 +120,6 @@ class Maze:
             return "There are no walls near you."
         return f"There is a wall {where[0]}." if len(where) == 1 else f"There are walls {', '.join(where)}."
 
-    def draw(self, position: Cell | None) -> str:
-        """The maze as text: ``#`` wall, ``G`` goal, ``@`` player."""
-        marks = [list(row.replace("G", " ")) for row in self.rows]
-        marks[self.goal[0]][self.goal[1]] = "G"
-        if position is not None:
-            marks[position[0]][position[1]] = "@"
-        return "\n".join("".join(row) for row in marks)
-
-    def draw_around(self, position: Cell) -> str:
-        """What is told of a cell: the four neighbours, ``?`` at the corners."""
-        free = set(self.cells)
-        marks = [["?", " ", "?"], [" ", "@", " "], ["?", " ", "?"]]
-        for dr, dc in MOVES.values():
-            marks[1 + dr][1 + dc] = " " if (position[0] + dr, position[1] + dc) in free else "#"
-        return "\n".join("".join(row) for row in marks)
-
 
 def parse_maze(drawing: str) -> Maze:
     """Read a drawing with ``#`` walls and one ``G``.

@@ -5,11 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmrl_envs.surface import Invariants, Surface
+from lmrl_envs.core import Transcript
+from lmrl_envs.maze.policies import read_position, walls
+from lmrl_envs.maze.rules import _WALL_PHRASES, MOVES, Cell
+from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 
 
 class MazeSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how it looks
+
+    def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
+        """The map as far as it has been told; after the end the whole, where it is known which place was walked."""
+        marks, path, goal = _told(transcript)
+        last = read_position(transcript[-1].text)
+        end = None if ended is None else ended.get("position", last[1] if last else None)
+        if ended is not None and end is not None and "rows" in ended:
+            by = (end[0] - path[-1][0], end[1] - path[-1][1])
+            path, goal = [(r + by[0], c + by[1]) for r, c in path], tuple(ended["goal"])
+            marks = {(r, c): mark for r, row in enumerate(ended["rows"]) for c, mark in enumerate(row)}
+        marks |= dict.fromkeys(path, ".") | ({goal: "G"} if goal else {}) | {path[-1]: "@"}
+        (top, *_, bottom), (left, *_, right) = (sorted({cell[axis] for cell in marks}) for axis in (0, 1))
+        rows = ["".join(marks.get((r, c), "?") for c in range(left, right + 1)) for r in range(top, bottom + 1)]
+        picture: Picture = {"kind": "grid", "rows": rows, "moves": {move.split()[1]: move for move in MOVES}}
+        return picture if ended is None else picture | {"path": [(r - top, c - left) for r, c in path]}
+
+    def layout(self, env: Any) -> dict[str, Any]:
+        return {"rows": [row.replace("G", " ") for row in env.maze.rows], "goal": env.maze.goal}
+
+    # -- playing it by hand
+
+    def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
+        if action.strip() in MOVES:
+            return None
+        return f"{quoted(action)} is no move: it costs 4 points. Moves are {', '.join(MOVES)}."
 
     # -- what is tried on it, and what must hold then
 
@@ -20,6 +50,33 @@ class MazeSurface(Surface):
 
     def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
         return Invariants(rewards=frozenset({0.0, -1.0, -4.0}))
+
+
+def _told(transcript: Transcript) -> tuple[dict[Cell, str], list[Cell], Cell | None]:
+    """Marks of the cells told so far, the path, and the goal: the walls that were told decide which moves went through.
+
+    Cells are counted from the start where no position is told.
+    """
+    known = read_position(transcript[0].text)
+    goal, position = known if known else (None, (0, 0))
+    path: list[Cell] = [position]
+    marks: dict[Cell, str] = {}
+    told = transcript[0].text
+    for action, answer in [*zip(transcript.actions, transcript.observations[1:], strict=True), ("", "")]:
+        blocked = {step for phrase, step in _WALL_PHRASES if phrase in walls(told)}
+        r, c = position
+        marks[position] = " "
+        for step in MOVES.values():
+            marks.setdefault((r + step[0], c + step[1]), "#" if step in blocked else " ")
+        step = MOVES.get(action.strip())
+        if step is not None and step not in blocked:
+            position = (r + step[0], c + step[1])
+        if answer:
+            path.append(position)
+        told = answer or told
+        if answer == "Success":
+            return marks, path, goal or position
+    return marks, path, goal
 
 
 SURFACE = MazeSurface()

@@ -141,8 +141,6 @@ class TextNavEnv(TextEnv):
         self._scene = engine.scene(self._facts)
 
     def _draw(self) -> str:
-        if not self._texts or self._engine is None:
-            return "(no game has begun)"
-        if self.observability == "partial" and self._live:
-            return "(the map is shown when the game is over: where you are is hidden)"
-        return self._engine.house.draw(self._scene.room)
+        from lmrl_envs.text_nav.surface import SURFACE
+
+        return SURFACE.draw(self)

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from lmrl_envs.surface import Invariants, Surface
+from lmrl_envs.core import Transcript
+from lmrl_envs.surface import Invariants, Picture, Surface, quoted
+from lmrl_envs.text_nav.house import House
+from lmrl_envs.text_nav.policies import available
 
 
 class TextNavSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how it looks
+
+    def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
+        text = transcript[-1].text
+        lines = [line for line in text.split("\n") if not line.startswith("Available actions: [")]
+        picture: Picture = {"kind": "list", "lines": lines, "actions": available(text)}
+        if ended and "places" in ended:
+            told = re.match(r"You are in the (.+?)\.", text)
+            house = House(ended["places"], ended["links"], (), {})
+            picture["map"] = house.draw(ended.get("room", told[1] if told else None))
+        return picture
+
+    def layout(self, env: Any) -> dict[str, Any]:
+        house = env._engine.house
+        return {"places": house.places, "links": house.links}
+
+    # -- playing it by hand
+
+    def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
+        if " ".join(action.lower().split()) in available(transcript[-1].text):
+            return None
+        return f"{quoted(action)} is not among the available actions: it is refused and uses up a turn."
 
     # -- what is tried on it, and what must hold then
 

@@ -126,13 +126,6 @@ class TwentyQuestionsEnv(PartnerTextEnv):
         self._secret = self.knowledge.names.index(state["secret"])
         self._seed = state["seed"]
 
-    def _draw(self) -> str:
-        turns = self.transcript.printable()
-        lines = [turns[0].text] if turns else []
-        for i in range(1, len(turns), 2):
-            lines.append(f"{(i + 1) // 2:2}. {' '.join(turns[i].text.split())}  {turns[i + 1].text}")
-        return "\n".join([*lines, f"({MAX_QUESTIONS - self.turn} questions left)"])
-
 
 @lru_cache(maxsize=256)
 def _hidden(secret: int) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS
 class TwentyQuestionsSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
+    # -- playing it by hand
+
     def turn_limit(self, env: Any) -> int:
         return MAX_QUESTIONS
 

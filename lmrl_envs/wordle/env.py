@@ -24,9 +24,6 @@ _MARKS = {
     'y (in the word, elsewhere), b (not in the word), as in "c1g r2y a3b n4b e5b".',
 }
 
-_COLOURS = ("\x1b[97;100m", "\x1b[30;43m", "\x1b[30;42m")
-_RESET = "\x1b[0m"
-
 
 class WordleEnv(TextEnv):
     """Wordle.
@@ -102,14 +99,6 @@ class WordleEnv(TextEnv):
         self._secret = self.words.answer_index[state["secret"]]
 
     def _draw(self) -> str:
-        rows = []
-        for action in self.transcript.actions:
-            guess = clean_guess(action)
-            if guess in self._allowed:
-                code = self.words.code(self._allowed[guess], self._secret)
-                digits = [code // 3**power % 3 for power in range(4, -1, -1)]
-                rows.append("".join(f"{_COLOURS[d]} {x.upper()} {_RESET}" for d, x in zip(digits, guess, strict=True)))
-            else:
-                rows.append(" ?  " * 3 + "  (invalid)")
-        rows += [" _ " * 5] * (MAX_GUESSES - len(rows))
-        return "\n".join(rows)
+        from lmrl_envs.wordle.surface import SURFACE
+
+        return SURFACE.draw(self)

@@ -7,6 +7,7 @@ ROW = Task(
     entry_point="toy_task.env:HotColdEnv",
     vector_entry_point="toy_task.env:HotColdVectorEnv",
     policies="toy_task.policies",
+    surface_at="toy_task.surface:SURFACE",
     family="hot_cold",
     summary="Find a number from 1 to 100; every guess is answered higher or lower.",
     tags=("strategy",),

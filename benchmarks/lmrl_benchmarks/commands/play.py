@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lmrl_benchmarks.commands.arguments import KeyValues, key_values, shown
-from lmrl_envs import PartnerTextEnv, TextEnv, make_policy, task, task_ids
+from lmrl_envs import TextEnv, make_policy, task, task_ids
+from lmrl_envs.surface import Surface
 
 
 def envs() -> None:
@@ -59,14 +60,15 @@ def play(
         import readline  # noqa: F401  (line editing and history for input())
     console = Console(highlight=False)
     kwargs: dict[str, Any] = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
-    env = gymnasium.make(task(id).id, render_mode="ansi", **kwargs)
+    row = task(id)
+    surface, env = row.surface, gymnasium.make(row.id, **kwargs)
     base: Any = env.unwrapped
     assert isinstance(base, TextEnv)
     expert = make_policy(id, "expert", seed=seed or 0, **kwargs)
     text, info = env.reset(seed=seed)
     console.print(f"[bold]{shown(base.instructions)}[/bold]\n")
     terminated = truncated = False
-    _show(console, base, text)
+    _show(console, base, text, surface)
     while not (terminated or truncated):
         if hint:
             console.print(f"[dim]expert: {shown(expert.act(base.transcript))}[/dim]")
@@ -80,7 +82,7 @@ def play(
             console.print(f"[dim]expert: {shown(expert.act(base.transcript))}[/dim]")
             continue
         text, reward, terminated, truncated, info = env.step(action)
-        _show(console, base, text)
+        _show(console, base, text, surface)
         if not info["valid"]:
             console.print("[yellow]That was not a valid action.[/yellow]")
         elif not info.get("understood", True):
@@ -116,9 +118,10 @@ def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _show(console: Console, base: TextEnv, text: str) -> None:
-    """The drawing where the task has one of its own, and the new text. A conversation stands on the screen already."""
-    talks = isinstance(base, PartnerTextEnv) and base.partner_prompt is not None
-    if type(base)._draw is not TextEnv._draw and not talks:
-        console.out(base.render() or "", highlight=False)
-    console.print(f"[cyan]{shown(text)}[/cyan]")
+def _show(console: Console, env: TextEnv, text: str, surface: Surface) -> None:
+    """The task's picture, and the new text where it does not show it. A conversation stands on the screen already."""
+    picture = surface.picture(env.transcript)
+    if picture is not None:
+        console.out(surface.draw(env), highlight=False)
+    if picture is None or picture["kind"] != "list":
+        console.print(f"[cyan]{shown(text)}[/cyan]")

@@ -1,20 +1,18 @@
-"""Games of a run as a person looks at them: which are shown, and each as a chat, a board, a map or a grid of tiles.
-
-Pictures come from the environment where they need more than the transcript tells: the recorded actions are played again.
-"""
+"""Games of a run as a person looks at them: which are shown, and each as a chat or its task's picture."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, zip_longest
 from typing import Any
 
 import gymnasium
 
 from lmrl_benchmarks.reporting.results import Played
-from lmrl_envs import task
+from lmrl_envs import Transcript, task
+from lmrl_envs.surface import Picture, Surface, board_rows
 
 SHOWN_TURNS, SHOWN_CHARACTERS = 60, 1500
 """Of a long game the first turns, of a long text the beginning; all of it is in the records."""
@@ -57,14 +55,6 @@ class ShownTurn:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A letter of a Wordle guess."""
-
-    letter: str
-    mark: str
-
-
-@dataclass(frozen=True)
 class Game:
     """A shown game."""
 
@@ -80,10 +70,14 @@ class Game:
     length: int
     opening: str
     turns: tuple[ShownTurn, ...]
-    kind: str
-    """``chat``, ``chess``, ``maze``, ``wordle`` or ``house``."""
-    picture: dict[str, Any] = field(default_factory=dict)
+    picture: Picture | None = None
+    """See `lmrl_envs.surface`; None for a chat."""
     info: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def boards(self) -> list[str]:
+        """Of a picture of kind ``board``: the 64 squares after each turn, from a8 to h1, ``.`` for an empty one."""
+        return ["".join(board_rows(fen)) for fen in (self.picture or {}).get("fens", ())]
 
     @property
     def hidden_turns(self) -> int:
@@ -123,7 +117,6 @@ def _game(played: Played, record: dict[str, Any], score: float, why: str, painte
     for k, (action, reward) in enumerate(zip(actions[:SHOWN_TURNS], rewards, strict=False)):
         answer = observations[k + 1] if k + 1 < len(observations) else ""
         turns.append(_turn(action, reward, answer, details[k] if k < len(details) else {}))
-    kind, picture = painter.paint(record)
     hidden = ("turn", "valid", "understood", "success", "moves", "legal_moves")
     info = {key: _cut(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden}
     return Game(
@@ -138,8 +131,7 @@ def _game(played: Played, record: dict[str, Any], score: float, why: str, painte
         length=len(actions),
         opening=_cut(observations[0]) if observations else "",
         turns=tuple(turns),
-        kind=kind,
-        picture=picture,
+        picture=painter.picture(record),
         info=info,
     )
 
@@ -197,11 +189,10 @@ def _list(value: Any) -> list[Any]:
 
 
 class _Painter:
-    """Makes the picture of a game; holds the environment of a cell while its games are painted."""
+    """Makes the pictures of a cell's games, by the task's surface."""
 
     def __init__(self, played: Played) -> None:
-        self.row = task(played.cell.task.id)
-        self.kwargs = played.cell.task.kwargs
+        self.row, self.kwargs = task(played.cell.task.id), played.cell.task.kwargs
         self.env: Any = None
 
     def __enter__(self) -> _Painter:
@@ -211,99 +202,24 @@ class _Painter:
         if self.env is not None:
             self.env.close()
 
-    def paint(self, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Kind and picture; a game that cannot be painted is a chat."""
-        painters = {"maze": self._maze, "wordle": _wordle, "chess": _chess, "text_nav": self._house}
-        painter = painters.get(self.row.family.removesuffix("_full").removesuffix("_endgames"))
+    def picture(self, record: dict[str, Any]) -> Picture | None:
+        """A game's picture; None for a chat, and for a game that cannot be drawn."""
         try:
-            found = painter(record) if painter else None
-        except (ValueError, KeyError, IndexError, TypeError, RuntimeError, gymnasium.error.Error):
-            # Damaged records and missing packages are `verify`'s to name; the page shows what it can.
-            found = None
-        return found or ("chat", {})
+            texts = list(chain.from_iterable(zip_longest(record["observations"], record["actions"])))[:-1]
+            ended = {**record["info"], **self._layout(record)}
+            return self.row.surface.picture(Transcript.from_texts(texts, record["rewards"]), ended)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return None  # damaged records are `verify`'s to name; the page shows what it can
 
-    def _begin(self, record: dict[str, Any], **kwargs: Any) -> Any:
-        if self.env is None:
-            self.env = gymnasium.make(self.row.id, **self.kwargs, **kwargs).unwrapped
-        self.env.reset(seed=record["seed"], options=dict(record.get("options") or {}))
-        return self.env
-
-    def _maze(self, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        env = self._begin(record)
-        path = [tuple(env.get_state()["game"]["position"])]
-        for action in record["actions"]:
-            env.step(action)
-            path.append(tuple(env.get_state()["game"]["position"]))
-        rows = env.maze.rows
-        walls = "".join(f"M{c} {r}h1v1h-1z" for r, row in enumerate(rows) for c, mark in enumerate(row) if mark == "#")
-        line = " ".join(f"{c + 0.5},{r + 0.5}" for r, c in path)
-        bumps = sum(a == b for a, b in pairwise(path))
-        return "maze", {
-            "rows": len(rows),
-            "columns": max(map(len, rows)),
-            "walls": walls,
-            "path": line,
-            "start": path[0],
-            "end": path[-1],
-            "goal": env.maze.goal,
-            "bumps": bumps,
-            "cells": len(set(path)),
-        }
-
-    def _house(self, record: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        env = self._begin(record, render_mode="ansi")
-        for action in record["actions"]:
-            env.step(action)
-        return "house", {"map": str(env.render())}
-
-
-def _wordle(record: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    rows = []
-    for action, answer in zip(record["actions"], record["observations"][1:], strict=False):
-        marks = [piece[-1] for piece in answer.split()]
-        letters = "".join(action.split()).upper()
-        if len(marks) == 5 and set(marks) <= set("gyb") and len(letters) == 5:
-            rows.append([Tile(letter, mark) for letter, mark in zip(letters, marks, strict=True)])
-        else:
-            rows.append([Tile(letter, "x") for letter in (letters or "?????")[:5].ljust(5)])
-    return "wordle", {"rows": rows}
-
-
-_PIECES = dict(zip("kqrbnp", "♚♛♜♝♞♟", strict=True))
-
-
-def _chess(record: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    boards = [squares(text) for text in record["observations"]]
-    if not boards:
-        return None
-    shown = boards[-1]
-    before = boards[-2] if len(boards) > 1 else shown
-    both = (record.get("info") or {}).get("moves") or []  # of both sides, UCI; told when the game is over
-    moves: list[dict[str, Any]] = []
-    played = 0
-    for k, (action, reward) in enumerate(zip(record["actions"], record["rewards"], strict=False)):
-        legal = k + 1 < len(boards) and boards[k + 1] != boards[k]
-        reply = str(both[2 * played + 1]) if legal and 2 * played + 1 < len(both) else ""
-        played += legal
-        moves.append({"text": "".join(action.split())[:12], "legal": legal, "reward": reward, "reply": reply})
-    return "chess", {
-        "boards": boards,
-        "squares": [
-            {"piece": _PIECES.get(p.lower(), ""), "white": p.isupper(), "moved": p != q}
-            for p, q in zip(shown, before, strict=True)
-        ],
-        "moves": moves,
-    }
-
-
-def squares(text: str) -> str:
-    """The 64 squares of a FEN (spaced or not), from a8 to h1; ``.`` is an empty one.
-
-    Raises:
-        ValueError: the text holds no board.
-    """
-    fen = text[::2] if text[1:2] == " " else text
-    found = "".join("." * int(c) if c.isdigit() else c for c in fen.split(" ")[0] if c != "/")
-    if len(found) != 64 or set(found) - set("pnbrqkPNBRQK."):
-        raise ValueError(f"no board in {text[:80]!r}")
-    return found
+    def _layout(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The surface's `layout`, where the task has one: of an environment that is reset as it was for this game."""
+        surface = self.row.surface
+        if type(surface).layout is Surface.layout:
+            return {}
+        try:
+            if self.env is None:
+                self.env = gymnasium.make(self.row.id, **self.kwargs).unwrapped
+            self.env.reset(seed=record["seed"], options=dict(record.get("options") or {}))
+            return surface.layout(self.env)
+        except (gymnasium.error.Error, ValueError, RuntimeError):
+            return {}  # a package that is missing

@@ -7,7 +7,7 @@ import datetime
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +18,6 @@ from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_benchmarks.running.records import Record
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.recording import GameRecord, name_of
-from lmrl_benchmarks.serve.views import kind_of, turn_limit, view_of
 from lmrl_datasets.schema import to_json
 from lmrl_envs import TextEnv, task
 
@@ -160,7 +159,7 @@ class Game:
     def state(self) -> dict[str, Any]:
         """Everything a page shows. Before the end it is made from the conversation alone."""
         transcript = self.env.transcript
-        kind = kind_of(self.entry.id)
+        surface = task(self.entry.id).surface
         turns: list[dict[str, Any]] = []
         for i, turn in enumerate(transcript):
             shown: dict[str, Any] = {"text": turn.text, "action": turn.is_action}
@@ -169,37 +168,30 @@ class Game:
                 if self.thoughts:
                     shown["thoughts"] = self.thoughts[i // 2]
             turns.append(shown)
-        ended = self._ended() if self.over else None
+        ended = {**self.info, **surface.layout(self.env)} if self.over else None
+        picture = surface.picture(transcript, ended)
         return {
             "id": self.key,
             "task": name_of(self.entry),
             "env_id": self.entry.id,
-            "kind": kind,
+            "kind": picture["kind"] if picture else "chat",
             "mode": self.mode,
             "agent": self.agent_name,
             "instructions": self.env.instructions,
             "turn": len(transcript.actions),
-            "limit": turn_limit(self.env, self.entry.id),
+            "limit": surface.turn_limit(self.env),
             "return": transcript.episode_return,
             "turns": turns,
-            "view": view_of(kind, transcript, ended),
+            "picture": picture,
             "over": self.over,
             "hints": self.hints,
             "result": self._result() if self.over else None,
         }
 
-    def _ended(self) -> dict[str, Any]:
-        """What the last view may show."""
-        ended: dict[str, Any] = {"info": self.info}
-        maze: Any = getattr(self.env, "maze", None)
-        if maze is not None and (self.info or getattr(self.env, "observability", "") == "full"):
-            ended["maze"] = {"rows": maze.rows, "goal": maze.goal}
-        return ended
-
     def _result(self) -> dict[str, Any]:
         hidden = {key: value for key, value in self.info.items() if key not in _ALWAYS}
         if self.error is not None:
-            hidden = _hidden_of(self.env)
+            hidden = task(self.entry.id).surface.secret(self.env)
         return {
             "success": bool(self.info.get("success", False)),
             "error": self.error,
@@ -210,13 +202,3 @@ class Game:
             "episode": self.episode,
             "kept": self.kept,
         }
-
-
-def _hidden_of(env: TextEnv) -> dict[str, Any]:
-    """What was hidden in a game that did not come to its end."""
-    game: Mapping[str, Any] = env.get_state()["game"] or {}
-    found = {"secret": game["secret"]} if "secret" in game else {}
-    hidden = game.get("hidden")
-    if isinstance(hidden, Mapping) and "buyer" in hidden:
-        found["buyer"] = hidden["buyer"]
-    return found

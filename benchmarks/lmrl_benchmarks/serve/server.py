@@ -24,7 +24,6 @@ from lmrl_benchmarks.serve.answers import answer
 from lmrl_benchmarks.serve.games import MODES, Refused
 from lmrl_benchmarks.serve.guard import Door, Guard, same, set_cookie
 from lmrl_benchmarks.serve.sessions import Sessions
-from lmrl_benchmarks.serve.views import kind_of
 from lmrl_envs import __version__, task
 
 STATIC = Path(__file__).parent / "static"
@@ -102,7 +101,6 @@ class _Api:
                     "env_id": entry.id,
                     "summary": row.summary,
                     "tags": [tag.replace("_", " ") for tag in row.tags],
-                    "kind": kind_of(entry.id),
                     "simulator": _shown(entry.kwargs.get("simulator", row.partners[0] if row.partners else None)),
                     "ranked": recorder.progress(entry) if recorder else None,
                 }

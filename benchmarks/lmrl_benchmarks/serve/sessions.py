@@ -16,10 +16,9 @@ from lmrl_agents.playing.protocol import Agent
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.games import Game, Limits, Mode, Refused, Tables
 from lmrl_benchmarks.serve.recording import Recorder, name_of
-from lmrl_benchmarks.serve.views import doubt, kind_of
 from lmrl_benchmarks.serve.watching import decide
 from lmrl_datasets import DatasetError
-from lmrl_envs import SimulatorError
+from lmrl_envs import SimulatorError, task
 from lmrl_envs.seeding import episode_seed
 
 GIVEN_UP, LEFT = "given up by the player", "left by the player"
@@ -156,7 +155,7 @@ class Sessions:
             if game.mode == "watch":
                 raise Refused(409, "This game is played by an agent.")
             if not sure:
-                why = doubt(kind_of(game.entry.id), game.env, game.env.transcript, action)
+                why = task(game.entry.id).surface.doubt(game.env.transcript, action, game.env)
                 if why is not None:
                     return why
             thinking = time.monotonic() - game.shown

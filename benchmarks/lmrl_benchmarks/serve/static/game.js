@@ -1,15 +1,16 @@
-// One game: the frame around every task's own view.
+// One game: the frame around its picture.
 
 import { get, post } from "./api.js";
+import { board } from "./board.js";
 import { chat } from "./chat.js";
-import { chess } from "./chess.js";
 import { fill, h, number, points, title } from "./dom.js";
-import { maze } from "./maze.js";
-import { textNav } from "./text_nav.js";
+import { grid } from "./grid.js";
+import { list } from "./list.js";
+import { tiles } from "./tiles.js";
 import { watching } from "./watch.js";
-import { wordle } from "./wordle.js";
 
-const VIEWS = { chat, chess, maze, wordle, text_nav: textNav };
+// By kind of picture, whatever the task: see lmrl_envs/surface.py.
+const VIEWS = { board, chat, grid, list, tiles };
 
 export function showGame(main, key) {
   const page = new GamePage(main, key);
@@ -187,7 +188,7 @@ class GamePage {
       this.setBusy(true);
       const { hint } = await post(`${this.path}/hint`);
       this.setBusy(false);
-      const shown = this.state.kind === "chess" ? hint.replaceAll(" ", "") : hint;
+      const shown = this.state.kind === "board" ? hint.replaceAll(" ", "") : hint;
       this.say([h("span", {}, "The expert would answer: ", h("strong", { class: "hint", dir: "auto" }, shown))], []);
     } catch (problem) {
       this.setBusy(false);

@@ -1,4 +1,4 @@
-// A chess board to click on, drawn from the FEN.
+// A chessboard to click on, drawn from the FEN.
 
 import { fill, h } from "./dom.js";
 
@@ -19,14 +19,14 @@ function read(fen) {
   return pieces;
 }
 
-export function chess(page) {
-  const board = h("div", { class: "chessboard", role: "grid", "aria-label": "Chess board" });
+export function board(page) {
+  const squares = h("div", { class: "chessboard", role: "grid", "aria-label": "Chess board" });
   const moves = h("p", { class: "moves", "aria-label": "Moves", "aria-live": "polite" });
   const promote = h("div", { class: "promote", role: "group", "aria-label": "Promote to", hidden: true });
   const { form, field } = page.line("Or type a move (Nf3, e7e8q)", { button: "Move" });
   let state = null, chosen = null, cursor = "e2";
 
-  const squareOf = name => board.querySelector(`[data-square=${name}]`);
+  const squareOf = name => squares.querySelector(`[data-square=${name}]`);
 
   const play = move => {
     chosen = null;
@@ -37,9 +37,9 @@ export function chess(page) {
   const choose = name => {
     if (page.busy || state.over || page.isWatched) return;
     cursor = name;
-    const targets = chosen ? state.view.legal[chosen] || [] : [];
+    const targets = chosen ? state.picture.legal[chosen] || [] : [];
     if (targets.includes(name)) {
-      if (state.view.promotions.includes(chosen + name)) {
+      if (state.picture.promotions.includes(chosen + name)) {
         const move = chosen + name;
         fill(promote, ["q", "r", "b", "n"].map(piece => h("button", { type: "button", "data-piece": piece, "aria-label": NAMES[piece], onclick: () => play(move + piece) }, GLYPHS[piece] + "\ufe0e")));
         promote.hidden = false;
@@ -50,14 +50,14 @@ export function chess(page) {
       return;
     }
     promote.hidden = true;
-    chosen = name !== chosen && state.view.legal[name] ? name : null;
+    chosen = name !== chosen && state.picture.legal[name] ? name : null;
     draw();
     squareOf(cursor).focus();
   };
 
   const draw = () => {
-    const pieces = read(state.view.fen);
-    const targets = chosen ? state.view.legal[chosen] || [] : [];
+    const pieces = read(state.picture.fen);
+    const targets = chosen ? state.picture.legal[chosen] || [] : [];
     const rows = [];
     for (let rank = 8; rank >= 1; rank--) {
       rows.push(h("div", { role: "row", class: "rank" }, [...FILES].map((file, i) => {
@@ -65,7 +65,7 @@ export function chess(page) {
         const isWhite = piece && piece === piece.toUpperCase();
         const label = piece ? `${name}, ${isWhite ? "white" : "black"} ${NAMES[piece.toLowerCase()]}` : name;
         const marks = [(i + rank) % 2 ? "light" : "dark", name === chosen ? "chosen" : "", targets.includes(name) ? "target" : "",
-          state.view.last.includes(name) ? "last" : "", state.view.check === name ? "check" : ""].join(" ");
+          state.picture.last.includes(name) ? "last" : "", state.picture.check === name ? "check" : ""].join(" ");
         return h("div", { role: "gridcell", class: "cell" }, h("button", {
           type: "button", class: `square ${marks}`, "data-square": name, "aria-label": label + (targets.includes(name) ? ", can go here" : ""),
           "aria-pressed": name === chosen ? "true" : null, tabindex: name === cursor ? 0 : -1, onclick: () => choose(name),
@@ -75,10 +75,10 @@ export function chess(page) {
         rank === 1 ? h("small", { class: "file-name", "aria-hidden": "true" }, file) : null));
       })));
     }
-    fill(board, rows);
+    fill(squares, rows);
   };
 
-  board.addEventListener("keydown", event => {
+  squares.addEventListener("keydown", event => {
     const step = { ArrowUp: [0, 1], ArrowDown: [0, -1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
     if (!step) return;
     event.preventDefault();
@@ -91,7 +91,7 @@ export function chess(page) {
   });
 
   return {
-    element: h("div", { class: "board" }, board, promote, moves),
+    element: h("div", { class: "board" }, squares, promote, moves),
     input: form,
     focus: () => { if (document.activeElement === document.body) squareOf(cursor).focus({ preventScroll: true }); },
     update(now) {
@@ -100,7 +100,7 @@ export function chess(page) {
       chosen = null;
       promote.hidden = true;
       draw();
-      moves.textContent = state.view.moves.length ? state.view.moves.join("  ") : "White to move: that is you.";
+      moves.textContent = state.picture.moves.length ? state.picture.moves.map(move => move.text).join("  ") : "White to move: that is you.";
       moves.scrollTop = moves.scrollHeight;
     },
   };

@@ -1,0 +1,30 @@
+"""How the task looks, and what is known of it beside the game."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmrl_envs import Transcript
+from lmrl_envs.surface import Picture, Surface
+from toy_task.rules import GUESSES, HIGHEST, LOWEST
+
+
+class HotColdSurface(Surface):
+    """A list of what was said; report, page and terminal draw it alike."""
+
+    def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
+        pairs = zip(transcript.actions, transcript.observations[1:], strict=True)
+        lines = [transcript[0].text, *(f"{action[:20]}: {told}" for action, told in pairs)]
+        return {"kind": "list", "lines": lines, "actions": []}
+
+    def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
+        if action.strip() in map(str, range(LOWEST, HIGHEST + 1)):
+            return None
+        return f"That is no number from {LOWEST} to {HIGHEST}: it uses up a guess."
+
+    def turn_limit(self, env: Any) -> int:
+        return GUESSES
+
+
+SURFACE = HotColdSurface()
