@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
+import tomllib
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gymnasium
@@ -35,10 +38,6 @@ class Task:
     """One row: everything the other floors need to know about a task."""
 
     id: str
-    entry_point: str
-    vector_entry_point: str
-    policies: str
-    """Module with a dict ``POLICIES``: name -> factory(seed=0, **kwargs)."""
     family: str
     """Name of the task's datasets."""
     summary: str
@@ -46,7 +45,8 @@ class Task:
     """Capabilities: strategy, language, credit_assignment, partial_observability, stitching."""
     return_range: tuple[float, float]
     """Least and greatest possible return; a crashed episode scores the least."""
-    reference: Reference
+    reference: Reference | None
+    """None: nobody measured it, so the task has returns and no scores."""
     context: Literal["last", "all"] = "all"
     """What a trained agent needs to see: the last observation (Markov tasks) or the whole conversation."""
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -54,21 +54,55 @@ class Task:
     """Names accepted by ``simulator=``, the default first; empty for tasks without a partner."""
     extra: str | None = None
     """The optional dependency group the task needs."""
+    folder: str = ""
+    """The task's package, where all of it stands; what follows is derived from it (for the family ``word_game``:
+    ``folder.env:WordGameEnv``) and given where that differs."""
+    entry_point: str = ""
+    vector_entry_point: str = ""
+    policies: str = ""
+    """Module with a dict ``POLICIES``: name -> factory(seed=0, **kwargs)."""
     surface_at: str = ""
-    """``module:NAME`` of the task's `lmrl_envs.surface.Surface`; without one the plain defaults."""
+    """``module:NAME`` of the task's `lmrl_envs.surface.Surface`: ``surface:SURFACE`` of the folder, if there is such a module."""
+
+    def __post_init__(self) -> None:
+        name = "".join(word.capitalize() for word in self.family.split("_"))
+        derived = {
+            "entry_point": f"env:{name}Env",
+            "vector_entry_point": f"env:{name}VectorEnv",
+            "policies": "policies",
+        }
+        for key, place in derived.items():
+            if not getattr(self, key):
+                if not self.folder:
+                    raise ValueError(f"the row of {self.id!r} needs folder, or {key}")
+                object.__setattr__(self, key, f"{self.folder}.{place}")
 
     @property
     def surface(self) -> Surface:
-        """What is known of the task outside the game itself."""
-        from lmrl_envs.surface import PLAIN
+        """What is known of the task outside the game itself; of a task that tells nothing, the plain defaults."""
+        return _surface(self.folder, self.surface_at)
 
-        module, _, name = self.surface_at.partition(":")
-        return getattr(importlib.import_module(module), name) if module else PLAIN
+    def toml(self, name: str) -> dict[str, Any]:
+        """The tables of ``<name>.toml`` in the task's folder; none where there is no such file."""
+        if not self.folder:
+            return {}
+        path = resources.files(self.folder).joinpath(f"{name}.toml")
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
 
     @property
     def policy_names(self) -> tuple[str, ...]:
         """Names that `make_policy` accepts for this task."""
         return tuple(importlib.import_module(self.policies).POLICIES)
+
+
+@cache
+def _surface(folder: str, place: str) -> Surface:
+    if not place and (not folder or importlib.util.find_spec(f"{folder}.surface") is None):
+        from lmrl_envs.surface import PLAIN
+
+        return PLAIN
+    module, _, name = (place or f"{folder}.surface:SURFACE").partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class Policy(Protocol):
@@ -144,10 +178,12 @@ def normalized_score(id: str, mean_return: float, scale: Literal["optimum", "lmr
     average and maximum are 0, 50 and 100, linear between and beyond.
 
     Raises:
-        ValueError: an unknown scale, or LMRL-Gym gives no figures for this task.
+        ValueError: an unknown scale, or there are no figures for this task.
     """
     row = task(id)
     reference = row.reference
+    if reference is None:
+        raise ValueError(f"{row.id} has no references: its returns have no scale")
     if scale == "optimum":
         return 100.0 * (mean_return - reference.random) / (reference.optimum - reference.random)
     if scale != "lmrl":
@@ -174,10 +210,8 @@ STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING = (
 TABLE: tuple[Task, ...] = (
     Task(
         id="lmrl/MazeFullyObserved-v0",
-        entry_point="lmrl_envs.maze.env:MazeEnv",
+        folder="lmrl_envs.maze",
         vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
-        policies="lmrl_envs.maze.policies",
-        surface_at="lmrl_envs.maze.surface:SURFACE",
         family="maze",
         summary="Walk to the goal of a maze; position, goal and walls are told.",
         tags=(CREDIT, STITCHING),
@@ -188,10 +222,8 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/MazePartiallyObserved-v0",
-        entry_point="lmrl_envs.maze.env:MazeEnv",
+        folder="lmrl_envs.maze",
         vector_entry_point="lmrl_envs.maze.vector:MazeVectorEnv",
-        policies="lmrl_envs.maze.policies",
-        surface_at="lmrl_envs.maze.surface:SURFACE",
         family="maze",
         summary="Walk to the goal of a maze; only the walls around you are told.",
         tags=(CREDIT, PARTIAL, STITCHING),
@@ -201,10 +233,8 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/Wordle-v0",
-        entry_point="lmrl_envs.wordle.env:WordleEnv",
+        folder="lmrl_envs.wordle",
         vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
-        policies="lmrl_envs.wordle.policies",
-        surface_at="lmrl_envs.wordle.surface:SURFACE",
         family="wordle",
         summary="Find the hidden five-letter word in six guesses (431 words).",
         tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
@@ -214,10 +244,9 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/Wordle-Full-v0",
+        folder="lmrl_envs.wordle",
         entry_point="lmrl_envs.wordle.env:WordleEnv",
         vector_entry_point="lmrl_envs.wordle.vector:WordleVectorEnv",
-        policies="lmrl_envs.wordle.policies",
-        surface_at="lmrl_envs.wordle.surface:SURFACE",
         family="wordle_full",
         summary="Wordle with over 2,000 answers and 10,000 allowed guesses.",
         tags=(STRATEGY, CREDIT, PARTIAL, STITCHING),
@@ -227,10 +256,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/TextNavFullyObserved-v0",
-        entry_point="lmrl_envs.text_nav.env:TextNavEnv",
-        vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
-        policies="lmrl_envs.text_nav.policies",
-        surface_at="lmrl_envs.text_nav.surface:SURFACE",
+        folder="lmrl_envs.text_nav",
         family="text_nav",
         summary="Put the stale food into the fridge of a house of text and close it; room and hands are told.",
         tags=(CREDIT, STITCHING),
@@ -244,10 +270,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/TextNavPartiallyObserved-v0",
-        entry_point="lmrl_envs.text_nav.env:TextNavEnv",
-        vector_entry_point="lmrl_envs.text_nav.vector:TextNavVectorEnv",
-        policies="lmrl_envs.text_nav.policies",
-        surface_at="lmrl_envs.text_nav.surface:SURFACE",
+        folder="lmrl_envs.text_nav",
         family="text_nav",
         summary="Put the stale food into the fridge of a house of text and close it; only what is in sight is told.",
         tags=(CREDIT, PARTIAL, STITCHING),
@@ -258,10 +281,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/Chess-v0",
-        entry_point="lmrl_envs.chess.env:ChessEnv",
-        vector_entry_point="lmrl_envs.chess.vector:ChessVectorEnv",
-        policies="lmrl_envs.chess.policies",
-        surface_at="lmrl_envs.chess.surface:SURFACE",
+        folder="lmrl_envs.chess",
         family="chess",
         summary="Win a game of chess as White.",
         tags=(STRATEGY, CREDIT),
@@ -273,8 +293,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/ChessEndgames-v0",
-        entry_point="lmrl_envs.chess.env:ChessEndgamesEnv",
-        vector_entry_point="lmrl_envs.chess.vector:ChessEndgamesVectorEnv",
+        folder="lmrl_envs.chess",
         policies="lmrl_envs.chess.endgame_policies",
         surface_at="lmrl_envs.chess.surface:ENDGAMES",
         family="chess_endgames",
@@ -288,10 +307,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/CarDealer-v0",
-        entry_point="lmrl_envs.car_dealer.env:CarDealerEnv",
-        vector_entry_point="lmrl_envs.car_dealer.env:CarDealerVectorEnv",
-        policies="lmrl_envs.car_dealer.policies",
-        surface_at="lmrl_envs.car_dealer.surface:SURFACE",
+        folder="lmrl_envs.car_dealer",
         family="car_dealer",
         summary="Sell a car to a buyer whose wishes, budget and temper are hidden; haggle in free text.",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL),
@@ -303,10 +319,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/GuessMyCity-v0",
-        entry_point="lmrl_envs.guess_my_city.env:GuessMyCityEnv",
-        vector_entry_point="lmrl_envs.guess_my_city.vector:GuessMyCityVectorEnv",
-        policies="lmrl_envs.guess_my_city.policies",
-        surface_at="lmrl_envs.guess_my_city.surface:SURFACE",
+        folder="lmrl_envs.guess_my_city",
         family="guess_my_city",
         summary="Find a hidden large city with yes/no and open questions (100 cities).",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),
@@ -317,10 +330,7 @@ TABLE: tuple[Task, ...] = (
     ),
     Task(
         id="lmrl/TwentyQuestions-v0",
-        entry_point="lmrl_envs.twenty_questions.env:TwentyQuestionsEnv",
-        vector_entry_point="lmrl_envs.twenty_questions.vector:TwentyQuestionsVectorEnv",
-        policies="lmrl_envs.twenty_questions.policies",
-        surface_at="lmrl_envs.twenty_questions.surface:SURFACE",
+        folder="lmrl_envs.twenty_questions",
         family="twenty_questions",
         summary="Find the hidden object with at most 20 yes/no questions (158 objects).",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL, STITCHING),

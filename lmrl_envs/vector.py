@@ -40,7 +40,7 @@ class TextVectorEnv(VectorEnv):
     bool ``[num_envs]``; infos follow Gymnasium's vector form (arrays with ``_key`` masks). With the same seeds the
     games are those of single environments, text by text.
 
-    Subclasses set ``env_class``; a task whose rules can be written over arrays derives from `ArrayTextVectorEnv`.
+    Subclasses set ``env_class`` (`vector_of` makes one); a task whose rules can be written over arrays derives from `ArrayTextVectorEnv`.
     """
 
     env_class: ClassVar[type[TextEnv]]
@@ -93,7 +93,7 @@ class TextVectorEnv(VectorEnv):
             seeds = [None if value is None else int(value) for value in seed]
             if len(seeds) != self.num_envs:
                 raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
-        openings = self._begin_slots(slots, seeds, options)
+        openings, details = self._begin_slots(slots, seeds, options)
         if mask is None:
             observations = tuple(openings)
             self._terminated = np.zeros(self.num_envs, bool)
@@ -113,6 +113,10 @@ class TextVectorEnv(VectorEnv):
             "valid": np.ones(self.num_envs, bool),
             "_valid": was_reset.copy(),
         }
+        for slot, info in zip(slots, details, strict=False):
+            if len(info) > 2:
+                own = {key: value for key, value in info.items() if key not in ("turn", "valid")}
+                infos = self._add_info(infos, own, slot)
         return observations, infos
 
     def step(self, actions: Sequence[str | None]) -> Step:  # type: ignore[override]
@@ -170,10 +174,10 @@ class TextVectorEnv(VectorEnv):
 
     def _begin_slots(
         self, slots: Sequence[int], seeds: Sequence[int | None] | None, options: dict[str, Any]
-    ) -> list[str]:
-        return [
-            self.envs[slot].reset(seed=None if seeds is None else seeds[slot], options=options)[0] for slot in slots
-        ]
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        """Start games in slots; returns their opening texts, and their infos where they tell more than turn and valid."""
+        begun = [self.envs[slot].reset(seed=None if seeds is None else seeds[slot], options=options) for slot in slots]
+        return [text for text, _ in begun], [info for _, info in begun]
 
     def _play_slots(self, actions: Sequence[str | None], acting: np.ndarray | None) -> Step:
         slots = range(self.num_envs) if acting is None else np.flatnonzero(acting).tolist()
@@ -214,6 +218,13 @@ class TextVectorEnv(VectorEnv):
                 "_valid": nobody.copy(),
             }
         return tuple(texts), rewards, self._terminated.copy(), self._truncated.copy(), infos
+
+
+def vector_of(env_class: type[TextEnv]) -> type[TextVectorEnv]:
+    """The vector form of an environment without one of its own: ``WordVectorEnv = vector_of(WordEnv)``, in the same module."""
+    name = env_class.__name__.removesuffix("Env") + "VectorEnv"
+    about = f"Many games of `{env_class.__name__}` at once, with one call to the partner per step."
+    return type(name, (TextVectorEnv,), {"env_class": env_class, "__module__": env_class.__module__, "__doc__": about})
 
 
 class ArrayTextVectorEnv(TextVectorEnv):
@@ -299,7 +310,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
 
     def _begin_slots(
         self, slots: Sequence[int], seeds: Sequence[int | None] | None, options: dict[str, Any]
-    ) -> list[str]:
+    ) -> tuple[list[str], list[dict[str, Any]]]:
         unknown = options.keys() - self.env_class.option_keys
         if unknown:
             self._prototype.reset(options=options)  # raises the task's own error
@@ -327,7 +338,7 @@ class ArrayTextVectorEnv(TextVectorEnv):
             if oldest > self._log_start:
                 del self._log[: oldest - self._log_start]
                 self._log_start = oldest
-        return openings
+        return openings, []
 
     def _play_slots(self, actions: Sequence[str | None], acting: np.ndarray | None) -> Step:
         if acting is None:

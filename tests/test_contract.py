@@ -66,6 +66,7 @@ def test_policies_are_seeded_and_within_the_return_range(id: str, policy: str) -
 @pytest.mark.parametrize("id", IDS)
 def test_expert_beats_random_and_scores_are_on_scale(id: str) -> None:
     reference = task(id).reference
+    assert reference is not None
     assert lmrl_envs.normalized_score(id, reference.random) == pytest.approx(0)
     assert lmrl_envs.normalized_score(id, reference.optimum) == pytest.approx(100)
     if reference.lmrl:

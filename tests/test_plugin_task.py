@@ -74,16 +74,73 @@ print("all floors")
 """
 
 
-def test_a_task_of_ones_own(tmp_path: Path) -> None:
+UNSCORED = """
+import dataclasses
+from pathlib import Path
+import lmrl_envs, toy_task
+from lmrl_benchmarks.commands.play import envs
+from lmrl_benchmarks.reporting.report import print_table, write_report
+from lmrl_benchmarks.reporting.results import load_results
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running import cells, runner
+from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.verify import verify_run
+from lmrl_datasets import generate, load_dataset
+
+out = Path(OUT)
+lmrl_envs.register_task(dataclasses.replace(toy_task.ROW, id="toy/Unscored-v0", family="unscored", reference=None,
+    entry_point="toy_task.env:HotColdEnv", vector_entry_point="toy_task.env:HotColdVectorEnv"))
+data = load_dataset(generate("unscored/expert-v0", out / "data", episodes=20))
+assert data.manifest["statistics"]["normalized_score"] is None
+summary = evaluate(EvaluationSpec("toy/Unscored-v0", "expert", 8, 0), out / "eval")
+assert summary["normalized_score"] is None is summary["normalized_score_lmrl"]
+suite = load_suite(SUITE)
+runner._claim(suite, out / "run")
+for cell in cells.cells(suite, suite.agents):
+    evaluate(cells.evaluation_of(suite, cell), cell.folder(out / "run"))
+results = load_results(out / "run")
+assert [(row.score, row.returns < 0) for row in results.rows] == [(None, True)] * 2
+print_table(results)
+assert "no references" in write_report(out / "run", out / "report.html", results).read_text()
+assert all(not breaches for _, breaches in verify_run(out / "run"))
+envs()
+print("without a score")
+"""
+SUITE = """
+name = "unscored"
+version = 1
+episodes = 4
+seed = 7
+training_seeds = [0]
+[[tasks]]
+id = "toy/Unscored-v0"
+[[agents]]
+name = "random"
+[[agents]]
+name = "expert"
+"""
+
+
+def ran(code: str, tmp_path: Path) -> str:
+    """What a process prints last in which the task was registered."""
     path = os.pathsep.join([str(TESTS), *(p for p in sys.path if p)])
     result = subprocess.run(
-        [sys.executable, "-c", CODE.replace("OUT", repr(str(tmp_path)))],
+        [sys.executable, "-c", code.replace("OUT", repr(str(tmp_path)))],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "all floors"
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_a_task_of_ones_own(tmp_path: Path) -> None:
+    assert ran(CODE, tmp_path) == "all floors"
+
+
+def test_a_task_without_references_has_returns_and_no_scores(tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(SUITE)
+    assert ran(UNSCORED.replace("SUITE", repr(str(tmp_path / "suite.toml"))), tmp_path) == "without a score"
 
 
 def test_the_walk_through_shows_these_very_files() -> None:

@@ -66,6 +66,8 @@ def card(manifest: dict[str, Any]) -> str:
 def _achievable(manifest: dict[str, Any]) -> Iterator[str]:
     """What the best play earns on the average, beside the data."""
     reference, stats = task(manifest["env_id"]).reference, manifest["statistics"]
+    if reference is None:
+        return
     best = manifest["coverage"]["best_return"]
     line = (
         f"The best possible mean return is {reference.optimum:.4g} ({reference.optimum_is}); that of the data is "

@@ -121,7 +121,7 @@ def _judge(data: Dataset) -> Judge | None:
     expert: Any = make_policy(data.env_id, "expert", **data.env_kwargs)
     if hasattr(expert, "is_best"):
         return expert.is_best
-    if row.reference.optimum_is != "exact":
+    if row.reference is None or row.reference.optimum_is != "exact":
         return None
     # An expert's state is its reading of one conversation: a fresh one each time.
     return lambda transcript, action: (

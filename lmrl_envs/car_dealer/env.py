@@ -12,7 +12,7 @@ from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice
 from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
-from lmrl_envs.vector import TextVectorEnv
+from lmrl_envs.vector import vector_of
 
 _INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. \
 A customer has come in; their wishes (brand, type, features), budget, patience and temper are unknown to you. You speak first.
@@ -143,7 +143,4 @@ def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in state.items()}
 
 
-class CarDealerVectorEnv(TextVectorEnv):
-    """Vector entry point of Car Dealer."""
-
-    env_class = CarDealerEnv
+CarDealerVectorEnv = vector_of(CarDealerEnv)

@@ -21,6 +21,7 @@ from lmrl_envs.chess.rules import (
 )
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
 from lmrl_envs.partners.base import SimulatorError
+from lmrl_envs.vector import vector_of
 
 MAX_MOVES = 400
 WIN_REWARD, LOSS_REWARD, DRAW_REWARD, ILLEGAL_REWARD = 1.0, -1.0, 0.0, -1.0
@@ -238,3 +239,7 @@ class ChessEndgamesEnv(ChessEnv):
         if self.positions == "evaluation":
             return fens[draw_index(self.np_random, len(fens))]
         return endgames.random_position(self.np_random)
+
+
+ChessVectorEnv = vector_of(ChessEnv)
+ChessEndgamesVectorEnv = vector_of(ChessEndgamesEnv)

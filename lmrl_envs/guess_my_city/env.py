@@ -20,6 +20,7 @@ from lmrl_envs.guess_my_city.rules import (
 )  # fmt: skip
 from lmrl_envs.guess_my_city.table import cities, split_names
 from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
+from lmrl_envs.vector import vector_of
 
 RIGHT, WRONG = "Yes, that's it!", "No, that's not my city."
 
@@ -126,3 +127,6 @@ def _asks(action: str) -> bool:
 
 def _is_name(text: str, city: str) -> bool:
     return tokens(text) in {tokens(name) for name in cities()[city].names}
+
+
+GuessMyCityVectorEnv = vector_of(GuessMyCityEnv)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from lmrl_envs.core import Outcome, TextEnv, check_choice, draw_index
 from lmrl_envs.text_nav.engine import Engine, Scene, default_engine, require_textworld
 from lmrl_envs.text_nav.house import LOST, WON, Facts, random_house, random_rooms
+from lmrl_envs.vector import vector_of
 
 MAX_MOVES = 50
 
@@ -144,3 +145,6 @@ class TextNavEnv(TextEnv):
         from lmrl_envs.text_nav.surface import SURFACE
 
         return SURFACE.draw(self)
+
+
+TextNavVectorEnv = vector_of(TextNavEnv)

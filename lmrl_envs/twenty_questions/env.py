@@ -22,6 +22,7 @@ from lmrl_envs.twenty_questions.rules import (
     load_knowledge,
     split_indices,
 )
+from lmrl_envs.vector import vector_of
 
 OPENING = "Questions:"
 Split = Literal["all", "train", "test"]
@@ -135,3 +136,6 @@ def _hidden(secret: int) -> dict[str, Any]:
 
 def _is_valid(action: str) -> bool:
     return len(action) <= MAX_QUESTION_LENGTH and any(map(str.isalnum, action))
+
+
+TwentyQuestionsVectorEnv = vector_of(TwentyQuestionsEnv)

@@ -4,10 +4,7 @@ from lmrl_envs import Reference, Task, register_task
 
 ROW = Task(
     id="toy/HotCold-v0",
-    entry_point="toy_task.env:HotColdEnv",
-    vector_entry_point="toy_task.env:HotColdVectorEnv",
-    policies="toy_task.policies",
-    surface_at="toy_task.surface:SURFACE",
+    folder="toy_task",
     family="hot_cold",
     summary="Find a number from 1 to 100; every guess is answered higher or lower.",
     tags=("strategy",),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmrl_envs import TextEnv, TextVectorEnv
+from lmrl_envs import TextEnv
 from lmrl_envs.core import Outcome, draw_index
+from lmrl_envs.vector import vector_of
 from toy_task.rules import GUESSES, HIGHEST, LOWEST, answer
 
 
@@ -48,7 +49,4 @@ class HotColdEnv(TextEnv):
         self._secret = state["secret"]
 
 
-class HotColdVectorEnv(TextVectorEnv):
-    """Many games at once."""
-
-    env_class = HotColdEnv
+HotColdVectorEnv = vector_of(HotColdEnv)

@@ -27,14 +27,17 @@ def envs() -> None:
     for id in task_ids():
         row = task(id)
         reference = row.reference
-        optimum = f"{reference.optimum:.4g}" + ("" if reference.optimum_is == "exact" else " (best known)")
-        scale = ", ".join(f"{x:g}" for x in reference.lmrl) if reference.lmrl else "-"
+        random, optimum, scale = "-", "-", "-"
+        if reference:
+            random = f"{reference.random:.4g}"
+            optimum = f"{reference.optimum:.4g}" + ("" if reference.optimum_is == "exact" else " (best known)")
+            scale = ", ".join(f"{x:g}" for x in reference.lmrl) if reference.lmrl else "-"
         lines = [f"[bold]{id}[/bold]", shown(row.summary), f"[dim]tags: {', '.join(row.tags)}[/dim]"]
         if row.partners:
             lines.append(f"[dim]simulators: {', '.join(row.partners)}[/dim]")
         if row.extra:
             lines.append(f'[dim]needs: pip install "lmrl\\[{row.extra}]"[/dim]')
-        table.add_row("\n".join(lines), f"{reference.random:.4g}", optimum, scale)
+        table.add_row("\n".join(lines), random, optimum, scale)
     Console().print(table)
 
 

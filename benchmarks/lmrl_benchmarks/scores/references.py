@@ -68,7 +68,7 @@ def scale_of(env_id: str, env_kwargs: dict[str, Any]) -> Scale | None:
     variant = variant_of(env_id, env_kwargs)
     if not variant:
         reference = task(env_id).reference
-        return Scale(reference.random, reference.optimum, reference.optimum_is, "task table")
+        return reference and Scale(reference.random, reference.optimum, reference.optimum_is, "task table")
     for entry in _bundled():
         if entry["id"] == task(env_id).id and entry["kwargs"] == variant:
             return Scale(
@@ -85,7 +85,8 @@ def _bundled() -> list[dict[str, Any]]:
 
 def lmrl_applies(env_id: str, env_kwargs: dict[str, Any]) -> bool:
     """Whether LMRL-Gym's own scale is one for this game: its partners may be others, its layouts and objects may not."""
-    if task(env_id).reference.lmrl is None:
+    reference = task(env_id).reference
+    if reference is None or reference.lmrl is None:
         return False
     others = variant_of(env_id, env_kwargs).keys() - {"simulator", "elo", "nodes", "strength", "duplicates"}
     return not others or (task(env_id).id == "lmrl/ChessEndgames-v0" and others == {"positions"})

@@ -18,12 +18,12 @@ def summarize(
 ) -> dict[str, Any]:
     """Mean and standard deviation (of the population) of returns and lengths in agent turns, share of successes, scores.
 
-    ``normalized_score`` is on the optimum scale, ``normalized_score_lmrl`` on LMRL-Gym's (None for tasks it lacks).
+    ``normalized_score`` is on the optimum scale, ``normalized_score_lmrl`` on LMRL-Gym's; None for tasks without that scale.
     """
     if len(returns) == 0:
         raise ValueError("no episodes to summarize")
     mean = float(np.mean(returns))
-    has_lmrl = task(env_id).reference.lmrl is not None
+    reference = task(env_id).reference
     return {
         "episodes": len(returns),
         "return_mean": mean,
@@ -31,6 +31,6 @@ def summarize(
         "length_mean": float(np.mean(lengths)),
         "length_std": float(np.std(lengths)),
         "success_rate": float(np.mean(success)),
-        "normalized_score": normalized_score(env_id, mean),
-        "normalized_score_lmrl": normalized_score(env_id, mean, "lmrl") if has_lmrl else None,
+        "normalized_score": normalized_score(env_id, mean) if reference else None,
+        "normalized_score_lmrl": normalized_score(env_id, mean, "lmrl") if reference and reference.lmrl else None,
     }
