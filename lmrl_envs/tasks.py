@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import tomllib
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import gymnasium
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.files import near
 
 if TYPE_CHECKING:
     from lmrl_envs.surface import Surface
@@ -146,9 +146,7 @@ def task(id: str) -> Task:
     """
     id = id.removeprefix("lmrl_envs:")
     if id not in _TASKS:
-        close = difflib.get_close_matches(id, _TASKS, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known ids: {', '.join(_TASKS)}"
-        raise gymnasium.error.NameNotFound(f"no task {id!r}{hint}")
+        raise gymnasium.error.NameNotFound(f"no task {id!r}; {near(id, _TASKS, cutoff=0.4)}")
     return _TASKS[id]
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gymnasium.error import DependencyNotInstalled
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
 from lmrl_datasets.cards import write_cards
 from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.reading.dataset import samples
+from lmrl_envs.files import FolderError
 
 NAME = "wordle/mine-v0"
 
@@ -92,7 +94,7 @@ def test_other_wrong_imports(wordle_data: Path, tmp_path: Path) -> None:
         read_jsonl(tmp_path / "cut.jsonl.zst", tmp_path / "x", NAME)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.tex").write_text("precious")
-    with pytest.raises(DatasetError, match="not empty"):
+    with pytest.raises(FolderError, match="not empty"):
         read_jsonl(path, tmp_path / "taken", NAME)
     read_jsonl(path, tmp_path / "data", NAME)
     with pytest.raises(DatasetError, match="already"):
@@ -148,7 +150,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_minari_one_line_says_what_to_install(wordle_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(DatasetError, match=r"pip install .lmrl\[minari\]"):
+    with pytest.raises(DependencyNotInstalled, match=r"pip install .lmrl\[minari\]"):
         to_minari(load_dataset(wordle_data))
 
 
@@ -184,7 +186,7 @@ def test_no_ray_cluster_is_one_line(tmp_path: Path, address: str, capsys: pytest
 
 def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DatasetError, match=r"pip install .lmrl\[ray\]"):
+    with pytest.raises(DependencyNotInstalled, match=r"pip install .lmrl\[ray\]"):
         generate("maze/mixed-v0", tmp_path / "data", episodes=5, ray="local")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 import random
@@ -23,7 +22,8 @@ from lmrl_datasets.coverage import coverage
 from lmrl_datasets.reading.columns import Decoder
 from lmrl_datasets.reading.dataset import samples
 from lmrl_datasets.schema import COLUMNS, to_table
-from lmrl_envs import task
+from lmrl_envs import files, task
+from lmrl_envs.files import FolderError
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -109,7 +109,7 @@ def test_two_generators_on_one_folder(tmp_path: Path) -> None:
     generate("maze/mixed-v0", folder, episodes=20, shard_size=10, shard=(0, 2))
     with (folder / ".lock-1-of-2").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(DatasetError, match="another process"):
+        with pytest.raises(FolderError, match="another process"):
             generate("maze/mixed-v0", folder, episodes=20, shard_size=10, shard=(1, 2))
 
 
@@ -121,7 +121,7 @@ def test_a_whole_run_and_a_part_do_not_share_a_folder(tmp_path: Path) -> None:
     before = digests(folder)
     with (folder / ".lock-whole").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)  # another part at work
-        with pytest.raises(DatasetError, match="another process is generating"):
+        with pytest.raises(FolderError, match="another process is generating"):
             generate("maze/mixed-v0", folder, episodes=20, shard_size=10)
         assert digests(folder) == before
         generate("maze/mixed-v0", folder, episodes=20, shard_size=10, shard=(1, 2))
@@ -129,16 +129,14 @@ def test_a_whole_run_and_a_part_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_of_two_that_claim_a_folder_at_once_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("lmrl_datasets.generate")  # the package has a function of that name
-
-    real = module.write_new
+    real = files._write_new
 
     def late(path: Path, text: str) -> bool:
         path.write_text(text.replace('"seed": 1', '"seed": 2'))  # another process, in between
         return real(path, text)
 
-    monkeypatch.setattr(module, "write_new", late)
-    with pytest.raises(DatasetError, match="made otherwise \\(seed differ"):
+    monkeypatch.setattr(files, "_write_new", late)
+    with pytest.raises(FolderError, match="differs in seed"):
         generate("maze/mixed-v0", tmp_path / "data", episodes=20, seed=1)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["generation.json"]
     generate("maze/mixed-v0", tmp_path / "data", episodes=20, seed=2)
@@ -153,7 +151,7 @@ def test_another_revision_of_a_recipe_does_not_go_on_but_another_description_doe
         (folder / "generation.json").write_text(json.dumps({**spec, "recipe": {**spec["recipe"], **changes}}))
 
     store(revision=7)
-    with pytest.raises(DatasetError, match="made otherwise \\(recipe differ"):
+    with pytest.raises(FolderError, match="differs in recipe"):
         generate("maze/mixed-v0", folder, episodes=20, shard_size=10)
     store(description="As it was once described.", notes="None.")
     generate("maze/mixed-v0", folder, episodes=20, shard_size=10)
@@ -162,7 +160,7 @@ def test_another_revision_of_a_recipe_does_not_go_on_but_another_description_doe
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(DatasetError, match="not empty"):
+    with pytest.raises(FolderError, match="not empty"):
         generate("maze/mixed-v0", tmp_path, episodes=5)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -172,7 +170,7 @@ def test_a_finished_dataset_is_no_stranger_under_other_packages(tmp_path: Path) 
     path = tmp_path / "a" / "generation.json"
     path.write_text(path.read_text().replace('"numpy": "', '"numpy": "0.'))
     generate("maze/mixed-v0", tmp_path / "a", episodes=5)
-    with pytest.raises(DatasetError, match="seed"):
+    with pytest.raises(FolderError, match="seed"):
         generate("maze/mixed-v0", tmp_path / "a", episodes=5, seed=1)
 
 

@@ -26,6 +26,7 @@ from lmrl_benchmarks.running.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.running.verify import verify_records, verify_run
 from lmrl_benchmarks.scores.references import VARIANTS, scale_of
 from lmrl_envs import normalized_score, task
+from lmrl_envs.files import FolderError
 
 TOY = """
 name = "toy"
@@ -138,14 +139,14 @@ def test_a_finished_run_runs_nothing_again(finished: Path, suite_file: Path) -> 
 
 def test_specs_are_not_mixed(finished: Path, suite_file: Path, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(TOY.replace("seed = 7", "seed = 8"))
-    with pytest.raises(SuiteError, match="digest"):
+    with pytest.raises(FolderError, match="digest"):
         run_suite(load_suite(str(tmp_path / "other.toml")), finished)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(SuiteError, match="not empty"):
+    with pytest.raises(FolderError, match="not empty"):
         run_suite(load_suite(str(suite_file)), tmp_path)
     spec = EvaluationSpec("lmrl/Wordle-v0", "random", 5, 0)
     evaluate(spec, tmp_path / "eval")
-    with pytest.raises(RecordError, match="episodes differ"):
+    with pytest.raises(FolderError, match=r"holds another run \(differs in episodes\); choose"):
         evaluate(EvaluationSpec("lmrl/Wordle-v0", "random", 6, 0), tmp_path / "eval")
 
 
@@ -634,9 +635,9 @@ def test_versions_are_not_mixed(
     assert "recorded with lmrl 0.0.9, the run with" in " ".join(breaches(out))
     _edit_json("suite.json", lambda r: r["provenance"]["packages"].update(lmrl="0.0.9"))(out)
     assert "verify with that version" in " ".join(breaches(out))
-    with pytest.raises(RecordError, match=r"begun with lmrl 0\.0\.9"):
+    with pytest.raises(FolderError, match=r"lmrl: 0\.0\.9 there, "):
         run_suite(load_suite(str(suite_file)), out)
-    with pytest.raises(RecordError, match=r"begun with lmrl 0\.0\.9"):
+    with pytest.raises(FolderError, match=r"lmrl: 0\.0\.9 there, "):
         run = json.loads((_cell(out) / "run.json").read_text())["spec"]
         run.pop("agent_fingerprint")
         evaluate(EvaluationSpec(**run), _cell(out))

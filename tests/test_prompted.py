@@ -24,10 +24,11 @@ from lmrl_agents.prompting.prompted import KEPT
 from lmrl_agents.prompting.prompts import NEW_GAME, good_games, messages_of
 from lmrl_agents.prompting.spending import JOURNAL, Budget, Prices, read_prices
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
+from lmrl_benchmarks.running.records import EPISODES, RecordFile
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, task, task_ids
+from lmrl_envs.files import FolderError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -299,7 +300,7 @@ def test_the_cap_stops_the_run_and_a_higher_one_goes_on_without_paying_twice(tmp
         chats = [json.dumps([body["messages"], body["seed"]]) for body in server.bodies]
         assert len(set(chats)) == len(chats)  # nothing was asked, and paid for, twice
         assert summary["cost_usd"] == pytest.approx(len(chats) * cost)
-        with pytest.raises(RecordError, match="agent_kwargs differ"):
+        with pytest.raises(FolderError, match="agent_kwargs"):
             evaluate(spec(server, episodes=8, temperature=1.0), tmp_path)
     whole = evaluate(EvaluationSpec(WORDLE, "expert", 8, 0), tmp_path / "expert")
     assert summary["return_mean"] == whole["return_mean"]

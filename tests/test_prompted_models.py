@@ -21,9 +21,10 @@ from lmrl_agents import AgentError, load_agent
 from lmrl_agents.playing.conformance import check_agent, sample_requests
 from lmrl_agents.prompting.prompts import NEW_GAME, messages_of
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import RecordError, RecordFile
+from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs import Transcript
+from lmrl_envs.files import FolderError
 
 MAZE = "lmrl/MazeFullyObserved-v0"
 
@@ -119,7 +120,7 @@ def test_another_model_in_the_same_folder_does_not_go_on(model: Path, tmp_path: 
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(RecordError, match="agent_fingerprint"):
+    with pytest.raises(FolderError, match="agent_fingerprint"):
         evaluate(evaluation(f"transformers:{folder}", max_tokens=8), tmp_path / "eval")
 
 

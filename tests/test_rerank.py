@@ -20,9 +20,10 @@ from lmrl_agents.playing.policy_agent import LanguageModelAgent
 from lmrl_agents.playing.protocol import AgentError, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import RecordError, RecordFile
+from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs import Transcript
+from lmrl_envs.files import FolderError
 
 
 def drawn(tokenizer, *actions: tuple[str, tuple[float, ...]]) -> list[Generated]:
@@ -159,7 +160,7 @@ def test_candidates_are_recorded_and_their_tokens_counted(folders: dict[str, Pat
         (action,) = agent.act_with_details(requests(1))
         assert action.details["completion_tokens"] == agent.tokens_generated
     other = EvaluationSpec(MAZE, str(folders["actions"]), 2, 0, agent_kwargs={"candidates": 6, "record_values": True})
-    with pytest.raises(RecordError, match="agent_kwargs"):
+    with pytest.raises(FolderError, match="agent_kwargs"):
         evaluate(other, tmp_path / "actions")
 
 

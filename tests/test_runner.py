@@ -16,13 +16,13 @@ import pytest
 
 from lmrl_benchmarks.reporting.report import load_results
 from lmrl_benchmarks.running.cells import cells, evaluation_of
-from lmrl_benchmarks.running.cluster import pack, replace_folder
 from lmrl_benchmarks.running.evaluation import PARTS, evaluate, play_part
 from lmrl_benchmarks.running.plan import MOST_PARTS, Plan, parts_of
 from lmrl_benchmarks.running.records import EPISODES, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import Suite, load_suite
 from lmrl_benchmarks.running.verify import verify_run
+from lmrl_datasets.cluster import archive, replace_folder
 
 SPLIT = """
 name = "split"
@@ -207,7 +207,7 @@ def test_folders_travel_whole(tmp_path: Path) -> None:
     (there / "deep" / "a.bin").write_bytes(b"\x00\xff")
     (there / ".progress").write_text("1/2 3")
     (there / PARTS / "0-9" / EPISODES).write_text("{}")
-    content = pack(there)
+    content = archive(there)
     (there / "left.json").write_text("of an earlier try")
     replace_folder(there, content)
     assert [str(path.relative_to(there)) for path in sorted(there.rglob("*")) if path.is_file()] == ["deep/a.bin"]

@@ -25,8 +25,9 @@ from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
 from lmrl_agents.playing.served import ServedAgent
 from lmrl_benchmarks.commands.agents import export
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import RecordError, RecordFile
+from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import Transcript
+from lmrl_envs.files import FolderError
 
 RUN = "import sys; from lmrl_benchmarks.commands.cli import main; sys.argv[0] = 'lmrl'; main()"
 
@@ -137,7 +138,7 @@ def test_long_games_are_cut_as_they_are_here(tmp_path: Path) -> None:
 def test_games_played_here_and_on_a_server_are_not_mixed(folder: Path, tmp_path: Path) -> None:
     spec = {"agent": str(folder), "env_id": MAZE, "episodes": 2, "seed": 5}
     evaluate(EvaluationSpec(**spec), tmp_path / "run")
-    with serving(folder) as server, pytest.raises(RecordError):
+    with serving(folder) as server, pytest.raises(FolderError):
         arguments = {"server": server.url, "served_model": "toy-model"}
         evaluate(EvaluationSpec(**spec, agent_kwargs=arguments), tmp_path / "run")
 

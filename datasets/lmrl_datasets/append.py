@@ -14,7 +14,7 @@ from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import (
     MANIFEST,
     describe_shard,
-    provenance,
+    making_versions,
     read_manifest,
     require_pyarrow,
     write_atomically,
@@ -78,7 +78,7 @@ def _replace_manifest(
         "seed": None,
         "episodes": rows,
         "command": recipe.description,
-        "packages": provenance(),
+        "packages": making_versions(),
         "shards": shards,
     }
     manifest["statistics"] = Dataset(folder, manifest).stats()

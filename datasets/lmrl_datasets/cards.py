@@ -17,8 +17,8 @@ from typing import Any
 
 from lmrl_datasets.coverage import in_words
 from lmrl_datasets.reading.dataset import load_dataset
-from lmrl_datasets.store import write_atomically
 from lmrl_envs import task
+from lmrl_envs.files import write_atomically
 
 _ROWS = ("episodes", "length_mean", "length_std", "success_rate", "return_mean", "return_std")
 # Tolerances within which a published figure counts as reproduced: relative for means and deviations, absolute for rates.

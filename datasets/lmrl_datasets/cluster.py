@@ -1,37 +1,107 @@
-"""Work done on a Ray cluster. The machines need this package and Ray, but share no disk: files travel as bytes."""
+"""Work done on a Ray cluster. Its machines need the same packages, but share no disk: folders travel as archives."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shutil
 import socket
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 from typing import Any
 
 from lmrl_datasets.schema import DatasetError
-from lmrl_datasets.store import provenance, write_bytes
+from lmrl_datasets.store import making_versions
+from lmrl_envs.files import needs, write_atomically
 
 LOCAL = "local"
 
 
+class WorkerLost(RuntimeError):
+    """The machine or process that had a piece of work is gone."""
+
+
+class Cluster:
+    """A cluster that this process is connected to (see `joined`)."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+
+    @property
+    def cpus(self) -> int:
+        """CPUs of the cluster as it is now."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def send(self, value: Any) -> Any:
+        """Put a value on the cluster once, for several pieces of work (in place of the value, in ``inputs``)."""
+        return self._ray.put(value)
+
+    def start(
+        self,
+        work: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        output: str,
+        inputs: Iterable[Any] = (),
+        *,
+        gpus: int = 0,
+        retries: int = 0,
+        once: bool = False,
+    ) -> Future:
+        """Begin a piece of work.
+
+        Args:
+            work: called with a scratch folder and ``arguments``.
+            arguments: values that can be pickled.
+            output: folder, within the scratch folder, that comes back.
+            inputs: pairs of a folder's place in the scratch folder and its files (`archive`).
+            gpus: GPUs that it takes, beside one CPU.
+            retries: how often it is begun again where a worker is lost.
+            once: the worker process serves nothing else afterwards.
+        """
+        remote = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=retries, max_calls=int(once))(_work)
+        return remote.remote(work, arguments, output, *inputs).future()
+
+    def result(self, future: Future) -> tuple[Any, bytes]:
+        """What the work returned, and its output folder as an archive.
+
+        Raises:
+            WorkerLost: the worker, or its machine, is gone.
+            DatasetError: the machine has other versions of packages.
+        """
+        try:
+            versions, returned, content = future.result()
+        except self._ray.exceptions.RayTaskError as problem:
+            raise problem.as_instanceof_cause() from None
+        except self._ray.exceptions.RayError as problem:
+            raise WorkerLost(f"a Ray worker was lost ({str(problem).strip().splitlines()[0]})") from None
+        here = making_versions()
+        differing = sorted(name for name in {*here, *versions} if here.get(name) != versions.get(name))
+        if differing:
+            told = ", ".join(f"{name} {versions.get(name)} there, {here.get(name)} here" for name in differing)
+            raise DatasetError(f"a machine of the cluster has other versions: {told}")
+        return returned, content
+
+
 @contextlib.contextmanager
-def joined(address: str, workers: int) -> Iterator[Any]:
-    """The module ``ray``, connected; a connection that was there before stays.
+def joined(address: str, workers: int) -> Iterator[Cluster]:
+    """The cluster at an address; a connection that was there before stays.
 
     Args:
         address: of a running cluster (``auto``, ``host:port``, ``ray://host:port``), or "local" for one on this machine.
         workers: CPUs of a local cluster.
 
     Raises:
-        DatasetError: Ray is not installed, or there is no cluster.
+        gymnasium.error.DependencyNotInstalled: Ray is not installed.
+        DatasetError: there is no cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise DatasetError('this needs Ray: pip install "lmrl[ray]"') from None
+    needs("working on a cluster", "ray")
+    import ray
+
     before = ray.is_initialized()
     if not before:
         try:
@@ -44,23 +114,74 @@ def joined(address: str, workers: int) -> Iterator[Any]:
             reason = (str(problem).splitlines() or [type(problem).__name__])[0]
             raise DatasetError(f"no Ray cluster at {address!r}: {reason}") from None
     try:
-        yield ray
+        yield Cluster(ray)
     finally:
         if not before:
             ray.shutdown()
 
 
-def refuse_other_versions(there: Mapping[str, str]) -> None:
-    """Compare the versions of packages on another machine (`store.provenance`) with those here.
+def _reach(address: str) -> None:
+    """Raise an OSError when nobody listens at ``host:port``: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def _work(
+    work: Callable[..., Any], arguments: tuple[Any, ...], output: str, *inputs: tuple[str, bytes]
+) -> tuple[dict[str, str], Any, bytes]:
+    """On a machine of the cluster: versions of packages here, what the work returned, and its output folder."""
+    with tempfile.TemporaryDirectory(prefix="lmrl-", ignore_cleanup_errors=True) as name:
+        scratch = Path(name)
+        for place, content in inputs:
+            extract(scratch / place, content)
+        returned = work(scratch, *arguments)
+        return making_versions(), returned, archive(scratch / output)
+
+
+# -- folders as bytes
+
+
+def archive(folder: Path) -> bytes:
+    """The files of a folder, without hidden ones (locks, what is under way)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for path in sorted(folder.rglob("*")):
+            place = path.relative_to(folder)
+            if path.is_file() and not any(part.startswith(".") for part in place.parts):
+                file.add(path, arcname=str(place), recursive=False)
+    return buffer.getvalue()
+
+
+def extract(folder: Path, content: bytes) -> None:
+    """Write the files of an `archive` into a folder, each whole or not at all.
 
     Raises:
-        DatasetError: naming those that differ.
+        DatasetError: it holds something else than files of the folder.
     """
-    here = provenance()
-    differing = sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
-    if differing:
-        versions = ", ".join(f"{name} {there.get(name)} there, {here.get(name)} here" for name in differing)
-        raise DatasetError(f"a machine of the cluster has other versions: {versions}")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(content)) as file:
+        for member in file:
+            path = folder / member.name
+            source = file.extractfile(member)
+            if source is None or not path.resolve().is_relative_to(folder.resolve()):
+                raise DatasetError(
+                    f"what a machine of the cluster sent holds {member.name!r}, which is no file of its folder"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, source.read())
+
+
+def replace_folder(folder: Path, content: bytes) -> None:
+    """Put an `archive` in the place of a folder. Killed in between, the folder is gone, and its work is done again."""
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    extract(new, content)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
+# -- shards
 
 
 def make_on_cluster(address: str, make: Callable[[Any], Any], jobs: list[Any], workers: int) -> Iterator[int]:
@@ -73,40 +194,20 @@ def make_on_cluster(address: str, make: Callable[[Any], Any], jobs: list[Any], w
         workers: CPUs of a local cluster.
 
     Raises:
-        DatasetError: Ray is not installed, there is no cluster, a machine has other versions, or a worker died.
+        DatasetError: there is no cluster, a machine has other versions, or a worker died.
     """
-    with joined(address, workers) as ray:
-        yield from _collect(ray, make, jobs)
+    with joined(address, workers) as cluster:
+        started = {cluster.start(_shard, (make, job), "made", retries=3): job for job in jobs}
+        for future in as_completed(started):
+            try:
+                count, content = cluster.result(future)
+            except WorkerLost as loss:
+                raise DatasetError(f"{loss}; run the same command to go on") from None
+            extract(Path(started[future][-1]).parent, content)
+            yield count
 
 
-def _reach(address: str) -> None:
-    """Raise an OSError when nobody listens at ``host:port``: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _collect(ray: Any, make: Callable[[Any], Any], jobs: list[Any]) -> Iterator[int]:
-    remote = ray.remote(num_cpus=1, max_retries=3)(_shard)
-    pending = {remote.remote(make, recipe, seed, indices): (path, len(indices)) for recipe, seed, indices, path in jobs}
-    while pending:
-        (ready,), _ = ray.wait(list(pending), num_returns=1)
-        path, count = pending.pop(ready)
-        try:
-            there, content = ray.get(ready)
-        except ray.exceptions.RayTaskError as problem:
-            raise problem.as_instanceof_cause() from None
-        except ray.exceptions.RayError as problem:
-            reason = str(problem).strip().splitlines()[0]
-            raise DatasetError(f"a Ray worker was lost ({reason}); run the same command to go on") from None
-        refuse_other_versions(there)
-        write_bytes(Path(path), content)
-        yield count
-
-
-def _shard(make: Callable[[Any], Any], recipe: Any, seed: int, indices: range) -> tuple[dict[str, str], bytes]:
-    """In a worker of the cluster: versions of packages here, and a shard's bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "shard.parquet"
-        make((recipe, seed, indices, str(path)))
-        return provenance(), path.read_bytes()
+def _shard(scratch: Path, make: Callable[[Any], Any], job: Any) -> int:
+    recipe, seed, indices, path = job
+    (scratch / "made").mkdir()
+    return make((recipe, seed, indices, str(scratch / "made" / Path(path).name)))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import io
 import json
 import math
-import os
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import gymnasium
 
 from lmrl_datasets.recipes import Recipe
-from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, SCHEMA_VERSION, DatasetError, Episode, to_json
-from lmrl_datasets.store import locked, provenance, require_pyarrow, write_shard
+from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, DatasetError, Episode, to_json
+from lmrl_datasets.store import require_pyarrow, write_shard
+from lmrl_envs.files import locked, near, needs, replacing
 
 if TYPE_CHECKING:
     from lmrl_datasets.reading.dataset import Dataset
@@ -51,18 +50,11 @@ def write_jsonl(data: Dataset, path: str | Path) -> int:
 
     path = Path(path)
     compression = _compression(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    count = 0
-    try:
-        with pa.output_stream(str(temporary), compression=compression) as file:
-            for batch in data.iter_batches():
-                lines = (to_json({name: getattr(episode, name) for name in COLUMNS}) + "\n" for episode in batch)
-                file.write("".join(lines).encode("utf-8", "replace"))
-                count += len(batch)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with replacing(path) as temporary, pa.output_stream(str(temporary), compression=compression) as file:
+        for batch in data.iter_batches():
+            lines = (to_json({name: getattr(episode, name) for name in COLUMNS}) + "\n" for episode in batch)
+            file.write("".join(lines).encode("utf-8", "replace"))
+    return len(data)
 
 
 def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int = 20_000) -> Path:
@@ -81,7 +73,7 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
     Raises:
         DatasetError: naming the line that is wrong.
     """
-    from lmrl_datasets.generate import claim, file_name, finish
+    from lmrl_datasets.generate import file_name, finish, spec_of, take_folder
 
     require_pyarrow()
     path, folder = Path(path), Path(out)
@@ -96,17 +88,9 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
         f"Imported from the file {path.name}.",
         env_kwargs=dict(first.env_kwargs),
     )
-    spec = {
-        "schema_version": SCHEMA_VERSION,
-        "recipe": asdict(recipe),
-        "seed": None,
-        "episodes": count,
-        "shard_size": shard_size,
-        "packages": provenance(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
+    spec = spec_of(recipe, None, count, shard_size)
     with locked(folder / ".lock-whole", "writing"):
-        if claim(folder, spec):
+        if take_folder(folder, spec):
             raise DatasetError(f"{folder} holds a dataset already; choose another folder")
         total = -(-count // shard_size)
         paths = [folder / file_name(k, total) for k in range(total)]
@@ -166,9 +150,7 @@ def _episode(row: Any, place: int) -> Episode:
         raise TypeError("not an object with the fields of an episode")
     for key in row:
         if key not in COLUMNS:
-            close = difflib.get_close_matches(key, COLUMNS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(COLUMNS)}"
-            raise ValueError(f"unknown field {key!r}; {hint}")
+            raise ValueError(f"unknown field {key!r}; {near(key, COLUMNS)}")
     missing = [name for name in _REQUIRED if name not in row]
     if missing:
         raise ValueError(f"without {', '.join(missing)}")
@@ -211,14 +193,13 @@ def to_minari(data: Dataset, dataset_id: str | None = None) -> Any:
         dataset_id: Minari's name for it, by default ``lmrl/<name>``.
 
     Raises:
-        DatasetError: minari is not installed, or has a dataset of that name.
+        gymnasium.error.DependencyNotInstalled: minari is not installed.
+        DatasetError: it has a dataset of that name.
     """
-    try:
-        import h5py  # noqa: F401 - minari looks for it only when it writes
-        import minari
-        from minari.data_collector import EpisodeBuffer
-    except ImportError as problem:
-        raise DatasetError(f'this needs Minari with HDF5: pip install "lmrl[minari]" ({problem})') from None
+    needs("this", "minari", "h5py")  # minari looks for h5py only when it writes
+    import minari
+    from minari.data_collector import EpisodeBuffer
+
     dataset_id = dataset_id or f"lmrl/{data.name}"
     if dataset_id in minari.list_local_datasets():
         raise DatasetError(f"Minari has a dataset {dataset_id!r} here already; delete it or choose another id")

@@ -6,10 +6,8 @@ do not depend on the number of workers or on where a killed run was taken up aga
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
@@ -20,26 +18,13 @@ import gymnasium
 from lmrl_datasets.cluster import make_on_cluster
 from lmrl_datasets.recipes import Recipe, load_recipe
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
-from lmrl_datasets.store import (
-    MANIFEST,
-    describe_shard,
-    end_with_parent,
-    locked,
-    provenance,
-    read_manifest,
-    require_pyarrow,
-    write_atomically,
-    write_new,
-    write_shard,
-)
+from lmrl_datasets.store import MANIFEST, describe_shard, making_versions, read_manifest, require_pyarrow, write_shard
 from lmrl_envs import TextEnv, make_policy
+from lmrl_envs.files import Progress, claim, locked, process_pool, write_atomically, write_json
 from lmrl_envs.seeding import episode_seed
 
 SPEC, CARD = "generation.json", "README.md"
 SHARD_SIZE = 20_000
-
-Progress = Callable[[int, int], None]
-"""Called with (episodes done, episodes in all)."""
 
 
 def play_episode(env: TextEnv, recipe: Recipe, seed: int, index: int) -> Episode:
@@ -101,9 +86,7 @@ def _results(jobs: list[Any], workers: int, ray: str | None) -> Iterator[int]:
     if workers <= 1 or len(jobs) <= 1:
         yield from map(make_shard, jobs)
         return
-    # spawn: forking a process that has threads (progress bars, engines) may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=end_with_parent) as pool:
+    with process_pool(min(workers, len(jobs))) as pool:
         try:
             for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
                 yield future.result()
@@ -141,7 +124,8 @@ def generate(
         progress: called after each shard.
 
     Raises:
-        DatasetError: the folder holds something else, or another process is generating into it.
+        FolderError: the folder holds something else, or another process is generating into it.
+        DatasetError: no such dataset, or a worker process died.
     """
     require_pyarrow()
     recipe = load_recipe(name)
@@ -151,16 +135,8 @@ def generate(
     # At least two files per worker's worth for small sets, so that a small set is parallel too; a function of the size only.
     size = shard_size or recipe.shard_size or min(SHARD_SIZE, max(1000, -(-count // 8)))
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    spec = {
-        "schema_version": SCHEMA_VERSION,
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "episodes": count,
-        "shard_size": size,
-        "packages": provenance(),
-    }
-    if claim(folder, spec):
+    spec = spec_of(recipe, seed, count, size)
+    if take_folder(folder, spec):
         return folder
     parts = _ranges(count, size)
     paths = [folder / file_name(k, len(parts)) for k in range(len(parts))]
@@ -187,6 +163,18 @@ def generate(
     return folder
 
 
+def spec_of(recipe: Recipe, seed: int | None, episodes: int, shard_size: int) -> dict[str, Any]:
+    """What determines the files of a dataset."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "episodes": episodes,
+        "shard_size": shard_size,
+        "packages": making_versions(),
+    }
+
+
 def _makes(recipe: Any) -> dict[str, Any] | None:
     """What a stored recipe makes; None for what is no recipe of this version."""
     try:
@@ -195,33 +183,25 @@ def _makes(recipe: Any) -> dict[str, Any] | None:
         return None
 
 
-def claim(folder: Path, spec: dict[str, Any]) -> bool:
-    """Make sure that the folder is empty or holds a run of the same spec; returns whether that run is finished."""
-    path = folder / SPEC
-    if path.exists():
-        try:
-            there = json.loads(path.read_text("utf-8"))
-        except ValueError as problem:
-            raise DatasetError(f"{path} is damaged ({problem}); delete the folder to start again") from None
-        finished = (folder / MANIFEST).exists()
+def take_folder(folder: Path, spec: dict[str, Any]) -> bool:
+    """Take a folder for a dataset; returns whether it holds the same one, finished.
+
+    Raises:
+        FolderError: it holds something else.
+    """
+    finished = (folder / MANIFEST).exists()
+
+    def differing(there: dict[str, Any]) -> Iterator[str]:
         # A finished dataset stays what it is under other versions of packages; an unfinished one must not be mixed.
         keys = [key for key in spec if key != "recipe" and not (finished and key == "packages")]
-        differing = [key for key in keys if there.get(key) != spec[key]]
+        yield from (key for key in keys if there.get(key) != spec[key])
         if _makes(there.get("recipe")) != _makes(spec["recipe"]):
-            differing.append("recipe")
-        if differing:
-            raise DatasetError(
-                f"{folder} holds a dataset made otherwise ({', '.join(sorted(differing))} differ); choose another folder"
-            )
-        if finished:
-            read_manifest(folder)
-        return finished
-    strangers = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
-    if strangers:
-        raise DatasetError(f"{folder} is not empty ({sorted(strangers)[0]!r}, ...); choose another folder")
-    if not write_new(path, json.dumps(spec, indent=1, sort_keys=True) + "\n"):
-        return claim(folder, spec)  # another process was quicker
-    return False
+            yield "recipe"
+
+    claim(folder, SPEC, spec, "dataset", differing)
+    if finished:
+        read_manifest(folder)
+    return finished
 
 
 def finish(folder: Path, spec: dict[str, Any], paths: list[Path], command: str) -> None:
@@ -230,17 +210,16 @@ def finish(folder: Path, spec: dict[str, Any], paths: list[Path], command: str) 
     from lmrl_datasets.coverage import coverage
     from lmrl_datasets.reading.dataset import Dataset
 
-    shards = [asdict(describe_shard(path)) for path in paths]
     recipe = spec["recipe"]
     manifest = {
         **spec,
         "name": recipe["name"],
         "env_id": recipe["env"],
         "command": command,
-        "shards": shards,
+        "shards": [asdict(describe_shard(path)) for path in paths],
     }
     data = Dataset(folder, manifest)
     manifest["statistics"] = data.stats()
     manifest["coverage"] = coverage(data)
     write_atomically(folder / CARD, card(manifest))
-    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    write_json(folder / MANIFEST, manifest)

@@ -98,11 +98,11 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         text = " ".join(str(problem).split()) or type(problem).__name__
-        from lmrl_envs.extras import EXTRA_OF
+        from lmrl_envs.files import EXTRA_OF, remedy
 
         if isinstance(problem, ModuleNotFoundError) and (problem.name or "").split(".")[0] in EXTRA_OF:
             package = (problem.name or "").split(".")[0]
-            print(f'lmrl: this needs {package}: pip install "lmrl[{EXTRA_OF[package]}]"', file=sys.stderr)
+            print(f"lmrl: this needs {package}: {remedy(package)}", file=sys.stderr)
             return 1
         from lmrl_envs.core import printable
 

@@ -20,8 +20,8 @@ from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import locked, write_atomically
 from lmrl_envs import task
+from lmrl_envs.files import locked, write_atomically, write_json
 
 BATCH = 64
 """Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
@@ -153,7 +153,7 @@ def _evaluate(
     text = "".join(f"{record.line()}\n" for record in records)
     write_atomically(out / EPISODES, text)
     summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
-    write_atomically(out / SUMMARY, json.dumps(summary, indent=1, sort_keys=True) + "\n")
+    write_json(out / SUMMARY, summary)
     shutil.rmtree(out / PARTS, ignore_errors=True)
     return summary
 

@@ -14,7 +14,8 @@ from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate, play_pa
 from lmrl_benchmarks.running.plan import Job, cell_of_part
 from lmrl_benchmarks.running.records import SUMMARY
 from lmrl_datasets import generate
-from lmrl_datasets.store import MANIFEST, write_atomically
+from lmrl_datasets.store import MANIFEST
+from lmrl_envs.files import write_atomically
 
 PROGRESS = ".progress"
 SLOTS = 128

@@ -7,12 +7,11 @@ import os
 from typing import Any
 
 from lmrl_envs import task
+from lmrl_envs.files import remedy
 
 
 def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str) -> str | None:
     """The first thing that is missing to train and evaluate an agent on a task, with the remedy; None if nothing is."""
-    from lmrl_envs.extras import EXTRA_OF
-
     simulator = str(env_kwargs.get("simulator", ""))
     modules = [task(env_id).extra or ""]
     for name in (simulator, agent):
@@ -21,7 +20,7 @@ def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str
         modules += ["torch", "transformers", "pyarrow"]
     for module in modules:
         if module and importlib.util.find_spec(module) is None:
-            return f'needs {module}: pip install "lmrl[{EXTRA_OF.get(module, module)}]"'
+            return f"needs {module}: {remedy(module)}"
     if any(name.startswith("openai:") for name in (simulator, agent)) and not (
         os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
     ):

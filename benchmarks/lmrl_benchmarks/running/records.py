@@ -7,20 +7,16 @@ A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jso
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from lmrl_datasets import DatasetError, Episode
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import append_whole, write_atomically
+from lmrl_envs.files import JsonLines, provenance
+from lmrl_envs.files import claim as claim_folder
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
@@ -117,7 +113,7 @@ class RecordFile:
     """The episodes of one evaluation, appended one by one."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.path = folder, folder / EPISODES
+        self._lines = JsonLines(folder / EPISODES)
 
     def read(self) -> list[Record]:
         """All whole records, a cut last line left out.
@@ -125,82 +121,25 @@ class RecordFile:
         Raises:
             RecordError: a damaged line that is not the last.
         """
-        if not self.path.is_file():
-            return []
-        records = []
-        lines = self.path.read_text("utf-8", errors="replace").split("\n")
-        for number, line in enumerate(lines, start=1):
-            if not line:
-                continue
-            try:
-                records.append(Record.from_line(line))
-            except (ValueError, TypeError) as problem:
-                if number == len(lines):  # no newline after it: cut by a kill
-                    break
-                raise RecordError(f"{self.path}, line {number} is damaged: {problem}") from None
-        return records
+        try:
+            return self._lines.read(Record.from_line, strict=True)
+        except ValueError as problem:
+            raise RecordError(str(problem)) from None
 
     def repair(self) -> list[Record]:
         """Read, and drop from the file a cut last line and what was written twice (by a Ctrl-C between two steps)."""
         records = list({record.episode: record for record in self.read()}.values())
-        if self.path.is_file():
-            write_atomically(self.path, "".join(f"{record.line()}\n" for record in records))
+        if self._lines.path.is_file():
+            self._lines.rewrite(record.line() for record in records)
         return records
 
     def append(self, records: list[Record]) -> None:
         """Add records: all of them or, where the disk is full, none."""
-        append_whole(self.path, "".join(f"{record.line()}\n" for record in records))
-
-
-def provenance() -> dict[str, Any]:
-    """What the numbers depend on beside the spec."""
-    packages = {}
-    for package in ("lmrl", "gymnasium", "numpy", "torch", "transformers", "chess", "textworld"):
-        try:
-            packages[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {
-        "packages": packages,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-        "git": _git(),
-    }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor()
-
-
-@cache
-def _git() -> dict[str, Any] | None:
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(  # noqa: S603 - a fixed list of words, no shell
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - whichever git the user has
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
+        self._lines.append(record.line() for record in records)
 
 
 def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
-    """Take a folder for a spec; an existing run of the same spec is gone on with.
+    """Take a folder for the records of a spec; an existing run of the same spec is gone on with.
 
     Args:
         folder: of the records.
@@ -208,26 +147,18 @@ def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ())
         operational: arguments of the agent that may differ (they stay in ``run.json`` as they were first).
 
     Raises:
-        RecordError: the folder holds another run, or something else.
+        FolderError: the folder holds another run, or something else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / RUN
     spec = json.loads(to_json(spec))
-    if path.is_file():
-        try:
-            run = json.loads(path.read_text("utf-8"))
-            there = run.get("spec", {})
-        except ValueError as problem:
-            raise RecordError(f"{path} is damaged: {problem}") from None
-        refuse_other_version(run, folder)
+
+    def differing(run: dict[str, Any]) -> Iterator[str]:
+        yield from other_version(run)
+        there = run["spec"]
         if _essence(there, operational) != _essence(spec, operational):
-            differing = sorted(key for key in {*spec, *there} if there.get(key) != spec.get(key))
-            raise RecordError(f"{folder} holds another run ({', '.join(differing)} differ); choose another folder")
-        return
-    if any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise RecordError(f"{folder} is not empty and holds no run; choose another folder")
+            yield from (key for key in {*spec, *there} if there.get(key) != spec.get(key))
+
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
-    write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    claim_folder(folder, RUN, record, "run", differing)
 
 
 def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, Any]:
@@ -247,15 +178,11 @@ def recorded_version(run: dict[str, Any]) -> str:
     return str(run.get("provenance", {}).get("packages", {}).get("lmrl"))
 
 
-def refuse_other_version(run: dict[str, Any], folder: Path) -> None:
-    """Results of two versions are not mixed.
-
-    Raises:
-        RecordError: the run was begun with another version of lmrl.
-    """
+def other_version(run: dict[str, Any]) -> Iterator[str]:
+    """That a run was begun with another version of lmrl, whose results are not mixed with those of this one."""
     mine, theirs = installed_version(), recorded_version(run)
     if mine != theirs:
-        raise RecordError(f"{folder} was begun with lmrl {theirs}, this is {mine}; choose another folder")
+        yield f"lmrl: {theirs} there, {mine} here"
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_problems, read_suite
+from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_problems
 from lmrl_benchmarks.running.plan import Plan
-from lmrl_benchmarks.running.records import provenance, refuse_other_version
+from lmrl_benchmarks.running.records import other_version
 from lmrl_benchmarks.running.scheduler import Processes, Progress, Scheduler, Workers
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
-from lmrl_datasets.store import locked, write_atomically
+from lmrl_envs.files import claim, locked, provenance, write_json
 
 PATIENCE = 3600.0
 """Seconds without a finished episode after which an agent is taken to hang."""
@@ -44,9 +44,9 @@ def run_suite(
     The reasons stand in ``problems.json`` too, from where the report takes them.
 
     Raises:
-        SuiteError: the folder holds a run of another suite, or there are no agents.
-        RecordError: the folder holds a run of another version.
-        DatasetError: another process runs there, or there is no such cluster.
+        SuiteError: there are no agents.
+        FolderError: the folder holds something else, or another process runs there.
+        DatasetError: there is no such cluster.
     """
     agents = suite.agents if agents is None else agents
     if not agents:
@@ -71,23 +71,16 @@ def run_suite(
         asked = plan.lacking.keys() | plan.jobs.keys()
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
         told |= {name: text.splitlines()[0] for name, text in problems.items()}
-        write_atomically(out / PROBLEMS, json.dumps(told, indent=1, sort_keys=True) + "\n")
+        write_json(out / PROBLEMS, told)
         return problems
 
 
 def _claim(suite: Suite, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / SUITE
-    if path.is_file():
-        there = read_suite(out)[1]
-        refuse_other_version(there, out)
+    def differing(there: dict[str, Any]) -> Iterator[str]:
+        yield from other_version(there)
         if there.get("digest") != suite.digest:
-            raise SuiteError(
-                f"{out} holds a run of suite {there.get('suite', {}).get('name')!r} as it was then (digest "
-                f"{there.get('digest')}, now {suite.digest}); choose another folder"
-            )
-        return
-    if any(not entry.name.startswith(".") for entry in out.iterdir()):
-        raise SuiteError(f"{out} is not empty and holds no run; choose another folder")
+            name = there.get("suite", {}).get("name")
+            yield f"suite: {name!r}, digest {there.get('digest')} there, {suite.name!r}, {suite.digest} here"
+
     record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
-    write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    claim(out, SUITE, record, "leaderboard run", differing)

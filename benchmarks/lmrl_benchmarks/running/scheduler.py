@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +13,11 @@ from typing import Any, Protocol
 
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done, run_job
 from lmrl_benchmarks.running.plan import Job
-from lmrl_datasets.store import end_with_parent
+from lmrl_datasets.cluster import WorkerLost
+from lmrl_envs.files import process_pool
 
 Progress = Callable[[int, int, list[str]], None]
 """Called about once a second with (jobs done, jobs in all, names of the running ones and how far they are)."""
-
-
-class WorkerLost(RuntimeError):
-    """The machine or process that had a job is gone."""
 
 
 class Workers(Protocol):
@@ -66,9 +62,7 @@ class Processes:
 
     def submit(self, out: Path, job: Job) -> Future:
         """See `Workers`."""
-        context = multiprocessing.get_context("spawn")
-        pool = self._idle.pop() if self._idle else None
-        pool = pool or ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+        pool = self._idle.pop() if self._idle else process_pool(1)
         try:
             future = pool.submit(run_job, out, job)
         except BrokenProcessPool:  # killed while it had nothing to do

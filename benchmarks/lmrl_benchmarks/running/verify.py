@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -31,7 +29,7 @@ from lmrl_benchmarks.running.records import (
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent
 from lmrl_datasets import DatasetError
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import end_with_parent
+from lmrl_envs.files import process_pool
 from lmrl_envs.partners import LIVE
 
 PARTIAL = frozenset({"human"})
@@ -73,8 +71,7 @@ def verify_run(out: Path, workers: int = 1) -> Iterator[tuple[str, list[str]]]:
         breaches: Iterator[list[str]] = map(check, expected)
         yield from zip(map(_name, expected), breaches, strict=True)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
+    with process_pool(workers) as pool:
         yield from zip(map(_name, expected), pool.map(check, expected), strict=True)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -13,6 +12,7 @@ from typing import Any
 
 from lmrl_datasets.schema import UnknownDataset
 from lmrl_envs import task, task_ids
+from lmrl_envs.files import near
 
 PLAIN_POLICIES = ("random", "suboptimal", "expert")
 
@@ -77,8 +77,5 @@ def load_recipe(name: str) -> Recipe:
     policy = mixture.removesuffix("-v0")
     env = _families().get(family)
     if env is None or policy not in PLAIN_POLICIES or mixture == policy:
-        known = dataset_names()
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-        raise UnknownDataset(f"no dataset {name!r}; {hint}")
+        raise UnknownDataset(f"no dataset {name!r}; {near(name, dataset_names())}")
     return Recipe(name, env, policy, 10_000, f"The {policy} policy of {env}.")

@@ -1,0 +1,416 @@
+"""What every floor does in the same way: files and folders, missing extras, suggestions, progress, worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import fcntl
+import hashlib
+import importlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+T = TypeVar("T")
+
+EXTRA_OF = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "pyarrow": "data",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "openai": "llm",
+    "textworld": "textworld",
+    "starlette": "web",
+    "uvicorn": "web",
+    "h5py": "minari",
+}
+"""Optional packages and the extra that brings them, where it is not of the same name."""
+
+
+class FolderError(RuntimeError):
+    """A folder holds something else, or another process works in it; the message says what, and what to do."""
+
+
+# -- whole files
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends, and is gone when it fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        with _naming(path):
+            yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A write that fails, on a full disk for instance, says of which file; the system's error does not."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno is not None:  # without, the text is all there is, and a name would hide it
+            problem.filename = problem.filename or str(path)
+        raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    # "x": a link of that name, in a folder from elsewhere, is not followed.
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON for people (indented, sorted): the file is there whole or not at all."""
+    write_atomically(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _write_new(path: Path, content: str) -> bool:
+    """Write a file, whole, unless there is one; returns whether it was written. Of several processes one does."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_atomically(temporary, content)
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError as problem:
+        if problem.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        os.replace(temporary, path)  # a file system without hard links: there the last one gets it
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- files that grow
+
+
+def append_whole(path: Path, text: str, *, sync: bool = False, shared: bool = False) -> None:
+    """Append whole lines to a file; after a line that a kill cut they begin on a line of their own.
+
+    Args:
+        path: the file, made if it is not there; its folder is.
+        text: whole lines.
+        sync: return only when the disk has it.
+        shared: other processes append to it, too. Where it is not, an error (a full disk, Ctrl-C) leaves the file as it was.
+    """
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        before = os.fstat(file).st_size
+        is_cut = before and os.pread(file, 1, before - 1) != b"\n"
+        data = memoryview((b"\n" if is_cut else b"") + text.encode("utf-8"))
+        try:
+            with _naming(path):
+                while data:
+                    data = data[os.write(file, data) :]
+                if sync:
+                    os.fsync(file)
+        except BaseException:
+            if not shared:
+                os.ftruncate(file, before)
+            raise
+    finally:
+        os.close(file)
+
+
+class JsonLines:
+    """A file with one JSON value a line that grows at its end, where a kill may cut it.
+
+    Args:
+        path: the file.
+        shared: see `append_whole`.
+    """
+
+    def __init__(self, path: Path, shared: bool = False) -> None:
+        self.path, self.shared = path, shared
+        self.damaged: list[int] = []
+        """Numbers (from 1) of the lines that the last `read` left out."""
+
+    def read(self, parse: Callable[[str], T] = json.loads, strict: bool = False) -> list[T]:
+        """The items of all whole lines; none where there is no file.
+
+        Args:
+            parse: makes an item of a line; a ValueError, TypeError or KeyError of it says that the line is damaged.
+            strict: only the end may be cut: any other damaged line is an error.
+
+        Raises:
+            ValueError: a damaged line that may not be, with its number.
+        """
+        self.damaged = []
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return []
+        items = []
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                items.append(parse(line.decode("utf-8", "replace")))
+            except (ValueError, TypeError, KeyError) as problem:
+                if strict and number < len(lines):
+                    raise ValueError(f"{self.path}, line {number} is damaged: {problem}") from None
+                self.damaged.append(number)
+        return items
+
+    def append(self, lines: Iterable[str], sync: bool = False) -> None:
+        """Add lines (without their ends): see `append_whole`."""
+        append_whole(self.path, "".join(f"{line}\n" for line in lines), sync=sync, shared=self.shared)
+
+    def rewrite(self, lines: Iterable[str]) -> None:
+        """Have these lines in place of all that are there."""
+        write_atomically(self.path, "".join(f"{line}\n" for line in lines))
+
+
+# -- folders
+
+
+@contextlib.contextmanager
+def locked(path: Path, doing: str, shared: bool = False) -> Iterator[None]:
+    """Hold a lock on a file, an exclusive one unless ``shared``; the lock goes with the process.
+
+    Raises:
+        FolderError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderError(f"another process is {doing} in {path.parent}") from None
+        yield
+
+
+def claim(
+    folder: Path,
+    name: str,
+    record: Mapping[str, Any],
+    what: str,
+    differing: Callable[[dict[str, Any]], Iterable[str]],
+) -> dict[str, Any] | None:
+    """Take a folder for a run (a training, an evaluation, a dataset ...), or go on with the same one that is there.
+
+    Args:
+        folder: made if it is not there.
+        name: file in it that says what the folder is for.
+        record: what that file says of this run.
+        what: for errors: "training run", say.
+        differing: of the record that is there, in what it is another one; nothing when that run may go on.
+
+    Returns:
+        the record of the run that is there; None for a folder taken now, which holds ``record``.
+
+    Raises:
+        FolderError: the folder holds another run, or something else.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    if not path.is_file():
+        strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+        if strangers:
+            raise FolderError(f"{folder} is not empty ({strangers[0]}) and holds no {what}; choose another folder")
+        if _write_new(path, json.dumps(record, indent=1, sort_keys=True) + "\n"):
+            return None  # otherwise another process was quicker
+    try:
+        there = json.loads(path.read_text("utf-8"))
+        found = sorted(differing(there))
+    except (ValueError, TypeError, AttributeError, KeyError) as problem:
+        raise FolderError(f"{path} is damaged ({problem}); delete the folder to start again") from None
+    if found:
+        raise FolderError(f"{folder} holds another {what} (differs in {', '.join(found)}); choose another folder")
+    return there
+
+
+# -- what a result was made with
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """Versions of this package and of those of ``names`` that are installed."""
+    versions = {}
+    for package in ("lmrl", *names):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
+
+
+def provenance() -> dict[str, Any]:
+    """What numbers depend on beside what was asked for: packages, Python, machine, commit."""
+    return {
+        "packages": package_versions("gymnasium", "numpy", "torch", "transformers", "chess", "textworld"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+@cache
+def _git() -> dict[str, Any] | None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(  # noqa: S603 - a fixed list of words, no shell
+            ["git", "-C", str(Path(__file__).parent), *arguments],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+# -- what is missing, and what was meant
+
+
+def remedy(module: str) -> str:
+    """The command that installs an optional package."""
+    package = module.partition(".")[0]
+    return f'pip install "lmrl[{EXTRA_OF.get(package, package)}]"'
+
+
+def needs(user: str, *modules: str) -> None:
+    """Import optional packages.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: one cannot be; the message says what needs it, and the command to run.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as problem:
+            from gymnasium.error import DependencyNotInstalled
+
+            raise DependencyNotInstalled(
+                f"{user} needs {module.partition('.')[0]} ({problem}): {remedy(module)}"
+            ) from None
+
+
+def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """ "did you mean 'x'?" for the name that comes nearest; "known: ..." where none does."""
+    names = sorted(names)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+# -- progress
+
+Progress = Callable[[int, int], None]
+"""Called with (done, in all)."""
+LINES_EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, unit: str = "", show: bool = True) -> Iterator[Callable[..., None]]:
+    """Progress on stderr: a bar on a terminal; elsewhere, in a log for instance, a line now and then.
+
+    Args:
+        title: stands at its left.
+        unit: of what is counted, to have its rate shown.
+        show: False for none.
+
+    Yields:
+        ``tell(done, total, note="")``.
+    """
+    started, first, last = time.monotonic(), -1, time.monotonic()
+
+    def rated(done: int, note: str) -> str:
+        nonlocal first
+        first = done if first < 0 else first
+        rate = f"{(done - first) / max(time.monotonic() - started, 1e-9):,.0f} {unit}/s" if unit else ""
+        return "  ".join(filter(None, (rate, note)))
+
+    def line(done: int, total: int, note: str = "") -> None:
+        nonlocal last
+        note = rated(done, note)
+        if show and time.monotonic() - last >= LINES_EVERY:
+            last = time.monotonic()
+            sys.stderr.write(f"{title}: {done:,} of {total:,}  {note}".rstrip() + "\n")
+            sys.stderr.flush()
+
+    if not (show and sys.stderr.isatty()):
+        yield line
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description}", markup=False),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+        rich.TextColumn("{task.fields[note]}", markup=False),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True)) as shown:
+        bar = shown.add_task(title, total=None, note="")
+        yield lambda done, total, note="": shown.update(bar, completed=done, total=total, note=rated(done, note))
+
+
+# -- worker processes
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that are started afresh (forking a process that has threads may hang), and end with this one."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """In a worker process: end when the parent is gone, however it went, and leave Ctrl-C to the parent."""
+    import multiprocessing.connection
+    import threading
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
