@@ -16,10 +16,9 @@ import pytest
 
 from lmrl_agents import load_agent
 from lmrl_benchmarks.reporting.report import load_results, overall_of, rows_of, write_report
-from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.cells import Job, Plan, cells, evaluation_of
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.jobs import how_far
-from lmrl_benchmarks.running.plan import Job, Plan
 from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteError, load_suite, suite_names

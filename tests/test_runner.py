@@ -1,4 +1,4 @@
-"""How a suite is run: cells in parts, training in the right game, and a Ray cluster in place of processes."""
+"""How a suite is run: cells, training in the right game, and a Ray cluster in place of processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from lmrl_benchmarks.reporting.report import load_results
-from lmrl_benchmarks.running.cells import cells, evaluation_of
-from lmrl_benchmarks.running.evaluation import PARTS, evaluate, play_part
-from lmrl_benchmarks.running.plan import MOST_PARTS, Plan, parts_of
+from lmrl_benchmarks.running.cells import Plan, cells, evaluation_of
+from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.records import EPISODES, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import Suite, load_suite
@@ -66,46 +65,31 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_parts_hold_every_episode_once() -> None:
-    for episodes in (1, 31, 32, 100, 645, 4096):
-        parts = parts_of(episodes)
-        assert [n for part in parts for n in part] == list(range(episodes)) and len(parts) <= MOST_PARTS
-    assert len(parts_of(31)) == 1 and len(parts_of(32)) == 2 and len(parts_of(1000)) == MOST_PARTS
-
-
 @pytest.mark.parametrize("workers", [1, 3])
-def test_cells_in_parts_have_the_records_of_whole_ones(workers: int, whole: Path, tmp_path: Path) -> None:
+def test_records_do_not_depend_on_workers(workers: int, whole: Path, tmp_path: Path) -> None:
     suite = suite_of(tmp_path, SPLIT)
-    assert len(Plan(suite, suite.agents, "cpu").parts) == 4 * len(parts_of(50)) > 4
     assert run_suite(suite, tmp_path / "run", workers=workers) == {}
     assert records_of(tmp_path / "run") == records_of(whole)
-    assert not list((tmp_path / "run").rglob(PARTS))
     assert [breach for _, found in verify_run(tmp_path / "run") for breach in found] == []
     assert list((tmp_path / "run").glob("cells/*/*/seed-0/agent.json"))
 
 
-def test_a_part_that_was_killed_is_gone_on_with(whole: Path, tmp_path: Path) -> None:
+def test_a_cell_that_was_killed_is_gone_on_with(whole: Path, tmp_path: Path) -> None:
     suite = suite_of(tmp_path, SPLIT)
     out, cell = tmp_path / "run", cells(suite, suite.agents)[0]
-    part = parts_of(50)[0]
-    folder = cell.folder(out) / PARTS / f"{part.start}-{part.stop}"
-    play_part(evaluation_of(suite, cell), folder, part)
+    run_suite(suite, out, agents=suite.only(["expert"]))
+    folder = cell.folder(out)
+    evaluate(evaluation_of(suite, cell), folder)
     lines = (folder / EPISODES).read_text().splitlines(keepends=True)
     first = {**json.loads(lines[0]), "seconds": 123.0}  # to be known again
     (folder / EPISODES).write_text(json.dumps(first) + "\n" + "".join(lines[1:5]) + lines[5][:40])
-    with pytest.raises(Exception, match=r"holds a run|not empty"):  # the run is not taken for a stranger's folder
-        run_suite(suite, out)
-    (out / "cells").rename(tmp_path / "kept")
-    run_suite(suite, out, agents=suite.only(["expert"]))
-    (tmp_path / "kept" / "Wordle" / "random").rename(out / "cells" / "Wordle" / "random")
+    (folder / "summary.json").unlink()
     assert run_suite(suite, out) == {}
     assert records_of(out) == records_of(whole)
-    assert (
-        sum(record.seconds == 123.0 for record in RecordFile(cell.folder(out)).read()) == 1
-    )  # it was not played again
+    assert sum(record.seconds == 123.0 for record in RecordFile(folder).read()) == 1  # it was not played again
 
 
-def test_a_part_that_fails_is_told_of_its_cell(tmp_path: Path) -> None:
+def test_a_cell_that_fails_is_told_in_the_report(tmp_path: Path) -> None:
     text = SPLIT.replace('id = "lmrl/TwentyQuestions-v0"', 'id = "lmrl/MazeFullyObserved-v0"\nkwargs = {layout = "no"}')
     suite = suite_of(tmp_path, text)
     told = run_suite(suite, tmp_path / "run", agents=suite.only(["random"]))
@@ -202,11 +186,11 @@ def test_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
 
 def test_folders_travel_whole(tmp_path: Path) -> None:
     there = tmp_path / "cells" / "seed-0"
-    (there / PARTS / "0-9").mkdir(parents=True)
+    (there / ".hidden").mkdir(parents=True)
     (there / "deep").mkdir()
     (there / "deep" / "a.bin").write_bytes(b"\x00\xff")
     (there / ".progress").write_text("1/2 3")
-    (there / PARTS / "0-9" / EPISODES).write_text("{}")
+    (there / ".hidden" / EPISODES).write_text("{}")
     content = archive(there)
     (there / "left.json").write_text("of an earlier try")
     replace_folder(there, content)
@@ -242,7 +226,7 @@ class Dies:
 
 
 def test_a_ray_cluster_gives_the_same_records(whole: Path, tmp_path: Path) -> None:
-    """On a real cluster of this machine: parts, a trained agent, one that hangs and one whose process dies once."""
+    """On a real cluster of this machine: a trained agent, one that hangs and one whose process dies once."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install lmrl[ray]")
     data = 'data = { name = "wordle/mixed-v0", episodes = 60 }\n'
     text = SPLIT.replace('id = "lmrl/Wordle-v0"\n', f'id = "lmrl/Wordle-v0"\n{data}')
@@ -265,4 +249,3 @@ def test_a_ray_cluster_gives_the_same_records(whole: Path, tmp_path: Path) -> No
     run_suite(suite, tmp_path / "here", agents=suite.only(["bc"]), workers=1)
     assert records_of(tmp_path / "here")["cells/Wordle/bc/seed-0"] == found["cells/Wordle/bc/seed-0"]
     assert run_suite(suite, tmp_path / "ray") == {}  # gone on with here: all there
-    assert not list((tmp_path / "ray").rglob(PARTS))

@@ -143,9 +143,9 @@ class Soak:
 
     def _evaluate(self, id: str, agent: str, episodes: int) -> None:
         """As a worker of the leaderboard does it, in this process; nothing of it stays on disk."""
+        from lmrl_benchmarks.running.cells import Job
         from lmrl_benchmarks.running.evaluation import EvaluationSpec
         from lmrl_benchmarks.running.jobs import run_job
-        from lmrl_benchmarks.running.plan import Job
 
         folder, trained = self.out / "cell", os.sep in agent
         spec = EvaluationSpec(id, agent, episodes, self.rng.randrange(2**31))

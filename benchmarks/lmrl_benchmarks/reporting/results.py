@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_benchmarks.running.cells import Cell, cells, eval_name, found_cells, read_problems, read_suite
+from lmrl_benchmarks.running.cells import Cell, cells, found_cells, read_problems, read_suite
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY
 from lmrl_benchmarks.running.suite import Suite
 from lmrl_benchmarks.scores.comparison import NotPairable, Paired, improvement, improvement_interval, paired
@@ -232,13 +232,13 @@ def load_results(out: Path) -> Results:
     groups: dict[tuple[str, str], list[Played]] = {}
     for found in played:
         groups.setdefault((found.cell.task.slug, found.cell.agent.name), []).append(found)
-    done = {eval_name(found.cell) for found in played}
+    done = {found.cell.job_name for found in played}
     missing = {name: why for name, why in read_problems(out).items() if name not in done}
     present = {cell.agent.name for cell in there}
     for cell in (*cells(suite, [agent for agent in suite.agents if agent.name in present]), *there):
-        if eval_name(cell) not in done:
+        if cell.job_name not in done:
             damaged = (cell.folder(out) / SUMMARY).is_file()
-            missing.setdefault(eval_name(cell), DAMAGED if damaged else "not run, or not finished")
+            missing.setdefault(cell.job_name, DAMAGED if damaged else "not run, or not finished")
     return Results(out, suite, about, played, [_row(group) for group in groups.values()], missing)
 
 

@@ -1,4 +1,4 @@
-"""The cells of a run: one agent on one task with one training seed, and where in the run's folder everything is.
+"""The cells of a run (one agent on one task with one training seed), their jobs, and where in the run's folder everything is.
 
 Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and why); ``data/<dataset>/``;
 ``training/<task>/<algorithm>-<preset>/seed-<s>/``; ``cells/<task>/<agent>/seed-<s>/`` with the records of one evaluation.
@@ -6,7 +6,9 @@ Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and w
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
+from lmrl_envs import task
+from lmrl_envs.files import remedy
 
 SUITE, PROBLEMS = "suite.json", "problems.json"
 
@@ -35,6 +39,11 @@ class Cell:
     def records_folder(self) -> str:
         """Where the cell's records are, within the run."""
         return f"cells/{self.task.slug}/{self.agent.name}/seed-{self.seed}"
+
+    @property
+    def job_name(self) -> str:
+        """Name of the job that plays the cell."""
+        return f"eval {self.agent.name} {self.task.slug} seed {self.seed}"
 
     def folder(self, out: Path) -> Path:
         """Where the cell's records are."""
@@ -69,11 +78,6 @@ def evaluation_of(suite: Suite, cell: Cell) -> EvaluationSpec:
     )
 
 
-def eval_name(cell: Cell) -> str:
-    """Name of the job that plays a cell."""
-    return f"eval {cell.agent.name} {cell.task.slug} seed {cell.seed}"
-
-
 def read_suite(out: Path) -> tuple[Suite, dict[str, Any]]:
     """The suite of a run, and the whole ``suite.json``.
 
@@ -101,9 +105,137 @@ def found_cells(suite: Suite, out: Path) -> list[Cell]:
     """The suite's cells that are there, and those of agents that were added to the run by name."""
     known = {agent.name for agent in suite.agents}
     found = [cell for cell in cells(suite, suite.agents) if cell.folder(out).is_dir()]
-    for task in suite.tasks:
-        for folder in sorted((out / "cells" / task.slug).glob("*/seed-*")):
+    for entry in suite.tasks:
+        for folder in sorted((out / "cells" / entry.slug).glob("*/seed-*")):
             name, seed = folder.parent.name, folder.name.removeprefix("seed-")
             if name not in known and NAME.fullmatch(name) and seed.isdecimal() and folder.is_dir():
-                found.append(Cell(task, SuiteAgent(name=name), int(seed)))
+                found.append(Cell(entry, SuiteAgent(name=name), int(seed)))
     return found
+
+
+# -- jobs
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit of work: ``data``, ``train`` or ``eval``; it runs when the jobs that it needs are done.
+
+    It reads the folders of the jobs that it needs and writes its own, all within the run: so it can be done elsewhere, on
+    copies.
+    """
+
+    kind: str
+    name: str
+    folder: str
+    arguments: tuple[Any, ...] = ()
+    needs: tuple[str, ...] = ()
+    device: str = "cpu"
+
+
+class Plan:
+    """The jobs of some cells, by name.
+
+    Args:
+        suite: what is run.
+        agents: those of it that are run.
+        device: where models are trained and played.
+
+    Attributes:
+        jobs: name -> job, each after what it needs.
+        lacking: the jobs of cells that cannot be run here -> what they need.
+    """
+
+    def __init__(self, suite: Suite, agents: Sequence[SuiteAgent], device: str) -> None:
+        self.suite, self.device = suite, device
+        self.jobs: dict[str, Job] = {}
+        self.lacking: dict[str, str] = {}
+        for cell in cells(suite, agents):
+            need = missing_need(cell.task.id, cell.task.kwargs, cell.agent.spec or cell.agent.name, cell.agent.train)
+            if need is None and cell.agent.train:
+                need = missing_need(cell.task.id, cell.task.train_kwargs, "", "")
+            if need is None:
+                self._add(cell)
+            else:
+                self.lacking[cell.job_name] = need
+
+    def folders(self, job: Job) -> list[str]:
+        """Folders of the run that a job reads, directly or by way of what it needs."""
+        found = {self.jobs[name].folder: None for name in job.needs}
+        for name in job.needs:
+            if job.kind == "train" and self.jobs[name].kind == "train":
+                found |= dict.fromkeys(self.folders(self.jobs[name]))
+        return list(found)
+
+    def _add(self, cell: Cell) -> None:
+        trained = bool(cell.agent.train)
+        needs = (self._training(cell),) if trained else ()
+        arguments = (evaluation_of(self.suite, cell), trained, self.device)
+        device = self.device if trained else "cpu"
+        self.jobs[cell.job_name] = Job("eval", cell.job_name, cell.records_folder, arguments, needs, device)
+
+    def _training(self, cell: Cell) -> str:
+        """Add the training of a cell's model, and what it starts from; returns the job's name."""
+        agent, data = cell.agent, cell.task.data
+        name = f"train {agent.training_key} {cell.task.slug} seed {cell.seed}"
+        if name in self.jobs:
+            return name
+        needs: list[str] = []
+        sample, source = bool(data.get("sample")), data["name"]
+        if not sample:
+            job = f"data {data['name']} {data['episodes']}"
+            source = f"data/{data['name'].replace('/', '--')}-{data['episodes']}"
+            self.jobs[job] = Job("data", job, source, (data["name"], data["episodes"]))
+            needs.append(job)
+        start = ""
+        if agent.start:
+            first = Cell(cell.task, self.suite.agent(agent.start), cell.seed)
+            needs.append(self._training(first))
+            start = first.training_folder
+        settings = {
+            "algorithm": agent.train, "env_id": cell.task.id, "env_kwargs": cell.task.train_kwargs, "preset": agent.preset,
+            "seed": cell.seed, "sample": sample, "device": self.device, "overrides": agent.settings,
+            # Mixed precision where it is made for: larger models on a GPU.
+            "dtype": "bf16" if self.device.startswith("cuda") and agent.preset != "nano" else "float32",
+        }  # fmt: skip
+        self.jobs[name] = Job(
+            "train", name, cell.training_folder, (settings, source, start), tuple(needs), device=self.device
+        )
+        return name
+
+
+# -- what this machine may lack
+
+
+def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str) -> str | None:
+    """The first thing that is missing to train and evaluate an agent on a task, with the remedy; None if nothing is."""
+    simulator = str(env_kwargs.get("simulator", ""))
+    modules = [task(env_id).extra or ""]
+    for name in (simulator, agent):
+        modules.append({"openai": "openai", "transformers": "transformers"}.get(name.partition(":")[0], ""))
+    if train:
+        modules += ["torch", "transformers", "pyarrow"]
+    for module in modules:
+        if module and importlib.util.find_spec(module) is None:
+            return f"needs {module}: {remedy(module)}"
+    if any(name.startswith("openai:") for name in (simulator, agent)) and not (
+        os.environ.get("OPENAI_API_KEY") or os.environ.get("OPENAI_BASE_URL")
+    ):
+        return "needs a server: set $OPENAI_API_KEY, or $OPENAI_BASE_URL for one of your own"
+    if simulator == "stockfish":
+        from gymnasium.error import DependencyNotInstalled
+
+        from lmrl_envs.partners.uci import find_engine
+
+        try:
+            find_engine()
+        except DependencyNotInstalled as problem:
+            return f"needs Stockfish: {problem}"
+    return _missing_algorithm(train) if train else None
+
+
+def _missing_algorithm(name: str) -> str | None:
+    from lmrl_agents.learning.train import ALGORITHMS
+
+    if name in ALGORITHMS:
+        return None
+    return f"needs the algorithm {name!r}, which this version has not (it has {', '.join(ALGORITHMS)})"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,19 +14,19 @@ from typing import Any
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim, read_run
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
 from lmrl_envs import task
-from lmrl_envs.files import locked, write_atomically, write_json
+from lmrl_envs.files import Progress, locked, write_atomically, write_json
 
 BATCH = 64
 """Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""
 PATIENCE = 1.0
 """Seconds after which finished episodes are appended although they are fewer."""
-PARTS, ABOUT = ".parts", "agent.json"
+ABOUT = "agent.json"
 MAX_DETAILS = 1_000_000
 """Characters of JSON that an agent may tell about one action."""
 USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
@@ -59,7 +58,7 @@ def evaluate(
     *,
     agent: Agent | None = None,
     slots: int = 64,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play what is missing, write the records and the summary; returns the summary.
 
@@ -70,137 +69,72 @@ def evaluate(
         slots: games played at once; fewer where the agent asks for fewer.
         progress: called with (episodes done, episodes in all).
     """
-    agent = _checked(spec, agent)
-    with locked(out / ".lock", "evaluating"):
-        return _evaluate(spec, out, agent, slots, progress)
-
-
-def play_part(
-    spec: EvaluationSpec,
-    out: Path,
-    episodes: range,
-    *,
-    slots: int = 64,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Play some episodes of an evaluation in a folder of their own, ``<evaluation>/.parts/<name>``.
-
-    `evaluate` takes them from there. The records are the same whoever plays which part.
-
-    Args:
-        spec: of the whole evaluation.
-        out: folder of the part; one that was stopped is gone on with.
-        episodes: numbers of the episodes.
-        slots: as of `evaluate`.
-        progress: as of `evaluate`.
-    """
-    agent = _checked(spec, None)
-    with locked(out / ".lock", "evaluating"):
-        _records(spec, out, agent, episodes, slots, progress)
-
-
-def _checked(spec: EvaluationSpec, agent: Agent | None) -> Agent:
-    """The agent of a spec that makes sense; called before a folder is taken, so that a wrong name leaves no trace."""
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
-    task(spec.env_id)
-    return agent or load_agent(spec.agent, **spec.agent_kwargs)
+    task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
+    agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
+    with locked(out / ".lock", "evaluating"):
+        identity = getattr(agent, "fingerprint", None)
+        spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
+        claim(out, spec_there, getattr(agent, "operational", ()))
+        file = RecordFile(out)
+        records = file.repair()
+        missing = sorted(set(range(spec.episodes)) - {record.episode for record in records})
+        if missing:
+            _play_missing(agent, spec, missing, out, slots, file, records, progress)
+        # In order of episodes, whatever order they finished in: equal runs give equal files.
+        records.sort(key=lambda record: record.episode)
+        text = "".join(f"{record.line()}\n" for record in records)
+        write_atomically(out / EPISODES, text)
+        summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
+        write_json(out / SUMMARY, summary)
+        return summary
 
 
-def _records(
-    spec: EvaluationSpec,
-    out: Path,
-    agent: Agent,
-    episodes: range,
-    slots: int,
-    progress: Callable[[int, int], None] | None,
-) -> list[Record]:
-    """The records of ``episodes``, after those that are missing have been played."""
-    identity = getattr(agent, "fingerprint", None)
-    spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
-    claim(out, spec_there, getattr(agent, "operational", ()))
-    file = RecordFile(out)
-    records = file.repair()
-    done = {record.episode for record in records}
-    for part in sorted((out / PARTS).glob("*")):
-        if (part / RUN).is_file() and read_run(part)["spec"] == json.loads(to_json(spec_there)):
-            found = [record for record in RecordFile(part).read() if record.episode not in done]
-            done |= {record.episode for record in found}
-            records += found
-    missing = [episode for episode in episodes if episode not in done]
-    if missing:
-        try:
-            _play(agent, spec, missing, len(episodes), out, slots, file, records, progress)
-        except AgentStopped:
-            if [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == [RUN]:
-                (out / RUN).unlink()  # nothing was played: another try may be of another agent
-            raise
-        describe = getattr(agent, "describe", None)
-        if callable(describe):
-            write_atomically(out / ABOUT, json.dumps(describe(), indent=1, sort_keys=True, default=str) + "\n")
-    return records
-
-
-def _evaluate(
-    spec: EvaluationSpec, out: Path, agent: Agent, slots: int, progress: Callable[[int, int], None] | None
-) -> dict[str, Any]:
-    records = _records(spec, out, agent, range(spec.episodes), slots, progress)
-    for part in sorted((out / PARTS).glob("*"))[:1]:
-        if not (out / ABOUT).is_file() and (part / ABOUT).is_file():
-            write_atomically(out / ABOUT, (part / ABOUT).read_text("utf-8"))
-    # In order of episodes, whatever order they finished in: equal runs give equal files.
-    records.sort(key=lambda record: record.episode)
-    text = "".join(f"{record.line()}\n" for record in records)
-    write_atomically(out / EPISODES, text)
-    summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
-    write_json(out / SUMMARY, summary)
-    shutil.rmtree(out / PARTS, ignore_errors=True)
-    return summary
-
-
-def _play(
+def _play_missing(
     agent: Agent,
     spec: EvaluationSpec,
     missing: Sequence[int],
-    total: int,
     out: Path,
     slots: int,
     file: RecordFile,
     records: list[Record],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
+    """Play episodes; their records are appended to the file and to ``records`` as they finish."""
+    tell = progress or (lambda done, total: None)
     keep_in = getattr(agent, "keep_in", None)
     if callable(keep_in):
         keep_in(out)
-    if progress:
-        progress(len(records), total)
     slots = max(1, min(slots, getattr(agent, "slots", slots)))
     rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
     pending: list[Record] = []
     last = time.monotonic()
+
+    def flush() -> None:
+        if pending:
+            file.append(pending)
+            records.extend(pending)
+            pending.clear()
+        tell(len(records), spec.episodes)
+
+    flush()
     try:
         for played in rollout.play(missing, spec.seed):
             pending.append(record_of(played))
             if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
-                _flush(file, pending, records, total, progress)
+                flush()
                 last = time.monotonic()
+    except AgentStopped:
+        flush()
+        if [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] == [RUN]:
+            (out / RUN).unlink()  # nothing was played: another try may be of another agent
+        raise
     finally:  # an agent that stops the run, or Ctrl-C: what is finished stays
-        _flush(file, pending, records, total, progress)
-
-
-def _flush(
-    file: RecordFile,
-    pending: list[Record],
-    records: list[Record],
-    total: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    if pending:
-        file.append(pending)
-        records += pending
-        pending.clear()
-    if progress:
-        progress(len(records), total)
+        flush()
+    describe = getattr(agent, "describe", None)
+    if callable(describe):
+        write_json(out / ABOUT, json.loads(json.dumps(describe(), default=str)))
 
 
 def record_of(played: Played) -> Record:

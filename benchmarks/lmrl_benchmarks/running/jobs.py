@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate, play_part
-from lmrl_benchmarks.running.plan import Job, cell_of_part
+from lmrl_benchmarks.running.cells import Job
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import SUMMARY
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
@@ -33,11 +33,8 @@ def run_job(out: Path, job: Job) -> str:
 
 def is_done(out: Path, job: Job) -> bool:
     """Whether the files that a job makes are there, as far as their names tell."""
-    folder = out / job.folder
-    if job.kind == "part":
-        return (cell_of_part(folder) / SUMMARY).is_file()
     mark = {"data": MANIFEST, "train": "final/lmrl.json", "eval": SUMMARY}[job.kind]
-    return (folder / mark).is_file()
+    return (out / job.folder / mark).is_file()
 
 
 def _do_data(out: Path, folder: Path, name: str, episodes: int) -> None:
@@ -67,12 +64,7 @@ def _do_eval(out: Path, folder: Path, spec: EvaluationSpec, trained: bool, devic
         evaluate(spec, folder, agent=agent, slots=SLOTS, progress=note.write)
 
 
-def _do_part(out: Path, folder: Path, spec: EvaluationSpec, episodes: range) -> None:
-    with _Note(folder, len(episodes)) as note:
-        play_part(spec, folder, episodes, slots=SLOTS, progress=note.write)
-
-
-_DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "part": _do_part, "eval": _do_eval}
+_DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "eval": _do_eval}
 
 
 class _Note:
@@ -106,7 +98,7 @@ class Watch:
 
     def stalled(self, job: Job) -> int | None:
         """The process that plays a job and has told nothing new for too long; None if there is none."""
-        if job.kind not in ("eval", "part"):
+        if job.kind != "eval":
             return None
         try:
             text = (self.out / job.folder / PROGRESS).read_text("utf-8")
@@ -128,7 +120,7 @@ def how_far(out: Path, job: Job) -> str:
     """What a running job has written of its progress: episodes of an evaluation, the last logged step of a training."""
     folder = out / job.folder
     try:
-        if job.kind in ("eval", "part"):
+        if job.kind == "eval":
             return f"({(folder / PROGRESS).read_text('utf-8').split()[0]})"
         if job.kind == "train":
             with (folder / "metrics.jsonl").open("rb") as file:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_problems
-from lmrl_benchmarks.running.plan import Plan
+from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
+from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
 from lmrl_benchmarks.running.records import other_version
-from lmrl_benchmarks.running.scheduler import Processes, Progress, Scheduler, Workers
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
+from lmrl_benchmarks.running.workers import ClusterWorkers, Processes, Workers
+from lmrl_datasets.cluster import WorkerLost, joined
 from lmrl_envs.files import claim, locked, provenance, write_json
 
+JobProgress = Callable[[int, int, list[str]], None]
+"""Called about once a second with (jobs done, jobs in all, names of the running ones and how far they are)."""
 PATIENCE = 3600.0
 """Seconds without a finished episode after which an agent is taken to hang."""
 
@@ -26,7 +31,7 @@ def run_suite(
     device: str = "cpu",
     patience: float = PATIENCE,
     ray: str | None = None,
-    progress: Progress | None = None,
+    progress: JobProgress | None = None,
 ) -> dict[str, str]:
     """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
 
@@ -54,25 +59,23 @@ def run_suite(
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
         plan = Plan(suite, agents, device)
-        jobs = list(plan.jobs.values())
-        if ray is None:
-            failed = dict(Scheduler(out, jobs, Processes(workers), patience, progress).run())
-        else:
-            from lmrl_benchmarks.running.cluster import ClusterWorkers
-            from lmrl_datasets.cluster import joined
-
-            with joined(ray, workers) as cluster:
-                hands: Workers = ClusterWorkers(cluster, plan, patience)
-                failed = dict(Scheduler(out, jobs, hands, patience, progress).run())
-        for part, whole in plan.parts.items():  # told of the cell
-            if part in failed:
-                failed[whole] = failed.pop(part)
-        problems = plan.lacking | failed
+        with _workers(plan, workers, patience, ray) as who:
+            failed = Scheduler(out, list(plan.jobs.values()), who, patience, progress).run()
+        problems = plan.lacking | dict(failed)
         asked = plan.lacking.keys() | plan.jobs.keys()
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
         told |= {name: text.splitlines()[0] for name, text in problems.items()}
         write_json(out / PROBLEMS, told)
         return problems
+
+
+@contextlib.contextmanager
+def _workers(plan: Plan, count: int, patience: float, ray: str | None) -> Iterator[Workers]:
+    if ray is None:
+        yield Processes(count)
+        return
+    with joined(ray, count) as cluster:
+        yield ClusterWorkers(cluster, plan, patience)
 
 
 def _claim(suite: Suite, out: Path) -> None:
@@ -84,3 +87,90 @@ def _claim(suite: Suite, out: Path) -> None:
 
     record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
     claim(out, SUITE, record, "leaderboard run", differing)
+
+
+class Scheduler:
+    """Runs jobs. A job whose process dies is tried once more; one that hangs is ended.
+
+    Args:
+        out: folder of the run.
+        jobs: what is to be done; needs that are not among them are taken as met.
+        workers: who does it.
+        patience: seconds without a finished episode after which an agent is taken to hang.
+        progress: told about once a second.
+    """
+
+    def __init__(
+        self, out: Path, jobs: Sequence[Job], workers: Workers, patience: float, progress: JobProgress | None = None
+    ) -> None:
+        self.out, self.workers, self.patience, self.progress = out, workers, patience, progress
+        self.watch = Watch(out, patience)
+        self.total = len(jobs)
+        self.finished = {job.name for job in jobs if is_done(out, job)}
+        self.waiting = {job.name: job for job in jobs if job.name not in self.finished}
+        self.known = {job.name for job in jobs}
+        self.failed: dict[str, str] = {}
+        self.deaths: dict[str, int] = {}
+        self.running: dict[Any, Job] = {}
+
+    def run(self) -> Mapping[str, str]:
+        """Do everything; returns the jobs that failed, name -> reason. Interrupted, it ends the workers at once."""
+        whole = False
+        try:
+            while self.waiting or self.running:
+                self._start()
+                self._tell()
+                if self.running:
+                    self._collect(wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED).done)
+                    self._end_hanging()
+            whole = True
+        finally:
+            self.workers.close(kill=not whole)
+        self._tell()
+        return self.failed
+
+    def _start(self) -> None:
+        capacity = self.workers.capacity
+        for job in list(self.waiting.values()):
+            lost = [need for need in job.needs if need in self.failed]
+            if lost:
+                self.failed[job.name] = f"not run: {lost[0]} failed"
+                del self.waiting[job.name]
+            elif len(self.running) < capacity and all(n in self.finished for n in job.needs if n in self.known):
+                self.running[self.workers.submit(self.out, job)] = job
+                del self.waiting[job.name]
+
+    def _collect(self, done: set[Any]) -> None:
+        for future in done:
+            job = self.running.pop(future)
+            try:
+                problem = self.workers.result(self.out, job, future)
+            except WorkerLost as loss:
+                self._lost(job, str(loss))
+                continue
+            if problem:
+                self.failed[job.name] = problem
+            else:
+                self.finished.add(job.name)
+
+    def _end_hanging(self) -> None:
+        """Kill the workers of agents that hang."""
+        for future, job in list(self.running.items()):
+            pid = self.watch.stalled(job)
+            if pid is not None and self.workers.end(future, pid):
+                (self.out / job.folder / PROGRESS).unlink(missing_ok=True)
+                del self.running[future]
+                self.failed[job.name] = hangs(self.patience)
+
+    def _lost(self, job: Job, how: str) -> None:
+        self.deaths[job.name] = self.deaths.get(job.name, 0) + 1
+        if self.deaths[job.name] > 1:
+            self.failed[job.name] = f"{how} twice (killed, or out of memory)"
+        else:
+            self.waiting[job.name] = job
+
+    def _tell(self) -> None:
+        if self.progress:
+            done = len(self.finished) + len(self.failed)
+            names = [f"{job.name} {how_far(self.out, job)}".strip() for job in self.running.values()]
+            self.progress(done, self.total, names)

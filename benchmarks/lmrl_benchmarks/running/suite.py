@@ -16,7 +16,7 @@ from lmrl_envs import task
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
-ADDED = {
+OPTIONAL = {
     "each": {},
     "train_kwargs": {},
     "start": "",
@@ -25,7 +25,7 @@ ADDED = {
     "max_cost_usd": None,
     "description": "",
 }
-"""Keys that came later, with their defaults: left out of what is hashed where they are not used, so old digests stand."""
+"""Keys that are left out of what is hashed where they have these values."""
 HUMAN = "human"
 """The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
 
@@ -142,7 +142,7 @@ def folder_name(spec: str) -> str:
 
 
 def _used(value: Any) -> dict[str, Any]:
-    return {key: item for key, item in vars(value).items() if key not in ADDED or item != ADDED[key]}
+    return {key: item for key, item in vars(value).items() if key not in OPTIONAL or item != OPTIONAL[key]}
 
 
 def suite_names() -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_benchmarks.running.cells import Cell, cells, eval_name, evaluation_of, found_cells, read_problems, read_suite
+from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, found_cells, read_problems, read_suite
 from lmrl_benchmarks.running.evaluation import summary_of
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -81,7 +81,7 @@ def _name(cell: Cell) -> str:
 
 def _verify_cell(out: Path, suite: Suite, version: str, problems: dict[str, str], cell: Cell) -> list[str]:
     """The breaches of one cell."""
-    folder, why = cell.folder(out), problems.get(eval_name(cell))
+    folder, why = cell.folder(out), problems.get(cell.job_name)
     if not folder.is_dir():
         return ["missing: the suite has this cell, the run has not" + (f" ({why})" if why else "")]
     if why and not (folder / SUMMARY).is_file():
