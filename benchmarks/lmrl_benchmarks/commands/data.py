@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 import lmrl_datasets
@@ -19,6 +16,7 @@ from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_envs.core import printable
+from lmrl_envs.files import progress_bar
 
 
 def list_datasets() -> None:
@@ -32,19 +30,6 @@ def list_datasets() -> None:
         where = ", ".join(kind for kind, names in (("generated", here), ("sample", shipped)) if name in names)
         table.add_row(name, recipe.env, recipe.policy, f"{recipe.episodes:,}", where or "-")
     Console().print(table)
-
-
-def _bar(title: str, show: bool) -> tuple[Progress, object]:
-    progress = Progress(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not show,
-    )
-    return progress, progress.add_task(title, total=None, rate="")
 
 
 def generate(
@@ -73,16 +58,7 @@ def generate(
         if not (which.isdigit() and of.isdigit()):
             raise ValueError(f"--shard {shard!r} is not i/n")
         part = (int(which), int(of))
-    progress, bar = _bar(name, sys.stderr.isatty())
-    started, first = time.monotonic(), [-1]
-
-    def show(done: int, total: int) -> None:
-        if first[0] < 0:
-            first[0] = done
-        rate = (done - first[0]) / max(time.monotonic() - started, 1e-9)
-        progress.update(bar, completed=done, total=total, rate=f"{rate:,.0f} episodes/s")  # type: ignore[arg-type]
-
-    with progress:
+    with progress_bar(name, "episodes") as tell:
         folder = lmrl_datasets.generate(
             name,
             out or data_home() / name,
@@ -91,7 +67,7 @@ def generate(
             workers=workers,
             shard=part,
             ray=ray,
-            progress=show,
+            progress=tell,
         )
     if (folder / "manifest.json").is_file():
         print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
@@ -163,9 +139,8 @@ def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sam
         sample: Take the sample that ships with the package.
     """
     data = _open(name, sample)
-    progress, bar = _bar("replay", replay and sys.stderr.isatty())
-    with progress:
-        data.verify(replay, lambda done, total: progress.update(bar, completed=done, total=total))  # type: ignore[arg-type]
+    with progress_bar("replay", "episodes", show=replay) as tell:
+        data.verify(replay, tell)
     print(
         f"{printable(data.name)}: {len(data):,} episodes, all files as in the manifest"
         + (", all rewards replayed" if replay else "")

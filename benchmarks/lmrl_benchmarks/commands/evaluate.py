@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from lmrl_benchmarks.commands.arguments import KeyValues, key_values
+from lmrl_envs.files import progress_bar
 
 
 def evaluate(
@@ -45,22 +45,9 @@ def evaluate(
 
     spec = EvaluationSpec(task(env).id, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
     player: Any = load_agent(agent, **spec.agent_kwargs)
-    with Progress(
-        TextColumn(escape(f"{agent} on {env}")),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[usage]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        bar = progress.add_task("", total=episodes, usage="")
+    with progress_bar(f"{agent} on {env}") as tell:
         summary = run(
-            spec,
-            out,
-            agent=player,
-            slots=slots,
-            progress=lambda done, total: progress.update(bar, completed=done, usage=_usage(player)),
+            spec, out, agent=player, slots=slots, progress=lambda done, total: tell(done, total, _usage(player))
         )
     Console().print(_table(f"{agent} on {env}", summary))
     if summary["errors"]:

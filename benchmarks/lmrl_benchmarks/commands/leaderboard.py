@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from lmrl_envs.files import progress_bar
 
 
 def run(
@@ -42,16 +42,7 @@ def run(
     for agent in chosen or ():
         if agent not in loaded.agents:  # a name of the command's own: told before anything is played
             check_spec(agent.spec)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(loaded.name),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("", total=None)
+    with progress_bar(loaded.name) as tell:
         failed = run_suite(
             loaded,
             out,
@@ -60,9 +51,7 @@ def run(
             device=device,
             patience=patience,
             ray=ray,
-            progress=lambda done, total, names: progress.update(
-                bar, completed=done, total=total, description="; ".join(names)
-            ),
+            progress=lambda done, total, names: tell(done, total, "; ".join(names)),
         )
     for name, problem in failed.items():
         print(f"lmrl: {name}: {problem.splitlines()[0]}", file=sys.stderr)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
 import gymnasium
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lmrl_envs.files import progress_bar
 
 
 def train(
@@ -93,21 +92,9 @@ def train(
         settings.pop("max_steps", None)  # so many epochs were asked for
     config = PartnerTraining(model=model, seed=seed, device=device, **settings)
     torch.set_num_threads(threads)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    ) as progress:
-        bar = progress.add_task("simulator", total=None)
+    with progress_bar("simulator") as tell:
         report = train_partner(
-            heard,
-            partner_prompt,
-            out,
-            config,
-            lambda step, total, loss: progress.update(bar, completed=step, total=total, description=f"loss {loss:.3f}"),
+            heard, partner_prompt, out, config, lambda step, total, loss: tell(step, total, f"loss {loss:.3f}")
         )
     for key, value in dataclasses.asdict(report).items():
         print(f"{key}: {value}")
