@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmrl_envs.core import TextEnv, Transcript
+from lmrl_envs.language.answers import AnswerForm
 
 Picture = dict[str, Any]
 """A drawing as JSON-able values. ``kind`` says what draws it, whatever the task:
@@ -46,6 +47,11 @@ class Invariants:
 
 class Surface:
     """The plain defaults; a task overrides what it knows better."""
+
+    # -- how a language model is asked
+
+    answer_form: AnswerForm = AnswerForm()
+    """What an action looks like in a model's text."""
 
     # -- how it looks: terminal, report and page draw the same picture
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from lmrl_agents.prompting.answers import MAX_READ, extract, visible
+from lmrl_agents.prompting.answers import MAX_READ, visible
+from lmrl_agents.prompting.answers import extract as extract_action
 from lmrl_envs import task, task_ids
 from lmrl_envs.core import MAX_ACTION_LENGTH
+from lmrl_envs.surface import PLAIN
+
+FORMS = {task(id).family: task(id).surface.answer_form for id in task_ids()}
+
+
+def extract(family: str, raw: str, observation: str = "") -> str:
+    return extract_action(FORMS.get(family, PLAIN.answer_form), raw, observation)
+
 
 HOUSE = (
     "You are in the kitchen.\nExits: east, north, west.\nAvailable actions: [close fridge, go east, go north, go west, "

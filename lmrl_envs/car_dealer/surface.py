@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.car_dealer.rules import MAX_TURNS
+from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.surface import Invariants, Surface
 
 
 class CarDealerSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = SpeechForm("seller", "dealer", "car dealer", "salesperson", "salesman", "sales rep")
 
     # -- playing it by hand
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import chess
 
+from lmrl_envs.chess.answer_form import ChessForm
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
 from lmrl_envs.core import Transcript
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
@@ -15,6 +16,10 @@ from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 
 class ChessSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = ChessForm()
 
     # -- how it looks
 

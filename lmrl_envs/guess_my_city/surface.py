@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS
+from lmrl_envs.language.answers import QuestionForm
 from lmrl_envs.surface import Invariants, Surface
 
 
 class GuessMyCitySurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = QuestionForm()
 
     # -- playing it by hand
 

@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
 from lmrl_envs.maze.policies import read_position, walls
 from lmrl_envs.maze.rules import _WALL_PHRASES, MOVES, Cell
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 
 
+class MazeForm(FixedForm):
+    """``move up|down|left|right``."""
+
+    _WHOLE = re.compile(
+        r"(?:(?:i|i'll|i will|let's|let me)\s+)?(?:(?:move|go|walk|step|head)\s+)?(?:one (?:step|cell)\s+)?(up|down|left|right)",
+        re.I,
+    )
+    _PLAN = re.compile(
+        r"(?:move\s+)?(up|down|left|right)(?:\s*(?:,|->|→|;|then|and)+\s*(?:move\s+)?(?:up|down|left|right))+", re.I
+    )
+    _MENTION = re.compile(
+        r"\b(?:mov(?:e|ing)|go(?:ing)?|head(?:ing)?|walk(?:ing)?|step(?:ping)?)\s+(?:one (?:step|cell)\s+)?(up|down|left|right)\b",
+        re.I,
+    )
+
+    def whole(self, text: str, observation: str) -> str | None:
+        line = plain(text)
+        match = self._WHOLE.fullmatch(line) or self._PLAN.fullmatch(line)  # of a plan, the first step is now
+        if match is None and len(line) <= 80:
+            found = {m.action for m in self.mentions(line, observation)}
+            return found.pop() if len(found) == 1 and not NEGATION.search(line) else None
+        return f"move {match[1].lower()}" if match else None
+
+    def mentions(self, text: str, observation: str) -> list[Mention]:
+        return [Mention(m.start(), f"move {m[1].lower()}") for m in self._MENTION.finditer(text)]
+
+
 class MazeSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = MazeForm()
 
     # -- how it looks
 

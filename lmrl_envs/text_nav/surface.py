@@ -7,13 +7,50 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 from lmrl_envs.text_nav.house import House
 from lmrl_envs.text_nav.policies import available
 
 
+class CommandForm(FixedForm):
+    """A command of a text adventure; the ones that work are listed in the observation."""
+
+    _LISTED = re.compile(r"Available actions:\s*\[(.*?)\]", re.S)
+    _COMMAND = re.compile(
+        r"(?:go|take|open|close|insert|put|drop|eat|examine|look|inventory|lock|unlock|cook|cut)\b[\w ']{0,80}", re.I
+    )
+
+    def _listed(self, observation: str) -> list[str]:
+        match = self._LISTED.search(observation)
+        commands = [command.strip() for command in match[1].split(",")] if match else []
+        return sorted((command for command in commands if command), key=len, reverse=True)
+
+    def whole(self, text: str, observation: str) -> str | None:
+        line = plain(text).lower()
+        listed = self._listed(observation)
+        if line in listed:
+            return line
+        if len(line) <= 80:
+            found = {m.action for m in self.mentions(line, observation)}
+            if len(found) == 1 and not NEGATION.search(line):
+                return found.pop()
+        return line if not (found if len(line) <= 80 else ()) and self._COMMAND.fullmatch(line) else None
+
+    def mentions(self, text: str, observation: str) -> list[Mention]:
+        listed = self._listed(observation)
+        if not listed:
+            return []
+        pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, listed)) + r")\b", re.I)  # the longest first
+        return [Mention(m.start(), m[0].lower()) for m in pattern.finditer(text)]
+
+
 class TextNavSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = CommandForm()
 
     # -- how it looks
 

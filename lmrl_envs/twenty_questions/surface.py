@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmrl_envs.language.answers import QuestionForm
 from lmrl_envs.surface import Invariants, Surface
 from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS
 
 
 class TwentyQuestionsSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = QuestionForm()
 
     # -- playing it by hand
 

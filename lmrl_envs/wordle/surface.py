@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.language.answers import FixedForm, Mention, emphasised, plain
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 from lmrl_envs.wordle.rules import MARKS, MAX_GUESSES, PLAIN, WORD_LENGTH, clean_guess, parse_feedback
 
 
+class WordleForm(FixedForm):
+    """A word of five letters, in one piece or spelt."""
+
+    _WORD = re.compile(r"[a-z]{5}", re.I)
+    _SPELT = re.compile(r"[a-z](?:[\s,.\-–|/]+[a-z]){4}", re.I)
+    _CAPITALS = re.compile(r"\b(?:[A-Z]{5}|[A-Z](?:[ -][A-Z]){4})\b")
+    _INTENDED = re.compile(
+        r"\b(?:guess(?:ing)?|try(?:ing)?|go(?:ing)? with|choos(?:e|ing)|pick(?:ing)?|play(?:ing)?|start(?:ing)? with|open(?:ing)? with|use"
+        r"|(?:word|answer|guess|candidate|choice)(?: (?:is|would be|will be))?)\s+(?:the word\s+|is\s+|with\s+)?([a-z]{5})\b(?!\s+(?:word|letter))",
+        re.I,
+    )
+    _NO_GUESS = re.compile(
+        r"again|words|guess|using|other|th[eo]se|there|where|which|first|about|right|maybe|since|still|could|would|think"
+        r"|based|given|green|after|every|until"
+    )
+
+    def whole(self, text: str, observation: str) -> str | None:
+        line = plain(text)
+        if self._WORD.fullmatch(line):
+            return line.lower()
+        if self._SPELT.fullmatch(line):
+            return "".join(c for c in line if c.isalpha()).lower()
+        marked = [plain(part) for part in emphasised(text)]
+        words = [word for word in marked if self._WORD.fullmatch(word)] or self._CAPITALS.findall(line)
+        words = {re.sub(r"[ -]", "", word).lower() for word in words}
+        return words.pop() if len(line) <= 120 and len(words) == 1 else None
+
+    def mentions(self, text: str, observation: str) -> list[Mention]:
+        capitals = [Mention(m.start(), re.sub(r"[ -]", "", m[0]).lower()) for m in self._CAPITALS.finditer(text)]
+        intended = [Mention(m.start(1), m[1].lower()) for m in self._INTENDED.finditer(text)]
+        intended = [m for m in intended if not self._NO_GUESS.fullmatch(m.action)]
+        found = [m for m in capitals if m.action not in ("guess", "words")] + intended
+        return sorted(set(found))
+
+
 class WordleSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
+
+    # -- how a language model is asked
+
+    answer_form = WordleForm()
 
     # -- how it looks
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lmrl_agents.prompting.answer_forms import DIALOGUES, FORMS, AnswerForm
 from lmrl_envs.core import MAX_ACTION_LENGTH
+from lmrl_envs.language.answers import AnswerForm
 
 MAX_READ = 100_000
 """Characters of a model's text that are looked at, from its end."""
@@ -55,17 +55,16 @@ _BROKEN_JSON = re.compile(rf'"(?:final_answer|{_WORDS}|direction|say|text)"\s*:\
 _FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\n?(.*?)(?:```|\Z)", re.S)
 
 
-def extract(family: str, raw: str, observation: str = "") -> str:
+def extract(form: AnswerForm, raw: str, observation: str = "") -> str:
     """The action meant by a model's text.
 
     Args:
-        family: the task's family (`lmrl_envs.Task.family`); tasks of an unknown one are read generically.
+        form: what an action of the task looks like (`lmrl_envs.surface.Surface.answer_form`).
         raw: what the model wrote.
         observation: what it was answering (a list of commands in it tells how commands look).
     """
-    form = FORMS.get(family, FORMS[""])
     text = visible(raw)
-    for statement in statements(text, in_lines=family in DIALOGUES):
+    for statement in statements(text, in_lines=form.is_speech):
         action = form.whole(statement, observation)
         if action is not None:
             return action[: MAX_ACTION_LENGTH + 1]
@@ -177,6 +176,3 @@ def _answer_in(value: Any, depth: int = 3) -> str | None:
 
 def _without_fences(text: str) -> str:
     return _FENCE.sub(lambda match: match[2] if match[2].strip() else " ", text).strip() if "```" in text else text
-
-
-__all__ = ["AnswerForm", "extract", "statements", "visible"]

@@ -182,7 +182,7 @@ class PromptedAgent:
         if not self.read:
             return text
         observation = request.transcript[-1].text if request.transcript else ""
-        return extract(task(request.env_id).family, text, observation)
+        return extract(task(request.env_id).surface.answer_form, text, observation)
 
     def prompt(self, request: Request) -> Messages:
         """The chat that is sent for a request."""
