@@ -7,7 +7,7 @@ Nothing here is imported to make or play a game.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,24 @@ class Invariants:
     """Keys of the last ``info`` whose texts must not show before the end; None: all that are texts."""
 
 
+def _as_it_is(transcript: Transcript) -> list[str]:
+    return [turn.text for turn in transcript]
+
+
+def _as_answered(text: str, transcript: Transcript) -> str:
+    return text
+
+
+@dataclass(frozen=True)
+class View:
+    """How a trained agent reads a conversation: another wording of the same, never more than what was said."""
+
+    texts: Callable[[Transcript], list[str]] = _as_it_is
+    """All texts of a conversation as the agent reads them, environment first, in turn."""
+    action: Callable[[str, Transcript], str] = _as_answered
+    """The action for the environment when the agent answers a conversation, read in this way, with a text."""
+
+
 class Surface:
     """The plain defaults; a task overrides what it knows better."""
 
@@ -52,6 +70,11 @@ class Surface:
 
     answer_form: AnswerForm = AnswerForm()
     """What an action looks like in a model's text."""
+
+    # -- how a trained agent reads it
+
+    views: Mapping[str, View] = {"plain": View()}
+    """Ways of reading conversations, by the name that a run or preset gives (``text.view``)."""
 
     # -- how it looks: terminal, report and page draw the same picture
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import os
@@ -25,12 +26,11 @@ from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows
-from lmrl_agents.models.views import VIEWS, view_texts
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import NAMES, load_preset
 from lmrl_datasets import DatasetError, load_dataset
-from lmrl_envs import Transcript, make_policy, task_ids
+from lmrl_envs import Transcript, make_policy, task, task_ids
 
 MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
 
@@ -179,6 +179,25 @@ def test_texts_longer_than_a_row_are_cut() -> None:
         TextFormat(max_tokens=20, max_action_tokens=11)
 
 
+def view_texts(view: str, transcript: Transcript) -> list[str]:
+    """As an agent reads them whose format has this view."""
+    env_id = WORDLE if view == "paired" else "lmrl/ChessEndgames-v0"
+    return TextFormat(view=view, env_id=env_id).reading.texts(transcript)
+
+
+def test_a_view_is_of_a_task() -> None:
+    assert TextFormat().reading is TextFormat(env_id="of/a-plug-in-that-is-not-here").reading
+    for form in (
+        TextFormat(view="paired"),
+        TextFormat(view="paired", env_id="lmrl/Chess-v0"),
+        TextFormat(view="odd", env_id=WORDLE),
+    ):
+        with pytest.raises(ValueError, match=f"has no view {form.view!r}; there are plain"):
+            _ = form.reading
+    form = TextFormat(view="turned", env_id="lmrl/Chess-v0")
+    assert copy.deepcopy(form) == form == TextFormat(**dataclasses.asdict(form))
+
+
 def test_paired_view() -> None:
     env = gym.make(WORDLE)
     env.reset(options={"secret": "crash"})
@@ -224,7 +243,7 @@ def test_men_view(spaced: bool) -> None:
 def test_turned_view_is_one_text_for_all_mirror_images_and_moves_come_back() -> None:
     from lmrl_envs.chess.endgames import SYMMETRIES
 
-    names, view = chess.SQUARE_NAMES, VIEWS["turned"]
+    names, view = chess.SQUARE_NAMES, task("lmrl/Chess-v0").surface.views["turned"]
     seen = set()
     for mirror in SYMMETRIES:
         to = {names[a]: names[b] for a, b in enumerate(mirror)}
@@ -237,16 +256,16 @@ def test_turned_view_is_one_text_for_all_mirror_images_and_moves_come_back() -> 
         env.step(f"R{to['c3']}{to['c8']}")
         texts = view_texts("turned", env.unwrapped.transcript)
         seen.add(tuple(texts[:2]))
-        assert view.said(texts[1], before).replace(" ", "") == f"R{to['c3']}{to['c8']}"
+        assert view.action(texts[1], before).replace(" ", "") == f"R{to['c3']}{to['c8']}"
         env.reset(options={"fen": board.fen(), "replies": [to["h8"] + to["h7"]]})
-        env.step(view.said(" Rg9 a1 nonsense", before))  # not a move: read again as it was said
+        env.step(view.action(" Rg9 a1 nonsense", before))  # not a move: read again as it was said
         assert view_texts("turned", env.unwrapped.transcript)[1] == " Rg9 a1 nonsense"
     assert len(seen) == 1
     env = gym.make("lmrl/Chess-v0")
     env.reset()
     start = env.unwrapped.transcript
-    assert view_texts("turned", start) == view_texts("men", start) and view.said(" e2 e4", start) == " e2 e4"
-    assert view.said("move a1", Transcript.from_texts(["no board"], [])) == "move a1"
+    assert view_texts("turned", start) == view_texts("men", start) and view.action(" e2 e4", start) == " e2 e4"
+    assert view.action("move a1", Transcript.from_texts(["no board"], [])) == "move a1"
 
 
 # -- loss and model
@@ -453,7 +472,7 @@ def test_presets_are_whole(preset: str, id: str) -> None:
     text = dict(tables["text"])
     for key in ("units", "vocabulary"):
         text.pop(key, None)
-    TextFormat(**text)
+    assert TextFormat(**text, env_id=id).reading
     ModelConfig(**tables["model"])
     for algorithm in ALGORITHMS:
         run = TrainingRun(algorithm, id, "unused", Path("unused"), preset)

@@ -15,7 +15,6 @@ from lmrl_agents.models import token_cache
 from lmrl_agents.models.token_cache import META, cache_home, cached_rows
 from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
 from lmrl_agents.models.tokens import Row, RowStore, TextFormat, TokenEpisode, episode_rows
-from lmrl_agents.models.views import view_texts
 from lmrl_datasets import Dataset, load_dataset
 
 FORMS = [
@@ -34,7 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def tokenizer(maze_data: Path) -> TaskTokenizer:
-    return train_tokenizer(text for e in load_dataset(maze_data) for text in view_texts("plain", e.transcript))
+    return train_tokenizer(text for e in load_dataset(maze_data) for text in TextFormat().reading.texts(e.transcript))
 
 
 def direct(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat) -> list[Row]:

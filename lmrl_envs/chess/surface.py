@@ -10,8 +10,9 @@ import chess
 
 from lmrl_envs.chess.answer_form import ChessForm
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
+from lmrl_envs.chess.views import men, turned, turned_back
 from lmrl_envs.core import Transcript
-from lmrl_envs.surface import Invariants, Picture, Surface, quoted
+from lmrl_envs.surface import Invariants, Picture, Surface, View, quoted
 
 
 class ChessSurface(Surface):
@@ -20,6 +21,10 @@ class ChessSurface(Surface):
     # -- how a language model is asked
 
     answer_form = ChessForm()
+
+    # -- how a trained agent reads it
+
+    views = {**Surface.views, "men": View(men), "turned": View(turned, turned_back)}
 
     # -- how it looks
 

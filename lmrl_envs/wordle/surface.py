@@ -8,8 +8,8 @@ from typing import Any
 
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.answers import FixedForm, Mention, emphasised, plain
-from lmrl_envs.surface import Invariants, Picture, Surface, quoted
-from lmrl_envs.wordle.rules import MARKS, MAX_GUESSES, PLAIN, WORD_LENGTH, clean_guess, parse_feedback
+from lmrl_envs.surface import Invariants, Picture, Surface, View, quoted
+from lmrl_envs.wordle.rules import MARKS, MAX_GUESSES, PLAIN, WORD_LENGTH, clean_guess, paired_text, parse_feedback
 
 
 class WordleForm(FixedForm):
@@ -47,12 +47,31 @@ class WordleForm(FixedForm):
         return sorted(set(found))
 
 
+def _paired(transcript: Transcript) -> list[str]:
+    """Each mark beside its letter and place, ``c1g r2y a3b n4b e5b``; guesses without blanks, in lower case."""
+    texts = [turn.text for turn in transcript]
+    for i in range(1, len(texts), 2):
+        guess = clean_guess(texts[i])
+        if len(guess) != 5:
+            continue
+        texts[i] = guess
+        if i + 1 < len(texts) and len(texts[i + 1]) == 9:  # the plain form; the paired one is longer
+            code = parse_feedback(texts[i + 1])
+            if code is not None:
+                texts[i + 1] = paired_text(guess, code)
+    return texts
+
+
 class WordleSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
     # -- how a language model is asked
 
     answer_form = WordleForm()
+
+    # -- how a trained agent reads it
+
+    views = {**Surface.views, "paired": View(_paired)}
 
     # -- how it looks
 

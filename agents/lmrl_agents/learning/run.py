@@ -19,7 +19,6 @@ from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.token_cache import cached_rows
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, episode_rows
-from lmrl_agents.models.views import view_texts
 from lmrl_agents.presets import load_preset
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_datasets.store import sha256_of, write_atomically
@@ -149,14 +148,14 @@ def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
     tables = run.tables()
     text = dict(tables["text"])
     units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
-    form = TextFormat(**text)
+    form = TextFormat(**text, env_id=run.env_id)
     config = ModelConfig(**tables["model"])
     if units == "pretrained":
         from transformers import AutoTokenizer
 
         tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
     else:
-        texts = (piece for episode in data for piece in view_texts(form.view, episode.transcript))
+        texts = (piece for episode in data for piece in form.reading.texts(episode.transcript))
         tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
     model = LanguageModel.create(config, tokenizer, form, run.seed)
     return model.to(run.device)

@@ -27,7 +27,7 @@ from typing import Any, overload
 import numpy as np
 
 from lmrl_agents.models import tokenizer as tokenizers
-from lmrl_agents.models import tokens, views
+from lmrl_agents.models import tokens
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import Row, RowStore, TextFormat, TokenEpisode, episode_rows
 from lmrl_datasets import Dataset
@@ -148,7 +148,8 @@ def _source(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat) -> dict[s
     """What the rows are a function of."""
     rows = data.positions
     definition = getattr(tokenizer.hf, "backend_tokenizer", None)
-    code = "".join(inspect.getsource(module) for module in (tokenizers, tokens, views))
+    modules = (tokenizers, tokens, sys.modules[form.reading.texts.__module__])
+    code = "".join(map(inspect.getsource, modules))
     return {
         "dataset": data.name,
         "shards": [shard["sha256"] for shard in data.manifest["shards"]],

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_agents.models.views import VIEWS, view_texts
-from lmrl_envs import Transcript
+from lmrl_envs import Transcript, task
+from lmrl_envs.surface import PLAIN, View
 
 Ids = tuple[int, ...]
 
@@ -52,7 +53,7 @@ class TokenEpisode:
         cls, transcript: Transcript, terminated: bool, truncated: bool, tokenizer: TaskTokenizer, form: TextFormat
     ) -> TokenEpisode:
         """Encode the texts of an episode."""
-        texts = view_texts(form.view, transcript)
+        texts = form.reading.texts(transcript)
         return cls(
             [form.observation(text, tokenizer) for text in texts[::2]],
             [form.action(text, tokenizer) for text in texts[1::2]],
@@ -68,13 +69,15 @@ class TextFormat:
     """How a task's conversation becomes tokens; saved with the model."""
 
     view: str = "plain"
-    """How observations are read, see `views`."""
+    """How conversations are read: a name among the task's `lmrl_envs.surface.Surface.views`."""
     context_turns: int | None = None
     """How many of the latest observations are shown (1: the last alone); None shows the whole conversation."""
     max_tokens: int = 512
     """Longest row. A longer conversation is read in several rows that overlap by up to half of it."""
     max_action_tokens: int = 64
     """Longest action; it is cut there."""
+    env_id: str = ""
+    """The task whose view it is; "plain" is every task's."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2 * self.max_action_tokens:
@@ -83,6 +86,18 @@ class TextFormat:
                 f"max_action_tokens={self.max_action_tokens}; it must be at least twice as many"
             )
 
+    @cached_property
+    def reading(self) -> View:
+        """The view of that name.
+
+        Raises:
+            ValueError: the task has no such view.
+        """
+        views = (task(self.env_id).surface if self.env_id and self.view != "plain" else PLAIN).views
+        if self.view not in views:
+            raise ValueError(f"{self.env_id or 'no task'} has no view {self.view!r}; there are {', '.join(views)}")
+        return views[self.view]
+
     def observation(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an observation; of a very long one, the end."""
         ids = tokenizer.encode(text)
@@ -90,11 +105,11 @@ class TextFormat:
 
     def last_observation(self, transcript: Transcript, tokenizer: TaskTokenizer) -> Ids:
         """Ids of the observation that an unfinished episode waits with."""
-        return self.observation(view_texts(self.view, transcript)[-1], tokenizer)
+        return self.observation(self.reading.texts(transcript)[-1], tokenizer)
 
-    def said(self, text: str, transcript: Transcript) -> str:
-        """What the environment is told when the model answers a conversation with ``text``."""
-        return VIEWS[self.view].said(text, transcript)
+    def env_action(self, text: str, transcript: Transcript) -> str:
+        """The action for the environment when the model answers a conversation with ``text``."""
+        return self.reading.action(text, transcript)
 
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an action with its end token."""

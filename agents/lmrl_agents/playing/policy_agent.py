@@ -70,7 +70,7 @@ class PolicyAgent:
         return [self._said(request, sampled) for request, sampled in zip(requests, self.sample(requests), strict=True)]
 
     def _said(self, request: Request, sampled: Generated) -> str:
-        return self.form.said(self.policy.tokenizer.decode(sampled.ids), request.transcript)
+        return self.form.env_action(self.policy.tokenizer.decode(sampled.ids), request.transcript)
 
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """Sampled ids and log-probabilities of one action per request."""
@@ -154,7 +154,7 @@ class LanguageModelAgent(PolicyAgent):
             candidates are reranked, which are then those of the data's policy.
         support: least probability under the data's policy, see `GuidedPolicy`; default: what was chosen in training.
         record_logprobs: keep the log-probability of every token with the records; tokens are as the model writes them,
-            which in the view "turned" is not how the environment is told.
+            which in some views (`View.action`) is not the action that the environment is given.
         record_values: keep with the records what the critic says of each position, and, if it guides the policy, of the
             action taken and of others, see `explain`; policy and critic are read once more for it.
         device: where the model runs.
@@ -246,7 +246,9 @@ class LanguageModelAgent(PolicyAgent):
             return [Explained(value) for value in state_values(self.critic, contexts)]
         told = explain(self.policy, self.form, contexts, [sampled.ids for sampled in played])
         return [
-            replace(one, alternatives=tuple((self.form.said(text, r.transcript), q) for text, q in one.alternatives))
+            replace(
+                one, alternatives=tuple((self.form.env_action(text, r.transcript), q) for text, q in one.alternatives)
+            )
             for one, r in zip(told, requests, strict=True)
         ]
 
