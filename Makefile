@@ -57,10 +57,10 @@ speed: $(VENV)/test.stamp
 	$(BIN)/python benchmarks/speed --render
 
 fuzz: $(VENV)/test.stamp
-	$(BIN)/python -m lmrl_benchmarks.fuzz --minutes $(MINUTES) --seed $(SEED) --workers $(WORKERS)
+	$(BIN)/python -m pytest tests/fuzz --fuzz-minutes=$(MINUTES) --hypothesis-seed=$(SEED) -n $(WORKERS) --timeout=0
 
 soak: $(VENV)/test.stamp
-	$(BIN)/python benchmarks/soak/soak.py --hours $(HOURS) --seed $(SEED)
+	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)
 
 clean:
 	rm -rf $(VENV) $(VENV)-audit .peers runs .pytest_cache .ruff_cache .hypothesis

@@ -387,3 +387,16 @@ def _masked(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     masked = np.full(len(values), None) if values.dtype == object else np.zeros(len(values), values.dtype)
     masked[mask] = values[mask]
     return masked
+
+
+def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
+    """The info of one slot out of a vector environment's."""
+    found: dict[str, Any] = {}
+    for key, value in infos.items():
+        if not key.startswith("_") and infos.get(f"_{key}", np.zeros(slot + 1, bool))[slot]:
+            found[key] = slot_info(value, slot) if isinstance(value, dict) else _item(value[slot])
+    return found
+
+
+def _item(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

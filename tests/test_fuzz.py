@@ -1,8 +1,9 @@
-"""Hostile play of every task: a slice of the campaign of `make fuzz`, properties, and proof that planted faults are found."""
+"""The state machines of tests/fuzz find planted faults and make them small; what once broke the contract keeps it now."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -11,96 +12,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from fuzz.language import say, spoken, texts
+from fuzz.machines import FUZZ, Batch, Case, Machine, OneGame, replay, run
+from hypothesis import find, settings
 from serving import environment
 
-from lmrl_benchmarks.fuzz.cases import WRONG, random_states
-from lmrl_benchmarks.fuzz.language import Speaker
-from lmrl_benchmarks.fuzz.rules import rules_of, variants
-from lmrl_benchmarks.fuzz.search import explore, minimise, replay
 from lmrl_envs import task, task_ids
+from lmrl_envs.contract.game import Breach
 from lmrl_envs.core import MAX_ACTION_LENGTH
 from lmrl_envs.maze.env import MazeEnv
 from lmrl_envs.maze.vector import _MazeArrays
 from lmrl_envs.wordle.env import WordleEnv
 
 IDS = task_ids()
-CASES = sorted((Path(__file__).parent / "data" / "fuzz").glob("*.json"))
-SEED = 20260
+TESTS = Path(__file__).parent
+CASES = sorted((TESTS / "data" / "fuzz").glob("*.json"))
 WORDLE, MAZE = "lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0"
-
-
-# -- the tasks
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_a_slice_of_the_fuzz_campaign(id: str) -> None:
-    """Whole random cases, single and vector, of every task: the same ones each time."""
-    forms, actions, slow = set(), 0, "Chess" in id or "Dealer" in id
-    for number in range(8):
-        found = explore(id, SEED, number, length=12 if slow else 80)
-        assert found.failure is None, f"{found.failure.trace}\n{json.dumps(found.failure.case)[:3000]}"
-        forms.add(found.slots > 0)
-        actions += found.actions
-    assert forms == {True, False} and actions > (50 if slow else 1000)
-
-
-TEXTS = st.one_of(
-    st.text(st.characters(exclude_categories=()), max_size=40),  # surrogates too
-    st.integers(MAX_ACTION_LENGTH - 1, MAX_ACTION_LENGTH + 2).map(lambda n: "x" * n),
-    st.sampled_from(
-        ("move up", "crane", "e4", "go west", "Is it a dog?", "Is it Tokyo?", "Deal!", "$20,000 for the Kia SUV")
-    ),
-)
-SEEDS = st.none() | st.integers(0, 2**31)
-OPERATIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("step"), TEXTS),
-        st.tuples(st.just("reset"), SEEDS, st.none()),
-        st.tuples(st.just("fork"), st.lists(TEXTS, min_size=1, max_size=3)),
-        st.tuples(st.just("swap")),
-        st.tuples(st.just("wrong"), st.sampled_from(WRONG)),
-    ).map(list),
-    max_size=25,
-)
-PROPERTY = settings(
-    max_examples=12, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-)
-
-
-@pytest.mark.parametrize("id", IDS)
-@PROPERTY
-@given(seed=st.integers(0, 2**31), operations=OPERATIONS)
-def test_any_operations_in_any_order_keep_the_contract(id: str, seed: int, operations: list[Any]) -> None:
-    case = {"id": id, "kwargs": {}, "slots": 0, "operations": [["reset", seed, None], *operations]}
-    failure = replay(case)
-    assert failure is None, failure.trace
-
-
-@pytest.mark.parametrize("id", IDS)
-@PROPERTY
-@given(
-    seed=st.integers(0, 2**31),
-    rounds=st.lists(st.tuples(st.booleans(), st.lists(st.none() | TEXTS, min_size=3, max_size=3)), max_size=12),
-)
-def test_any_batch_of_texts_is_answered_as_single_games_are(id: str, seed: int, rounds: list[Any]) -> None:
-    operations: list[Any] = [["reset", seed, None, None]]
-    for again, texts in rounds:
-        if again:
-            operations.append(["reset", None, [0, 2], None])
-        operations.append(["step", texts])
-    failure = replay({"id": id, "kwargs": {}, "slots": 3, "operations": operations})
-    assert failure is None, failure.trace
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_what_once_broke_the_contract_keeps_it_now(path: Path) -> None:
-    failure = replay(json.loads(path.read_text("utf-8")))
-    assert failure is None, failure.trace
+    problem = replay(json.loads(path.read_text("utf-8")))
+    if problem is not None:
+        raise problem
 
 
-# -- the fuzzer
+# -- planted faults
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
@@ -149,7 +86,12 @@ def plant(monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
         monkeypatch.setattr(WordleEnv, "_begin", unseeded)
     elif fault == "endless":
         maze = MazeEnv._play
-        monkeypatch.setattr(MazeEnv, "_play", lambda self, action: (*maze(self, action)[:3], False, {"valid": True}))
+
+        def endless(self: Any, action: str) -> Any:
+            text, reward, terminated, _, info = maze(self, action)
+            return text, reward, terminated, False, info
+
+        monkeypatch.setattr(MazeEnv, "_play", endless)
         return MAZE
     elif fault == "vector":
         arrays = _MazeArrays._play_arrays
@@ -165,9 +107,36 @@ def plant(monkeypatch: pytest.MonkeyPatch, fault: str) -> str:
     return WORDLE
 
 
-FAULTS = (
-    "crash", "reward", "cut", "leak", "global", "type", "valid", "shared", "state", "unseeded", "endless", "vector",
-)  # fmt: skip
+FAULTS = {
+    "crash": "surrogates not allowed",
+    "reward": "reward -2.0 is none of",
+    "cut": "either terminated or truncated, not both",
+    "leak": "shows before the end: reversed",
+    "global": "global random state",
+    "type": "not in observation_space",
+    "valid": "longer than max_length must be invalid",
+    "shared": "",
+    "state": "the same game did not come twice",
+    "unseeded": "",
+    "endless": "not over after",
+    "vector": "a single game",
+}
+"""Faults, and what is said of them. Two do not break the same way every time."""
+
+
+def found(machine: type[Machine], id: str) -> tuple[Exception, Case]:
+    """What a machine finds in a task, and the smallest case of it."""
+    cases: list[Case] = []
+    with pytest.raises(Exception) as problem:
+        for seed in range(4):
+            run(
+                machine,
+                id,
+                seed=seed,
+                settings=settings(FUZZ, stateful_step_count=20),
+                ended=lambda case, actions: cases.append(case),
+            )
+    return problem.value, json.loads(json.dumps(cases[-1]))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -175,94 +144,62 @@ def test_a_planted_fault_is_found_made_small_and_found_again(fault: str, monkeyp
     before = random.getstate()
     with monkeypatch.context() as patch:
         id = plant(patch, fault)
-        failure = next(found for number in range(40) if (found := explore(id, 1, number, length=120).failure))
-        small = minimise(failure)
-        case = json.loads(json.dumps(small.case))
-        if fault in ("shared", "unseeded"):  # these do not break the same way twice, nor every time
+        problem, case = found(Batch if fault == "vector" else OneGame, id)
+        if fault in ("shared", "unseeded"):
             assert any(replay(case) for _ in range(20))
         else:
             again = replay(case)
-            assert again is not None and again.kind == failure.kind
-            needed = 102 if fault == "endless" else 8
-            assert len(case["operations"]) <= needed < 125
+            assert type(again) is type(problem) and str(again) == str(problem)
+            assert isinstance(again, UnicodeEncodeError if fault == "crash" else Breach)
+            assert FAULTS[fault] in str(problem)
+            assert len(case["operations"]) <= (102 if fault == "endless" else 8), case
     random.setstate(before)
     assert replay(case) is None, "the case breaks without the fault too"
 
 
-def test_a_failing_case_is_kept_and_its_command_plays_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        id = plant(patch, "crash")
-        failure = next(found for number in range(40) if (found := explore(id, 1, number, length=120).failure))
-        path = minimise(failure).save(tmp_path)
-    assert "UnicodeEncodeError" in path.name
-    assert "\\ud" in path.read_text("ascii")  # the surrogate that broke it is in the file
-    command = [sys.executable, "-m", "lmrl_benchmarks.fuzz", "--replay", str(path)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "keeps the contract" in done.stdout
+# -- what is said, and the long run
 
 
-def test_the_campaign_reports_what_it_played(tmp_path: Path) -> None:
-    out = tmp_path / "fuzz.json"
-    for first in (0, 1000):
-        arguments = [
-            "--minutes",
-            "2",
-            "--actions",
-            "3000",
-            "--seed",
-            "3",
-            "--first",
-            str(first),
-            "--ids",
-            f"{WORDLE},{MAZE}",
-        ]
-        command = [
-            sys.executable,
-            "-m",
-            "lmrl_benchmarks.fuzz",
-            *arguments,
-            "--out",
-            str(tmp_path / "bad"),
-            "--json",
-            str(out),
-        ]
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
-        assert "seed 3" in done.stdout
-    found = json.loads(out.read_text("utf-8"))
-    assert found["actions"] >= 6000 and found["failures"] == 0 and len(found["runs"]) == 2
-    assert found["actions"] == sum(found["actions_by_task"].values()) and set(found["actions_by_task"]) == {
-        WORDLE,
-        MAZE,
-    }
-    assert not (tmp_path / "bad").exists()
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@pytest.mark.parametrize("id", IDS)
+def test_what_is_said_is_of_the_task_and_everything_else(id: str) -> None:
+    once = settings(FUZZ, max_examples=4000)
+    for of_that_sort in (
+        lambda text: text in spoken(id),
+        lambda text: text == "",
+        lambda text: len(text) > MAX_ACTION_LENGTH,
+        lambda text: any("\ud800" <= char <= "\udfff" for char in text),
+        lambda text: any("\x00" <= char < "\t" for char in text),
+        lambda text: "gnore" in text,
+    ):
+        assert of_that_sort(find(texts(id), of_that_sort, settings=once))
+    assert [say(id, random.Random(k)) for k in range(50)] == [say(id, random.Random(k)) for k in range(50)]
+    assert len({say(id, random.Random(k)) for k in range(200)}) > 100
 
 
-def test_a_case_is_a_function_of_seed_id_and_number() -> None:
-    first, again = explore(WORDLE, 5, 3, length=50), explore(WORDLE, 5, 3, length=50)
-    assert (first.actions, first.variant, first.slots) == (again.actions, again.variant, again.slots)
-    assert (
-        len({(explore(WORDLE, 5, n, length=30).actions, explore(WORDLE, 5, n, length=30).slots) for n in range(6)}) > 1
+def test_the_long_run_tells_what_it_played_and_what_broke(tmp_path: Path) -> None:
+    """`make fuzz`, with a task that breaks."""
+    (tmp_path / "breaks.py").write_text(
+        "from lmrl_envs.wordle.env import WordleEnv\n"
+        "play = WordleEnv._play\n"
+        "WordleEnv._play = lambda self, action: (action.encode('utf-8'), play(self, action))[1]\n"
     )
+    command = [sys.executable, "-m", "pytest", str(TESTS / "fuzz"), "-p", "no:cacheprovider", "-p", "breaks"]
+    command += ["--hypothesis-seed=3", "--fuzz-minutes=0.01", "-k", "OneGame and (Wordle-v0 or MazeFully)"]
+    own = environment()
+    own["PYTHONPATH"] = os.pathsep.join([str(tmp_path), own["PYTHONPATH"]])
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "UnicodeEncodeError" in done.stdout, done.stdout
+    assert "as a case of tests/data/fuzz: {" in done.stdout
+    told = [line for line in done.stdout.splitlines() if " actions in " in line]
+    assert [line.split()[-1] for line in told] == ["passed", "failed", "all"]
+    assert all(int(line.split()[0].replace(",", "")) > 50 for line in told)
 
 
 @pytest.mark.parametrize("id", IDS)
-def test_a_speaker_knows_its_task_and_everything_else(id: str) -> None:
-    before = random_states()
-    said = [text for k in range(12) for text in Speaker(id, random.Random(k)).many(300)]
-    assert random_states() == before
-    assert said == [text for k in range(12) for text in Speaker(id, random.Random(k)).many(300)]
-    assert len(set(said)) > 200 and "" in said
-    assert any(len(text) > MAX_ACTION_LENGTH for text in said)
-    assert any("\ud800" <= c <= "\udfff" for text in said for c in text)
-    assert any("gnore" in text for text in said) and any("\x00" <= c < " " for text in said for c in text)
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_the_fuzzers_rules_are_those_of_the_table(id: str) -> None:
+def test_the_invariants_are_within_the_table(id: str) -> None:
     row = task(id)
-    rules = rules_of(id, row.kwargs)
-    assert rules.returns == row.return_range and rules.limit
-    low, high = rules.returns
-    assert rules.rewards is None or all(low <= reward <= high for reward in rules.rewards)
-    assert all(variant.weight > 0 for variant in variants(id, engine=True))
-    assert any("stockfish" in str(v.kwargs) for v in variants(id, engine=True)) == ("stockfish" in row.partners)
+    known = row.surface.invariants(row.kwargs)
+    low, high = known.returns or row.return_range
+    assert (low, high) == row.return_range
+    assert known.rewards is None or all(low <= reward <= high for reward in known.rewards)

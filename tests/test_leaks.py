@@ -23,10 +23,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from fuzz.language import say
 
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_benchmarks.exploits.leaks import shown_forms
-from lmrl_benchmarks.fuzz.language import Speaker
 from lmrl_envs import SimulatorError, make_policy, task, task_ids
 from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES
 from lmrl_envs.contract import HOSTILE_ACTIONS
@@ -126,12 +126,12 @@ def seeds_of(state: Mapping[str, Any]) -> Iterator[str]:
 def play(id: str, seed: int, said: list[str], envs: list[Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
     """Games of the task's policies with all sorts of other talk; yields texts and infos while the game is on."""
     rng = random.Random(seed)
-    speaker, policy = Speaker(id, rng), make_policy(id, "random" if "Chess" in id else "suboptimal", seed=seed)
+    policy = make_policy(id, "random" if "Chess" in id else "suboptimal", seed=seed)
     text, info = envs[0].reset(seed=seed * 7919 + 12_345_678)
     texts, infos = [text], [info]
     yield texts, infos
     for _ in range(12):
-        action = (policy.act(envs[1].transcript) or "") if rng.random() < 0.4 else speaker.say(text)
+        action = (policy.act(envs[1].transcript) or "") if rng.random() < 0.4 else say(id, rng)
         said.append(action)
         text, _, terminated, truncated, info = envs[0].step(action)
         if terminated or truncated:

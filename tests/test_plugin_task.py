@@ -15,6 +15,7 @@ import json, gymnasium as gym, numpy as np
 SUITE = "name = 'own'\nversion = 1\nepisodes = 2\nseed = 0\ntraining_seeds = [0]\n[[tasks]]\nid = 'toy/HotCold-v0'\n[[agents]]\nname = 'expert'\n"
 import lmrl_envs, toy_task
 from pathlib import Path
+from fuzz.machines import QUICK, Batch, OneGame, run
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import generate, load_dataset
@@ -22,6 +23,8 @@ from lmrl_datasets import generate, load_dataset
 id = "toy/HotCold-v0"
 out = Path(OUT)
 lmrl_envs.check_text_env(id)
+for machine in (OneGame, Batch):
+    run(machine, id, seed=0, settings=QUICK)
 assert id in lmrl_envs.task_ids() and gym.make("toy_task:" + id).spec.id == id
 
 returns = []

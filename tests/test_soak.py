@@ -23,7 +23,7 @@ from lmrl_envs.car_dealer import reading as lines
 from lmrl_envs.guess_my_city import reading
 from lmrl_envs.twenty_questions import reader
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "soak" / "soak.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "soak" / "soak.py"
 LINUX = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the soak reads /proc")
 
 

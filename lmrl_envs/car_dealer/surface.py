@@ -35,10 +35,10 @@ class CarDealerSurface(Surface):
 
     def breach(self, ended: Mapping[str, Any]) -> str | None:
         """Nobody pays more than the budget or the list price."""
+        if ended["decision"] != "accept":
+            return None
         most = min(ended["buyer"]["budget"], ended["car"]["msrp"])
-        if ended["decision"] == "accept" and not 0 < ended["price"] <= most:
-            return f"sold for {ended['price']}, the most is {most}"
-        return None
+        return None if 0 < ended["price"] <= most else f"sold for {ended['price']}, the most is {most}"
 
 
 SURFACE = CarDealerSurface()

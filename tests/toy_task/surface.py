@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs import Transcript
-from lmrl_envs.surface import Picture, Surface
+from lmrl_envs.surface import Invariants, Picture, Surface
 from toy_task.rules import GUESSES, HIGHEST, LOWEST
 
 
@@ -25,6 +25,9 @@ class HotColdSurface(Surface):
 
     def turn_limit(self, env: Any) -> int:
         return GUESSES
+
+    def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
+        return Invariants(rewards=frozenset({0.0, -1.0}), truncates=False)
 
 
 SURFACE = HotColdSurface()

@@ -18,6 +18,7 @@ import numpy as np
 from lmrl_agents.playing.protocol import Action, Agent, AgentStopped, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, task
 from lmrl_envs.seeding import Stream, episode_seed
+from lmrl_envs.vector import slot_info
 
 MAX_ACTION_CHARACTERS = 1_000_000
 
@@ -283,19 +284,6 @@ def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int)
     """
     turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
     return {**options, **turns}
-
-
-def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:
-    """The info of one slot out of a vector environment's."""
-    found: dict[str, Any] = {}
-    for key, value in infos.items():
-        if not key.startswith("_") and infos.get(f"_{key}", np.zeros(slot + 1, bool))[slot]:
-            found[key] = slot_info(value, slot) if isinstance(value, dict) else _item(value[slot])
-    return found
-
-
-def _item(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def wrong_action(action: Any) -> str | None:

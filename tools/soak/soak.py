@@ -1,7 +1,7 @@
 """Hours of mixed load in one process, to see whether anything grows: memory, open files, threads, child processes.
 
-    python benchmarks/soak/soak.py --hours 2 --out runs/soak [--seed 0] [--minutes-between-suites 10]
-    python benchmarks/soak/soak.py --report runs/soak [--json benchmarks/results/soak.json]
+    python tools/soak/soak.py --hours 2 --out runs/soak [--seed 0] [--minutes-between-suites 10]
+    python tools/soak/soak.py --report runs/soak [--json benchmarks/results/soak.json]
 
 A round is: a slice of games of every id in a vector environment that lives as long as the soak (masked resets, skipped slots,
 hostile actions, at times a state saved and restored), of every id in one that is made anew; evaluations by scripted agents
