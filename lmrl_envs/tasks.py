@@ -1,16 +1,21 @@
-"""One table of all tasks. A new task is one folder and one row here (see docs/add-a-task.md)."""
+"""One table of all tasks. A new task is one folder and one row here, or in a package of its own (see docs/add-a-task.md)."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 import tomllib
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gymnasium
 
+from lmrl_envs import doors
 from lmrl_envs.core import Transcript
 from lmrl_envs.files import near
 
@@ -78,6 +83,18 @@ class Task:
                 object.__setattr__(self, key, f"{self.folder}.{place}")
 
     @property
+    def package(self) -> str:
+        """Name of the package that brings the task."""
+        return self.entry_point.partition(":")[0].partition(".")[0]
+
+    @property
+    def spec(self) -> str:
+        """What finds the task in another process: the id, with the module or file before it that no package registers."""
+        place = _PLACES.get(self.id)
+        registered = {point.module.partition(".")[0] for point in doors.installed("lmrl.envs").values()}
+        return self.id if place is None or place in registered else f"{place}:{self.id}"
+
+    @property
     def surface(self) -> Surface:
         """What is known of the task outside the game itself; of a task that tells nothing, the plain defaults."""
         return _surface(self.folder, self.surface_at)
@@ -114,17 +131,29 @@ class Policy(Protocol):
 
 
 _TASKS: dict[str, Task] = {}
+_PLACES: dict[str, str] = {}
+"""Ids of rows that a module or file registered, and which."""
+_loading: str | None = None
+"""What is being loaded: a module or file that was named; "" for an installed package, which needs no naming."""
 
 
 def register_task(task: Task) -> None:
     """Add a row to the table and register the id with Gymnasium.
 
     Raises:
-        ValueError: the id is taken by another row.
+        ValueError: the id is taken by another row, or the family by another namespace.
     """
-    if _TASKS.get(task.id, task) != task:
+    if task in _TASKS.values():
+        return
+    if task.id in _TASKS:
         raise ValueError(f"task id {task.id!r} is already taken by {_TASKS[task.id].entry_point}")
+    for other in _TASKS.values():
+        if other.family == task.family and other.id.partition("/")[0] != task.id.partition("/")[0]:
+            raise ValueError(f"{task.id!r} has the family {task.family!r} of {other.id!r}: choose a name of your own")
     _TASKS[task.id] = task
+    if task.package not in (__package__, "__main__") and task.id not in _PLACES and _loading != "":
+        _PLACES[task.id] = _loading or task.package
+        doors.remember(_PLACES[task.id])  # in worker processes it is not imported by hand
     gymnasium.register(
         task.id,
         entry_point=task.entry_point,
@@ -133,21 +162,106 @@ def register_task(task: Task) -> None:
     )
 
 
+def discover() -> None:
+    """Register the tasks of installed packages (entry points ``lmrl.envs``: a `Task`, or several) and of ``$LMRL_PLUGINS``.
+
+    A package that cannot be loaded is warned of once and left out.
+    """
+    for name, point in doors.installed("lmrl.envs").items():
+        if name not in _discovered and not _is_importing(point.module):
+            _discovered.add(name)
+            _try(name, lambda point=point: _loaded("", point.load))
+    for place in doors.plugins():
+        if place not in _discovered and not _is_importing(place):
+            _discovered.add(place)
+            _try(place, lambda place=place: load_tasks(place))
+
+
+_discovered: set[str] = set()
+
+
+def _try(name: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except Exception as problem:
+        warnings.warn(f"tasks of {name} are left out: {type(problem).__name__}: {problem}", stacklevel=3)
+
+
+def _is_importing(module: str) -> bool:
+    """Whether a module is only half there: it imports this package, and registers its tasks when it is whole."""
+    return getattr(getattr(sys.modules.get(module.partition(".")[0]), "__spec__", None), "_initializing", False)
+
+
+def _loaded(place: str, load: Callable[[], Any]) -> None:
+    """Register the rows that loading gives: a `Task`, or several."""
+    global _loading
+    before, _loading = _loading, place
+    try:
+        rows = load()
+        for row in [rows] if isinstance(rows, Task) else rows:
+            register_task(row)
+    finally:
+        _loading = before
+
+
+def load_tasks(place: str) -> None:
+    """Import a module, or a file (``....py``), and register the rows that are attributes of it.
+
+    Raises:
+        lmrl_envs.doors.DoorError: it is not there, or fails.
+    """
+    _loaded(place, lambda: [value for value in list(vars(doors.load(place)).values()) if isinstance(value, Task)])
+
+
+def plugin_folders(name: str) -> list[Any]:
+    """Folders of this name beside the tasks that are not of this package: what else they bring, such as ``suites``.
+
+    Returns:
+        paths, or what `importlib.resources` gives for them.
+    """
+    discover()
+    found = {}
+    for row in _TASKS.values():
+        place = _PLACES.get(row.id, row.package)
+        if row.package != __package__:
+            root = Path(place).parent if place.endswith(".py") else resources.files(place.partition(".")[0])
+            if (folder := root / name).is_dir():
+                found[str(folder)] = folder
+    return list(found.values())
+
+
+def load_task(spec: str) -> Task:
+    """The row of a task that a person named: an id, ``module:id`` or ``path/file.py:id``. The latter two run code.
+
+    Raises:
+        gymnasium.error.NameNotFound: no such id; the message suggests the nearest one.
+        lmrl_envs.doors.DoorError: the module or file is not there, or fails.
+    """
+    place, _, id = spec.rpartition(":")
+    if place not in ("", __package__):
+        load_tasks(place)
+    return task(id)
+
+
 def task_ids() -> tuple[str, ...]:
     """All registered task ids, in the order of the table."""
+    discover()
     return tuple(_TASKS)
 
 
 def task(id: str) -> Task:
-    """The row of a task.
+    """The row of a task: of this package, of an installed one, or of a module or file that has been loaded.
 
     Raises:
         gymnasium.error.NameNotFound: no such id; the message suggests the nearest one.
     """
-    id = id.removeprefix("lmrl_envs:")
-    if id not in _TASKS:
-        raise gymnasium.error.NameNotFound(f"no task {id!r}; {near(id, _TASKS, cutoff=0.4)}")
-    return _TASKS[id]
+    place, _, name = id.rpartition(":")
+    if name not in _TASKS:
+        discover()
+    if name not in _TASKS or place not in ("", __package__, _PLACES.get(name), _TASKS[name].package):
+        hint = f"if you trust {place}, name it in ${doors.PLUGINS}" if place else near(name, _TASKS, cutoff=0.4)
+        raise gymnasium.error.NameNotFound(f"no task {id!r}; {hint}")
+    return _TASKS[name]
 
 
 def make_policy(id: str, name: str, seed: int = 0, **kwargs: Any) -> Policy:
@@ -341,6 +455,7 @@ TABLE: tuple[Task, ...] = (
 
 
 def register_all() -> None:
-    """Register every row of `TABLE` (done on import of `lmrl_envs`)."""
+    """Register every row of `TABLE` and those of installed packages (done on import of `lmrl_envs`)."""
     for row in TABLE:
         register_task(row)
+    discover()

@@ -21,7 +21,7 @@ import torch
 from lmrl_agents import AgentError, Request, agent_names, load_agent
 from lmrl_agents.learning.losses import cross_entropy
 from lmrl_agents.learning.run import CHECKPOINT, TrainingError, TrainingRun
-from lmrl_agents.learning.train import ALGORITHMS, train
+from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
 from lmrl_agents.models.tokenizer import train_tokenizer
@@ -474,7 +474,7 @@ def test_presets_are_whole(preset: str, id: str) -> None:
         text.pop(key, None)
     assert TextFormat(**text, env_id=id).reading
     ModelConfig(**tables["model"])
-    for algorithm in ALGORITHMS:
+    for algorithm in algorithms():
         run = TrainingRun(algorithm, id, "unused", Path("unused"), preset)
         run.config(importlib.import_module(f"lmrl_agents.algorithms.{algorithm}").Config)
 

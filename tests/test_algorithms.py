@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -25,7 +24,7 @@ from lmrl_agents.learning.curves import read_metrics
 from lmrl_agents.learning.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.learning.run import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
-from lmrl_agents.learning.train import ALGORITHMS, train
+from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.models.distributed import backward, clip_gradients
 from lmrl_agents.models.model import LanguageModel, ModelConfig
@@ -97,7 +96,7 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "overrides"), [*((name, {}) for name in ALGORITHMS), ("ppo", {"ppo.value_trunk": "shared"})]
+    ("algorithm", "overrides"), [*((name, {}) for name in algorithms()), ("ppo", {"ppo.value_trunk": "shared"})]
 )
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     algorithm: str,
@@ -135,7 +134,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert not check_agent(agent, [MAZE]).breaches
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", algorithms())
 def test_a_loss_that_is_no_number_stops_training(
     algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,20 +273,16 @@ def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: N
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
-def test_the_algorithm_of_the_docs_runs_as_written(
-    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_algorithm_of_the_docs_runs_as_written(maze_data: Path, tmp_path: Path, short: None) -> None:
     text = (Path(__file__).parent.parent / "docs" / "add-an-algorithm.md").read_text("utf-8")
     source = text.split("```python\n")[1].split("```")[0]
     (tmp_path / "weighted_bc.py").write_text(source, "utf-8")
-    spec = importlib.util.spec_from_file_location("lmrl_agents.algorithms.weighted_bc", tmp_path / "weighted_bc.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "lmrl_agents.algorithms.weighted_bc", module)
-    spec.loader.exec_module(module)
-    monkeypatch.setitem(ALGORITHMS, "weighted_bc", "Behaviour cloning weighted by the episode's return.")
-    run = settings("weighted_bc", tmp_path / "run", maze_data)
-    monkeypatch.setattr(TrainingRun, "config", lambda self, kind: kind(steps=8, batch_size=16))
-    train(run)
+    algorithm = f"{tmp_path / 'weighted_bc.py'}:train"
+    train(
+        settings(
+            algorithm, tmp_path / "run", maze_data, overrides={"weighted_bc.steps": 8, "weighted_bc.batch_size": 16}
+        )
+    )
     assert not check_agent(load_agent(str(tmp_path / "run")), [MAZE]).breaches
 
 

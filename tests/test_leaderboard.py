@@ -547,11 +547,10 @@ def test_names_and_starts_of_suites_are_checked(tmp_path: Path, addition: str, m
         load_suite(str(tmp_path / "wrong.toml"))
 
 
-def test_models_that_others_start_from_are_trained_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmrl_agents.learning import train as algorithms
-
-    monkeypatch.setitem(algorithms.ALGORITHMS, "later", "starts from another model")
-    agents = '[[agents]]\nname = "next"\ntrain = "later"\nstart = "clone"\n[[agents]]\nname = "clone"\ntrain = "bc"\n'
+def test_models_that_others_start_from_are_trained_first(tmp_path: Path) -> None:
+    agents = (
+        '[[agents]]\nname = "next"\ntrain = "filtered_bc"\nstart = "clone"\n[[agents]]\nname = "clone"\ntrain = "bc"\n'
+    )
     text = TOY.replace(
         'id = "lmrl/Wordle-v0"\n', 'id = "lmrl/Wordle-v0"\ndata = { name = "wordle/mixed-v0", episodes = 50 }\n'
     )
@@ -559,13 +558,13 @@ def test_models_that_others_start_from_are_trained_first(tmp_path: Path, monkeyp
     suite = load_suite(str(tmp_path / "chain.toml"))
     plan = Plan(suite, suite.agents, "cpu")
     assert plan.lacking == {}
-    assert plan.jobs["train later-nano-from-clone Wordle seed 1"].needs == (
+    assert plan.jobs["train filtered_bc-nano-from-clone Wordle seed 1"].needs == (
         "data wordle/mixed-v0 50", "train bc-nano Wordle seed 1",
     )  # fmt: skip
-    later = plan.jobs["train later-nano-from-clone Wordle seed 1"]
+    later = plan.jobs["train filtered_bc-nano-from-clone Wordle seed 1"]
     assert later.arguments[2] == "training/Wordle/bc-nano/seed-1"
     assert plan.folders(later) == ["data/wordle--mixed-v0-50", "training/Wordle/bc-nano/seed-1"]
-    assert plan.jobs["eval next Wordle seed 1"].needs == ("train later-nano-from-clone Wordle seed 1",)
+    assert plan.jobs["eval next Wordle seed 1"].needs == ("train filtered_bc-nano-from-clone Wordle seed 1",)
     assert sum(name.startswith("train bc") for name in plan.jobs) == 2  # once for each seed, though two agents need it
 
 

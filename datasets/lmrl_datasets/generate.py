@@ -19,7 +19,7 @@ from lmrl_datasets.cluster import make_on_cluster
 from lmrl_datasets.recipes import Recipe, load_recipe
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import MANIFEST, describe_shard, making_versions, read_manifest, require_pyarrow, write_shard
-from lmrl_envs import TextEnv, make_policy
+from lmrl_envs import TextEnv, load_task, make_policy
 from lmrl_envs.files import Progress, claim, locked, process_pool, write_atomically, write_json
 from lmrl_envs.seeding import episode_seed
 
@@ -71,7 +71,7 @@ def file_name(k: int, total: int) -> str:
 def make_shard(job: tuple[Recipe, int, range, str]) -> int:
     """Play the episodes of one shard (recipe, seed, indices, path) and write it; returns how many."""
     recipe, seed, indices, path = job
-    env: Any = gymnasium.make(recipe.env, **recipe.env_kwargs).unwrapped
+    env: Any = gymnasium.make(load_task(recipe.env).id, **recipe.env_kwargs).unwrapped
     try:
         write_shard(Path(path), (play_episode(env, recipe, seed, index) for index in indices))
     finally:

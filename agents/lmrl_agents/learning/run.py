@@ -22,6 +22,7 @@ from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, episod
 from lmrl_agents.presets import load_preset
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_datasets.store import sha256_of, write_atomically
+from lmrl_envs.doors import short_name
 
 C = TypeVar("C")
 
@@ -66,6 +67,11 @@ class TrainingRun:
     """Spread the transformer's weights over the processes, for models too large for one device."""
     show_progress: bool = True
 
+    @property
+    def table(self) -> str:
+        """Name of the algorithm's table in presets and settings."""
+        return short_name(self.algorithm)
+
     def settings(self) -> dict[str, Any]:
         """The part that determines the result; a resumed run must have the same."""
         kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
@@ -95,6 +101,7 @@ class TrainingRun:
     def tables(self) -> dict[str, dict[str, Any]]:
         """The preset as it stands for this task, with the overrides."""
         tables = load_preset(self.preset, self.env_id)
+        tables.setdefault(self.table, {})
         for key, value in self.overrides.items():
             table, _, name = key.partition(".")
             if table not in tables or not name:
@@ -108,11 +115,11 @@ class TrainingRun:
         Raises:
             ValueError: the preset or an override names a hyperparameter that the algorithm does not have.
         """
-        table = self.tables().get(self.algorithm, {})
+        table = self.tables()[self.table]
         known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
         for name in table:
             if name not in known:
-                raise ValueError(f"{self.algorithm} has no hyperparameter {name!r}; it has {', '.join(known)}")
+                raise ValueError(f"{self.table} has no hyperparameter {name!r}; it has {', '.join(known)}")
         return kind(**table)
 
     def claim(self) -> None:

@@ -1,10 +1,11 @@
-"""The table of training algorithms: a new one is its file and one line here."""
+"""Training by an algorithm's name: one that ships, one of an installed package, ``module:train`` or ``file.py:train``."""
 
 from __future__ import annotations
 
-import importlib
+import ast
+import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -14,20 +15,35 @@ from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_agents.models.distributed import distributed
 from lmrl_datasets.store import locked
-from lmrl_envs import task
+from lmrl_envs import doors, load_task
 
-ALGORITHMS: dict[str, str] = {
-    "bc": "Behaviour cloning of the dataset.",
-    "filtered_bc": "Behaviour cloning of the best part of the dataset.",
-    "mc": "Monte-Carlo returns: values of the data's policy tilt it.",
-    "ilql": "Implicit language Q-learning.",
-    "cql": "Conservative Q-learning (backup by the data's next action, the best one, or an expectile).",
-    "ppo": "Proximal policy optimisation with a KL penalty to the starting policy.",
-    "reinforce": "Policy gradient with a baseline.",
-    "grpo": "Group-relative policy optimisation: episodes of the same seed are compared.",
-    "online_filtered_bc": "Imitation of the best of one's own episodes.",
-}
-"""Name (of the module in this package, too) -> one line about it. The module has ``train(run) -> Path``."""
+
+def algorithms() -> dict[str, str]:
+    """Installed algorithms: name -> the first line about it. Nothing is imported for that."""
+    return {name: _first_line(point.module) for name, point in doors.installed("lmrl.algorithms").items()}
+
+
+def _first_line(module: str) -> str:
+    """Of a module's docstring, read off its file."""
+    spec = importlib.util.find_spec(module)
+    source = Path(spec.origin).read_text("utf-8") if spec is not None and spec.origin else ""
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def load_algorithm(spec: str) -> Callable[[TrainingRun], Path]:
+    """An algorithm's ``train(run)``, which returns the folder of the model.
+
+    Args:
+        spec: an installed name, ``module:train`` or ``path/file.py:train``.
+
+    Raises:
+        lmrl_envs.doors.DoorError: there is none of this name, or it cannot be loaded.
+    """
+    found, rest = doors.find("lmrl.algorithms", spec)
+    if rest or not callable(found):
+        raise doors.DoorError(f"{spec!r} is no algorithm: name a function train(run)")
+    return found
+
 
 SHARDED = ("bc", "filtered_bc", "mc", "ilql", "cql")
 """Those whose weights can be spread over processes: the others play while they train, each process at its own pace."""
@@ -39,11 +55,10 @@ def train(run: TrainingRun) -> Path:
     Raises:
         ValueError: no such algorithm.
     """
-    if run.algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm {run.algorithm!r} is not known; choose one of {', '.join(ALGORITHMS)}")
+    algorithm = load_algorithm(run.algorithm)
     if run.shard and run.algorithm not in SHARDED:
         raise ValueError(f"the weights of {run.algorithm} cannot be sharded, only those of {', '.join(SHARDED)}")
-    task(run.env_id)
+    load_task(run.env_id)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
         if distributed()[0] == 0:
@@ -54,11 +69,11 @@ def train(run: TrainingRun) -> Path:
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final
         try:
-            final = importlib.import_module(f"lmrl_agents.algorithms.{run.algorithm}").train(run)
+            final = algorithm(run)
         except torch.OutOfMemoryError as problem:
             raise TrainingError(
                 f"{run.device} has no memory left ({str(problem).splitlines()[0]}); lower batch_size "
-                f"(--set {run.algorithm}.batch_size=...) or take --dtype bf16"
+                f"(--set {run.table}.batch_size=...) or take --dtype bf16"
             ) from problem
         if distributed()[1] > 1:
             torch.distributed.barrier()  # the model is on disk for all

@@ -12,7 +12,7 @@ import gymnasium
 
 from lmrl_agents.playing.protocol import Action, Agent, AgentError, Request
 from lmrl_agents.playing.rollout import wrong_action
-from lmrl_envs import make_policy, task
+from lmrl_envs import load_task, make_policy
 
 TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0")
 
@@ -31,7 +31,7 @@ def sample_requests(env_id: str, count: int = 6, seed: int = 0, **env_kwargs: An
     """Requests at different points of different games of a task."""
     requests = []
     for k in range(count):
-        env: Any = gymnasium.make(env_id, **env_kwargs).unwrapped
+        env: Any = gymnasium.make(load_task(env_id).id, **env_kwargs).unwrapped
         env.reset(seed=seed + k)
         player = make_policy(env_id, "random", seed=k, **env_kwargs)
         for _ in range(k % 4):
@@ -52,7 +52,7 @@ def check_agent(agent: Agent, env_ids: Sequence[str] = TASKS) -> Conformance:
     breaches: list[str] = []
     count, spent = 0, 0.0
     for env_id in env_ids:
-        task(env_id)
+        load_task(env_id)
         requests = sample_requests(env_id)
         started = time.perf_counter()
         together = _act(agent, requests, breaches)

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 
 from lmrl_agents.playing.protocol import Action, Agent, AgentStopped, Request
-from lmrl_envs import SimulatorError, Transcript, Turn, task
+from lmrl_envs import SimulatorError, Transcript, Turn, load_task
 from lmrl_envs.seeding import Stream, episode_seed
 from lmrl_envs.vector import slot_info
 
@@ -104,7 +104,8 @@ class Rollout:
         if groups < 1:
             raise ValueError(f"groups={groups} must be at least 1")
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
-        self.minimum = task(env_id).return_range[0]
+        self.row = load_task(env_id)
+        self.minimum = self.row.return_range[0]
         self.options, self.each = dict(options or {}), dict(each or {})
         self.slots, self.repeats, self.groups = slots, repeats, groups
 
@@ -114,7 +115,7 @@ class Rollout:
             return
         count = min(self.slots, len(episodes))
         self.env: Any = gymnasium.make_vec(
-            self.env_id, num_envs=count, vectorization_mode="vector_entry_point", **self.env_kwargs
+            self.row.id, num_envs=count, vectorization_mode="vector_entry_point", **self.env_kwargs
         )
         self._live: list[_Slot | None] = [None] * count
         self._waiting = [

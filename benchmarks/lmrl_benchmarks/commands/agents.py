@@ -16,7 +16,7 @@ from lmrl_benchmarks.commands.arguments import KeyValues, key_values
 
 def list_agents() -> None:
     """List the agents that can be evaluated by name, and the algorithms that train one."""
-    from lmrl_agents.learning.train import ALGORITHMS
+    from lmrl_agents.learning.train import algorithms as algorithm_names
     from lmrl_agents.playing.loading import agent_names
 
     agents = Table(title="agents (lmrl eval --agent NAME)", title_justify="left")
@@ -27,7 +27,7 @@ def list_agents() -> None:
     algorithms = Table(title="algorithms (lmrl train NAME)", title_justify="left")
     algorithms.add_column("name")
     algorithms.add_column("what it is")
-    for name, text in ALGORITHMS.items():
+    for name, text in algorithm_names().items():
         algorithms.add_row(name, text)
     Console().print(agents, algorithms)
     Console().print(

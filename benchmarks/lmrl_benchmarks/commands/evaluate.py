@@ -28,7 +28,7 @@ def evaluate(
 
     Args:
         agent: Name (lmrl agents list), openai:MODEL, transformers:PATH-OR-ID, folder of a trained model, or file.py:factory.
-        env: Task id.
+        env: Task id, module:id or file.py:id.
         out: Folder for run.json, episodes.jsonl and summary.json.
         episodes: Number of episodes.
         seed: Base seed of the evaluation; episode k is the same game for every agent.
@@ -40,10 +40,10 @@ def evaluate(
     from lmrl_benchmarks.running.evaluation import EvaluationSpec
     from lmrl_benchmarks.running.evaluation import evaluate as run
     from lmrl_benchmarks.running.records import RecordFile
-    from lmrl_envs import task
+    from lmrl_envs import load_task
     from lmrl_envs.core import printable
 
-    spec = EvaluationSpec(task(env).id, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
+    spec = EvaluationSpec(load_task(env).spec, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
     player: Any = load_agent(agent, **spec.agent_kwargs)
     with progress_bar(f"{agent} on {env}") as tell:
         summary = run(

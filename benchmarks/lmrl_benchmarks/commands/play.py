@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lmrl_benchmarks.commands.arguments import KeyValues, key_values, shown
-from lmrl_envs import TextEnv, make_policy, task, task_ids
+from lmrl_envs import TextEnv, load_task, make_policy, task, task_ids
 from lmrl_envs.surface import Surface
 
 
@@ -52,7 +52,7 @@ def play(
     """Play a task in the terminal. Type your action, or: :hint, :quit.
 
     Args:
-        id: Task id, such as lmrl/Wordle-v0.
+        id: Task id, such as lmrl/Wordle-v0; of a task that no package registers module:id or file.py:id.
         seed: Seed of the game; without it every game is new.
         simulator: Who answers you, in tasks with a partner or opponent.
         hint: Show the expert's action before each of yours.
@@ -63,11 +63,11 @@ def play(
         import readline  # noqa: F401  (line editing and history for input())
     console = Console(highlight=False)
     kwargs: dict[str, Any] = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
-    row = task(id)
+    row = load_task(id)
     surface, env = row.surface, gymnasium.make(row.id, **kwargs)
     base: Any = env.unwrapped
     assert isinstance(base, TextEnv)
-    expert = make_policy(id, "expert", seed=seed or 0, **kwargs)
+    expert = make_policy(row.id, "expert", seed=seed or 0, **kwargs)
     text, info = env.reset(seed=seed)
     console.print(f"[bold]{shown(base.instructions)}[/bold]\n")
     terminated = truncated = False
@@ -102,7 +102,7 @@ def play(
             console.print(f"[dim]{key}: {shown(_plain(value))}[/dim]")
     if log is not None:
         record = {
-            "env_id": id,
+            "env_id": row.spec,
             "env_kwargs": kwargs,
             "seed": seed,
             "turns": [turn._asdict() for turn in base.transcript],

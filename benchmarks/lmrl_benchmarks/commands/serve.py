@@ -131,10 +131,10 @@ def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
 def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
     from lmrl_benchmarks.running.cells import SUITE, read_suite
     from lmrl_benchmarks.serve.sessions import tasks_of
-    from lmrl_envs import task, task_ids
+    from lmrl_envs import load_task, task_ids
 
     suite_tasks = read_suite(out)[0].tasks if (out / SUITE).is_file() else ()
-    return tasks_of([task(id).id for id in ids] or task_ids(), kwargs, suite_tasks)
+    return tasks_of([load_task(id).spec for id in ids] or task_ids(), kwargs, suite_tasks)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -60,7 +60,7 @@ def train(
     from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
     from lmrl_agents.partners.training import PartnerTraining, train_partner
     from lmrl_datasets import load_dataset
-    from lmrl_envs import task
+    from lmrl_envs import load_task, task
 
     if (env is None) == (data is None):
         raise ValueError("name either --env (games are played on the spot) or --data (a dataset)")
@@ -71,13 +71,13 @@ def train(
         env_id, heard = dataset.env_id, partner_episodes(dataset)
     else:
         assert env is not None
-        env_id = task(env).id
+        env_id = load_task(env).spec
         if env_id not in PRESETS:
             raise ValueError(
                 f"{env_id} has no partner that a language model could play; tasks with one: {', '.join(PRESETS)}"
             )
         heard = played_episodes(env_id, policy or PRESETS[env_id].policy, episodes or PRESETS[env_id].episodes, seed)
-    partner_prompt = getattr(gymnasium.make(env_id).unwrapped, "partner_prompt", None)
+    partner_prompt = getattr(gymnasium.make(task(env_id).id).unwrapped, "partner_prompt", None)
     if partner_prompt is None:
         raise ValueError(f"{env_id} has no partner that a language model could play")
     settings: dict[str, Any] = {"layers": 2, "width": 128}

@@ -16,7 +16,7 @@ from typing import Any
 
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
-from lmrl_envs import task
+from lmrl_envs import doors, task
 from lmrl_envs.files import remedy
 
 SUITE, PROBLEMS = "suite.json", "problems.json"
@@ -234,8 +234,8 @@ def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str
 
 
 def _missing_algorithm(name: str) -> str | None:
-    from lmrl_agents.learning.train import ALGORITHMS
-
-    if name in ALGORITHMS:
-        return None
-    return f"needs the algorithm {name!r}, which this version has not (it has {', '.join(ALGORITHMS)})"
+    try:
+        doors.check("lmrl.algorithms", name)
+    except doors.DoorError as problem:
+        return f"needs an algorithm that is not installed: {problem}"
+    return None

@@ -19,7 +19,7 @@ from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
-from lmrl_envs import task
+from lmrl_envs import load_task, task
 from lmrl_envs.files import Progress, locked, write_atomically, write_json
 
 BATCH = 64
@@ -71,7 +71,7 @@ def evaluate(
     """
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
-    task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
+    load_task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
     agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
     with locked(out / ".lock", "evaluating"):
         identity = getattr(agent, "fingerprint", None)

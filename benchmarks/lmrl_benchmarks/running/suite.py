@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lmrl_envs import task
+from lmrl_envs import Task, doors, load_task, task
+from lmrl_envs.tasks import plugin_folders
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
@@ -55,7 +56,7 @@ class SuiteTask:
     def slug(self) -> str:
         """A name for folders and anchors."""
         extra = "".join(f"-{value}" for _, value in sorted(self.kwargs.items()))
-        name = self.id.removeprefix("lmrl/").removesuffix("-v0") + extra
+        name = self.id.rpartition(":")[2].removeprefix("lmrl/").removesuffix("-v0") + extra
         return "".join(c if c.isalnum() or c in "-." else "-" for c in name)
 
 
@@ -78,7 +79,7 @@ class SuiteAgent:
     @property
     def training_key(self) -> str:
         """Agents with the same key share one training run (they only decode differently)."""
-        key = f"{self.train}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
+        key = f"{doors.short_name(self.train)}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
         if self.settings:
             key += "-" + hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:6]
         return key
@@ -146,9 +147,15 @@ def _used(value: Any) -> dict[str, Any]:
 
 
 def suite_names() -> list[str]:
-    """Suites that ship with the package."""
-    folder = resources.files("lmrl_benchmarks.running.suites")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    """Suites that ship with this package, and those of packages with tasks."""
+    return sorted(_files())
+
+
+def _files() -> dict[str, Any]:
+    """Suites by name; no plug-in's takes the place of one that ships."""
+    folders = [*plugin_folders("suites"), resources.files("lmrl_benchmarks.running.suites")]
+    entries = (entry for folder in folders for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {entry.name.removesuffix(".toml"): entry for entry in entries}
 
 
 def load_suite(name: str) -> Suite:
@@ -160,11 +167,11 @@ def load_suite(name: str) -> Suite:
     if name.endswith(".toml"):
         path: Any = Path(name)
     else:
-        path = resources.files("lmrl_benchmarks.running.suites").joinpath(f"{name}.toml")
-    if not path.is_file():
+        path = _files().get(name)
+    if path is None or not path.is_file():
         raise SuiteError(f"no suite {name!r}; there are {', '.join(suite_names())}, or give a .toml file")
     try:
-        suite = suite_from(tomllib.loads(path.read_text("utf-8")))
+        suite = suite_from(tomllib.loads(path.read_text("utf-8")), load_task)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as problem:
         raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
     except SuiteError as problem:
@@ -172,8 +179,12 @@ def load_suite(name: str) -> Suite:
     return suite
 
 
-def suite_from(values: Mapping[str, Any]) -> Suite:
+def suite_from(values: Mapping[str, Any], find: Callable[[str], Task] = task) -> Suite:
     """A suite from the values of a TOML file or of ``suite.json``.
+
+    Args:
+        values: as read.
+        find: looks tasks up; `lmrl_envs.load_task` imports what the suite names, which only a person's own may.
 
     Raises:
         SuiteError: names, numbers or starts that do not do; the message goes on after the suite's name.
@@ -184,17 +195,17 @@ def suite_from(values: Mapping[str, Any]) -> Suite:
     agents = tuple(SuiteAgent(**entry) for entry in values.get("agents", ()))
     rest = {key: value for key, value in values.items() if key not in ("tasks", "agents", "training_seeds")}
     suite = Suite(tasks=tasks, agents=agents, training_seeds=tuple(values["training_seeds"]), **rest)
-    _check(suite)
+    _check(suite, find)
     return suite
 
 
-def _check(suite: Suite) -> None:
+def _check(suite: Suite, find: Callable[[str], Task]) -> None:
     if not isinstance(suite.name, str) or not NAME.fullmatch(suite.name) or type(suite.version) is not int:
         raise SuiteError(
             f"has the name {suite.name!r} and version {suite.version!r}, which are none (pages are named so)"
         )
     for entry in suite.tasks:
-        task(entry.id)
+        find(entry.id)
     for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):
         if len(set(names)) < len(names):
             raise SuiteError("names a task twice" if what == "task" else "names an agent twice")

@@ -1,4 +1,4 @@
-"""Recipes: which policy plays which environment for a dataset. One TOML file each, in this folder.
+"""Recipes: which policy plays which environment for a dataset. One TOML file each, in this folder or a plug-in's ``recipes``.
 
 ``<family>/random-v0``, ``suboptimal-v0`` and ``expert-v0`` need no file: they are the task's policies of that name.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from lmrl_datasets.schema import UnknownDataset
 from lmrl_envs import task, task_ids
 from lmrl_envs.files import near
+from lmrl_envs.tasks import load_tasks, plugin_folders
 
 PLAIN_POLICIES = ("random", "suboptimal", "expert")
 
@@ -45,15 +46,16 @@ class Recipe:
 
 
 def _files() -> dict[str, Any]:
-    folder = resources.files("lmrl_datasets.recipes")
-    return {entry.name[: -len(".toml")]: entry for entry in folder.iterdir() if entry.name.endswith(".toml")}
+    folders = [*plugin_folders("recipes"), resources.files("lmrl_datasets.recipes")]
+    entries = (entry for folder in folders for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return {entry.name[: -len(".toml")]: entry for entry in entries}
 
 
 def _families() -> dict[str, str]:
     """Family -> the id its data are recorded on (the first of the family in the task table)."""
     families: dict[str, str] = {}
     for id in task_ids():
-        families.setdefault(task(id).family, id)
+        families.setdefault(task(id).family, task(id).spec)
     return families
 
 
@@ -64,11 +66,14 @@ def dataset_names() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """The recipe of a dataset name.
+    """The recipe of a dataset name; ``module:name`` or ``file.py:name`` for tasks that no package registers.
 
     Raises:
         UnknownDataset: no such dataset; the message suggests the nearest name.
     """
+    place, _, name = name.rpartition(":")
+    if place:
+        load_tasks(place)
     files = _files()
     file = files.get(name.replace("/", "--"))
     if file is not None:
