@@ -138,9 +138,13 @@ def load(place: str) -> ModuleType:
 
 def remember(place: str) -> None:
     """Let the processes that this one starts load a module or file, too."""
-    place = str(Path(place).resolve()) if place.endswith(".py") else place
-    if place not in plugins():
-        os.environ[PLUGINS] = os.pathsep.join([*plugins(), place])
+    if kept(place) not in plugins():
+        os.environ[PLUGINS] = os.pathsep.join([*plugins(), kept(place)])
+
+
+def kept(place: str) -> str:
+    """A module or file as `PLUGINS` names it, wherever another process works."""
+    return str(Path(place).resolve()) if place.endswith(".py") else place
 
 
 def plugins() -> list[str]:

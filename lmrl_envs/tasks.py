@@ -62,14 +62,19 @@ class Task:
     folder: str = ""
     """The task's package, where all of it stands; what follows is derived from it (for the family ``word_game``:
     ``folder.env:WordGameEnv``) and given where that differs."""
-    entry_point: str = ""
-    vector_entry_point: str = ""
-    policies: str = ""
+    entry_point: str | Callable[..., Any] = ""
+    """``module:name``, or the thing itself, as of the next three: a task may be one file."""
+    vector_entry_point: str | Callable[..., Any] = ""
+    policies: str | dict[str, Callable[..., Any]] = ""
     """Module with a dict ``POLICIES``: name -> factory(seed=0, **kwargs)."""
-    surface_at: str = ""
+    surface_at: str | Surface = ""
     """``module:NAME`` of the task's `lmrl_envs.surface.Surface`: ``surface:SURFACE`` of the folder, if there is such a module."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.entry_point, type) and not self.vector_entry_point:
+            from lmrl_envs.vector import vector_of
+
+            object.__setattr__(self, "vector_entry_point", vector_of(self.entry_point))
         name = "".join(word.capitalize() for word in self.family.split("_"))
         derived = {
             "entry_point": f"env:{name}Env",
@@ -85,7 +90,8 @@ class Task:
     @property
     def package(self) -> str:
         """Name of the package that brings the task."""
-        return self.entry_point.partition(":")[0].partition(".")[0]
+        made_by = self.entry_point if isinstance(self.entry_point, str) else self.entry_point.__module__
+        return made_by.partition(":")[0].partition(".")[0]
 
     @property
     def spec(self) -> str:
@@ -97,7 +103,7 @@ class Task:
     @property
     def surface(self) -> Surface:
         """What is known of the task outside the game itself; of a task that tells nothing, the plain defaults."""
-        return _surface(self.folder, self.surface_at)
+        return _surface(self.folder, self.surface_at) if isinstance(self.surface_at, str) else self.surface_at
 
     def toml(self, name: str) -> dict[str, Any]:
         """The tables of ``<name>.toml`` in the task's folder; none where there is no such file."""
@@ -109,7 +115,12 @@ class Task:
     @property
     def policy_names(self) -> tuple[str, ...]:
         """Names that `make_policy` accepts for this task."""
-        return tuple(importlib.import_module(self.policies).POLICIES)
+        return tuple(self.policy_table)
+
+    @property
+    def policy_table(self) -> dict[str, Callable[..., Any]]:
+        """Factories of the task's policies by name."""
+        return importlib.import_module(self.policies).POLICIES if isinstance(self.policies, str) else self.policies
 
 
 @cache
@@ -200,6 +211,8 @@ def _loaded(place: str, load: Callable[[], Any]) -> None:
         rows = load()
         for row in [rows] if isinstance(rows, Task) else rows:
             register_task(row)
+            if row.id in _PLACES and place:
+                _PLACES[row.id] = place  # as it was named last: a file's path may be written in several ways
     finally:
         _loading = before
 
@@ -210,6 +223,7 @@ def load_tasks(place: str) -> None:
     Raises:
         lmrl_envs.doors.DoorError: it is not there, or fails.
     """
+    _discovered.add(doors.kept(place))
     _loaded(place, lambda: [value for value in list(vars(doors.load(place)).values()) if isinstance(value, Task)])
 
 
@@ -223,10 +237,12 @@ def plugin_folders(name: str) -> list[Any]:
     found = {}
     for row in _TASKS.values():
         place = _PLACES.get(row.id, row.package)
-        if row.package != __package__:
-            root = Path(place).parent if place.endswith(".py") else resources.files(place.partition(".")[0])
-            if (folder := root / name).is_dir():
-                found[str(folder)] = folder
+        package = sys.modules.get(place.partition(".")[0])
+        if row.package == __package__ or not (place.endswith(".py") or hasattr(package, "__path__")):
+            continue
+        root = Path(place).parent if place.endswith(".py") else resources.files(place.partition(".")[0])
+        if (folder := root / name).is_dir():
+            found[str(folder)] = folder
     return list(found.values())
 
 
@@ -249,6 +265,13 @@ def task_ids() -> tuple[str, ...]:
     return tuple(_TASKS)
 
 
+def _brings(place: str, row: Task) -> bool:
+    """Whether a task may be called by a place: none, its package, or the module or file that registered it."""
+    own = _PLACES.get(row.id, row.package)
+    is_same_file = place.endswith(".py") and own.endswith(".py") and Path(place).resolve() == Path(own).resolve()
+    return place in ("", __package__, own, row.package) or is_same_file
+
+
 def task(id: str) -> Task:
     """The row of a task: of this package, of an installed one, or of a module or file that has been loaded.
 
@@ -258,7 +281,7 @@ def task(id: str) -> Task:
     place, _, name = id.rpartition(":")
     if name not in _TASKS:
         discover()
-    if name not in _TASKS or place not in ("", __package__, _PLACES.get(name), _TASKS[name].package):
+    if name not in _TASKS or not _brings(place, _TASKS[name]):
         hint = f"if you trust {place}, name it in ${doors.PLUGINS}" if place else near(name, _TASKS, cutoff=0.4)
         raise gymnasium.error.NameNotFound(f"no task {id!r}; {hint}")
     return _TASKS[name]
@@ -277,7 +300,7 @@ def make_policy(id: str, name: str, seed: int = 0, **kwargs: Any) -> Policy:
         ValueError: the task has no policy of that name.
     """
     row = task(id)
-    policies = importlib.import_module(row.policies).POLICIES
+    policies = row.policy_table
     if name not in policies:
         raise ValueError(f"{row.id} has no policy {name!r}; choose one of {', '.join(policies)}")
     return policies[name](seed=seed, **{**row.kwargs, **kwargs})
