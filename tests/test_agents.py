@@ -534,7 +534,7 @@ def test_agents_that_cannot_be_had(tmp_path: Path) -> None:
         (f"{tmp_path}/plug.py:no", "no method act"),
         (f"{tmp_path}/plug.py:bad", "ZeroDivisionError"),
         (f"{tmp_path}/plug.py:missing", "missing"),
-        (f"{tmp_path}/plug.py", "factory"),
+        (f"{tmp_path}/plug.py", "say what in it is meant"),
         (f"{tmp_path}/none.py:A", "no file"),
         (str(tmp_path), "no trained model"),
     ):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -42,7 +43,7 @@ def load_algorithm(spec: str) -> Callable[[TrainingRun], Path]:
     found, rest = doors.find("lmrl.algorithms", spec)
     if rest or not callable(found):
         raise doors.DoorError(f"{spec!r} is no algorithm: name a function train(run)")
-    return found
+    return cast(Callable[[TrainingRun], Path], found)
 
 
 SHARDED = ("bc", "filtered_bc", "mc", "ilql", "cql")
