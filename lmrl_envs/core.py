@@ -8,6 +8,7 @@ model sees is a view of it (`Transcript`).
 from __future__ import annotations
 
 import copy
+import random
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -348,6 +349,21 @@ class PartnerTextEnv(TextEnv):
     def close(self) -> None:
         """Release the simulator (shared by clones and siblings)."""
         self.partner.close()
+
+
+class ScriptedPolicy:
+    """A player with a random stream of its own; a task's players add ``act(transcript)`` (see `lmrl_envs.tasks.Policy`).
+
+    Args:
+        seed: of the stream. Options of the task (``split``, ``layout``, ...) that a player has no use for are ignored.
+    """
+
+    def __init__(self, seed: int = 0, **_: Any) -> None:
+        self.random = random.Random(seed)
+
+    def pick(self, items: Any) -> Any:
+        """A uniform item of a sequence or array: one number of the stream, as in every version of Python."""
+        return items[int(self.random.random() * len(items))]
 
 
 def draw_index(rng: np.random.Generator, n: int) -> int:

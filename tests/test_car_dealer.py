@@ -15,11 +15,11 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.manners import MANNER
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
-from lmrl_envs.car_dealer.plan import best_play, bound, drawn_game
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import BRANDS, FEATURES, PERSONALITIES, TYPES, fancy_reward, revenue_reward
 from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.partners import PartnerReply, SimulatorError
+from tools.car_dealer_reference import best_play, bound, drawn_game
 
 ID = "lmrl/CarDealer-v0"
 BUYER = {"brand": "Toyota", "type": "SUV", "features": ["sunroof"], "budget": 50_000, "patience": 22, "concession": 1.0}

@@ -22,7 +22,7 @@ from lmrl_envs.chess.endgames import (
     random_position,
     squares_of,
 )
-from lmrl_envs.chess.tables import UNKNOWN, distances
+from tools.chess_endgames import UNKNOWN, distances
 
 ID = "lmrl/ChessEndgames-v0"
 

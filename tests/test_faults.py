@@ -246,7 +246,6 @@ WALL_CLOCK = {
     "agents/lmrl_agents/learning/metrics.py": "TensorBoard shows when",
     "benchmarks/lmrl_benchmarks/serve/games.py": "when a person finished a game",
     "lmrl_envs/partners/chat_answers.py": "a server that names a date, and not its own: capped",
-    "lmrl_envs/wordle/solve.py": "a tool's log",
 }
 
 

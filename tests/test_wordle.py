@@ -22,7 +22,7 @@ from lmrl_envs.wordle.rules import (
     paired_text,
     parse_feedback,
 )
-from lmrl_envs.wordle.solve import Solver, play
+from tools.wordle_trees import Solver, play
 
 ID, FULL = "lmrl/Wordle-v0", "lmrl/Wordle-Full-v0"
 

@@ -9,7 +9,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.mind import aspiration, most_paid, opening_state
 from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import Reading, ambiguous_type, read
-from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money
+from lmrl_envs.car_dealer.rules import PERSONALITIES, Car, money, short
 from lmrl_envs.car_dealer.wording import THE, listed, say
 from lmrl_envs.partners.base import PartnerRequest
 
@@ -329,11 +329,6 @@ class Conversation:
 def _plausible(line: Reading) -> bool:
     """Whether the line looks like English at all."""
     return (len(line.words & _COMMON) >= 1 and len(line.words) >= 2) or line.words <= _COMMON
-
-
-def short(car: Car) -> str:
-    """``Toyota SUV``."""
-    return f"{car['brand']} {car['type']}"
 
 
 def article(noun: str) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.conversation import Conversation, short
+from lmrl_envs.car_dealer.conversation import Conversation
 from lmrl_envs.car_dealer.manners import last_words, manner
 from lmrl_envs.car_dealer.mind import aspiration, most_paid
 from lmrl_envs.car_dealer.prices import Price
 from lmrl_envs.car_dealer.reading import ambiguous_type, asks_for_deal, is_assent, named
-from lmrl_envs.car_dealer.rules import MAX_TURNS, money
+from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 _WITH_MANNER = frozenset(

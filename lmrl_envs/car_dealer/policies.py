@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer.reading import read
-from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, Car, match_share, money, parse_stock
+from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, Car, match_share, money, parse_stock, short
 from lmrl_envs.car_dealer.wording import LINES
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 
 _MONEY = re.compile(r"\$(\d[\d,]*)")
 _WELCOME = (
@@ -72,18 +71,14 @@ _PITCH = (
 _ASK = ("The {car} is {price}.", "I am asking {price} for the {car}.", "The {car} can be yours for {price}.")
 
 
-class _Seller:
+class _Seller(ScriptedPolicy):
     """What every seller can do: read the stock and the buyer's words."""
 
     def __init__(self, seed: int = 0, reward: str = "fancy", **_: Any) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.reward = reward
         self.stock: list[dict[str, Any]] = []
         self._read = 0
-
-    def pick(self, items: Sequence[Any]) -> Any:
-        """A uniform item."""
-        return items[int(self.random.random() * len(items))]
 
     def open(self, transcript: Transcript) -> None:
         """Read the stock list; a text without one gives no cars."""
@@ -96,11 +91,6 @@ class _Seller:
     def pitch(self, car: Car, features: Sequence[str] = ()) -> str:
         extras = f"; it has {' and '.join(features)}" if features else ""
         return self.pick(_PITCH).format(car=short(car), extras=extras)
-
-
-def short(car: Car) -> str:
-    """``Toyota SUV``."""
-    return f"{car['brand']} {car['type']}"
 
 
 class RandomPolicy(_Seller):

@@ -7,7 +7,7 @@ import re
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.reading import named, read
-from lmrl_envs.car_dealer.rules import MAX_TURNS, money
+from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import quote, quote_dialogue
 
@@ -119,7 +119,7 @@ class CarBuyerPrompt:
 
     def _sale(self, match: re.Match[str], lines: list[str], request: PartnerRequest) -> dict[str, object] | None:
         stock, wanted = request.hidden["stock"], match["car"].strip().lower().removeprefix("the ")
-        cars = [car for car in stock if wanted in (car["name"].lower(), f"{car['brand']} {car['type']}".lower())]
+        cars = [car for car in stock if wanted in (car["name"].lower(), short(car).lower())]
         amounts = [price.amount for price in read_prices(normalise(f"for {match['price'].strip(' .,')}"))]
         if len(cars) != 1 or len(amounts) != 1:
             return None

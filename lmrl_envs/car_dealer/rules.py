@@ -198,6 +198,11 @@ def money(amount: float) -> str:
     return f"${amount:,.0f}"
 
 
+def short(car: Car) -> str:
+    """``Toyota SUV``."""
+    return f"{car['brand']} {car['type']}"
+
+
 def opening_text(stock: Sequence[Car]) -> str:
     """The stock list, as the agent sees it."""
     lines = [f"- {car['name']}, MSRP {money(car['msrp'])}: {', '.join(car['features'])}" for car in stock]

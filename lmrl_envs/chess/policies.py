@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from functools import lru_cache
 from typing import Any
 
@@ -11,7 +10,7 @@ import chess
 from lmrl_envs.chess.endgames import mating_moves
 from lmrl_envs.chess.partner import LEVELS, Level, choose
 from lmrl_envs.chess.rules import MAX_MOVE_LENGTH, Counts, plain_fen, playable_moves, position_key, read_move
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 
 
 @lru_cache(maxsize=1024)
@@ -45,21 +44,17 @@ def past_positions(transcript: Transcript) -> Counts:
     return counts
 
 
-class RandomPolicy:
+class RandomPolicy(ScriptedPolicy):
     """A uniform legal move."""
 
     def __init__(self, seed: int = 0, **_: Any) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
 
     def act(self, transcript: Transcript) -> str | None:
         text = transcript[-1].text
         board = _position(text).copy()
         move = board.san(self.move(board, transcript))
         return " ".join(move) if text[1:2] == " " else move
-
-    def pick(self, items: list[chess.Move]) -> chess.Move:
-        """A uniform item."""
-        return items[int(self.random.random() * len(items))]
 
     def move(self, board: chess.Board, transcript: Transcript) -> chess.Move:
         """The move to play."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from functools import lru_cache
 from typing import Any
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.guess_my_city.oracle import holds
 from lmrl_envs.guess_my_city.reading import read
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS, guessed_city
@@ -79,14 +78,10 @@ def consistent(transcript: Transcript, names: tuple[str, ...]) -> list[str]:
     return possible
 
 
-class _CityPolicy:
+class _CityPolicy(ScriptedPolicy):
     def __init__(self, seed: int = 0, split: str = "all", **_: Any) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.names = split_names(split)
-
-    def pick(self, items: Any) -> Any:
-        """A uniform item of a sequence."""
-        return items[int(self.random.random() * len(items))]
 
 
 class RandomPolicy(_CityPolicy):

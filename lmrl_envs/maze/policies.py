@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import deque
 from typing import Any
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.maze import rules
 from lmrl_envs.maze.belief import Belief, planner
 from lmrl_envs.maze.rules import _WALL_PHRASES, ACTIONS, MOVES, Cell, Maze
@@ -29,15 +28,11 @@ def walls(text: str) -> str:
     return text[text.rindex("There ") :] if "There " in text else text
 
 
-class RandomPolicy:
+class RandomPolicy(ScriptedPolicy):
     """A uniform move."""
 
     def __init__(self, seed: int = 0, **_: Any) -> None:
-        self.random = random.Random(seed)
-
-    def pick(self, items: Any) -> Any:
-        """A uniform item of a sequence."""
-        return items[int(self.random.random() * len(items))]
+        super().__init__(seed)
 
     def act(self, transcript: Transcript) -> str | None:
         return self.pick(ACTIONS)

@@ -5,13 +5,12 @@ The default house is common knowledge; other houses are mapped while walking.
 
 from __future__ import annotations
 
-import random
 import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.text_nav.house import DEFAULT, FRIDGE, GOAL_FOOD, STEPS, Place, random_rooms
 
 _AVAILABLE = re.compile(r"Available actions: \[(.*)\]\Z")
@@ -118,11 +117,11 @@ def _beside(place: Place, way: str) -> Place:
     return place[0] + dx, place[1] + dy
 
 
-class RandomPolicy:
+class RandomPolicy(ScriptedPolicy):
     """A uniform available action."""
 
     def __init__(self, seed: int = 0, layout: str = "default", **_: Any) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.known_house = random_rooms(layout) is None
 
     def act(self, transcript: Transcript) -> str | None:
@@ -130,7 +129,7 @@ class RandomPolicy:
 
     def any(self, actions: list[str]) -> str:
         """A uniform action of a list; nothing is said where nothing can be done."""
-        return actions[int(self.random.random() * len(actions))] if actions else ""
+        return self.pick(actions) if actions else ""
 
 
 class ExpertPolicy(RandomPolicy):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from functools import lru_cache
 from typing import Any
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.twenty_questions.reader import read
 from lmrl_envs.twenty_questions.rules import YES, load_knowledge, members, split_indices, to_set
 
@@ -55,14 +54,10 @@ def possible_objects(transcript: Transcript, start: int) -> int:
     return found or asked or start
 
 
-class _Player:
+class _Player(ScriptedPolicy):
     def __init__(self, seed: int = 0, split: str = "all", **_: Any) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.start = to_set(split_indices(split))
-
-    def pick(self, items: Any) -> Any:
-        """A uniform item of a sequence."""
-        return items[int(self.random.random() * len(items))]
 
 
 class RandomPolicy(_Player):

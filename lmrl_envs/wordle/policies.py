@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.wordle.rules import SOLVED, WordList, clean_guess, load_tree, load_words, parse_feedback
 
 History = tuple[tuple[str, int], ...]
@@ -25,11 +24,11 @@ def history(transcript: Transcript, words: WordList) -> History:
     return tuple(known)
 
 
-class _WordlePolicy:
+class _WordlePolicy(ScriptedPolicy):
     def __init__(
         self, seed: int = 0, vocabulary: str | Sequence[str] = "common", duplicates: str = "standard", **_: Any
     ) -> None:
-        self.random = random.Random(seed)
+        super().__init__(seed)
         self.vocabulary = vocabulary if isinstance(vocabulary, str) else None
         self.words = load_words(vocabulary, duplicates)
         self._consistent = lru_cache(maxsize=4096)(self._find_consistent)
@@ -41,10 +40,6 @@ class _WordlePolicy:
         guess, code = known[-1]
         before = self._consistent(known[:-1])
         return before[self.words.row(self.words.index[guess])[before] == code]
-
-    def pick(self, items: Any) -> Any:
-        """A uniform item of a sequence or array."""
-        return items[int(self.random.random() * len(items))]
 
 
 class RandomPolicy(_WordlePolicy):
@@ -74,7 +69,7 @@ class SuboptimalPolicy(_WordlePolicy):
 class ExpertPolicy(_WordlePolicy):
     """The bundled decision tree; off the tree, the guess that splits the possible answers into most classes.
 
-    On the 431 common words the tree is optimal (proof: solve.py searches exhaustively).
+    On the 431 common words the tree is optimal (proof: tools/wordle_trees.py searches exhaustively).
     """
 
     def act(self, transcript: Transcript) -> str:

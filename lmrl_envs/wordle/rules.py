@@ -178,5 +178,5 @@ def load_words(vocabulary: str | Sequence[str], duplicates: str = "standard") ->
 
 @lru_cache(maxsize=2)
 def load_tree(name: str) -> dict[str, Any]:
-    """The bundled decision tree of a bundled list (see solve.py): ``{"guess": word, "next": {code: subtree}}``."""
+    """The bundled decision tree of a bundled list (see tools/wordle_trees.py): ``{"guess": word, "next": {code: subtree}}``."""
     return json.loads(resources.files("lmrl_envs.wordle").joinpath("words", f"tree_{name}.json").read_text("ascii"))

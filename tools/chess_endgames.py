@@ -1,6 +1,6 @@
 """Retrograde analysis of king and queen, rook, queen and rook, or two rooks against the bare king.
 
-``python -m lmrl_envs.chess.tables`` computes the bundled files anew (about a minute, 1 GB): ``mates.npz`` with exact
+``python tools/chess_endgames.py`` computes the bundled files anew (about a minute, 1 GB): ``mates.npz`` with exact
 distances to mate, and ``evaluation.txt``, the 645 hardest-quarter positions that training never starts from.
 
 A position is an array index (white king, black king, white pieces in the order of the set's name). Distances are in
@@ -16,6 +16,7 @@ from pathlib import Path
 import chess
 import numpy as np
 
+from lmrl_envs.chess import endgames
 from lmrl_envs.chess.endgames import COUNTS, SETS, TRIANGLE, fen_of, images
 
 UNKNOWN = 255
@@ -23,7 +24,7 @@ _DIRECTIONS = {
     "Q": ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)),
     "R": ((0, 1), (0, -1), (1, 0), (-1, 0)),
 }
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(endgames.__file__).parent
 
 
 def _step(direction: tuple[int, int]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Build the decision trees bundled in words/: ``python -m lmrl_envs.wordle.solve common`` (or ``full``).
+"""Build the decision trees bundled with Wordle: ``python tools/wordle_trees.py common`` (or ``full``), from the root.
 
 The cost of a set of n possible secrets is the total number of guesses over them. A guess costs n, and splits the set
 into classes of equal feedback; the class "solved" is done. No class of m words costs less than 2 m - 1 (one word may
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lmrl_envs.wordle import rules
 from lmrl_envs.wordle.rules import MAX_GUESSES, SOLVED, WordList, load_words
 
 
@@ -133,7 +134,7 @@ def main(name: str = "common", width: int | None = None, first: int | None = Non
         "tree": tree,
     }
     print({k: v for k, v in result.items() if k != "tree"}, "total", sum(needed), "longest", max(needed))
-    target = Path(__file__).parent / "words" / f"tree_{name}.json"
+    target = Path(rules.__file__).parent / "words" / f"tree_{name}.json"
     target.write_text(json.dumps(result, separators=(",", ":")) + "\n")
 
 

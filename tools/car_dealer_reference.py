@@ -3,20 +3,20 @@
 What a buyer pays at most is its reservation price, raised by persuasion; it pays exactly that when its patience or the
 time is about to run out. So the best plan is: raise it all one can, let time pass politely, ask for exactly that price at
 the end. `bound` says what no seller can exceed, `best_play` plays such plans against the scripted buyer; the two
-agree within a few tenths of a percent. ``python -c "from lmrl_envs.car_dealer.plan import reference; ..."`` as SOURCE.md says
-gives the figures in the table.
+agree within a few tenths of a percent. ``python tools/car_dealer_reference.py 4000`` gives the figures in the table of SOURCE.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.conversation import short
+from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, most_paid
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
-from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car
+from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car, short
 from lmrl_envs.partners.base import PartnerRequest
 
 _HONEST = (
@@ -92,22 +92,19 @@ def sell(buyer: Mapping[str, Any], stock: Sequence[Car], car: Car) -> tuple[int,
     return 0, said
 
 
-def reference(
-    draw: Callable[[int], tuple[Mapping[str, Any], Sequence[Car]]], episodes: int, reward: str = "fancy"
-) -> dict[str, float]:
-    """Mean reward of the best plans, and of the bound, over the games ``draw(seed)`` gives: (buyer, stock)."""
-    played = bounded = 0.0
-    for seed in range(episodes):
-        buyer, stock = draw(seed)
-        played += best_play(buyer, stock, reward)[0]
-        bounded += bound(buyer, stock, reward)
-    return {"best_play": played / episodes, "bound": bounded / episodes}
-
-
 def drawn_game(seed: int) -> tuple[Mapping[str, Any], Sequence[Car]]:
     """Buyer and stock of the environment's game with this seed."""
-    from lmrl_envs.car_dealer.env import CarDealerEnv
-
     env = CarDealerEnv()
     env.reset(seed=seed)
     return env._hidden["buyer"], env._hidden["stock"]
+
+
+def main(episodes: int = 4000) -> None:
+    """Print the mean reward of the best plans, and of the bound, over the games of seeds 0, 1, 2, ..."""
+    games = [drawn_game(seed) for seed in range(episodes)]
+    played = sum(best_play(buyer, stock)[0] for buyer, stock in games) / episodes
+    print(f"best play {played:.4f}, bound {sum(bound(buyer, stock) for buyer, stock in games) / episodes:.4f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
