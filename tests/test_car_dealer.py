@@ -12,9 +12,8 @@ import pytest
 
 from lmrl_envs import make_policy, task
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.env import CarDealerEnv
-from lmrl_envs.car_dealer.manners import MANNER
-from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import BRANDS, FEATURES, PERSONALITIES, TYPES, fancy_reward, revenue_reward
 from lmrl_envs.car_dealer.wording import LINES
@@ -369,9 +368,9 @@ def test_wordings_vary_with_the_seed_and_behaviour_does_not() -> None:
 
 def test_nothing_the_buyer_says_names_the_outcome() -> None:
     said = [line for lines in LINES.values() for line in lines]
-    said += [line for manners in MANNER.values() for lines in manners.values() for line in lines]
     assert len(said) > 250 and not [line for line in said if re.search("accept|reject", line, re.IGNORECASE)]
-    assert MANNER.keys() == PERSONALITIES.keys()
+    for personality in PERSONALITIES:
+        assert all(LINES[f"{personality} {tone}"] for tone in ("warm", "cold", "leave", "buy"))
 
 
 def test_a_bad_temper_before_the_end_is_announced() -> None:
@@ -440,7 +439,7 @@ def test_compliments_and_pressure_work_on_some_and_backfire_on_others() -> None:
 
 def rules_most(personality: str, lines: tuple[str, ...]) -> int:
     """The reservation price for a car that fits nothing, after some lines."""
-    from lmrl_envs.car_dealer.mind import opening_state, persuasion
+    from lmrl_envs.car_dealer.buyer_state import opening_state, persuasion
 
     env = start(0, personality=personality, patience=30, budget=90_000)
     say(env, "One moment, I have to find the keys of the cars.", *lines)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.env import CarDealerEnv
-from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.prompt import QUOTED_LENGTH, SHOWN_TEXTS, CarBuyerPrompt, said_prices
 from lmrl_envs.contract import HOSTILE_ACTIONS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmrl_envs.car_dealer.prices import normalise, read_prices, words_value
+from lmrl_envs.car_dealer.prices import normalise, read_prices
+from lmrl_envs.language.numbers import spoken_number
 
 
 def offer(*amounts: float) -> list[tuple[str, float]]:
@@ -160,8 +161,8 @@ def test_discounts_off_the_list_price_are_told_apart() -> None:
 
 
 def test_spelled_numbers_that_are_unclear_are_no_price() -> None:
-    assert words_value("thirty fifty") is None
-    assert words_value("nineteen ninety five") is None
+    assert spoken_number("thirty fifty") is None
+    assert spoken_number("nineteen ninety five") is None
 
 
 @pytest.mark.parametrize(

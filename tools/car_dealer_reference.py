@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION, TRUST_SHARE, most_paid
 from lmrl_envs.car_dealer.env import CarDealerEnv
-from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION, TRUST_SHARE, most_paid
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car, short
 from lmrl_envs.partners.base import PartnerRequest

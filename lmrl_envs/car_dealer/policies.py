@@ -10,65 +10,11 @@ from lmrl_envs.car_dealer.reading import read
 from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, Car, match_share, money, parse_stock, short
 from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.core import ScriptedPolicy, Transcript
+from lmrl_envs.language.lists import sections
 
 _MONEY = re.compile(r"\$(\d[\d,]*)")
-_WELCOME = (
-    "Welcome! What are you looking for today?",
-    "Hello, thank you for coming in. What kind of car do you have in mind?",
-    "Good morning! Tell me, what are you looking for?",
-    "Hi, welcome. What brings you in today?",
-)
-_NEEDS = (
-    "What kind of car do you need?",
-    "Which brand do you prefer?",
-    "What else are you looking for?",
-    "Do you have a favorite brand?",
-)
-_BUDGET = (
-    "What is your budget?",
-    "May I ask how much you want to spend?",
-    "What price range do you have in mind?",
-    "Could you tell me your budget, please?",
-)
-_FEATURES = (
-    "Which features matter to you?",
-    "What features are important to you?",
-    "Are there any must-have features for you?",
-)
-_KIND = (
-    "Please take your time, there is no pressure.",
-    "Every car here is inspected and comes with a full service history.",
-    "I will be honest with you: no hidden fees here.",
-    "You are welcome to take a test drive, of course.",
-)
-_CHAT = (
-    "How are you today?",
-    "What do you drive now?",
-    "Lovely weather today, isn't it?",
-    "Is the car for the family?",
-)
-_FLATTERY = ("You have excellent taste.", "It really suits you.", "I see you know your cars.")
-_PRESSURE = (
-    "Another customer is coming to see it this afternoon.",
-    "This offer is for today only.",
-    "It won't last long at that price.",
-)
-_CLOSE = ("Deal!", "Deal! It's yours.", "Agreed, you've got a deal.", "All right, that works for me. Deal!")
-_STOP = ("I'm sorry, then we're done here. Goodbye.", "I can't help you then. Goodbye.")
-_LOWER = (
-    "I can come down to {price} for the {car}.",
-    "How about {price} for the {car}?",
-    "For you, {price} for the {car}.",
-    "Let me sharpen my pencil: {price} for the {car}.",
-    "I could let the {car} go for {price}.",
-)
-_PITCH = (
-    "Take a look at the {car}{extras}.",
-    "I would suggest the {car}{extras}.",
-    "The {car} could be right for you{extras}.",
-    "Let me show you the {car}{extras}.",
-)
-_ASK = ("The {car} is {price}.", "I am asking {price} for the {car}.", "The {car} can be yours for {price}.")
+_SAID = {title: tuple(lines) for title, lines in sections(__file__, "seller.txt").items()}
+_CHAT, _KIND, _FLATTERY, _PRESSURE = (_SAID[title] for title in ("chat", "kind", "flattery", "pressure"))
 
 
 class _Seller(ScriptedPolicy):
@@ -85,12 +31,12 @@ class _Seller(ScriptedPolicy):
         if not self.stock:
             self.stock = parse_stock(transcript[0].text) if transcript else []
 
-    def lowered(self, car: Car, price: float, lines: Sequence[str] = _LOWER) -> str:
+    def lowered(self, car: Car, price: float, lines: Sequence[str] = _SAID["lower"]) -> str:
         return self.pick(lines).format(car=short(car), price=money(price))
 
     def pitch(self, car: Car, features: Sequence[str] = ()) -> str:
         extras = f"; it has {' and '.join(features)}" if features else ""
-        return self.pick(_PITCH).format(car=short(car), extras=extras)
+        return self.pick(_SAID["pitch"]).format(car=short(car), extras=extras)
 
 
 class RandomPolicy(_Seller):
@@ -100,17 +46,19 @@ class RandomPolicy(_Seller):
         self.open(transcript)
         kind = self.random.random()
         if not self.stock or kind < 0.3:
-            return self.pick((*_WELCOME, *_BUDGET, *_FEATURES, *_CHAT, *_KIND))
+            return self.pick((*_SAID["welcome"], *_SAID["budget"], *_SAID["features"], *_CHAT, *_KIND))
         car = self.pick(self.stock)
         if kind < 0.45:
             return self.pitch(car, car["features"][:2])
         if kind < 0.8:
-            return self.lowered(car, round(car["msrp"] * (0.6 + 0.5 * self.random.random()), -2), (*_ASK, *_LOWER))
+            return self.lowered(
+                car, round(car["msrp"] * (0.6 + 0.5 * self.random.random()), -2), (*_SAID["ask"], *_SAID["lower"])
+            )
         if kind < 0.86:
             return f"I can take {money(500 * (1 + int(self.random.random() * 6)))} off."
         if kind < 0.96:
             return self.pick((*_FLATTERY, *_PRESSURE))
-        return self.pick(_CLOSE)
+        return self.pick(_SAID["close"])
 
 
 class Beliefs:
@@ -211,7 +159,7 @@ class ExpertPolicy(_Seller):
         self._read = max(self._read, len(transcript) - 1)
         turn = len(transcript) // 2
         if not self.stock:
-            return _WELCOME[0]
+            return _SAID["welcome"][0]
         line = self.inquire(turn)
         if line:
             return line
@@ -223,7 +171,7 @@ class ExpertPolicy(_Seller):
         """Questions, with the courtesies that make a buyer answer them."""
         beliefs = self.beliefs
         if turn == 0:
-            return _WELCOME[0]
+            return _SAID["welcome"][0]
         if beliefs.hurry or self.car:
             return ""
         if turn == 1:
@@ -231,7 +179,7 @@ class ExpertPolicy(_Seller):
         if not beliefs.budget and turn <= 4:
             return (
                 "Our cars are inspected and come with a warranty. " if turn == 2 else "To be honest, it helps me. "
-            ) + _BUDGET[turn % 4]
+            ) + _SAID["budget"][turn % 4]
         if "which" not in self.tried:
             self.tried.add("which")
             return "Thank you. Which features matter to you?"
@@ -274,13 +222,13 @@ class ExpertPolicy(_Seller):
                 start = min(start, 1.35 * beliefs.budget)
             self.price = start
             praise = self._praise()
-            return f"{praise}{self.lowered(car, self.price, _ASK)}"
+            return f"{praise}{self.lowered(car, self.price, _SAID['ask'])}"
         counters = beliefs.counters
         rising = len(counters) < 2 or counters[-1] > counters[-2]
         self.still = 0 if rising and not beliefs.far else self.still + 1
         enough = beliefs.hurry == 2 or turn >= 23 or self.still >= 3 or (beliefs.hurry and self.still >= 1)
         if counters and (enough or counters[-1] >= self.price * 0.995):
-            return _CLOSE[0]
+            return _SAID["close"][0]
         self.price = max(self.price - self.step * car["msrp"], counters[-1] if counters else 0.0)
         if beliefs.far:
             self.price *= 0.93
@@ -330,11 +278,11 @@ class SuboptimalPolicy(_Seller):
         self._read = max(self._read, len(transcript) - 1)
         turn = len(transcript) // 2
         if turn == 0 or not self.stock:
-            return self.pick(_WELCOME)
+            return self.pick(_SAID["welcome"])
         if self.sells and self.beliefs.counters and (turn >= self.length - 1 or self.beliefs.hurry == 2):
-            return self.pick(_CLOSE)
+            return self.pick(_SAID["close"])
         if turn >= self.length - 1 + 4 * self.sells:
-            return self.pick(_STOP)
+            return self.pick(_SAID["stop"])
         if turn <= self.talk:
             return self.chat(turn)
         if not self.car or self.random.random() < 0.06:
@@ -343,8 +291,8 @@ class SuboptimalPolicy(_Seller):
 
     def chat(self, turn: int) -> str:
         if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.75):
-            return self.pick(_BUDGET)
-        return self.pick((*_CHAT, *_KIND, *_FEATURES, *_NEEDS, *_FLATTERY))
+            return self.pick(_SAID["budget"])
+        return self.pick((*_CHAT, *_KIND, *_SAID["features"], *_SAID["needs"], *_FLATTERY))
 
     def show(self) -> str:
         low, high = self.aim
@@ -359,7 +307,7 @@ class SuboptimalPolicy(_Seller):
         car, chance = self.car, self.random.random()
         if not self.price:
             self.price = car["msrp"]
-            return self.lowered(car, round(self.price, -2), _ASK)
+            return self.lowered(car, round(self.price, -2), _SAID["ask"])
         if chance < 0.35:
             return self.pick((*_KIND, *_FLATTERY, *_PRESSURE, *_CHAT))
         step = (0.005 + 0.025 * self.random.random()) * car["msrp"]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from typing import Literal, NamedTuple
+
+from lmrl_envs.language.numbers import SCALES, SMALL, TENS, spoken_number
+from lmrl_envs.language.text import QUOTES, plain
 
 Kind = Literal["offer", "list", "off", "percent", "none"]
 
@@ -31,20 +33,11 @@ class Price(NamedTuple):
 
 def normalise(text: str) -> str:
     """Lower case, plain digits, quotes, dashes and spaces."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = text.translate(_PLAIN)
-    return text.lower()
+    return plain(text, signs=_SIGNS)
 
 
-_PLAIN = {ord(a): b for a, b in zip("’‘`´“”–—−‐\u00a0\u202f\u2009", "''''\"\"----   ", strict=True)}
+_SIGNS = {**QUOTES, **str.maketrans({**dict.fromkeys("–—−‐", "-"), **dict.fromkeys("\u00a0\u202f\u2009", " ")})}
 
-_SMALL = {w: i for i, w in enumerate(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"])}  # fmt: skip
-_TENS = {
-    w: 10 * (i + 2)
-    for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
-}
-_SCALES = {"hundred": 100, "thousand": 1000, "grand": 1000, "k": 1000, "thou": 1000, "million": 1_000_000}
 _UNITS = {"k": 1000, "grand": 1000, "thousand": 1000, "thou": 1000, "g": 1000, "hundred": 100, "m": 1e6, "million": 1e6}
 
 # It begins with a plain digit, so that scanning is fast; sign and currency are looked up to its left.
@@ -55,13 +48,13 @@ _DIGITS = re.compile(
     r"(?P<percent>\s?%|[\s-]?per\s?cent\b)?",
     re.ASCII,
 )
-_WORD = "|".join([*_SMALL, *_TENS, *_SCALES])
+_WORD = "|".join([*SMALL, *TENS, *SCALES])
 _WORDS = re.compile(
     rf"\b(?:(?:an?|half an?) (?=hundred|thousand|grand|k\b))?(?:{_WORD})\b"
     rf"(?:(?:(?<=thousand),)?[\s-]+(?:and )?(?:a half(?= (?:grand|thousand|k\b))|(?:{_WORD})\b))*"
     r"(?P<dollars>\s?(?:dollars?|bucks)\b)?(?P<percent>\s?%|[\s-]?per\s?cent\b)?"
 )
-_HAS_WORD = frozenset([*_SMALL, *_TENS, "hundred", "thousand", "grand", "million", "percent"]) - {
+_HAS_WORD = frozenset([*SMALL, *TENS, "hundred", "thousand", "grand", "million", "percent"]) - {
     "zero",
     "one",
     "two",
@@ -186,68 +179,6 @@ def _cues(words: frozenset[str]) -> _Cues:
     return _Cues(*(not words.isdisjoint(cue) for cue in (_CUT_WORDS, _LEAST_WORDS, _LIST_WORDS, _NEVER_WORDS)))
 
 
-def words_value(words: str) -> tuple[float, bool] | None:
-    """(value, whether a scale word was said) of spelled numbers; spoken prices such as "twenty-seven five" included."""
-    groups: list[float] = []  # numbers below 100, in the order said
-    total, scaled, fresh = 0.0, False, True
-    tokens = words.replace("-", " ").replace(",", " ").split()
-    half = tokens[:1] == ["half"]
-    for word in tokens:
-        if word in ("and", "a", "an"):
-            continue
-        if word == "half":
-            if groups and not fresh:
-                groups[-1] += 0.5
-            continue
-        if word in _SCALES:
-            scale = _SCALES[word]
-            value = _spoken(groups) if groups else 1.0
-            if value is None:
-                return None
-            if scale == 100:
-                if len(groups) == 2 and not scaled and groups[0] >= 10:  # twenty-seven five hundred
-                    total, groups, scaled = groups[0] * 1000, [groups[1] * 100], True
-                else:
-                    groups = [value * 100]
-            else:
-                total, groups = total + value * scale, []
-            scaled, fresh = True, True
-        elif word in _TENS:
-            groups.append(_TENS[word])
-            fresh = False
-        else:
-            value = _SMALL[word]
-            if (groups and not fresh and groups[-1] >= 20 and groups[-1] % 10 == 0 and 0 < value < 10) or (
-                groups and groups[-1] >= 100 and groups[-1] % 100 == 0
-            ):
-                groups[-1] += value
-            else:
-                groups.append(value)
-            fresh = False
-    if groups and groups[0] >= 100:  # hundreds and what follows
-        total += sum(groups)
-    elif groups:
-        rest = _spoken(groups)
-        if rest is None:
-            return None
-        if total >= 10_000 and len(groups) == 1 and 0 < rest < 10 and tokens[-1] not in _SCALES:  # thirty thousand five
-            rest *= 100
-        total += rest
-        scaled = scaled or len(groups) > 1
-    return (total / 2 if half else total), scaled
-
-
-def _spoken(groups: list[float]) -> float | None:
-    """ "twenty-seven", "five" -> 27,500; "twenty-nine", "nine", "fifty" -> 29,950; None for what is unclear."""
-    if len(groups) == 1:
-        return groups[0]
-    if len(groups) == 2 and 10 <= groups[0] < 100 and 1 <= groups[1] < 10:
-        return groups[0] * 1000 + groups[1] * 100
-    if len(groups) == 3 and 10 <= groups[0] < 100 and 1 <= groups[1] < 10 <= groups[2] < 100:
-        return groups[0] * 1000 + groups[1] * 100 + groups[2]
-    return None
-
-
 def read_prices(text: str, words: frozenset[str] | None = None) -> list[Price]:
     """All amounts of money in a normalised text, in order. Runs in linear time; never raises.
 
@@ -322,7 +253,7 @@ def _from_digits(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
 
 def _from_words(text: str, match: re.Match[str], cues: _Cues) -> Price | None:
     words = text[match.start() : match.end() - len(match["dollars"] or "") - len(match["percent"] or "")]
-    read = words_value(words)
+    read = spoken_number(words)
     if read is None:
         return None
     value, scaled = read

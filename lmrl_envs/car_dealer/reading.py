@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from lmrl_envs.car_dealer.prices import Price, normalise, read_prices
 from lmrl_envs.car_dealer.rules import BRANDS, TYPES, Car
+from lmrl_envs.language.lists import sections, table
 
 READ_LENGTH = 2000
 """Characters of a line that a buyer takes in."""
@@ -16,103 +17,36 @@ REMEMBERED_LENGTH = 300
 """A reading of a longer line is not kept: few are said twice, and memory is bounded by it."""
 
 _WORD = re.compile(r"[a-z0-9']+")
-_BRAND_WORDS = {brand.lower(): brand for brand in BRANDS} | {
-    "chevy": "Chevrolet", "vw": "Volkswagen", "merc": "Mercedes", "benz": "Mercedes", "beemer": "BMW", "bimmer": "BMW",
-    "beamer": "BMW",
-}  # fmt: skip
-_TYPE_WORDS = {kind.lower(): kind for kind in TYPES} | {
-    "suvs": "SUV", "crossover": "SUV", "sedans": "sedan", "saloon": "sedan", "trucks": "truck", "pickup": "truck", "van": "minivan", "minivans": "minivan", "vans": "minivan", "convertibles": "convertible",
-    "cabrio": "convertible", "cabriolet": "convertible", "roadster": "convertible", "hatchbacks": "hatchback",
-    "hatch": "hatchback",
-}  # fmt: skip
-_FEATURE_WORDS: dict[str, tuple[tuple[str, ...], str]] = {
-    # a word of the line -> the phrases that must be there (any), the feature
-    "leather": (("leather",), "leather seats"),
-    "sunroof": (("sunroof",), "sunroof"),
-    "sun": (("sun roof", "sun-roof"), "sunroof"),
-    "moonroof": (("moonroof",), "sunroof"),
-    "panoramic": (("panoramic",), "sunroof"),
-    "heated": (("heated",), "heated seats"),
-    "camera": (("camera",), "backup camera"),
-    "row": (("third row", "3rd row", "third-row"), "third row"),
-    "seven": (("seven seat", "seven-seat"), "third row"),
-    "wheel": (("all-wheel", "all wheel", "four-wheel", "four wheel"), "all-wheel drive"),
-    "awd": (("awd",), "all-wheel drive"),
-    "4wd": (("4wd",), "all-wheel drive"),
-    "hybrid": (("hybrid",), "hybrid engine"),
-    "sound": (("sound system", "premium sound", "great sound"), "premium sound"),
-    "stereo": (("stereo",), "premium sound"),
-    "audio": (("audio",), "premium sound"),
-    "speakers": (("speakers",), "premium sound"),
-}
+_VOCABULARY = sections(__file__, "vocabulary.txt")
 
-_CHAT = {
-    "u": "you", "ur": "your", "ya": "you", "whats": "what's", "whatcha": "what are you", "wanna": "want to", "gonna": "going to",
-    "gotta": "have to", "lemme": "let me", "gimme": "give me", "kinda": "kind of", "pls": "please", "plz": "please", "thx": "thanks",
-}  # fmt: skip
+
+def _meanings(names: Sequence[str], section: str) -> dict[str, str]:
+    """A word of a line -> the brand or type it means."""
+    others = table(_VOCABULARY[section])
+    return {name.lower(): name for name in names} | {word: name for name, words in others.items() for word in words}
+
+
+def _feature_words() -> dict[str, tuple[tuple[str, ...], str]]:
+    """A word of a line -> the phrases of which one must be there, and the feature."""
+    found = {}
+    for feature, values in table(_VOCABULARY["features"]).items():
+        for word, _, phrases in (value.partition(" = ") for value in values):
+            found[word] = (tuple(phrases.split(" | ")) if phrases else (word,), feature)
+    return found
+
+
+_BRAND_WORDS, _TYPE_WORDS = _meanings(BRANDS, "brands"), _meanings(TYPES, "types")
+_FEATURE_WORDS = _feature_words()
+_CHAT = {word: " ".join(meant) for word, meant in table(_VOCABULARY["chat"]).items()}
 """How people type, and what it is short for."""
 _CHAT_WORD = re.compile(rf"(?<![\w'])(?:{'|'.join(_CHAT)})(?![\w'])")
 _NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
-
-_PHRASES: dict[str, tuple[str, ...]] = {
-    "ask_budget": ("budget", "price range", "of spending", "to be spending", "looking to spend", "afford to spend", "planning to spend", "in your pocket", "can you afford", "to spend", "can you spend", "can you pay", "able to pay", "your limit",
-                   "much money", "how much can you", "how much do you have"),
-    "ask_needs": ("what u want", "anything you like", "something you like", "catch your eye", "caught your eye", "something specific", "anything specific", "see yourself in", "what you want", "can i get you", "can i do for you", "which car", "you'd like", "the brand", "the type", "what do you want", "looking for", "brings you", "what kind", "which kind", "what type", "which type", "which brand",
-                  "what brand", "do you need", "are you after", "would you like", "help you", "can i help", "may i help", "what sort", "your needs",
-                  "do you prefer", "preference", "favorite", "favourite", "what matters", "in mind", "do you want",
-                  "you interested in", "dream car", "what else", "could i show you", "can i show you", "car here you like", "anything here"),
-    "ask_features": ("which features", "what features", "features matter", "features do", "any features", "must-have",
-                     "must have", "what matters", "important to you", "important for you", "most important", "what's important", "do you value", "features are", "what extras", "which extras"),
-    "ask_offer": ("name a number", "what u pay", "would u pay", "make you say yes", "make you buy", "get you to buy", "comfortable paying", "happy to pay", "what you would pay", "what would you be paying", "feel comfortable with", "would you pay", "your best price", "your top price", "the most you", "willing to pay", "make me an offer", "what's your offer", "your best offer", "would you offer",
-                  "what price", "name your price", "name a price", "would you give", "what number", "how much would you",
-                  "what would it take", "your counter", "can you offer", "are you willing to pay"),
-    "agree": ("yourself a deal", "meet you there", "the paperwork", "draw up the contract", "write it up", "i can accept", "at your price", "accept that", "i'll take that", "i will take that", "take your offer", "agreed", "i agree", "got a deal", "have a deal", "it's a deal", "it is a deal", "sold", "i can do that",
-              "works for me", "that works", "i accept", "fine by me", "shake on", "shake hands", "let's do it", "your price it is",
-              "accept your", "i'll take your", "i will take your", "i take your", "you can have it", "it's yours",
-              "it is yours", "we can do that", "i'll do it", "that's fine", "you win"),
-    "refuse": ("can't", "cannot", "too low", "no deal", "not possible", "no way", "unfortunately", "impossible"),
-    "final": ("final offer", "last offer", "best i can", "lowest i can", "take it or leave", "final price",
-              "my best price", "rock bottom", "can't go lower", "cannot go lower", "can't go below", "final:", "last price"),
-    "flattery": ("taste", "great choice", "good choice", "excellent choice", "smart", "you look", "handsome", "good eye",
-                 "sharp eye", "discerning", "someone like you", "suits you", "you deserve", "admire", "your style",
-                 "stylish", "distinguished", "you know your", "impressive", "charming"),
-    "pressure": ("last chance", "today only", "only today", "last one", "won't last", "someone else", "another customer", "another buyer",
-                 "other buyers", "other customers", "hurry", "limited time", "expires", "before it's gone", "now or never",
-                 "decide now", "sign today", "sign now", "going fast", "act now", "act fast",  "buy it now",
-                 "have to decide", "must decide", "take it or leave"),
-    "ask_opinion": ("is that too", "is it too", "too much for you", "think of", "do you say", "your opinion", "like it", "does that sound", "does it sound", "are you interested", "think about it", "your thoughts"),
-    "insult": ("idiot", "idiots", "stupid", "moron", "dumb", "loser", "cheapskate", "shut up", "jerk", "ugly", "hate you", "fuck", "fucking",
-               "asshole", "waste my time", "wasting my time", "pathetic", "you're broke", "you are broke", "bastard"),
-    "polite": ("please", "thank", "thanks", "welcome", "appreciate", "pleasure", "sorry", "happy to", "glad", "of course",
-               "understand", "no pressure", "take your time", "my apologies"),
-    "ask_name": ("your name",),
-    "ask_drink": ("coffee", "tea", "something to drink", "glass of water"),
-    "ask_why": ("why", "holding you back", "stopping you", "your concern", "what's the problem", "what is the problem"),
-    "ask_when": ("how soon", "when do you need", "when would you", "when are you", "how quickly"),
-    "ask_whom": ("who's the car for", "who is the car for", "who will drive", "for you or", "for yourself", "who is it for", "who's it for", "who are you shopping", "who are you buying"),
-    "ask_colour": ("colour", "color"),
-    "trade_in": ("trade in", "trade-in", "trade your", "part exchange", "part-exchange", "old car off", "take your old", "for your old", "take your current"),
-    "small_talk": ("how are you", "have kids", "any kids", "children", "are you driving", "do you drive", "drive at the moment", "your current car", "your old car", "your name", "are you married", "nice day", "far from here", "weather", "weekend", "family", "your day", "coffee", "hobby", "commute", "first car",
-                   "about yourself", "drive now", "vacation", "holiday", "how is it going", "how's it going"),
-    "honest": ("honest", "transparent", "fair price", "no hidden", "warranty", "guarantee", "inspection", "inspected",
-               "service record", "service history", "accident-free", "one owner", "return it", "test drive", "no pressure",
-               "take your time"),
-    "test_drive": ("test drive", "test-drive", "for a spin", "for a drive", "sit in it", "behind the wheel"),
-    "farewell": ("goodbye", "good bye", "bye bye", "get out", "not selling", "we're done", "we are done", "no longer for sale",
-                 "leave now", "leave my", "come back another", "end this conversation", "good luck elsewhere"),
-    "greeting": ("hello", "howdy", "hi", "hiya", "heya", "yo", "greetings", "welcome", "good morning", "good afternoon", "good evening", "hey"),
-    "split": ("split the difference", "meet in the middle", "meet halfway", "meet me halfway", "meet you halfway",
-              "halfway between", "meet me in the middle", "meet you in the middle", "in the middle"),
-    "marker": ("[inst", "system:", "assistant:", "decision:", "ignore all", "ignore previous", "ignore your",
-               "you are now", "buyer:", "customer:", "as the buyer", "user:", "you agreed", "you already agreed",
-               "you said yes", "already sold", "you have accepted", "you accepted"),
-}  # fmt: skip
 
 
 def _triggers() -> dict[str, list[tuple[str, str]]]:
     """The longest word of each phrase -> (phrase, act): only phrases whose word is there are looked for."""
     triggers: dict[str, list[tuple[str, str]]] = {}
-    for act, phrases in _PHRASES.items():
+    for act, phrases in table(_VOCABULARY["acts"]).items():
         for phrase in phrases:
             triggers.setdefault(max(_WORD.findall(phrase), key=len), []).append((phrase, act))
     return triggers
