@@ -14,13 +14,13 @@ import lmrl_envs
 from lmrl_envs import check_text_env, make_policy
 from lmrl_envs.guess_my_city.env import GuessMyCityEnv
 from lmrl_envs.guess_my_city.partner import CityOracle
-from lmrl_envs.guess_my_city.phrases import STOP, phrase_table
 from lmrl_envs.guess_my_city.policies import CHATTER, OPEN_QUESTIONS, POLAR_QUESTIONS, answers
 from lmrl_envs.guess_my_city.prompt import MAX_QUOTED, CityPrompt
-from lmrl_envs.guess_my_city.reading import read
-from lmrl_envs.guess_my_city.rules import guessed_city, tokens
+from lmrl_envs.guess_my_city.query import read
+from lmrl_envs.guess_my_city.rules import guessed_city
 from lmrl_envs.guess_my_city.sentences import OPEN, variants
-from lmrl_envs.guess_my_city.table import HELD_OUT, cities, countries, split_names, word_list
+from lmrl_envs.guess_my_city.table import cities, countries, members, split_names, word_list
+from lmrl_envs.guess_my_city.words import STOP, phrase_table, tokens
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 
 ID = "lmrl/GuessMyCity-v0"
@@ -131,7 +131,9 @@ def test_options_and_arguments() -> None:
 
 def test_splits_are_disjoint_and_used() -> None:
     train, test = set(split_names("train")), set(split_names("test"))
-    assert not train & test and train | test == set(cities()) and test == set(HELD_OUT) and len(test) == 20
+    assert (
+        not train & test and train | test == set(cities()) and test == members("cities")["held out"] and len(test) == 20
+    )
     env = GuessMyCityEnv(split="test")
     drawn = set()
     for seed in range(300):

@@ -10,15 +10,14 @@ from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
 from lmrl_envs.guess_my_city.partner import CityOracle
 from lmrl_envs.guess_my_city.prompt import CityPrompt
 from lmrl_envs.guess_my_city.rules import (
-    KEPT_LENGTH,
     MAX_QUESTIONS,
     OPENING,
     QUESTION_REWARD,
     WIN_REWARD,
     guessed_city,
-    tokens,
 )  # fmt: skip
 from lmrl_envs.guess_my_city.table import cities, split_names
+from lmrl_envs.guess_my_city.words import KEPT_LENGTH, tokens
 from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
 from lmrl_envs.vector import vector_of
 

@@ -5,51 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from lmrl_envs.guess_my_city.table import City, cities, countries, distance, places
-
-_SUBREGIONS: dict[str, frozenset[str]] = {
-    "southeast asia": frozenset({"Southeast Asia"}),
-    "east asia": frozenset({"East Asia"}),
-    "south asia": frozenset({"South Asia"}),
-    "central asia": frozenset({"Central Asia"}),
-    "caucasus": frozenset({"the Caucasus"}),
-    "northern europe": frozenset({"Northern Europe"}),
-    "central europe": frozenset({"Central Europe"}),
-    "southern europe": frozenset({"Southern Europe"}),
-    "north africa": frozenset({"North Africa"}),
-    "west africa": frozenset({"West Africa"}),
-    "east africa": frozenset({"East Africa"}),
-    "central africa": frozenset({"Central Africa"}),
-    "southern africa": frozenset({"Southern Africa"}),
-    "sub-saharan": frozenset({"West Africa", "East Africa", "Central Africa", "Southern Africa"}),
-    "caribbean": frozenset({"the Caribbean"}),
-    "americas": frozenset({"North America", "South America", "Latin America", "the Caribbean"}),
-    "latin america": frozenset({"South America", "Latin America", "the Caribbean"}),
-}
-_REGION_COUNTRIES: dict[str, str] = {
-    "middle east": "Iran,Iraq,Syria,Lebanon,Saudi Arabia,United Arab Emirates,Turkey,Egypt",
-    "gulf": "Saudi Arabia,United Arab Emirates",
-    "western europe": "United Kingdom,France,Germany,Austria,Belgium,Ireland,Spain",
-    "northern europe": "United Kingdom,Ireland,Sweden,Denmark",
-    "eastern europe": "Poland,Czechia,Romania,Bulgaria,Serbia,Ukraine,Russia,Hungary",
-    "central europe": "Germany,Austria,Hungary,Poland,Czechia",
-    "southern europe": "Spain,Italy,Bulgaria,Serbia",
-    "scandinavia": "Sweden,Denmark",
-    "balkans": "Romania,Bulgaria,Serbia",
-    "iberia": "Spain",
-    "british isles": "United Kingdom,Ireland",
-    "benelux": "Belgium",
-    "andes region": "Chile,Peru,Colombia,Ecuador,Bolivia",
-    "mediterranean region": "Spain,Italy,Turkey,Egypt,Algeria,Lebanon,Syria,Morocco,France",
-    "polynesia": "New Zealand",
-    "west": "United States,Canada,United Kingdom,France,Germany,Spain,Italy,Austria,Sweden,Denmark,Ireland,Belgium,Australia,New Zealand",
-    "caucasus": "Azerbaijan,Georgia",
-}
-_SEAS = {
-    "Black Sea": "Istanbul", "South China Sea": "Hong Kong,Guangzhou,Manila", "Caribbean": "Havana,Caracas",
-    "Gulf of Mexico": "Houston,Havana", "Mediterranean": "Beirut,Alexandria,Algiers,Barcelona", "Aegean": "Istanbul",
-    "Baltic": "Stockholm,Saint Petersburg,Copenhagen", "Bosphorus": "Istanbul", "North Sea": "Copenhagen",
-}  # fmt: skip
+from lmrl_envs.guess_my_city.table import City, cities, countries, distance, members, places
 
 
 def in_region(c: City, region: str) -> bool:
@@ -62,9 +18,9 @@ def in_region(c: City, region: str) -> bool:
         return c.ocean == "Pacific Ocean"
     if region == "balkans" and c.name == "Istanbul":
         return True
-    if c.country.subregion in _SUBREGIONS.get(region, ()):
+    if c.country.subregion in members("subregions").get(region, ()):
         return True
-    return c.country.name in _REGION_COUNTRIES.get(region, "").split(",")
+    return c.country.name in members("regions").get(region, ())
 
 
 def in_continent(c: City, continent: str) -> bool:
@@ -122,7 +78,7 @@ def is_in(c: City, value: tuple[str, str | None]) -> bool:
 
 def on_water(c: City, water: str) -> bool:
     """Whether the city lies on a sea or ocean (an ocean counts for its seas)."""
-    if c.name in _SEAS.get(water, "").split(","):
+    if c.name in members("seas").get(water, ()):
         return True
     return c.coastal and (water.lower() in c.water.lower() or water == c.ocean)
 

@@ -12,7 +12,7 @@ class CityOracle:
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         # The lexicon is only loaded when the first question comes, so that making an environment stays quick.
-        from lmrl_envs.guess_my_city.oracle import answer
+        from lmrl_envs.guess_my_city.sentences import answer
 
         return [answer(request) for request in requests]
 

@@ -7,42 +7,16 @@ from functools import lru_cache
 from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
-from lmrl_envs.guess_my_city.oracle import holds
-from lmrl_envs.guess_my_city.reading import read
+from lmrl_envs.guess_my_city.query import read
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS, guessed_city
 from lmrl_envs.guess_my_city.sentences import NO, YES, variants
 from lmrl_envs.guess_my_city.table import cities, split_names
+from lmrl_envs.guess_my_city.truth import holds
+from lmrl_envs.language.lists import sections
 
-OPEN_QUESTIONS: tuple[str, ...] = (
-    "What are its most famous landmarks?", "Which continent is it on?", "What language do people speak there?", "What currency do they use?",
-    "What is the weather like?", "How many people live there?", "Which river runs through it?", "What is the city famous for?",
-    "What do people like to eat there?", "What is the time zone?", "Which hemisphere is it in?", "Has it hosted the Olympics, and when?",
-    "What is the main religion?", "Which countries border yours?", "Is it on the coast or inland?", "When was it founded?",
-    "How high above sea level is it?", "Which ocean is nearest?", "What is the main industry?", "What mountains are nearby?",
-)  # fmt: skip
-
-POLAR_QUESTIONS: tuple[str, ...] = (
-    "Is it in Asia?", "Is it in Europe?", "Is it in Africa?", "Is it in North America?", "Is it in South America?", "Is it in Oceania?",
-    "Is it a capital?", "Is it on the coast?", "Is it in the southern hemisphere?", "Is it in the western hemisphere?",
-    "Does it snow there?", "Is it hot there?", "Do people there speak English?", "Do people there speak Spanish?", "Do people there speak Arabic?",
-    "Does it have more than 5 million people?", "Does it have more than 3 million people?", "Does it have more than 10 million people?",
-    "Is the main religion Islam?", "Is it a Christian country?", "Is it a Catholic country?", "Has it hosted the Olympics?",
-    "Does it have a metro?", "Is it in Southeast Asia?", "Is it in the Middle East?", "Is it in South Asia?", "Is it in East Asia?",
-    "Is it in Western Europe?", "Is it in Eastern Europe?", "Is it in Latin America?", "Is it in West Africa?", "Do they use the euro?",
-    "Do they use the dollar?", "Do they drive on the left?", "Is the country a monarchy?", "Was it ever a colony?", "Is it near the equator?",
-    "Is it at a high altitude?", "Is it an ancient city?", "Is it a former capital?", "Is the country landlocked?", "Are there mountains?",
-    "Is it known for skyscrapers?", "Are there famous beaches?", "Is there a volcano nearby?", "Is it a major port?", "Is it in the European Union?",
-    "Is the country a member of NATO?", "Was it part of the Soviet Union?", "Is cricket popular there?", "Are there trams?", "Is it on an island?",
-    "Is it older than Rome?", "Is it bigger than London?", "Is it warmer than Rome?", "Is it north of Madrid?", "Is it in India?", "Is it in China?",
-    "Is it in the United States?", "Is it in Japan?", "Is it in Brazil?", "Is it in Australia?", "Is it close to France?", "Does it border Russia?",
-    "Is it known for fashion?", "Is it a big financial center?", "Does its name start with a vowel?", "Does its name start with B?",
-    "Does its name start with M?", "Does its name start with S?", "Does its name start with K?", "Is it tropical?", "Is it a desert city?",
-)  # fmt: skip
-
-CHATTER: tuple[str, ...] = (
-    "Is it a nice place to visit?", "Do many tourists go there?", "Is there an airport?", "Is there a university?", "Do people live there?",
-    "Is it a city you like?", "Is it a well known city?", "Does it have restaurants?", "Is it a big city?",
-)  # fmt: skip
+OPEN_QUESTIONS, POLAR_QUESTIONS, CHATTER = (
+    tuple(sections(__file__, "data/questions.txt")[title]) for title in ("open", "yes or no", "chatter")
+)
 
 _YES, _NO = frozenset(YES), frozenset(NO)
 

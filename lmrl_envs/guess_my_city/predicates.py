@@ -1,87 +1,17 @@
-# ruff: noqa: SIM905 - long word lists read better as text
-"""From known phrases to the predicates of a question."""
+"""From known phrases to predicates: what each says by itself or in company, and what relates the city to a place or number."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Any
 
-from lmrl_envs.guess_my_city.lexicon import NEGATORS
-from lmrl_envs.guess_my_city.phrases import AUXILIARIES, STOP, fact_words
-from lmrl_envs.guess_my_city.query import Atom, Query
-from lmrl_envs.guess_my_city.rules import stem
+from lmrl_envs.guess_my_city.words import Entry
+from lmrl_envs.language.lists import sections, table
 
-OPEN_ORDER = (
-    "distance hemisphere_alt neighbours dst colony former_name script nickname flag drive phone religion language currency metro_population country_population "
-    "lake river timezone coordinates founded olympics worldcup elevation sports airport university people festival food industry government sea "
-    "landmark climate population hemisphere mountains metro tram regional_capital capital_of former_capital capital coast beach island "
-    "letters subregion continent province location known country name"
-).split()
-"""Topics that have an open answer, the most telling first: a question is about the first one it mentions."""
-
-_RANK = {topic: i for i, topic in enumerate(OPEN_ORDER)}
-
-OPEN_ALIASES = {
-    **dict.fromkeys(
-        "hot very_hot hot_year warm_year cold snow rain dry humid temperate tropical tropics mediterranean seasons desert".split(),
-        "climate",
-    ),
-    "big": "population", "small": "population", "megacity": "population", "largest": "population",
-    "world_largest": "population", "bigger": "population", "smaller": "population", "population>": "population",
-    "ancient": "founded", "modern": "founded", "medieval": "founded", "older": "founded", "high": "elevation",
-    "below_sea": "elevation", "higher": "elevation", "equator": "coordinates", "inland": "coast", "port": "coast", "monarchy": "government",
-    "republic": "government", "communist": "government", "democracy": "government", "hilly": "mountains", "volcano": "mountains",
-    "flat": "mountains", "tourist": "landmark", "unesco": "landmark", "skyscrapers": "landmark", "tech": "industry",
-    "finance": "industry", "film": "industry", "game": "sports", "lang": "language", "water": "sea",
-    "border": "neighbours", "rich": "industry", "nightlife": "known", "fashion": "known", "tallest": "landmark",
-    "holy": "religion", "two_continents": "continent", "landlocked_country": "coast", "planned": "founded",
-    "utc": "timezone", "coast_side": "sea", "in_continent": "subregion", "in_region": "subregion", "english_speaking": "language", "group": "group", "starts": "letters",
-}  # fmt: skip
-"""The open topic that a yes/no topic belongs to ("how cold does it get?" asks for the climate)."""
-
-_WEAK = frozenset(
-    "country continent subregion location province name known landmark people festival food sports nickname climate "
-    "population industry religion language currency script flag government colony founded timezone dst university "
-    "elevation coordinates hemisphere hemisphere_alt metro_population drive phone airport letters sea neighbours "
-    "tourist big former_name country_population".split()
-)
-"""Topics that only set the scene of a yes/no question when it has another predicate ("is the religion Islam?")."""
-
-_SOFT = frozenset(
-    "mountains river lake flat hilly port tram film game skyscrapers tech tallest canals ancient high beach nightlife "
-    "traffic finance rich volcano hot cold dry modern desert metro island holy war".split()
-)
-"""Topics that give way to a proper name or rare word of the table ("a flat mountain")."""
-
-_LOOKED_UP = frozenset("food known landmark sports people festival industry nickname".split())
-"""With one of these topics, a word that is in no table means "No." and not "I do not understand"."""
-
-_POLAR_FRAGMENTS = frozenset(
-    "olympics worldcup capital capital_of former_capital regional_capital coast beach island metro tram".split()
-)
-_ALTERNATIVES = (
-    {"hot", "cold", "temperate", "tropical", "dry", "rain", "humid", "very_hot", "desert", "mediterranean", "snow"},
-    {"coast", "inland", "port"},
-    {"big", "small"},
-    {"hemisphere"},
-    {"monarchy", "republic", "democracy", "communist", "dictatorship"},
-    {"religion"},
-    {"currency"},
-    {"drive"},
-    {"ancient", "modern", "medieval"},
-)
-_EXHAUSTIVE = tuple(family for family in _ALTERNATIVES if not family & {"religion", "currency"})
-
-
-_OF_COUNTRY = {
-    "coast": "country_coast", "inland": "landlocked_country", "water": "country_water", "two_continents": "country_two_continents",
-    "ancient": "ancient", "largest_country": "largest_country", "mountains": "mountains", "rich": "rich",
-}  # fmt: skip
+_OF_COUNTRY = {topic: own for topic, (own,) in table(sections(__file__, "data/topics.txt")["of the country"]).items()}
 """What a topic becomes when a question is about the country."""
-
-
-_PAST = frozenset("ever once formerly previously until past originally historically".split())
-_MAIN = frozenset("main primary dominant principal majority".split())
+_PAST = frozenset(["ever", "once", "formerly", "previously", "until", "past", "originally", "historically"])
+_MAIN = frozenset(["main", "primary", "dominant", "principal", "majority"])
 
 
 Found = tuple[int, str, Any]
@@ -92,7 +22,7 @@ _SIMPLE = {
 }  # fmt: skip
 
 
-def _atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[Found]:
+def atoms(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[Found]:
     """Predicates of the phrases that no relation has used up, with their positions."""
     free = [(k, text, entry) for k, (text, entry, _) in enumerate(items) if entry and k not in used]
     topics = {entry["topic"] for _, _, entry in free if "topic" in entry}
@@ -157,21 +87,25 @@ def _predicate(
     return None
 
 
-_SOUTHERN_SUMMER = frozenset("december january february christmas".split())
-_SOUTHERN_WINTER = frozenset("june july august".split())
+_SOUTHERN_SUMMER = frozenset(["december", "january", "february", "christmas"])
+_SOUTHERN_WINTER = frozenset(["june", "july", "august"])
 
 
 _MONTHS = {
-    **dict.fromkeys("december january february".split(), "january"),
-    **dict.fromkeys("june july august".split(), "july"),
-    **dict.fromkeys("march april may september october november".split(), "between"),
+    **dict.fromkeys(["december", "january", "february"], "january"),
+    **dict.fromkeys(["june", "july", "august"], "july"),
+    **dict.fromkeys(["march", "april", "may", "september", "october", "november"], "between"),
 }
 """Month -> the month of the table it is like ("between": their mean)."""
 _FEELS = {"hot": "hot", "very_hot": "hot", "cold": "cold", "snow": "snow"}
 
 
 _COMPANY = (
-    _PAST | _MONTHS.keys() | set("was were use used left right summer winter partly partially country nation".split())
+    _PAST
+    | _MONTHS.keys()
+    | set(
+        ["was", "were", "use", "used", "left", "right", "summer", "winter", "partly", "partially", "country", "nation"]
+    )
 )
 """Words that can change what other predicates of the question mean."""
 
@@ -259,108 +193,142 @@ def _letters(found: list[Found], words: tuple[str, ...], topics: set[str], end: 
     return [atom for atom in found if atom[1] != "letters"] + [(end, place, letter)]
 
 
-_EMPTY = STOP | NEGATORS | AUXILIARIES
+# -- relations
+
+_PLACES = ("city", "other", "country", "continent", "region", "water", "adjective")
 
 
-def _content(items: list[Any], used: set[int]) -> list[tuple[int, str]]:
-    """Words that no lexicon knows."""
-    return [
-        (k, text) for k, (text, entry, _) in enumerate(items) if entry is None and text not in _EMPTY and len(text) > 1
-    ]
+def place_of(entry: Entry | None) -> tuple[str, str] | None:
+    """The place an entry names: its kind and name."""
+    if entry is not None:
+        for kind in _PLACES:
+            if kind in entry:
+                return ("country" if kind == "adjective" else kind), entry[kind]
+    return None
 
 
-def build(words: tuple[str, ...], items: list[Any], form: str, relations: list[Found], used: set[int]) -> Query | None:
-    """The query of a scanned question, or None."""
-    found = [*relations, *_atoms(items, words, used)]
-    if len(found) > 1:
-        found.sort(key=lambda atom: atom[0])
-    topics = [topic for _, topic, _ in found]
-    if relations and any(topic.startswith(("age", "year")) for topic in topics):  # "young, less than 200 years old"
-        found = [atom for atom in found if atom[1] not in ("ancient", "modern")]
-        topics = [topic for _, topic, _ in found]
-    if "or" in words or "hemisphere_alt" in topics:
-        for family in _ALTERNATIVES if form != "polar" else _EXHAUSTIVE:
-            values = {(topic, value) for _, topic, value in found if topic in family and (value or len(family) > 1)}
-            if len(values) > 1 or "hemisphere_alt" in topics:
-                topic = "hemisphere" if "hemisphere_alt" in topics else next(iter(sorted(family & set(topics))))
-                return Query("open", (Atom(OPEN_ALIASES.get(topic, topic)),))
-    strong = [atom for atom in found if atom[1] not in _WEAK or atom[2] is not None]
-    if form == "" and len(words) <= 2 and words[:1] in (("ocean",), ("sea",)):
-        form = "open"
-    if form == "":
-        plain = [topic for topic in topics if topic in OPEN_ORDER and topic not in _POLAR_FRAGMENTS]
-        decided = [atom for atom in strong if atom[1] not in OPEN_ORDER or atom[1] in _POLAR_FRAGMENTS or atom[2]]
-        form = "open" if plain and not decided else "polar"
-    if form == "open":
-        return _open(found, words)
-    return _polar(words, items, found, strong, used)
+_COMPARE = {"bigger", "smaller", "older", "younger", "hotter", "colder", "higher", "lower", "closer_equator"}
+_DIRECTIONS = {"north", "south", "east", "west"}
 
 
-def _open(found: list[Found], words: tuple[str, ...]) -> Query | None:
-    present: dict[str, Any] = {}
-    if {"ocean", "sea", "oceans", "seas", "water"} & set(words) and {"coast", "sea", "country_coast"} & {
-        atom[1] for atom in found
-    }:
-        return Query("open", (Atom("sea"),))
-    for _, topic, value in found:
-        present.setdefault(OPEN_ALIASES.get(topic, topic), value)
-    direct = {atom[1] for atom in found} - {"country", "name", "location", "continent", "province"}
-    known = [topic for topic in present if topic in _RANK]
-    if not known:
+def _ahead(items: list[Any], i: int, used: set[int], kinds: tuple[str, ...], reach: int = 8) -> int | None:
+    for k in range(i + 1, min(len(items), i + 1 + reach)):
+        entry = items[k][1]
+        if k not in used and entry is not None and any(kind in entry for kind in kinds):
+            return k
+    return None
+
+
+def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[tuple[int, str, Any]]:
+    """Predicates of a relation and its object ("near Japan", "more than 5 million"), whose items are marked as used."""
+    found: list[tuple[int, str, Any]] = []
+    related = [(i, entry["relation"]) for i, (_, entry, _) in enumerate(items) if entry and "relation" in entry]
+    if not related:
+        return found
+    numbers = [k for k, item in enumerate(items) if item[1] is not None and "number" in item[1]]
+    for i, relation in related:
+        if i in used:
+            continue
+        if relation == "between" and len(numbers) < 2:
+            ends = [k for k in range(i + 1, len(items)) if k not in used and place_of(items[k][1])][:2]
+            found += [(k, "between", place_of(items[k][1])) for k in ends]
+            used.update(ends)
+        elif relation == "between":
+            low, high = (items[k][1]["number"] for k in numbers[:2])
+            if high >= 1e6 > low:
+                low *= 1e6
+            found.append((i, f"{_dimension(words)}_between", (low, high)))
+            used.update((i, *numbers[:2]))
+        elif relation == "same":
+            k = _ahead(items, i, used, ("city", "other", "country"))
+            if k is not None:
+                found.append((i, "same", (items[i][0], place_of(items[k][1]))))
+                used.update((i, k))
+        elif relation in ("more", "less") and (away := _away(items, i, used, words)) is not None:
+            found.append((i, f"away{'>' if relation == 'more' else '<'}", away))
+            used.update(range(i, len(items)))
+        elif relation in _COMPARE or relation in ("more", "less", "before", "after"):
+            k = _ahead(items, i, used, ("city", "other", "number"))
+            if k is None:
+                continue
+            other = items[k][1]
+            if "number" in other:
+                topic = _COMPARED_NUMBER.get(relation)
+                dimension = topic[0] if topic and topic[0] else _dimension(words)
+                sign = topic[1] if topic else ">"
+                found.append((i, f"{dimension}{sign}", other["number"]))
+            elif relation in _COMPARE:
+                found.append((i, relation, place_of(other)))
+            elif relation == "more" and {"people", "inhabitants", "residents", "population"} & set(words):
+                found.append((i, "bigger", place_of(other)))
+            else:
+                continue
+            used.update((i, k))
+        elif relation.startswith("part_"):
+            k = _ahead(items, i, used, ("country", "adjective", "continent"), 2)
+            if k is None and any(text == "country" for text, _, _ in items[i + 1 : i + 4]):
+                found.append((i, relation, ("own country", "")))
+                used.add(i)
+            elif k is not None:
+                found.append((i, relation, place_of(items[k][1])))
+                used.update((i, k))
+        elif relation in _DIRECTIONS or relation in ("near", "far", "border"):
+            k = _ahead(items, i, used, _PLACES, 5)
+            if k is None and relation == "north" and (n := _ahead(items, i, used, ("number",), 2)) is not None:
+                found.append((i, f"{_dimension(words)}>", items[n][1]["number"]))  # "north of ten million"
+                used.update((i, n))
+                continue
+            if k is None and relation in ("near", "border"):  # "Is Russia a neighbour of its country?"
+                k = next((j for j in range(i - 1, -1, -1) if j not in used and place_of(items[j][1])), None)
+                if k is not None and place_of(items[k][1])[0] == "country" and {"country", "nation"} & set(words):  # type: ignore[index]
+                    relation = "border"
+            if k is None or (relation == "border" and not {"country", "adjective"} & items[k][1].keys()):
+                continue
+            found.append((i, relation, place_of(items[k][1])))
+            used.update((i, k))
+    return found
+
+
+_KILOMETRES = {
+    **dict.fromkeys(("km", "kms", "kilometers", "kilometres", "kilometer", "kilometre"), 1.0),
+    **dict.fromkeys(("mile", "miles"), 1.609),
+}
+
+
+def _away(items: list[Any], i: int, used: set[int], words: tuple[str, ...]) -> tuple[float, tuple[str, str]] | None:
+    """Kilometres and the place they are counted from: "less than 1000 km from Paris"."""
+    unit = next((word for word in words if word in _KILOMETRES), None)
+    number, place = _ahead(items, i, used, ("number",), 3), _ahead(items, i, used, ("city", "other"))
+    if unit is None or number is None or place is None or not {"from", "of", "to", "away"} & set(words):
         return None
-    topic = min(known, key=lambda topic: (topic not in direct, _RANK[topic]))
-    if topic == "name":
-        return Query("name", ())
-    if topic == "country" and "colony" in present:
-        topic = "colony"
-    value = _place_of(found) if topic == "distance" else present[topic]
-    return None if topic == "distance" and value is None else Query("open", (Atom(topic, value),))
+    end = place_of(items[place][1])
+    return None if end is None else (items[number][1]["number"] * _KILOMETRES[unit], end)
 
 
-def _place_of(found: list[Found]) -> tuple[str, str] | None:
-    return next(
-        (
-            (topic.removeprefix("in_"), value)
-            for _, topic, value in found
-            if topic in ("in_country", "is_city") and value
-        ),
-        None,
-    )
+_COMPARED_NUMBER = {
+    "bigger": ("population", ">"), "smaller": ("population", "<"), "more": ("", ">"), "less": ("", "<"),
+    "older": ("age", ">"), "younger": ("age", "<"), "before": ("year", "<"), "after": ("year", ">"),
+    "hotter": ("temperature", ">"), "colder": ("temperature", "<"), "higher": ("elevation", ">"), "lower": ("elevation", "<"),
+}  # fmt: skip
 
 
-def _polar(
-    words: tuple[str, ...], items: list[Any], found: list[Found],
-    strong: list[Found], used: set[int],
-) -> Query | None:  # fmt: skip
-    content = _content(items, used)
-    vocabulary = fact_words()
-    known = [(k, word) for k, word in content if stem(word) in vocabulary]
-    firm = [atom for atom in strong if atom[1] not in _SOFT]
-    weak = {topic for _, topic, _ in found} & _LOOKED_UP
-    if known and not firm:
-        unknown = len(content) - len(known)
-        if unknown <= 1 + len(known) // 2 or weak:
-            stems = tuple(sorted({stem(word) for _, word in known}))
-            return Query("polar", (Atom("facts", stems, _negated(items, known[0][0], -1)),))
-    if not strong:
-        if weak & {"food", "known", "landmark"} and content:
-            return Query("polar", (Atom("facts", ("?",), _negated(items, content[0][0], -1)),))
-        strong = [atom for atom in found if atom[1] in ("river", "lake", "mountains")] or found
-        if not found and not content and {"city", "town", "place", "metropolis"} & set(words):
-            return Query("polar", (Atom("a_city"),))
-        if not strong or (len(content) > 3):
-            return None
-        if all(topic in _WEAK for _, topic, _ in strong):
-            strong = [min(strong, key=lambda atom: _RANK.get(atom[1], 99))]
-    if len(content) > 6:
-        return None
-    atoms, previous = [], -1
-    for k, topic, value in strong:
-        atoms.append(Atom(topic, value, _negated(items, k, previous)))
-        previous = k
-    return Query("polar", tuple(atoms), either="or" in words)
-
-
-def _negated(items: list[Any], k: int, previous: int) -> bool:
-    between = [text for text, entry, _ in items[max(previous + 1, 1) : k] if entry is None]
-    return sum(text in NEGATORS for text in between) % 2 == 1
+def _dimension(words: tuple[str, ...]) -> str:
+    """What a bare number counts."""
+    present = set(words)
+    if present & {"old", "age", "years", "year"}:
+        return "age"
+    if present & {"meters", "metres", "feet", "altitude", "elevation", "metre", "meter", "elevated", "sea"}:
+        return "elevation"
+    if present & {"latitude", "parallel", "latitudes"}:
+        return "latitude"
+    if present & {"degrees", "celsius", "temperature", "temperatures"}:
+        return "temperature"
+    if present & {"letters"}:
+        return "letters"
+    if present & {"olympics", "olympic", "games", "times"} and not present & {"people", "population"}:
+        return "olympics"
+    if present & {"metro", "metropolitan", "greater", "suburbs", "urban", "agglomeration", "surroundings"}:
+        return "metro_population"
+    if present & {"country", "nation"} and "city" not in present:
+        return "country_population"
+    return "population"

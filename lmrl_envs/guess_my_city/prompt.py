@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lmrl_envs.guess_my_city.rules import tokens
 from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.guess_my_city.words import tokens
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import quote
 

@@ -1,35 +1,25 @@
-"""Sentences for open questions, in several wordings. None holds the city's name, nor (but when it may) the country's."""
+"""What the oracle says: the sentence for a query that was read, true by the table, in several wordings.
+
+None holds the city's name, nor (but when it may) the country's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from lmrl_envs.guess_my_city.answers import POLAR
-from lmrl_envs.guess_my_city.rules import tokens
-from lmrl_envs.guess_my_city.table import City, cities
+from lmrl_envs.guess_my_city.geography import near_place, point_of
+from lmrl_envs.guess_my_city.query import Query, read
+from lmrl_envs.guess_my_city.table import City, cities, distance, members
+from lmrl_envs.guess_my_city.truth import POLAR, holds, is_true
+from lmrl_envs.guess_my_city.words import KEPT_LENGTH, tokens
+from lmrl_envs.language.lists import sections
+from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
-YES = ("Yes.", "Yes.", "Yes, it's true.", "Yes, indeed.", "Yes, that's right.")
-NO = ("No.", "No.", "No, I'm afraid not.", "No, not really.", "No, that's not the case.")
-UNREAD = (
-    "I don't know how to answer that.",
-    "Sorry, I don't understand the question.",
-    "I'm not sure what you mean. Could you ask it another way?",
-    "Hmm, I can't answer that one.",
+_SAID = {title: tuple(lines) for title, lines in sections(__file__, "data/sentences.txt").items()}
+YES, NO, UNREAD, ONE_AT_A_TIME, SECRET, COUNTRY_REFUSED, COUNTRY_TOLD = (
+    _SAID[title] for title in ("yes", "no", "unread", "one at a time", "secret", "country refused", "country told")
 )
-ONE_AT_A_TIME = ("One city at a time, please.", "I can only answer about one city at a time.")
-SECRET = (
-    "I can't tell you that. You have to guess it.",
-    "That's for you to guess.",
-    "Nice try, but I won't say the name.",
-)
-COUNTRY_REFUSED = (
-    "I can't tell you the country.",
-    "I'd rather not say which country it is.",
-    "Sorry, the country stays a secret.",
-)
-COUNTRY_TOLD = ("It's in {x}.", "The country is {x}.", "You would find it in {x}.")
-PROVINCE_REFUSED = ("I can't be as exact as that.", "I'd rather not say which state or province it is.")
 
 
 def listed(items: Sequence[str]) -> str:
@@ -51,16 +41,10 @@ def _zone(c: City) -> str:
     return text if c.utc == c.utc_summer else f"{_hours(min(c.utc, c.utc_summer))} ({_hours(max(c.utc, c.utc_summer))} in summer)"  # fmt: skip
 
 
-_CLIMATES = {
-    "tropical": "tropical: hot and humid all year, with a lot of rain in the wet season",
-    "desert": "hot, sunny desert weather with hardly any rain",
-    "arid": "dry, with little rain",
-    "mediterranean": "Mediterranean: warm dry summers and mild wet winters",
-    "oceanic": "mild and temperate, often grey and damp",
-    "humid subtropical": "humid subtropical: hot, damp summers and milder winters",
-    "continental": "continental: warm summers and cold winters with snow",
-    "highland": "mild highland weather, cool at night because of the altitude",
-}
+_CLIMATES, _COLONISERS = (
+    {name: sentence for name, _, sentence in (line.partition(": ") for line in _SAID[title])}
+    for title in ("climates", "colonisers")
+)
 
 
 def _climate(c: City) -> str:
@@ -78,23 +62,10 @@ def _coordinates(c: City) -> str:
     )
 
 
-_NEAREST_OCEAN = {
-    "Asia": "Indian Ocean", "Africa": "Atlantic Ocean", "Europe": "Atlantic Ocean", "North America": "Atlantic Ocean",
-    "South America": "Pacific Ocean", "Oceania": "Pacific Ocean",
-}  # fmt: skip
-_INLAND_OCEAN = {
-    "Kyoto": "Pacific Ocean", "Beijing": "Pacific Ocean", "Chengdu": "Pacific Ocean", "Seoul": "Pacific Ocean",
-    "Taipei": "Pacific Ocean", "Hanoi": "Pacific Ocean", "Johannesburg": "Indian Ocean", "Nairobi": "Indian Ocean",
-    "Addis Ababa": "Indian Ocean", "Brasilia": "Atlantic Ocean", "Mexico City": "Pacific Ocean", "Medellin": "Pacific Ocean",
-    "Caracas": "Atlantic Ocean", "Sao Paulo": "Atlantic Ocean", "Damascus": "Atlantic Ocean", "Ankara": "Atlantic Ocean",
-    "Kuala Lumpur": "Indian Ocean", "Baku": "Atlantic Ocean", "Tbilisi": "Atlantic Ocean", "Chicago": "Atlantic Ocean",
-    "Toronto": "Atlantic Ocean",
-}  # fmt: skip
-
-
 def nearest_ocean(c: City) -> str:
     """The nearest of the five oceans (a sea counts to its ocean)."""
-    return c.ocean or _INLAND_OCEAN.get(c.name) or _NEAREST_OCEAN[c.country.continent]
+    places = (("nearest ocean", c.name), ("ocean of a continent", c.country.continent))
+    return c.ocean or next(ocean for kind, name in places for ocean, near in members(kind).items() if name in near)
 
 
 def _coast(c: City) -> Sequence[str]:
@@ -153,9 +124,6 @@ def _olympics(c: City) -> Sequence[str]:
     return (f"It hosted {games}.", f"It was host to {games}.")
 
 
-_COLONISERS = {"Turkey": "the Ottoman Empire", "Russia": "the Russian empire or the Soviet Union", "Netherlands": "the Netherlands", "United Kingdom": "Britain"}  # fmt: skip
-
-
 def _colony(c: City) -> Sequence[str]:
     if not c.country.coloniser:
         return ("Its country was never a colony.",)
@@ -169,7 +137,7 @@ def _letters(c: City) -> Sequence[str]:
 def _province(c: City) -> Sequence[str]:
     words, own = tokens(c.province), {tokens(name) for name in (*c.names, c.country.name, *c.country.aliases)}
     if any(words[i : i + len(x)] == x for x in own for i in range(len(words))):
-        return PROVINCE_REFUSED
+        return _SAID["province refused"]
     return (f"It lies in {c.province}.", f"The area is {c.province}.")
 
 
@@ -179,12 +147,15 @@ def _government(c: City) -> str:
     return f"a {c.country.government}"
 
 
-def _subregion(c: City) -> str:
-    return c.country.subregion
-
-
 def _or_none(items: Sequence[str], none: str) -> str:
     return listed(items) if items else none
+
+
+def _mountains(c: City) -> Sequence[str]:
+    text = c.mountains or "only hills"
+    if text.startswith("no "):
+        return (f"There are {text}.",)
+    return (f"Nearby: {text}.", f"The surroundings: {text}.")
 
 
 Builder = Callable[[City], Sequence[str]]
@@ -200,7 +171,7 @@ OPEN: dict[str, Builder] = {
     "currency": _say(lambda c: c.country.currency, "People pay with the {x}.", "The currency is the {x}.", "You would need the {x} there."),
     "religion": _say(lambda c: c.country.religion, "Mainly {x}.", "The main religion is {x}.", "You would find mainly {x}."),
     "continent": _say(lambda c: "Europe and Asia" if c.name == "Istanbul" else c.country.continent, "It's in {x}.", "The continent is {x}.", "You would find it in {x}."),
-    "subregion": _say(_subregion, "It's in {x}.", "It lies in {x}."),
+    "subregion": _say(lambda c: c.country.subregion, "It's in {x}.", "It lies in {x}."),
     "location": _say(lambda c: f"{c.country.subregion}, in the {'northern' if c.lat >= 0 else 'southern'} hemisphere" if c.country.subregion != c.country.continent else f"{c.country.continent}", "It's in {x}.", "It lies in {x}."),
     "coordinates": _say(_coordinates, "It's at about {x}.", "Roughly {x}."),
     "timezone": _say(_zone, "The time zone is {x}.", "Clocks show {x}.", "It's on {x}."),
@@ -216,7 +187,7 @@ OPEN: dict[str, Builder] = {
     "elevation": _say(lambda c: f"{c.elevation} metres above sea level" if c.elevation >= 0 else f"{-c.elevation} metres below sea level", "It lies about {x}.", "About {x}."),
     "river": _river,
     "lake": lambda c: (f"It lies on {c.water.split(',')[0]}.",) if c.lake else ("It isn't on a large lake.",),
-    "mountains": lambda c: _mountains(c),
+    "mountains": _mountains,
     "sea": _sea,
     "coast": _coast,
     "neighbours": _neighbours,
@@ -253,18 +224,89 @@ OPEN: dict[str, Builder] = {
 }  # fmt: skip
 
 
-def _mountains(c: City) -> Sequence[str]:
-    text = c.mountains or "only hills"
-    if text.startswith("no "):
-        return (f"There are {text}.",)
-    return (f"Nearby: {text}.", f"The surroundings: {text}.")
-
-
-OPEN["mountains"] = _mountains
-
-
 @lru_cache(maxsize=16384)
 def variants(name: str, topic: str) -> tuple[str, ...]:
     """All wordings of a city's answer to an open topic; () when there is none."""
     builder = OPEN.get(topic)
     return tuple(builder(cities()[name])) if builder else ()
+
+
+# -- the reply
+
+
+def answer(request: PartnerRequest) -> PartnerReply:
+    """The reply: true by the table, worded by the request's seed."""
+    find = _answers if len(request.action) <= KEPT_LENGTH else _answers.__wrapped__
+    replies = find(request.action, request.hidden["city"], bool(request.hidden.get("reveal_country")))
+    return replies[request.seed % len(replies)]
+
+
+@lru_cache(maxsize=4096)
+def said(*texts: str, understood: bool = True) -> tuple[PartnerReply, ...]:
+    """A reply in every wording; most questions are answered by the same few."""
+    return tuple(PartnerReply(text, understood) for text in texts)
+
+
+_YES, _NO = said(*YES), said(*NO)
+
+
+@lru_cache(maxsize=16384)
+def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
+    """The same answer in every wording."""
+    city = cities()[secret]
+    query = read(question)
+    if query is None:
+        return said(*UNREAD, understood=False)
+    if query.form == "list":
+        return said(*ONE_AT_A_TIME, understood=False)
+    if query.form == "name":
+        return said(*SECRET)
+    if query.form == "polar":
+        true = holds(query, city)
+        which = _which(query, city) if true and query.either else ""
+        return said(f"Yes, {which}.") if which else _YES if true else _NO
+    topic = query.atoms[0].topic
+    if topic == "compare":
+        first, second, place = query.atoms[0].value
+        relation = first if is_true(first.removeprefix("part_"), place, city) else second
+        return said(f"It's {_COMPARED.get(relation.removeprefix('part_'), relation)}.")
+    if topic == "country":
+        if reveal_country:
+            return said(*(text.format(x=_with_article(city.country.name)) for text in COUNTRY_TOLD))
+        return said(*COUNTRY_REFUSED)
+    if topic == "closer":
+        here, ends = (city.lat, city.lon), query.atoms[0].value
+        nearest = min(ends, key=lambda end: distance(here, point_of(*end)))
+        return said("It's closer to the first one." if nearest == ends[0] else "It's closer to the second one.")
+    if topic == "distance":
+        return said(_distance(city, *query.atoms[0].value))
+    wordings = variants(city.name, topic)
+    return said(*wordings) if wordings else said(*UNREAD, understood=False)
+
+
+_COMPARED = {
+    "hotter": "warmer", "north": "farther north", "south": "farther south", "east": "farther east", "west": "farther west",
+}  # fmt: skip
+_NAMED_CHOICES = frozenset({"lang", "in_continent", "currency", "religion"})
+
+
+def _distance(city: City, kind: str, place: str) -> str:
+    if kind == "is_city":
+        other = cities()[place]
+        far = distance((city.lat, city.lon), (other.lat, other.lon))
+        return f"About {round(far, -2):.0f} kilometres." if far > 100 else "Not far at all."
+    if place == city.country.name:
+        return "It's in that country."
+    return "Not very far." if near_place(city.name, "country", place) else "It's far from there."
+
+
+def _which(query: Query, city: City) -> str:
+    """Which of the alternatives of an "or" question holds, where that may be said."""
+    if len(query.atoms) < 2 or {atom.topic for atom in query.atoms} - _NAMED_CHOICES:
+        return ""
+    true = [atom for atom in query.atoms if is_true(atom.topic, atom.value, city) != atom.negated]
+    return " and ".join(str(atom.value).capitalize() if atom.topic == "lang" else str(atom.value) for atom in true)
+
+
+def _with_article(country: str) -> str:
+    return f"the {country}" if country.startswith(("United", "DR ", "Philippines")) else country

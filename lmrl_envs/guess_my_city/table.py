@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905 - long word lists read better as text
 """The cities and what is known about them: frozen tables, read once (see SOURCE.md)."""
 
 from __future__ import annotations
@@ -6,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from importlib import resources
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import Any
+
+from lmrl_envs.language.lists import entries, sections, table
 
 
 @dataclass(frozen=True)
@@ -95,21 +96,12 @@ class City:
     @cached_property
     def largest_in_country(self) -> bool:
         """Whether it is the most populous city of its country."""
-        return self.name in _LARGEST
+        return self.name in members("cities")["largest"]
 
     @cached_property
     def year(self) -> int:
         """About when it was founded; negative before our era."""
         return _year(self.founded)
-
-
-_LARGEST = frozenset(
-    "Tokyo,Shanghai,Seoul,Taipei,Bangkok,Ho Chi Minh City,Jakarta,Kuala Lumpur,Yangon,Mumbai,Karachi,Dhaka,Kathmandu,"
-    "Kabul,Tehran,Baghdad,Damascus,Beirut,Riyadh,Dubai,Tashkent,Baku,Tbilisi,Istanbul,London,Paris,Berlin,Madrid,Rome,"
-    "Vienna,Budapest,Warsaw,Prague,Bucharest,Sofia,Belgrade,Kyiv,Moscow,Stockholm,Copenhagen,Dublin,Brussels,Cairo,"
-    "Algiers,Casablanca,Lagos,Accra,Dakar,Kinshasa,Luanda,Nairobi,Addis Ababa,Dar es Salaam,Johannesburg,New York,Toronto,"
-    "Mexico City,Havana,Sao Paulo,Buenos Aires,Santiago,Lima,Bogota,Quito,Caracas,Montevideo,Sydney,Auckland".split(",")
-)
 
 
 def _year(text: str) -> int:
@@ -138,7 +130,7 @@ def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
 
 
 def _read(name: str) -> Any:
-    return json.loads(resources.files("lmrl_envs.guess_my_city").joinpath("data", name).read_text("utf-8"))
+    return json.loads(Path(__file__).with_name("data").joinpath(name).read_text("utf-8"))
 
 
 def _freeze(row: dict[str, Any]) -> dict[str, Any]:
@@ -167,19 +159,17 @@ def places() -> dict[str, Any]:
     return _read("places.json")
 
 
-@lru_cache(maxsize=2)
+@cache
 def word_list(name: str) -> dict[str, str]:
     """``data/<name>.txt`` as a dict: what stands before and after the first colon of each line."""
-    text = resources.files("lmrl_envs.guess_my_city").joinpath("data", f"{name}.txt").read_text("utf-8")
-    rows = [line.partition(":") for line in text.splitlines() if line and not line.startswith("#")]
+    rows = [line.partition(":") for line in entries(__file__, f"data/{name}.txt")]
     return {key: words.strip() for key, _, words in rows}
 
 
-HELD_OUT = (
-    "Osaka,Chengdu,Hanoi,Kolkata,Lahore,Damascus,Tbilisi,Munich,Milan,Prague,Sofia,Copenhagen,Algiers,Accra,Luanda,"
-    "Chicago,Montreal,Medellin,La Paz,Brisbane"
-).split(",")
-"""The cities of ``split="test"``."""
+@cache
+def members(section: str) -> dict[str, frozenset[str]]:
+    """What no column of the table holds: a property of cities, countries, ... -> the names of those that have it."""
+    return {name: frozenset(own) for name, own in table(sections(__file__, "data/members.txt")[section]).items()}
 
 
 @lru_cache(maxsize=3)
@@ -187,4 +177,4 @@ def split_names(split: str) -> tuple[str, ...]:
     """Names of the cities of a split: "all", "train" or "test"."""
     if split == "all":
         return tuple(cities())
-    return tuple(name for name in cities() if (name in HELD_OUT) == (split == "test"))
+    return tuple(name for name in cities() if (name in members("cities")["held out"]) == (split == "test"))

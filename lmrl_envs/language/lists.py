@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 def entries(module: str, name: str) -> list[str]:
-    """The entries and titles of a file that lies beside a module (``__file__``), in order."""
-    lines = map(str.strip, Path(module).with_name(name).read_text("utf-8").splitlines())
+    """The entries and titles of a file, by its path from the folder of a module (``__file__``), in order."""
+    lines = map(str.strip, (Path(module).parent / name).read_text("utf-8").splitlines())
     return [line for line in lines if line and line[0] != "#"]
 
 

@@ -1,5 +1,4 @@
-# ruff: noqa: SIM905 - long word lists read better as text
-"""The phrases that the lexicon knows, and a question cut into them."""
+"""From text to words, and from words to phrases that are known: topics, places, relations, numbers, names of the table."""
 
 from __future__ import annotations
 
@@ -7,53 +6,39 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from lmrl_envs.guess_my_city import lexicon, place_names
-from lmrl_envs.guess_my_city.rules import stem, tokens
 from lmrl_envs.guess_my_city.table import cities, countries, places, word_list
+from lmrl_envs.language.lists import sections, table
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.numbers import NUMBERS, digits
+from lmrl_envs.language.text import INVISIBLE, plain
+from lmrl_envs.language.words import Slips, stem
+
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+")
+_POSSESSIVE = re.compile(r"['’`´]s\b")
+_FIXED = {"whats": "what", "wheres": "where", "hows": "how", "whos": "who", "wich": "which", "u": "you", "ur": "your"}
+
+
+KEPT_LENGTH = 300
+"""Characters of the longest text whose reading is kept: agents may send long ones, no two alike."""
+
+
+@lru_cache(maxsize=4096)
+def tokens(text: str) -> tuple[str, ...]:
+    """Words and numbers: lower case, without accents, invisible characters and punctuation ("'s" is dropped)."""
+    text = plain(text, "NFKD", {}, dropped=INVISIBLE)
+    if "'" in text or "’" in text or "`" in text:
+        text = _POSSESSIVE.sub(" ", text).replace("'", "").replace("’", "").replace("`", "")
+    found: list[str] = _TOKEN.findall(text)
+    return tuple([_FIXED.get(token, token) for token in found])
+
+
+WORDS = {title: frozenset(listed(lines)) for title, lines in sections(__file__, "data/words.txt").items()}
+"""Words by what they do in a question."""
+AUXILIARIES, STOP, NEGATORS = WORDS["auxiliaries"], WORDS["stop"], WORDS["negators"]
 
 Entry = dict[str, Any]
 Item = tuple[str, Entry | None, int]
 """A piece of a question: its text, its entry in the lexicon or None, its position."""
-
-AUXILIARIES = frozenset(
-    "is are was were do does did has have had can could would will should might may must am isnt arent wasnt werent "
-    "doesnt dont didnt hasnt havent hadnt cant couldnt wouldnt wont shouldnt ain aint".split()
-)
-
-STOP = frozenset(
-    """a an the is are was were be been being do does did has have had having can could would will should might may must am of in on at to for
-    from by with and or it its this that there here you your yours my i me we they them their his her city town place people any some
-    one ones if so what which who where when how why s t about as into like than then very really quite also too
-    just even get gets got go goes going see seen seeing find found home located lie lies lying situated sit sits sat come comes
-    came located part big thing things deal thought think thinking mind talking not no yes please tell name say give
-    locals local live lives lived make made makes most many much lot lots mostly main mainly primary predominant common commonly widely
-    used use uses using often ever still once always usually more less well known famous popular important major world country
-    nation around nearby near close inside within over up down out off through between along across built
-    called isnt arent wasnt doesnt dont didnt hasnt havent cant wont ok okay hey right correct sort kind type
-    would could take took visit visited held host hosts hosted hosting happen happens happened over hear because every whole
-    someone something anything everyone nothing want need look looking first time times year years day new days ago
-    particular especially mainly rather pretty such own other another else only all each both lot bit
-    linked link associated connection connected related play plays played playing player big-name loved love loves true
-    area areas region state spot feature features featured stuff guys folks man men woman women person
-    have-in-mind specific special recently currently today nowadays during after before since until am
-    thanks sir oh ah well hmm um let lets ask question questions boast boasts possess contain contains
-    actually definitely probably maybe perhaps possibly generally typically locally globally worldwide international
-    internationally national nationally largest biggest great above administration against air almost among
-    ball balls base begin behind below birthday branch building buildings busiest but camp center centre centuries century
-    civil clear cut cuts deep district divided east edge ended family far farther final fine former full further
-    greatest hand hardly head high hot hour house huge king land large late law long low making meet middle mix mouth named
-    night north ocean old older open opposite oval permanent plain plan point power public range raw real rest ridge rise
-    run runs running sea season seat services shaped short show side sides site small soft south start stations sticky stops
-    straight street sum summer tall three third two under uniting ups vast view views walls water way weather week west
-    western eastern northern southern wide winter without mount culture cultural history nature natural animals animal
-    beautiful nice pretty good best better bad terrible awful horrible fight fights fought cool amazing main-land consider considered rule ruled regarded thought
-    across per directly exactly speaking lying stand stands standing set surrounded covered filled full dotted lined
-    talking referring referred talk think able possible capitals towns countries states continents own belong belongs
-    member members citizens citizen happen anywhere somewhere elsewhere right-hand during within basically typically tournament tournaments annual civilization-s role important rest times
-    describe described name-d say said call consist consists include includes including offer offers enjoy enjoys
-    practice practise practiced follow follows following majority minority percent per cent official officially
-    considered overlooking overlook flock swim sail inhabited continuously cities town towns sign signs signed bed peacefully drives driven boost rely relies depend depends birthplace originate originated originates""".split()
-)
 
 _ADDITIONAL_COUNTRIES = {
     "Netherlands": "holland, the netherlands", "North Korea": "dprk", "Israel": "", "Switzerland": "", "Greece": "",
@@ -72,21 +57,12 @@ class PhraseTable:
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, ...], Entry] = {}
-        for topic, text in lexicon.TOPICS.items():
-            for phrase in _phrases(text):
-                self.add(phrase, "topic", topic)
-        for kind, table in (
-            ("region", place_names.REGIONS),
-            ("continent", place_names.CONTINENTS),
-            ("water", place_names.WATERS),
-        ):
-            for value, text in table.items():
-                for phrase in _phrases(text):
+        lexicon = sections(__file__, "data/lexicon.txt")
+        for kind in ("topic", "region", "continent", "water", "relation"):
+            for value, phrases in table(lexicon[kind]).items():
+                for phrase in phrases:
                     self.add(phrase, kind, value)
-        for relation, text in lexicon.RELATIONS.items():
-            for phrase in _phrases(text):
-                self.add(phrase, "relation", relation)
-        for language in place_names.LANGUAGES:
+        for language in listed(lexicon["language"]):
             self.add(language, "language", language)
         self._add_places()
         self._add_facts()
@@ -97,16 +73,13 @@ class PhraseTable:
         self._learn_typos()
 
     def _learn_typos(self) -> None:
-        """Words with one letter left out -> the word, for words that a slip of the keyboard should not hide."""
+        """The words that a slip of the keyboard should not hide."""
         self.known = {word for words in self.entries for word in words} | STOP | AUXILIARIES | fact_words().keys()
         kinds = {"topic", "continent", "region", "water", "language", "relation"}
         targets = {
             word for words, entry in self.entries.items() if kinds & entry.keys() for word in words if len(word) > 5
         }
-        self.shortened: dict[str, str] = {}
-        for word in sorted(targets):
-            for i in range(1, len(word)):
-                self.shortened.setdefault(word[:i] + word[i + 1 :], word)
+        self.slips = Slips(targets)
 
     def corrected(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The question with slips of one letter put right, in words of five letters and more that nothing else knows."""
@@ -120,16 +93,11 @@ class PhraseTable:
     def _correct(self, word: str) -> str:
         if stem(word) in self.known:
             return word
-        if word in self.shortened:  # a letter is missing
-            return self.shortened[word]
-        for i in range(1, len(word)):
-            shorter = word[:i] + word[i + 1 :]
-            if shorter in self.known and len(shorter) > 5:  # one too many
-                return shorter
-            if (
-                shorter in self.shortened and abs(len(self.shortened[shorter]) - len(word)) == 0
-            ):  # a wrong one, or two swapped
-                return self.shortened[shorter]
+        for cut, meant in self.slips.near(word):
+            if cut in self.known and len(cut) > 5:
+                return cut
+            if meant is not None:
+                return meant
         return word
 
     def add(self, phrase: str, kind: str, value: Any) -> None:
@@ -189,12 +157,8 @@ def phrase_table() -> PhraseTable:
 
 _UNITS = {"million": 1e6, "millions": 1e6, "m": 1e6, "mil": 1e6, "mio": 1e6, "mln": 1e6, "billion": 1e9, "thousand": 1e3, "k": 1e3, "hundred": 1e2}  # fmt: skip
 _NUMERALS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
-    )
-} | {"thirty": 30, "forty": 40, "fifty": 50, "hundred": 100, "half": 0.5, "twelve": 12}
+    word: value for word, value in NUMBERS.items() if value <= 20 or word in ("thirty", "forty", "fifty", "hundred")
+}
 
 
 _NUMERIC = frozenset(_NUMERALS) | {"a", "million", "billion"}
@@ -206,8 +170,8 @@ def _number(words: tuple[str, ...], i: int) -> tuple[float, int] | None:
     if word[0].isdigit():
         # "5,000,000" and "1,200": commas between thousands
         if i + 1 < len(words) and words[i + 1] == "m" and len(word) > 2:
-            return float(re.sub(r"\D", "", word)), i + 2  # metres
-        value = float(re.sub(r"[^\d.]", "", word.replace(",", "")).rstrip(".") or 0) if word.count(".") < 2 else 0.0
+            return digits(word.replace(".", "")), i + 2  # metres
+        value = digits(word)
     elif word in _NUMERALS and i + 1 < len(words) and (words[i + 1] in _UNITS or word in ("ten", "twenty", "fifty")):
         value = float(_NUMERALS[word])
     elif word == "a" and i + 1 < len(words) and words[i + 1] in ("million", "billion", "thousand"):

@@ -1,4 +1,4 @@
-"""What the oracle knows: truth of yes/no predicates, and sentences for open questions. Nothing here names the city."""
+"""What is true of a city: every yes/no predicate, and questions made of them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from lmrl_envs.guess_my_city import members as m
 from lmrl_envs.guess_my_city.geography import (
-    distance,
     in_continent,
     in_region,
     in_the_part,
@@ -18,31 +16,35 @@ from lmrl_envs.guess_my_city.geography import (
     point_of,
     to_the,
 )  # fmt: skip
-from lmrl_envs.guess_my_city.phrases import fact_words
-from lmrl_envs.guess_my_city.table import City, cities, countries, places
+from lmrl_envs.guess_my_city.query import OPEN_ALIASES, Query
+from lmrl_envs.guess_my_city.table import City, cities, countries, distance, members, places
+from lmrl_envs.guess_my_city.words import fact_words
 
 Truth = Callable[[City, Any], bool]
 
 
-def _among(names: str) -> Truth:
-    members = frozenset(names.split(","))
-    return lambda c, v: c.name in members
+def _among(name: str) -> Truth:
+    return lambda c, v: c.name in members("cities")[name]
 
 
-def _in_countries(names: str) -> Truth:
-    members = frozenset(names.split(","))
-    return lambda c, v: c.country.name in members
+def _in_countries(name: str) -> Truth:
+    return lambda c, v: c.country.name in members("countries")[name]
 
 
 def _trait(name: str) -> Truth:
     return lambda c, v: name in c.traits
 
 
+def _usual(language: str) -> str:
+    """The table's name of a language."""
+    return next(iter(members("synonyms").get(language, (language,))))
+
+
 def speaks(c: City, language: str) -> bool:
     """Whether a language is one of the city's."""
     if (c.name, language) == ("Guangzhou", "cantonese"):  # its other name would give the city away
         return True
-    language = m.SYNONYMS.get(language, language)
+    language = _usual(language)
     return any(language == own.lower().split(" ")[0] for own in c.country.languages)
 
 
@@ -164,13 +166,13 @@ POLAR: dict[str, Truth] = {
         any(on_water(x, v) for x in cities().values() if x.country.name == c.country.name)
         or (c.country.name, v) == ("Chile", "Pacific Ocean")
     ),
-    "country_two_continents": _in_countries("Turkey,Russia,Egypt,Georgia,Azerbaijan"),
+    "country_two_continents": _in_countries("country_two_continents"),
     "not_water": lambda c, v: not on_water(c, v),
-    "hurricanes": _among(m.STORMS),
+    "hurricanes": _among("hurricanes"),
     "capitalist": lambda c, v: "communist" not in c.country.groups,
     "palms": lambda c, v: min(c.january, c.july) >= 9,
     "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
-    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in m.PARTLY.get(v, "").split(","),
+    "partly_in": lambda c, v: in_continent(c, v) or c.country.name in members("countries").get(f"partly in {v}", ()),
     "among_largest": lambda c, v: is_largest_in(c, v[0], v[1], 5),
     "n_cancer": lambda c, v: c.lat > 23.44,
     "s_capricorn": lambda c, v: c.lat < -23.44,
@@ -186,8 +188,8 @@ POLAR: dict[str, Truth] = {
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
     "largest_on_continent": lambda c, v: is_largest_in(c, "in_continent", c.country.continent),
     "largest_in": lambda c, v: is_largest_in(c, *v),
-    "second_largest": _among(m.SECOND),
-    "third_largest": _among(m.THIRD),
+    "second_largest": _among("second_largest"),
+    "third_largest": _among("third_largest"),
     "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
     "part_north": lambda c, v: in_the_part(c, v, "lat", 1),
     "part_south": lambda c, v: in_the_part(c, v, "lat", -1),
@@ -200,7 +202,7 @@ POLAR: dict[str, Truth] = {
     "island": lambda c, v: "island" in c.traits or "island" in c.country.groups,
     "peninsula": lambda c, v: "peninsula" in c.country.groups,
     "desert": lambda c, v: c.climate in ("desert", "arid"),
-    "jungle": _among(m.JUNGLE),
+    "jungle": _among("jungle"),
     "volcano": _trait("volcano"),
     "earthquakes": _trait("earthquakes"),
     "hilly": _trait("hilly"),
@@ -212,8 +214,8 @@ POLAR: dict[str, Truth] = {
     "very_hot": lambda c, v: max(c.january, c.july) >= 24,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
     "warm_year": lambda c, v: min(c.january, c.july) >= 13,
-    "dense": _among(m.DENSE),
-    "main_lang": lambda c, v: m.SYNONYMS.get(v, v) == c.country.languages[0].lower().split(" ")[0],
+    "dense": _among("dense"),
+    "main_lang": lambda c, v: _usual(v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
     "month": _in_month,
     "snow": lambda c, v: c.snow == "yes",
@@ -237,67 +239,65 @@ POLAR: dict[str, Truth] = {
     "ancient": lambda c, v: c.year < 1000 or c.name == "Mexico City",
     "modern": lambda c, v: c.year >= 1800,
     "medieval": lambda c, v: 500 <= c.year < 1500,
-    "planned": _among("Brasilia,Ankara"),
+    "planned": _among("planned"),
     "high": lambda c, v: c.elevation >= 1000,
     "below_sea": lambda c, v: c.elevation < 0,
     "metro": _trait("metro"),
     "tram": _trait("tram"),
     "skyscrapers": _trait("skyscrapers"),
-    "tallest": _among("Dubai"),
+    "tallest": _among("tallest"),
     "unesco": _trait("unesco"),
     "nightlife": _trait("nightlife"),
     "fashion": _trait("fashion"),
     "finance": _trait("finance"),
     "canals": _trait("canals"),
     "expo": _trait("expo"),
-    "tourist": lambda c, v: c.name not in m.QUIET.split(","),
-    "rich": _in_countries(m.RICH),
-    "poor": _in_countries(m.POOR),
-    "expensive": _among(m.EXPENSIVE),
-    "safe": lambda c, v: c.name not in m.UNSAFE.split(","),
-    "pollution": _among(m.POLLUTED),
+    "tourist": lambda c, v: c.name not in members("cities")["quiet"],
+    "rich": _in_countries("rich"),
+    "poor": _in_countries("poor"),
+    "expensive": _among("expensive"),
+    "safe": lambda c, v: c.name not in members("cities")["unsafe"],
+    "pollution": _among("pollution"),
     "traffic": lambda c, v: c.metro >= 5,
-    "tech": _among(m.TECH),
-    "film": _among(m.FILM),
+    "tech": _among("tech"),
+    "film": _among("film"),
     "monarchy": lambda c, v: c.country.government == "monarchy",
     "republic": lambda c, v: "republic" in c.country.government,
     "communist": lambda c, v: "communist" in c.country.groups,
     "democracy": lambda c, v: not POLAR["dictatorship"](c, v),
     "dictatorship": lambda c, v: (
-        "communist" in c.country.groups
-        or c.country.name in ("Afghanistan", "Saudi Arabia", "United Arab Emirates", *m.AUTOCRATIC.split(","))
+        "communist" in c.country.groups or c.country.name in members("countries")["autocratic"]
     ),
     "largest_country": lambda c, v: c.country.name == "Russia",
     "most_populous_country": lambda c, v: c.country.population > 9e8,
-    "war": _among(m.WARS),
-    "ww2": _among(m.BOMBED),
-    "two_continents": _among("Istanbul"),
-    "holy": _among(m.HOLY),
+    "war": _among("war"),
+    "ww2": _among("ww2"),
+    "two_continents": _among("two_continents"),
+    "holy": _among("holy"),
     "english_speaking": lambda c, v: speaks(c, "english"),
     "french_speaking": lambda c, v: speaks(c, "french"),
     "spanish_speaking": lambda c, v: speaks(c, "spanish"),
     "portuguese_speaking": lambda c, v: speaks(c, "portuguese"),
     "arabic_speaking": lambda c, v: "arab" in c.country.groups,
     "euro_football": lambda c, v: c.country.continent == "Europe",
-    "family": lambda c, v: any(own in m.FAMILIES[v].split() for own in c.country.languages[:1]),
+    "family": lambda c, v: any(own in members("families")[v] for own in c.country.languages[:1]),
     "script": lambda c, v: v is None or v in c.country.script.lower(),
     "currency": lambda c, v: v is None or v in c.country.currency.lower(),
     "religion": _religion,
     "group": lambda c, v: v in c.country.groups,
-    "bloc": _in_countries("Hungary,Poland,Czechia,Romania,Bulgaria,Ukraine,Russia,Georgia,Azerbaijan,Uzbekistan"),
+    "bloc": _in_countries("bloc"),
     "drive": lambda c, v: v is None or c.country.drive == v,
     "game": lambda c, v: (
-        c.country.name not in m.NOT_FOOTBALL.split(",") if v == "football" else c.country.name in m.GAMES[v].split(",")
+        c.country.name not in members("countries")["not football"]
+        if v == "football"
+        else c.country.name in members("games")[v]
     ),
     "sports": lambda c, v: True,
-    "coast_side": lambda c, v: (
-        c.name
-        in {"west": m.WEST_COAST, "east": m.EAST_COAST, "north": m.NORTH_COAST, "south": m.SOUTH_COAST}[v].split(",")
-    ),
+    "coast_side": lambda c, v: c.name in members("cities")[f"{v} coast"],
     "colony": _colony,
     "olympics": lambda c, v: bool(c.olympics),
     "olympic_year": lambda c, v: any(games.startswith(str(v)) for games in c.olympics),
-    "worldcup": _among(m.CUPS),
+    "worldcup": _among("worldcup"),
     "former_name": lambda c, v: len(c.aliases) > 0,
     "former_name_polar": lambda c, v: len(c.aliases) > 0,
     "neighbours": lambda c, v: bool(c.country.neighbours),
@@ -309,7 +309,8 @@ POLAR: dict[str, Truth] = {
     "one_word": lambda c, v: " " not in c.name,
     "mild_year": lambda c, v: min(c.january, c.july) >= 9 and max(c.january, c.july) <= 25,
     "monsoon": lambda c, v: (
-        (c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical")) or c.name in m.MONSOON
+        (c.country.continent == "Asia" and c.climate in ("tropical", "humid subtropical"))
+        or c.name in members("cities")["monsoon"]
     ),
     "letters": lambda c, v: " " in c.name,
     "letters>": lambda c, v: len(_letter(c, "")) > v,
@@ -359,3 +360,25 @@ def _define_numbers() -> None:
 
 
 _define_numbers()
+
+
+def holds(query: Query, city: City) -> bool:
+    """The truth of a yes/no question. "or" joins predicates of one kind; different kinds must all hold."""
+    if len(query.atoms) == 1:
+        atom = query.atoms[0]
+        return is_true(atom.topic, atom.value, city) != atom.negated
+    results: dict[str, list[bool]] = {}
+    for atom in query.atoms:
+        kind = "place" if atom.topic.startswith(("in_", "water")) else OPEN_ALIASES.get(atom.topic, atom.topic)
+        results.setdefault(kind, []).append(is_true(atom.topic, atom.value, city) != atom.negated)
+    if query.either:
+        if all(len(values) == 1 for values in results.values()):
+            return any(values[0] for values in results.values())
+        return all(any(values) for values in results.values())
+    return all(all(values) for values in results.values())
+
+
+def is_true(topic: str, value: object, city: City) -> bool:
+    """Whether one predicate holds."""
+    predicate = POLAR.get(topic)
+    return predicate is None or bool(predicate(city, value))
