@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from lmrl_envs.twenty_questions.rules import Knowledge, height, lines_of, load_knowledge, number, split_names, to_set
+from lmrl_envs.language.lists import sections
+from lmrl_envs.twenty_questions.rules import Knowledge, height, load_knowledge, number, split_names, to_set
 from lmrl_envs.twenty_questions.words import SOFT, STOP, Lemmas, simple_lemma, words
 
 ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material", "place", "part", "use", "who")
@@ -33,7 +34,7 @@ class Lexicon:
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         raw = self._read_lexicon()
-        references = [self._read_reference(line) for line in self._reference_lines()]
+        references = [self._read_reference(line) for line in sections(__file__, "references.txt")[""]]
         texts = [phrase for _, _, phrases in raw for phrase in phrases]
         texts += [alias for own in knowledge.aliases for alias in own]
         texts += [name for names, _ in references for name in names]
@@ -128,20 +129,13 @@ class Lexicon:
 
     @staticmethod
     def _read_lexicon() -> list[tuple[str, str, list[str]]]:
-        section, entries = ANY, []
-        for line in lines_of("lexicon.txt"):
-            if line.startswith("["):
-                section = line.strip("[]")
-                continue
-            expression, _, rest = ("", "", line) if section == SKIP else line.partition(":")
-            phrases = [phrase.strip() for phrase in rest.split(";")]
-            entries.append((section, expression, [p for p in phrases if p and "&" not in p and not p.endswith(" or")]))
-        return entries
-
-    @staticmethod
-    def _reference_lines() -> list[str]:
-        lines = lines_of("references.txt")
-        return lines[: lines.index("@speed km/h of objects")]
+        read = []
+        for section, lines in sections(__file__, "lexicon.txt").items():
+            for line in lines:
+                expression, _, rest = ("", "", line) if section == SKIP else line.partition(":")
+                phrases = [phrase.strip() for phrase in rest.split(";")]
+                read.append((section, expression, [p for p in phrases if p and "&" not in p and not p.endswith(" or")]))
+        return read
 
     @staticmethod
     def _read_reference(line: str) -> tuple[tuple[str, ...], dict[str, float | None]]:

@@ -6,74 +6,42 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from lmrl_envs.language.lists import sections, table, words
+from lmrl_envs.language.numbers import NUMBERS, digits
 from lmrl_envs.twenty_questions.lexicon import Lexicon
 from lmrl_envs.twenty_questions.rules import Knowledge
 
-MORE, LESS, SAME = ">=", "<=", "=="
-COMPARATIVES = {
-    "bigger": ("bulk", MORE), "larger": ("bulk", MORE), "greater": ("bulk", MORE), "wider": ("bulk", MORE),
-    "thicker": ("bulk", MORE), "smaller": ("bulk", LESS), "tinier": ("bulk", LESS), "littler": ("bulk", LESS),
-    "thinner": ("bulk", LESS), "longer": ("len", MORE), "taller": ("tall", MORE), "higher": ("tall", MORE),
-    "shorter": ("len", LESS), "heavier": ("kg", MORE), "lighter": ("kg", LESS), "faster": ("speed", MORE),
-    "quicker": ("speed", MORE), "slower": ("speed", LESS), "pricier": ("usd", MORE), "costlier": ("usd", MORE),
-    "cheaper": ("usd", LESS),
-}  # fmt: skip
-ADJECTIVES = {
-    "big": ("bulk", MORE), "large": ("bulk", MORE), "small": ("bulk", LESS), "tall": ("tall", MORE),
-    "long": ("len", MORE), "high": ("tall", MORE), "short": ("len", LESS), "heavy": ("kg", MORE), "light": ("kg", LESS),
-    "fast": ("speed", MORE), "slow": ("speed", LESS), "expensive": ("usd", MORE), "costly": ("usd", MORE),
-    "cheap": ("usd", LESS), "valuable": ("usd", MORE), "wide": ("bulk", MORE), "massive": ("kg", MORE),
-}  # fmt: skip
+MORE, LESS = ">=", "<="
+_LISTS = sections(__file__, "measures.txt")
+
+
+def _pairs(section: str) -> dict[str, tuple[str, str]]:
+    """Word -> the two words of its key."""
+    found = {}
+    for key, values in table(_LISTS[section]).items():
+        first, second = key.split()
+        found |= dict.fromkeys(values, (first, second))
+    return found
+
+
+COMPARATIVES, ADJECTIVES = _pairs("comparatives"), _pairs("adjectives")
+_VERBS = {verb: measure for measure, verbs in table(_LISTS["verbs"]).items() for verb in verbs}
+_UNITS = {unit: (measure, float(size)) for unit, (measure, size) in _pairs("units").items()}
+_SKIP = frozenset(words(_LISTS["skip"]))
+_NUMBERS = {
+    word: value
+    for word, value in NUMBERS.items()
+    if (0 < value < 13 and value != 11)
+    or word in ("fifteen", "twenty", "thirty", "forty", "fifty", "hundred", "thousand", "million")
+} | {"a": 1, "an": 1, "couple": 2, "few": 3}
 _SPEEDS = frozenset(("hour", "h", "faster", "slower", "fast", "speed", "quicker"))
 _UPRIGHT = frozenset(("tall", "taller", "high", "height"))
-_VERBS = {"weigh": "kg", "weight": "kg", "cost": "usd", "price": "usd", "worth": "usd", "buy": "usd", "pay": "usd",
-          "length": "len", "height": "tall", "measure": "len", "diameter": "bulk", "size": "bulk", "width": "bulk",
-          "fit": "fit", "speed": "speed", "sell": "usd"}  # fmt: skip
 _MORE_WORDS = frozenset(["more", "over", "above", "exceed", "beyond", "greater", "least"])
 _LESS_WORDS = frozenset(["less", "under", "below", "beneath", "within", "fewer", "most", "up"])
-_UNITS = {
-    "kg": ("kg", 1), "kilo": ("kg", 1), "kilos": ("kg", 1), "kilogram": ("kg", 1), "kilograms": ("kg", 1),
-    "g": ("kg", 0.001), "gram": ("kg", 0.001), "grams": ("kg", 0.001), "pound": ("kg", 0.45), "pounds": ("kg", 0.45),
-    "lb": ("kg", 0.45), "lbs": ("kg", 0.45), "ounce": ("kg", 0.028), "ounces": ("kg", 0.028), "oz": ("kg", 0.028),
-    "ton": ("kg", 1000), "tons": ("kg", 1000), "tonne": ("kg", 1000), "tonnes": ("kg", 1000),
-    "cm": ("len", 1), "centimeter": ("len", 1), "centimeters": ("len", 1), "inch": ("len", 2.54), "inches": ("len", 2.54),
-    "foot": ("len", 30.5), "feet": ("len", 30.5), "ft": ("len", 30.5), "meter": ("len", 100), "meters": ("len", 100),
-    "m": ("len", 100), "yard": ("len", 91), "yards": ("len", 91), "mm": ("len", 0.1), "mile": ("len", 160934),
-    "miles": ("len", 160934), "km": ("len", 100000), "kilometer": ("len", 100000), "kilometers": ("len", 100000),
-    "kilometre": ("len", 100000), "kilometres": ("len", 100000), "kmh": ("speed", 1), "dollar": ("usd", 1), "dollars": ("usd", 1), "buck": ("usd", 1),
-    "bucks": ("usd", 1), "euro": ("usd", 1.1), "euros": ("usd", 1.1), "$": ("usd", 1), "usd": ("usd", 1),
-    "mph": ("speed", 1.6), "kph": ("speed", 1), "cent": ("usd", 0.01), "cents": ("usd", 0.01), "centimetre": ("len", 1),
-    "centimetres": ("len", 1), "metre": ("len", 100), "metres": ("len", 100),
-}  # fmt: skip
-_NUMBERS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "twenty": 20,
-            "fifty": 50, "hundred": 100, "thousand": 1000, "million": 1e6, "couple": 2, "half": 0.5, "few": 3,
-            "twelve": 12, "fifteen": 15, "thirty": 30, "forty": 40, "eight": 8, "seven": 7, "nine": 9}  # fmt: skip
-_SKIP = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "your",
-        "my",
-        "of",
-        "average",
-        "typical",
-        "normal",
-        "standard",
-        "regular",
-        "adult",
-        "full",
-        "grown",
-        "size",
-        "sized",
-        "that",
-        "one's",
-    ]
-)
 TRIGGERS = (
     frozenset(COMPARATIVES) | frozenset(_UNITS) - {"m", "g"} | {"than", "as", "fit", "fits", "size", "fitted", "$"}
 )
-_MONEY = re.compile(r"\$?(\d+(?:[.,]\d+)*)")
+_MONEY = re.compile(r"\$?\d+(?:[.,]\d+)*")
 
 
 def read_quantity(lexicon: Lexicon, plain: Sequence[str]) -> int | None:
@@ -154,8 +122,8 @@ def _amount(lexicon: Lexicon, plain: Sequence[str]) -> _Found | None:
 
 def _number(plain: Sequence[str], i: int) -> tuple[float | None, int]:
     word = plain[i]
-    if match := _MONEY.fullmatch(word):
-        value, used = float(match[1].replace(",", "")), 1
+    if _MONEY.fullmatch(word):
+        value, used = digits(word), 1
     elif word in _NUMBERS and i + 1 < len(plain):
         value, used = float(_NUMBERS[word]), 1
         if word in ("a", "an") and plain[i + 1] in _NUMBERS:

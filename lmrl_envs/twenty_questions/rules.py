@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib import resources
+
+from lmrl_envs.language.lists import entries, sections
 
 MAX_QUESTIONS = 20
 QUESTION_REWARD, WIN_REWARD = -1.0, 0.0
@@ -22,16 +23,6 @@ MAX_QUESTION_LENGTH = 500
 _MEASURES = ("len", "bulk", "kg", "usd")
 _COMPARISON = re.compile(r"(len|tall|bulk|kg|usd|fit|speed)(<=|>=)([\d.]+)")
 _COMPARE = {"<=": operator.le, ">=": operator.ge}
-
-
-def read_text(name: str) -> str:
-    """A data file of this folder."""
-    return resources.files("lmrl_envs.twenty_questions").joinpath(name).read_text("utf-8")
-
-
-def lines_of(name: str) -> list[str]:
-    """Lines of a data file that are neither empty nor comments."""
-    return [line.strip() for line in read_text(name).splitlines() if line.strip() and not line.startswith("#")]
 
 
 @dataclass(frozen=True)
@@ -130,7 +121,7 @@ def height(field: str, length: float | None, bulk: float | None) -> float | None
 
 def _read_attributes() -> tuple[dict[str, str], dict[str, str], dict[str, list[str]]]:
     questions, computed, implied = {}, {}, {}
-    for line in lines_of("attributes.txt"):
+    for line in entries(__file__, "attributes.txt"):
         head, _, question = line.partition(": ")
         head, _, implies = head.partition(" > ")
         name, _, condition = head.partition(" = ")
@@ -167,7 +158,7 @@ def load_knowledge() -> Knowledge:
     names, categories, facts = [], [], []
     measures: dict[str, list[float | None]] = {key: [] for key in (*_MEASURES, "tall", "fit", "speed")}
     category, defaults = "", []
-    for line in lines_of("objects.txt"):
+    for line in entries(__file__, "objects.txt"):
         if line.startswith("@"):
             category, _, rest = line[1:].partition(":")
             defaults = [category, *rest.split()]
@@ -186,8 +177,7 @@ def load_knowledge() -> Knowledge:
         categories.append(category)
         facts.append(_close([*defaults, *listed.split()], implied))
     speeds = dict(
-        part.strip().rsplit(" ", 1)
-        for part in read_text("references.txt").split("@speed")[1].split("\n", 1)[1].split(";")
+        part.strip().rsplit(" ", 1) for part in " ".join(sections(__file__, "references.txt")["speed"]).split(";")
     )
     measures["speed"] = [number(speeds.get(own[0], "-")) for own in names]
 

@@ -5,14 +5,9 @@ from __future__ import annotations
 import itertools
 import re
 
+from lmrl_envs.language.numbers import SMALL
 from lmrl_envs.twenty_questions.rules import Knowledge, to_set
 
-_NUMBERS = {
-    w: i
-    for i, w in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-    )
-}
 _LETTER = r"[\"']?([a-z])\b[\"']?"
 _START = re.compile(
     rf"(?:\b(?:start|begin|starting|beginning|starts|begins)s?\b(?: \w+)? (?:with|in|by) |first letter (?:is |of it |be |in it )*)(?:(?:a|an|the|letter)\s+)*(?:letter )?{_LETTER}(?![a-z])"
@@ -83,7 +78,10 @@ def read_spelling(knowledge: Knowledge, text: str) -> int | None:
 
 
 def _count(word: str) -> int | None:
-    return int(word) if word.isdigit() and len(word) < 4 else _NUMBERS.get(word)
+    if word.isdigit() and len(word) < 4:
+        return int(word)
+    value = SMALL.get(word)
+    return None if value is None or value > 12 else value
 
 
 def _length_test(before: str, after: str, count: int):  # type: ignore[no-untyped-def]
