@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from lmrl_envs.language.lists import sections
+
 Fact = tuple[str, ...]
 Facts = frozenset[Fact]
 Place = tuple[int, int]
@@ -25,28 +27,15 @@ GOAL_FOOD, FRIDGE = "stale food", "fridge"
 WON: Facts = frozenset({("in", GOAL_FOOD, FRIDGE), ("closed", FRIDGE)})
 LOST: Fact = ("eaten", GOAL_FOOD)
 
-ROOMS: dict[str, str] = {
-    "bedroom": "A wide bed takes up most of the floor.",
-    "living room": "A sofa faces the tall window.",
-    "dining room": "Chairs stand in two neat rows.",
-    "kitchen": "Tiles shine around a spotless stove.",
-    "garden": "Tomatoes climb along a sunny fence.",
-    "backyard": "A lawn ends at an old oak.",
-    "office": "Papers are piled high under a lamp.",
-    "bathroom": "A tap drips into the basin.",
-    "hall": "Coats hang in a long row.",
-    "pantry": "Empty shelves reach the ceiling.",
-    "cellar": "It is cool and smells of earth.",
-    "attic": "Dust dances under the rafters.",
-    "library": "Every wall is lined with books.",
-    "laundry room": "A washing machine hums.",
-    "garage": "Oil stains mark the concrete.",
-    "playroom": "A toy train circles on the carpet.",
-    "porch": "A bench looks out on the street.",
-    "sunroom": "Light falls through glass on all sides.",
-    "workshop": "Tools hang on their hooks.",
-    "guest room": "The blanket is folded twice.",
-}
+_DATA = sections(__file__, "house.txt")
+
+
+def _pairs(title: str) -> list[tuple[str, str]]:
+    lines = (line.partition(": ") for line in _DATA[title])
+    return [(first, second) for first, _, second in lines]
+
+
+ROOMS: dict[str, str] = dict(_pairs("rooms"))
 """Rooms that a house can have, each with the sentence that describes it."""
 
 FOODS = frozenset({GOAL_FOOD, "fresh food", "fruit"})
@@ -150,44 +139,14 @@ def _table(room: str) -> Furniture:
     return Furniture(f"{room} table", "s", room, "table")
 
 
-DEFAULT = House(
-    places={
-        "bedroom": (4, 1),
-        "living room": (3, 1),
-        "dining room": (2, 1),
-        "kitchen": (1, 1),
-        "garden": (1, 0),
-        "backyard": (0, 1),
-        "office": (3, 2),
-        "bathroom": (4, 2),
-    },
-    links=(
-        ("bedroom", "living room"),
-        ("living room", "dining room"),
-        ("dining room", "kitchen"),
-        ("kitchen", "garden"),
-        ("kitchen", "backyard"),
-        ("living room", "office"),
-        ("office", "bathroom"),
-        ("bedroom", "bathroom"),
-    ),
-    furniture=(
-        _table("bedroom"),
-        _table("living room"),
-        _table("dining room"),
-        Furniture("chest", "c", "office", "chest"),
-        Furniture(FRIDGE, "c", "kitchen", FRIDGE),
-    ),
-    things={
-        GOAL_FOOD: "living room table",
-        "fresh food": "living room table",
-        "fruit": FRIDGE,
-        "bowl": "bedroom table",
-        "plate": "dining room table",
-        "coffee cup": "dining room table",
-        "utensils": "chest",
-    },
-)
+def _default() -> House:
+    places = {room: (int(place.split()[0]), int(place.split()[1])) for room, place in _pairs("places")}
+    furniture = [_table(room) for _, room in _pairs("tables")]
+    furniture += [Furniture(name, "c", room, name) for name, room in _pairs("containers")]
+    return House(places, tuple(_pairs("links")), tuple(furniture), dict(_pairs("things")))
+
+
+DEFAULT = _default()
 """LMRL-Gym's house."""
 
 MIN_ROOMS, MAX_ROOMS = 4, 12
