@@ -1,4 +1,4 @@
-"""What every floor does in the same way: files and folders, missing extras, suggestions, progress, worker processes."""
+"""What every floor does in the same way: whole and growing files, folders of runs, versions, missing extras, suggestions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,13 @@ import importlib
 import json
 import os
 import platform
-import signal
+import re
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -125,7 +120,7 @@ def append_whole(path: Path, text: str, *, sync: bool = False, shared: bool = Fa
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         before = os.fstat(file).st_size
-        is_cut = before and os.pread(file, 1, before - 1) != b"\n"
+        is_cut = before > 0 and os.pread(file, 1, before - 1) != b"\n"
         data = memoryview((b"\n" if is_cut else b"") + text.encode("utf-8"))
         try:
             with _naming(path):
@@ -253,18 +248,29 @@ def claim(
 
 
 def package_versions(*names: str) -> dict[str, str]:
-    """Versions of this package and of those of ``names`` that are installed."""
+    """Versions of this package, of those that games are played with, and of those of ``names`` that are installed."""
     versions = {}
-    for package in ("lmrl", *names):
+    for package in ("lmrl", *_required(), *names):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions
 
 
+@cache
+def _required() -> tuple[str, ...]:
+    """What this package cannot be installed without, but for what reads arguments and draws tables."""
+    try:
+        lines = metadata.requires("lmrl") or ()
+    except metadata.PackageNotFoundError:
+        return ()
+    names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
+    return tuple(name for name in names if name not in ("tyro", "rich"))
+
+
 def provenance() -> dict[str, Any]:
     """What numbers depend on beside what was asked for: packages, Python, machine, commit."""
     return {
-        "packages": package_versions("gymnasium", "numpy", "torch", "transformers", "chess", "textworld"),
+        "packages": package_versions("torch", "transformers", "textworld"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
@@ -329,88 +335,10 @@ def needs(user: str, *modules: str) -> None:
 def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
     """ "did you mean 'x'?" for the name that comes nearest; "known: ..." where none does."""
     names = sorted(names)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names) or 'none'}"
+    close = closest(name, names, cutoff)
+    return f"did you mean {close!r}?" if close else f"known: {', '.join(names) or 'none'}"
 
 
-# -- progress
-
-Progress = Callable[[int, int], None]
-"""Called with (done, in all)."""
-LINES_EVERY = 30.0
-"""Seconds between two lines of progress where there is no terminal."""
-
-
-@contextlib.contextmanager
-def progress_bar(title: str, unit: str = "", show: bool = True) -> Iterator[Callable[..., None]]:
-    """Progress on stderr: a bar on a terminal; elsewhere, in a log for instance, a line now and then.
-
-    Args:
-        title: stands at its left.
-        unit: of what is counted, to have its rate shown.
-        show: False for none.
-
-    Yields:
-        ``tell(done, total, note="")``.
-    """
-    started, first, last = time.monotonic(), -1, time.monotonic()
-
-    def rated(done: int, note: str) -> str:
-        nonlocal first
-        first = done if first < 0 else first
-        rate = f"{(done - first) / max(time.monotonic() - started, 1e-9):,.0f} {unit}/s" if unit else ""
-        return "  ".join(filter(None, (rate, note)))
-
-    def line(done: int, total: int, note: str = "") -> None:
-        nonlocal last
-        note = rated(done, note)
-        if show and time.monotonic() - last >= LINES_EVERY:
-            last = time.monotonic()
-            sys.stderr.write(f"{title}: {done:,} of {total:,}  {note}".rstrip() + "\n")
-            sys.stderr.flush()
-
-    if not (show and sys.stderr.isatty()):
-        yield line
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.TextColumn("{task.description}", markup=False),
-        rich.BarColumn(),
-        rich.MofNCompleteColumn(),
-        rich.TimeElapsedColumn(),
-        rich.TimeRemainingColumn(),
-        rich.TextColumn("{task.fields[note]}", markup=False),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True)) as shown:
-        bar = shown.add_task(title, total=None, note="")
-        yield lambda done, total, note="": shown.update(bar, completed=done, total=total, note=rated(done, note))
-
-
-# -- worker processes
-
-
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that are started afresh (forking a process that has threads may hang), and end with this one."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """In a worker process: end when the parent is gone, however it went, and leave Ctrl-C to the parent."""
-    import multiprocessing.connection
-    import threading
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The name that comes nearest; None where none is like it."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)

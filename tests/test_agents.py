@@ -31,6 +31,7 @@ from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import NAMES, load_preset
 from lmrl_datasets import DatasetError, load_dataset
 from lmrl_envs import Transcript, make_policy, task, task_ids
+from lmrl_envs.files import FolderError
 
 MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
 
@@ -407,11 +408,11 @@ def test_refusals_of_training(maze_data: Path, wordle_data: Path, tmp_path: Path
     train(settings(tmp_path / "run", maze_data))
     with pytest.raises(TrainingError, match="--resume"):
         train(settings(tmp_path / "run", maze_data))
-    with pytest.raises(TrainingError, match="seed"):
+    with pytest.raises(FolderError, match="seed"):
         train(settings(tmp_path / "run", maze_data, seed=5, resume=True))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
-    with pytest.raises(TrainingError, match="not empty"):
+    with pytest.raises(FolderError, match="not empty"):
         train(settings(tmp_path / "full", maze_data))
     with pytest.raises(DatasetError, match="another family"):
         train(settings(tmp_path / "wrong", wordle_data))

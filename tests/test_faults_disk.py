@@ -20,7 +20,7 @@ from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.serve.recording import GameRecord, Recorder
 from lmrl_datasets import DatasetError, generate, load_dataset
-from lmrl_datasets.store import append_whole
+from lmrl_envs.files import append_whole
 
 MAZE, WORDLE = "lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"
 TINY = ["--set", "model.width=16", "model.layers=1", "bc.steps=6", "bc.batch_size=8", "bc.checkpoint_every=2"]

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_envs import files
-from lmrl_envs.files import FolderError, JsonLines, claim, near, needs, process_pool, progress_bar, replacing
+from lmrl_envs import work
+from lmrl_envs.files import FolderError, JsonLines, claim, near, needs, replacing
+from lmrl_envs.work import process_pool, progress_bar
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -98,7 +99,7 @@ def test_progress_is_told_in_a_log_too(monkeypatch: pytest.MonkeyPatch) -> None:
     with progress_bar("games") as tell:
         tell(1, 1000)
     assert log.getvalue() == ""  # over before anyone would ask
-    monkeypatch.setattr(files, "LINES_EVERY", 0.0)
+    monkeypatch.setattr(work, "LINES_EVERY", 0.0)
     with progress_bar("games") as tell, progress_bar("nothing", show=False) as silent:
         tell(10, 1000, "[bold] is no markup")
         silent(10, 1000)

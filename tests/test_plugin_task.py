@@ -51,7 +51,7 @@ assert summary["success_rate"] == 1.0 and list(verify_records(out / "eval")) == 
 from lmrl_benchmarks.reporting.boards import shown_games
 from lmrl_benchmarks.reporting.report import load_results, write_report
 from lmrl_benchmarks.running.cells import cells, evaluation_of
-from lmrl_benchmarks.running.records import provenance
+from lmrl_envs.files import provenance
 from lmrl_benchmarks.running.suite import load_suite
 
 (out / "own.toml").write_text(SUITE)

@@ -22,10 +22,11 @@ from typing import Any
 
 from lmrl_benchmarks.reporting.report import load_results, write_report
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, provenance
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteTask, load_suite
 from lmrl_benchmarks.running.verify import verify_records
+from lmrl_envs.files import provenance
 
 SCRIPTED = ["random", "suboptimal", "expert"]
 TEXT_GAMES = ("Wordle-v0", "Wordle-Full-v0", "MazeFullyObserved-v0", "TextNavFullyObserved-v0", "TwentyQuestions-v0", "GuessMyCity-v0", "CarDealer-v0")  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.running.records import provenance
+from lmrl_envs.files import provenance
 
 PACKAGES = ("lmrl", "gymnasium", "numpy", "chess", "pyarrow", "torch", "transformers", "textworld", "ray", "minari")
 

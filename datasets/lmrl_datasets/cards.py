@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -101,37 +102,9 @@ def _statistics(stats: dict[str, Any], published: dict[str, float]) -> Iterator[
 
 
 def _size(n: int) -> str:
-    return (
-        "n<1K"
-        if n < 1000
-        else "1K<n<10K"
-        if n < 10_000
-        else "10K<n<100K"
-        if n < 100_000
-        else "100K<n<1M"
-        if n < 1_000_000
-        else "1M<n<10M"
-    )
-
-
-_TABLE = """# Datasets
-
-Each was made by the command on its card; `python -m lmrl_datasets.cards datasets/cards FOLDER ...` writes cards and table, and
-`lmrl data verify FOLDER --replay` plays every action again and compares every text, reward, end and success.
-
-Made here, with the statistics of LMRL-Gym's Table 1 in brackets; tolerances: means 5 %, standard deviations 15 %, success
-.03, returns 5 % or .1. A figure outside of them is marked *, and its card says why.
-
-The last column is what a greedy copy of the data (the most frequent action at each observation) returns, and the exact
-expert, from the data's start states: where they are equal, greedy behaviour cloning is optimal and the dataset cannot tell
-algorithms apart. There is a `stitch-v0` for these families, whose most frequent action is wrong.
-
-The number at the end of a name is raised when a released dataset changes. Until the first release v0 may change; the
-`revision` of a recipe, which is part of every manifest, counts these changes, and no folder is ever continued with another.
-
-| dataset | episodes | length | length std | success | return | return std | greedy copy / expert |
-|---|---|---|---|---|---|---|---|
-"""
+    """The Hub's category."""
+    names = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
+    return names[sum(n >= limit for limit in (1_000, 10_000, 100_000, 1_000_000))]
 
 
 def write_cards(target: Path, folders: list[Path]) -> None:
@@ -143,19 +116,16 @@ def write_cards(target: Path, folders: list[Path]) -> None:
         published, stats = data.manifest["recipe"]["published"], data.stats()
         name = data.name.replace("/", "--")
         cells = [f"[{data.name}]({name}.md)", f"{len(data):,}"]
-        for key in ("length_mean", "length_std", "success_rate", "return_mean", "return_std"):
-            there_is, missed = "", ""
-            if key in published:
-                there_is, missed = (
-                    f" ({_shown(published[key])})",
-                    "*" * (not reproduced(key, stats[key], published[key])),
-                )
-            cells.append(_shown(stats[key]) + missed + there_is)
+        for key in _ROWS[1:]:
+            there_is = published.get(key)
+            missed = there_is is not None and not reproduced(key, stats[key], there_is)
+            cells.append(_shown(stats[key]) + "*" * missed + ("" if there_is is None else f" ({_shown(there_is)})"))
         returns = data.manifest["coverage"]["returns"]
         cells.append(f"{returns['majority']:.4g} / {returns['expert']:.4g}" if returns else "")
         rows[data.name] = f"| {' | '.join(cells)} |\n"
         write_atomically(target / f"{name}.md", card(data.manifest))
-    write_atomically(table, _TABLE + "".join(rows.values()))
+    head = resources.files("lmrl_datasets").joinpath("cards.md").read_text("utf-8")
+    write_atomically(table, head + "".join(rows.values()))
 
 
 if __name__ == "__main__":

@@ -69,14 +69,15 @@ def coverage(data: Dataset, episodes: int = EPISODES, judged: int = JUDGED) -> d
 
 def _facts(data: Dataset, env: Any, seen: list[Episode], judged: int) -> dict[str, Any]:
     starts = _starts(env, seen)
-    table = Table(task(data.env_id).context == "last")
+    counts = ActionCounts(task(data.env_id).context == "last")
     for episode in seen:
-        table.add(episode)
+        counts.add(episode)
     judge = _judge(data)
     verdicts = [] if judge is None else _verdicts(judge, seen[:judged])
-    often, best, known = table.judged(judge)
-    share = sum(entry.visits for entry in often) / max(1, table.decisions)
-    visits = sum(entry.visits for entry, _ in known)
+    often = [entry for entry in counts.entries.values() if entry.visits >= OFTEN]
+    share = sum(entry.visits for entry in often) / max(1, counts.decisions)
+    known = [] if judge is None else [(entry.visits, *found) for entry in often if (found := _judged(judge, entry))]
+    visits = sum(times for times, _, _ in known)
     facts: dict[str, Any] = {
         "episodes": len(seen),
         "start_states": len(starts),
@@ -86,12 +87,12 @@ def _facts(data: Dataset, env: Any, seen: list[Episode], judged: int) -> dict[st
         "actions_judged": len(verdicts),
         "best_action_share": float(np.mean(verdicts)) if verdicts else None,
         "repeated_share": share,
-        "majority_best_share": sum(e.visits for e, ok in known if ok) / visits if visits else None,
-        "best_seen_share": sum(e.visits for e in best) / visits if visits else None,
+        "majority_best_share": sum(times for times, best, _ in known if best) / visits if visits else None,
+        "best_seen_share": sum(times for times, _, seen_too in known if seen_too) / visits if visits else None,
         "returns": None,
     }
-    if table.markov and share >= _TABLE_SHARE and {"random", "expert"} <= set(task(data.env_id).policy_names):
-        facts |= _played(data, env, table, list(starts.values()))
+    if counts.markov and share >= _TABLE_SHARE and {"random", "expert"} <= set(task(data.env_id).policy_names):
+        facts |= _played(data, env, counts, list(starts.values()))
     return facts
 
 
@@ -140,6 +141,16 @@ def _verdicts(judge: Judge, seen: list[Episode]) -> list[bool]:
     return found
 
 
+def _judged(judge: Judge, entry: Entry) -> tuple[bool, bool] | None:
+    """Whether the most frequent action at an observation is a best one, and whether any is; None where it is not known."""
+    episode, turn = entry.example
+    before = Transcript(episode.transcript[: 2 * turn + 1])
+    majority = judge(before, most_frequent(entry.counts))
+    if majority is None:
+        return None
+    return majority, majority or any(judge(before, action) for action in entry.counts)
+
+
 # -- tables
 
 
@@ -161,7 +172,7 @@ class Entry:
         return self.counts.total()
 
 
-class Table:
+class ActionCounts:
     """Counts of actions and their outcomes by observation (``markov``) or by whole conversation."""
 
     def __init__(self, markov: bool) -> None:
@@ -186,21 +197,6 @@ class Table:
                 entry.outcomes.setdefault(action, Counter())[reward, None if end else after] += 1
             key = after if self.markov else hash((key, action, after))
         self.decisions += len(episode.actions)
-
-    def judged(self, judge: Judge | None) -> tuple[list[Entry], list[Entry], list[tuple[Entry, bool]]]:
-        """Entries seen often; of these, where a best action occurs; and, where it is known, whether the majority is one."""
-        often = [entry for entry in self.entries.values() if entry.visits >= OFTEN]
-        best, known = [], []
-        for entry in often if judge else ():
-            episode, turn = entry.example
-            before = Transcript(episode.transcript[: 2 * turn + 1])
-            majority = judge(before, most_frequent(entry.counts))  # type: ignore[misc]
-            if majority is None:
-                continue
-            known.append((entry, majority))
-            if majority or any(judge(before, action) for action in entry.counts):  # type: ignore[misc]
-                best.append(entry)
-        return often, best, known
 
     def values(self, low: float) -> dict[str, dict[str, float]]:
         """Value iteration over the recorded transitions (actions not recorded are not there); observation -> action -> value.
@@ -243,11 +239,11 @@ def most_frequent(counts: Counter[str]) -> str:
 # -- playing the tables
 
 
-def _played(data: Dataset, env: Any, table: Table, starts: list[list[Episode]]) -> dict[str, Any]:
+def _played(data: Dataset, env: Any, counts: ActionCounts, starts: list[list[Episode]]) -> dict[str, Any]:
     starts = starts[:STARTS]
     low = min(e.episode_return for group in starts for e in group)
-    values = table.values(low)
-    entries = table.entries
+    values = counts.values(low)
+    entries = counts.entries
 
     def majority(key: str) -> str | None:
         return most_frequent(entries[key].counts) if key in entries else None

@@ -78,7 +78,7 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
     require_pyarrow()
     path, folder = Path(path), Path(out)
     if not _NAME.fullmatch(name):
-        raise ValueError(f"name={name!r} must look like wordle/mine-v0")
+        raise ValueError(f"name={name!r} must look like <family>/<name>-v0")
     count, first = _check(path)
     recipe = Recipe(
         name,

@@ -20,8 +20,9 @@ from lmrl_datasets.recipes import Recipe, load_recipe
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode
 from lmrl_datasets.store import MANIFEST, describe_shard, making_versions, read_manifest, require_pyarrow, write_shard
 from lmrl_envs import TextEnv, load_task, make_policy
-from lmrl_envs.files import Progress, claim, locked, process_pool, write_atomically, write_json
+from lmrl_envs.files import claim, locked, write_atomically, write_json
 from lmrl_envs.seeding import episode_seed
+from lmrl_envs.work import Progress, kill_workers, process_pool
 
 SPEC, CARD = "generation.json", "README.md"
 SHARD_SIZE = 20_000
@@ -91,6 +92,7 @@ def _results(jobs: list[Any], workers: int, ray: str | None) -> Iterator[int]:
             for future in as_completed([pool.submit(make_shard, job) for job in jobs]):
                 yield future.result()
         except BrokenProcessPool:
+            kill_workers(pool)
             raise DatasetError(
                 "a worker process died (killed, or out of memory); run the same command to go on"
             ) from None

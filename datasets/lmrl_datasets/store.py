@@ -66,7 +66,7 @@ def describe_shard(path: Path) -> Shard:
 
 def making_versions() -> dict[str, str]:
     """Versions of the packages that take part in making data."""
-    return package_versions("gymnasium", "numpy", "chess", "pyarrow", "textworld")
+    return package_versions("pyarrow", "textworld")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

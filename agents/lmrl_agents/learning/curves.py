@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from lmrl_envs.files import JsonLines
 
 SHOWN = ("loss", "return", "evaluation_return", "evaluation_return_greedy", "value", "entropy", "kl_start")
 
 
 def read_metrics(path: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of every number in a metrics file; a line cut by a kill is left out."""
+    """Steps and values of every number in a metrics file; damaged lines are left out."""
     found: dict[str, tuple[list[int], list[float]]] = {}
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
+    for entry in JsonLines(path).read(_entry):
         for name, value in entry.items():
             if name != "step" and isinstance(value, int | float):
                 steps, values = found.setdefault(name, ([], []))
-                steps.append(entry["step"])
+                steps.append(int(entry["step"]))
                 values.append(float(value))
     return found
+
+
+def _entry(line: str) -> dict[str, Any]:
+    entry = dict(json.loads(line))
+    int(entry["step"])
+    return entry
 
 
 def draw_curves(metrics: Path, picture: Path) -> bool:

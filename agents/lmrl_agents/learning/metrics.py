@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.store import append_whole, write_atomically
+from lmrl_envs.files import JsonLines
+from lmrl_envs.work import progress_bar
 
 
 class Metrics:
@@ -18,26 +19,19 @@ class Metrics:
     """
 
     def __init__(self, path: Path, first_step: int, silent: bool = False) -> None:
-        self.path, self.silent, self._board = path, silent, None
+        self.silent, self._board = silent, None
         if silent:  # another process of the same run writes
             return
-        kept = []
-        if path.is_file() and first_step:
-            for line in path.read_text("utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # cut by a kill
-                    continue
-                if entry["step"] <= first_step:
-                    kept.append(line)
-        write_atomically(path, "".join(f"{line}\n" for line in kept))
+        self._lines = JsonLines(path)
+        kept = self._lines.read() if first_step else []  # a line cut by a kill is left out
+        self._lines.rewrite(json.dumps(entry) for entry in kept if entry["step"] <= first_step)
         self._board = _Board.beside(path, first_step)
 
     def log(self, step: int, **values: float) -> None:
         """Append the metrics of a step."""
         if self.silent:
             return
-        append_whole(self.path, json.dumps({"step": step, **values}) + "\n")
+        self._lines.append([json.dumps({"step": step, **values})])
         if self._board is not None:
             self._board.add(step, values)
 
@@ -87,30 +81,19 @@ class Ticker:
     """Counts tokens and seconds, and shows a progress bar on a terminal."""
 
     def __init__(self, title: str, total: int, first: int, show: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not show,
-        )
-        self._task = self._progress.add_task(title, total=total, completed=first, note="")
+        self._bar = progress_bar(title, show=show)
+        self._total = total
         self._started = time.monotonic()
         self.ticks = first
         self.tokens = 0
         """Read by the network, equal rows once."""
 
     def __enter__(self) -> Ticker:
-        self._progress.start()
+        self._tell = self._bar.__enter__()
         return self
 
-    def __exit__(self, *_: Any) -> None:
-        self._progress.stop()
+    def __exit__(self, *problem: Any) -> None:
+        self._bar.__exit__(*problem)
 
     @property
     def seconds(self) -> float:
@@ -125,4 +108,4 @@ class Ticker:
     def tick(self, step: int, note: str) -> None:
         """One step done."""
         self.ticks = step
-        self._progress.update(self._task, completed=step, note=f"{note}  {self.tokens_per_second:,.0f} tokens/s")
+        self._tell(step, self._total, f"{note}  {self.tokens_per_second:,.0f} tokens/s")

@@ -21,8 +21,8 @@ from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, episode_rows
 from lmrl_agents.presets import load_preset
 from lmrl_datasets import Dataset, load_dataset
-from lmrl_datasets.store import sha256_of, write_atomically
 from lmrl_envs.doors import short_name
+from lmrl_envs.files import claim, sha256_of, write_json
 
 C = TypeVar("C")
 
@@ -126,24 +126,16 @@ class TrainingRun:
         """Take the output folder.
 
         Raises:
-            TrainingError: it holds another run, or this one and ``resume`` was not asked for.
+            FolderError: it holds another run, or something else.
+            TrainingError: it holds this run, and ``resume`` was not asked for.
         """
-        record = self.out / RUN
         settings = json.loads(json.dumps(self.settings()))
-        if record.is_file():
-            there = json.loads(record.read_text("utf-8"))
-            if there != settings:
-                differing = sorted(key for key in {**there, **settings} if there.get(key) != settings.get(key))
-                raise TrainingError(
-                    f"{self.out} holds a run with other settings ({', '.join(differing)}); choose another folder"
-                )
-            if not self.resume:
-                raise TrainingError(f"{self.out} holds this run already; go on with --resume, or choose another folder")
-            return
-        if self.out.is_dir() and any(not entry.name.startswith(".") for entry in self.out.iterdir()):
-            raise TrainingError(f"{self.out} is not empty and holds no training run; choose another folder")
-        self.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(record, json.dumps(settings, indent=1, sort_keys=True) + "\n")
+
+        def differing(there: dict[str, Any]) -> list[str]:
+            return [key for key in {**there, **settings} if there.get(key) != settings.get(key)]
+
+        if claim(self.out, RUN, settings, "training run", differing) is not None and not self.resume:
+            raise TrainingError(f"{self.out} holds this run already; go on with --resume, or choose another folder")
 
     def load_data(self) -> Dataset:
         """The training episodes, worded for the task."""
@@ -197,7 +189,7 @@ def rows_of(data: Dataset, model: LanguageModel) -> RowStore:
 def save_facts(run: TrainingRun, **facts: Any) -> None:
     """Write what was found about the data before training, beside the run's settings."""
     if distributed()[0] == 0:
-        write_atomically(run.out / FACTS, json.dumps(facts, indent=1) + "\n")
+        write_json(run.out / FACTS, facts)
 
 
 def batch_indices(seed: int, step: int, size: int, batch: int) -> np.ndarray:

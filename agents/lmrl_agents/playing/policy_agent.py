@@ -22,7 +22,7 @@ from lmrl_agents.playing.explain import Explained, explain, state_values
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_datasets.store import sha256_of
+from lmrl_envs.files import sha256_of
 
 MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""

@@ -5,7 +5,6 @@ Exit status: 0 success, 1 what was checked does not hold or the work failed, 2 w
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
@@ -80,8 +79,10 @@ def run(arguments: list[str]) -> int:
             asked = len(arguments) > 1 and arguments[1] in ("-h", "--help")
             print(_help(group), file=sys.stdout if asked else sys.stderr)
             return 0 if asked else 2
-        close = difflib.get_close_matches(" ".join(arguments[:2]), COMMANDS, n=1, cutoff=0.4)
-        hint = f"; did you mean 'lmrl {close[0]}'?" if close else ""
+        from lmrl_envs.files import closest
+
+        close = closest(" ".join(arguments[:2]), COMMANDS, cutoff=0.4)
+        hint = f"; did you mean 'lmrl {close}'?" if close else ""
         print(f"lmrl: no command {arguments[0]!r}{hint} (lmrl --help lists them)", file=sys.stderr)
         return 2
     try:
@@ -97,9 +98,9 @@ def run(arguments: list[str]) -> int:
     except Exception as problem:
         if debug:
             raise
-        text = " ".join(str(problem).split()) or type(problem).__name__
         from lmrl_envs.files import EXTRA_OF, remedy
 
+        text = " ".join(str(problem).split()) or type(problem).__name__
         if isinstance(problem, ModuleNotFoundError) and (problem.name or "").split(".")[0] in EXTRA_OF:
             package = (problem.name or "").split(".")[0]
             print(f"lmrl: this needs {package}: {remedy(package)}", file=sys.stderr)

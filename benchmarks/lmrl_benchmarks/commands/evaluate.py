@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lmrl_benchmarks.commands.arguments import KeyValues, key_values
-from lmrl_envs.files import progress_bar
+from lmrl_envs.work import progress_bar
 
 
 def evaluate(

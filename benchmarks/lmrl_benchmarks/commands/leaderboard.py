@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from lmrl_envs.files import progress_bar
+from lmrl_envs.work import progress_bar
 
 
 def run(

@@ -59,7 +59,7 @@ def serve(
     from lmrl_benchmarks.serve.recording import Recorder
     from lmrl_benchmarks.serve.server import make_app
     from lmrl_benchmarks.serve.sessions import Sessions
-    from lmrl_datasets.store import locked
+    from lmrl_envs.files import locked
 
     if max_games < 1 or idle_minutes <= 0 or rate <= 0:
         raise ValueError("--max-games, --idle-minutes and --rate must be positive")

@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_envs.files import progress_bar
+from lmrl_envs.work import progress_bar
 
 
 def train(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmrl_agents.learning.curves import read_metrics
 from lmrl_benchmarks.scores.comparison import profile, profile_band
 
 if TYPE_CHECKING:
@@ -213,20 +213,9 @@ def learning_curves(results: Results) -> dict[str, dict[str, Curve]]:
 
 
 def _curve(path: Path) -> dict[int, float]:
-    curve: dict[int, float] = {}
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return curve
-    for line in lines:
-        try:
-            entry = json.loads(line)
-            value = entry.get("evaluation_return", entry.get("evaluation_return_greedy"))
-            if value is not None:
-                curve[int(entry["step"])] = float(value)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # a line cut by a kill
-    return curve
+    found = read_metrics(path)
+    names = [name for name in ("evaluation_return_greedy", "evaluation_return") if name in found]
+    return {step: value for name in names for step, value in zip(*found[name], strict=True)}
 
 
 def learning_figure(curves: dict[str, dict[str, Curve]]) -> str:

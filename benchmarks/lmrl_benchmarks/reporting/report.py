@@ -8,8 +8,8 @@ from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TUR
 from lmrl_benchmarks.reporting.figures import all_figures
 from lmrl_benchmarks.reporting.results import DAMAGED, Results, Row, load_results, overall_of, rows_of
 from lmrl_datasets.schema import storable
-from lmrl_datasets.store import write_atomically
 from lmrl_envs.core import printable
+from lmrl_envs.files import write_atomically
 
 __all__ = ["Results", "Row", "load_results", "overall_of", "print_table", "rows_of", "write_report"]
 

@@ -23,7 +23,7 @@ from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY
 from lmrl_benchmarks.running.suite import NAME
 from lmrl_benchmarks.running.verify import verify_run
-from lmrl_datasets.store import sha256_of, write_atomically
+from lmrl_envs.files import replacing, sha256_of, write_atomically
 
 MANIFEST = "submission.json"
 SCHEMA_VERSION = 1
@@ -71,16 +71,11 @@ def pack(out: Path, folder: Path) -> Path:
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{suite.name}-v{suite.version}-{fingerprint}.tar.xz"
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with tarfile.open(temporary, "w:xz", format=tarfile.PAX_FORMAT) as archive:
-            _add(archive, MANIFEST, io.BytesIO(text.encode()), len(text.encode()))
-            for name, path in names.items():
-                with path.open("rb") as file:
-                    _add(archive, name, file, path.stat().st_size)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, tarfile.open(temporary, "w:xz", format=tarfile.PAX_FORMAT) as archive:
+        _add(archive, MANIFEST, io.BytesIO(text.encode()), len(text.encode()))
+        for name, path in names.items():
+            with path.open("rb") as file:
+                _add(archive, name, file, path.stat().st_size)
     return target
 
 

@@ -20,7 +20,8 @@ from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
 from lmrl_datasets.schema import to_json
 from lmrl_envs import load_task, task
-from lmrl_envs.files import Progress, locked, write_atomically, write_json
+from lmrl_envs.files import locked, write_atomically, write_json
+from lmrl_envs.work import Progress
 
 BATCH = 64
 """Episodes that are appended to the records at once: what a kill can lose at most, beside the games under way."""

@@ -29,8 +29,8 @@ from lmrl_benchmarks.running.records import (
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent
 from lmrl_datasets import DatasetError
 from lmrl_datasets.schema import to_json
-from lmrl_envs.files import process_pool
 from lmrl_envs.partners import LIVE
+from lmrl_envs.work import process_pool
 
 PARTIAL = frozenset({"human"})
 """Agents that need not play every task, nor every episode."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +11,7 @@ from typing import Any, Protocol
 from lmrl_benchmarks.running.cells import Job, Plan
 from lmrl_benchmarks.running.jobs import Watch, hangs, run_job
 from lmrl_datasets.cluster import Cluster, WorkerLost, archive, replace_folder
-from lmrl_envs.files import process_pool
+from lmrl_envs.work import kill_workers, pids_of, process_pool
 
 
 class Workers(Protocol):
@@ -81,10 +78,10 @@ class Processes:
 
     def end(self, future: Future, pid: int) -> bool:
         """See `Workers`."""
-        if pid not in _pids(self._busy[future]):
+        if pid not in pids_of(self._busy[future]):
             return False  # what it told is an earlier process's
         pool = self._busy.pop(future)
-        _kill(pool)
+        kill_workers(pool)
         pool.shutdown(wait=False)
         return True
 
@@ -92,20 +89,10 @@ class Processes:
         """See `Workers`."""
         pools = [*self._idle, *self._busy.values()]
         for pool in pools if kill else ():
-            _kill(pool)
+            kill_workers(pool)
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
         self._idle, self._busy = [], {}
-
-
-def _pids(pool: ProcessPoolExecutor) -> list[int]:
-    return list(getattr(pool, "_processes", None) or ())
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    for pid in _pids(pool):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 class ClusterWorkers:

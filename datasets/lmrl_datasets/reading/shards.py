@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 CACHE_BYTES = 512 << 20
-"""Row groups kept in memory for random access, at most; a million episodes of Wordle take a third of it."""
+"""Row groups kept in memory for random access, at most; a million episodes of six short turns take a third of it."""
 
 
 @contextlib.contextmanager
