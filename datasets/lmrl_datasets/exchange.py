@@ -18,7 +18,7 @@ import gymnasium
 
 from lmrl_datasets.recipes import Recipe
 from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, DatasetError, Episode, to_json
-from lmrl_datasets.store import require_pyarrow, write_shard
+from lmrl_datasets.store import naming_damage, require_pyarrow, write_shard
 from lmrl_envs.files import locked, near, needs, replacing
 
 if TYPE_CHECKING:
@@ -126,13 +126,8 @@ def _opened(path: Path) -> Iterator[TextIO]:
     import pyarrow as pa
 
     compression = _compression(path)
-    try:
-        with pa.input_stream(str(path), compression=compression) as raw:
-            yield io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8")
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing") from None
-    except (UnicodeDecodeError, OSError, pa.ArrowException) as problem:
-        raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
+    with naming_damage(path), pa.input_stream(str(path), compression=compression) as raw:
+        yield io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8")
 
 
 def read_episodes(path: Path) -> Iterator[Episode]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,19 @@ class Shard:
     sha256: str
 
 
+@contextlib.contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """What is wrong with a file becomes a DatasetError that names it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing") from None
+    except (UnicodeDecodeError, OSError, pa.ArrowException) as problem:
+        raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
+
+
 def write_shard(path: Path, episodes: Iterable[Episode]) -> None:
     """Write episodes as one Parquet file, whole or not at all. Equal episodes give equal bytes."""
     require_pyarrow()
@@ -54,13 +68,10 @@ def describe_shard(path: Path) -> Shard:
     Raises:
         DatasetError: the file is no whole Parquet file.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with naming_damage(path):
         rows = pq.read_metadata(path).num_rows
-    except (pa.ArrowInvalid, OSError) as problem:
-        raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
     return Shard(path.name, rows, path.stat().st_size, sha256_of(path))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim_records
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
@@ -77,7 +77,7 @@ def evaluate(
     with locked(out / ".lock", "evaluating"):
         identity = getattr(agent, "fingerprint", None)
         spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
-        claim(out, spec_there, getattr(agent, "operational", ()))
+        claim_records(out, spec_there, getattr(agent, "operational", ()))
         file = RecordFile(out)
         records = file.repair()
         missing = sorted(set(range(spec.episodes)) - {record.episode for record in records})

@@ -15,8 +15,7 @@ from typing import Any
 from lmrl_datasets import DatasetError, Episode
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
-from lmrl_envs.files import JsonLines, provenance
-from lmrl_envs.files import claim as claim_folder
+from lmrl_envs.files import JsonLines, claim, provenance
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
@@ -138,7 +137,7 @@ class RecordFile:
         self._lines.append(record.line() for record in records)
 
 
-def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
+def claim_records(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:
     """Take a folder for the records of a spec; an existing run of the same spec is gone on with.
 
     Args:
@@ -158,7 +157,7 @@ def claim(folder: Path, spec: dict[str, Any], operational: Collection[str] = ())
             yield from (key for key in {*spec, *there} if there.get(key) != spec.get(key))
 
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
-    claim_folder(folder, RUN, record, "run", differing)
+    claim(folder, RUN, record, "run", differing)
 
 
 def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, Any]:

@@ -29,16 +29,16 @@ from lmrl_benchmarks.running.records import (
     SUMMARY,
     Record,
     RecordError,
-    claim,
+    claim_records,
     read_run,
 )
-from lmrl_benchmarks.running.records import provenance as run_provenance
 from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent, SuiteTask
 from lmrl_datasets import Episode, Recipe
 from lmrl_datasets.append import append_episodes
 from lmrl_datasets.schema import to_json
-from lmrl_datasets.store import MANIFEST, append_whole, read_manifest, require_pyarrow, write_atomically
+from lmrl_datasets.store import MANIFEST, read_manifest, require_pyarrow
 from lmrl_envs import task
+from lmrl_envs.files import append_whole, provenance, write_atomically
 from lmrl_envs.partners import LIVE
 
 EPISODES_OF_A_TASK, SUITE_SEED = 1000, 20262
@@ -184,12 +184,11 @@ class Recorder:
         records = [found[i] for i in range(count)]
         spec = replace(evaluation_of(self.suite, cell), episodes=count).as_dict() | {"agent_fingerprint": None}
         if not (folder / RUN).is_file():
-            claim(folder, spec)
+            claim_records(folder, spec)
         elif read_run(folder)["spec"]["agent"] != HUMAN:
             raise RecordError(f"{folder} holds records of another agent")
         write_atomically(folder / EPISODES, "".join(f"{record.line()}\n" for record in records))
-        provenance = read_run(folder)["provenance"]
-        run = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance}
+        run = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": read_run(folder)["provenance"]}
         write_atomically(folder / RUN, json.dumps(run, indent=1, sort_keys=True) + "\n")
         write_atomically(folder / "agent.json", json.dumps({"kind": "people, through lmrl serve"}) + "\n")
         write_atomically(folder / SUMMARY, json.dumps(summary_of(spec, records), indent=1, sort_keys=True) + "\n")
@@ -252,6 +251,6 @@ def _join(out: Path, tasks: Sequence[SuiteTask]) -> Suite:
     suite = replace(own, tasks=(*there, *new))
     if suite.tasks != there:
         out.mkdir(parents=True, exist_ok=True)
-        record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": run_provenance()}
+        record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
         write_atomically(path, json.dumps(record, indent=1, sort_keys=True) + "\n")
     return suite

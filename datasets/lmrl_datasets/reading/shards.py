@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmrl_datasets.reading.columns import Decoder, decoded
-from lmrl_datasets.schema import DICTIONARY_COLUMNS, DatasetError, Episode
+from lmrl_datasets.schema import DICTIONARY_COLUMNS, Episode
+from lmrl_datasets.store import naming_damage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 512 << 20
 """Row groups kept in memory for random access, at most; a million episodes of six short turns take a third of it."""
-
-
-@contextlib.contextmanager
-def naming_damage(path: Path) -> Iterator[None]:
-    """Turn pyarrow's errors about a file into DatasetErrors that name it."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except FileNotFoundError:
-        raise DatasetError(f"{path} is missing") from None
-    except (pa.ArrowException, OSError) as problem:
-        raise DatasetError(f"{path} is damaged: {str(problem).splitlines()[0]}") from None
 
 
 class ShardReader:
