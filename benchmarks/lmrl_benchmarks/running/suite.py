@@ -17,16 +17,8 @@ from lmrl_envs.tasks import plugin_folders
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
-OPTIONAL = {
-    "each": {},
-    "train_kwargs": {},
-    "start": "",
-    "settings": {},
-    "tasks": [],
-    "max_cost_usd": None,
-    "description": "",
-}
-"""Keys that are left out of what is hashed where they have these values."""
+OPTIONAL = frozenset({"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description"})
+"""Keys that are left out of what is hashed where they are empty."""
 HUMAN = "human"
 """The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
 
@@ -143,7 +135,7 @@ def folder_name(spec: str) -> str:
 
 
 def _used(value: Any) -> dict[str, Any]:
-    return {key: item for key, item in vars(value).items() if key not in OPTIONAL or item != OPTIONAL[key]}
+    return {key: item for key, item in vars(value).items() if key not in OPTIONAL or item not in ({}, [], "", None)}
 
 
 def suite_names() -> list[str]:
