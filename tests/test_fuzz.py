@@ -17,7 +17,7 @@ from fuzz.machines import FUZZ, Batch, Case, Machine, OneGame, replay, run
 from hypothesis import find, settings
 from serving import environment
 
-from lmrl_envs import task, task_ids
+from lmrl_envs import check_text_env, task, task_ids
 from lmrl_envs.contract.game import Breach
 from lmrl_envs.core import MAX_ACTION_LENGTH
 from lmrl_envs.maze.env import MazeEnv
@@ -155,6 +155,15 @@ def test_a_planted_fault_is_found_made_small_and_found_again(fault: str, monkeyp
             assert len(case["operations"]) <= (102 if fault == "endless" else 8), case
     random.setstate(before)
     assert replay(case) is None, "the case breaks without the fault too"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_checker_finds_it_too(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = random.getstate()
+    id = plant(monkeypatch, fault)
+    with pytest.raises((AssertionError, UnicodeEncodeError)):
+        check_text_env(id)
+    random.setstate(before)
 
 
 # -- what is said, and the long run

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from lmrl_envs.core import MAX_ACTION_LENGTH, TextEnv, Transcript
+from lmrl_envs.core import MAX_ACTION_LENGTH, TextEnv, Transcript, iterate_turns
 from lmrl_envs.surface import PLAIN, Invariants, Surface
 from lmrl_envs.tasks import task, task_ids
 
@@ -199,13 +199,11 @@ class CheckedGame(Checked):
     def _check_end(self, info: dict[str, Any]) -> None:
         breach = self.surface.breach(info)
         demand(breach is None, str(breach))
+        texts = iterate_turns([seen[0] for seen in self.seen], [action[:MAX_ACTION_LENGTH] for action in self.said])
+        played = Transcript.from_texts(texts, [outcome[1] for outcome in self.seen[1:]])
         transcript = self.env.transcript
-        texts = [seen[0] for seen in self.seen]
         demand(isinstance(transcript, Transcript), "transcript is not a Transcript")
-        demand(list(transcript.observations) == texts, "the transcript's observations differ")
-        kept = [action[:MAX_ACTION_LENGTH] for action in self.said]
-        demand(list(transcript.actions) == kept, "the transcript's actions differ")
-        demand(list(transcript.rewards) == [outcome[1] for outcome in self.seen[1:]], "the transcript's rewards differ")
+        demand(transcript == played, "the transcript differs from what was said, answered and rewarded")
         self._check_leaks()
         self._play_again()
 
