@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -105,6 +106,39 @@ def test_the_page_on_agents_runs_as_written(place: Place) -> None:
     assert list((place.work / "results").glob("quick-v*.tar.xz"))
     pages = list((place.work / "pages").glob("*.html"))
     assert any("my-agent" in path.read_text("utf-8") for path in pages)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of a language on a page of the docs, in order."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL)
+
+
+def test_the_page_on_tasks_runs_as_written(place: Place) -> None:
+    place.work = place.folder / "task"
+    package = place.work / "toy-task" / "toy_task"
+    shutil.copytree(ROOT / "tests" / "toy_task", package, ignore=shutil.ignore_patterns("__pycache__"))
+    project, suite = blocks("add-a-task.md", "toml")
+    (package.parent / "pyproject.toml").write_text(project)
+    assert suite == (package / "suites" / "hot-cold.toml").read_text()
+    (commands,) = blocks("add-a-task.md", "sh")
+    said = {command: place(command) for command in commands.splitlines()}
+    assert "toy/HotCold-v0" in said["lmrl envs"] and "0 breaches" in said["lmrl leaderboard verify runs/hot-cold"]
+    summary = json.loads((place.work / "runs" / "expert" / "summary.json").read_text())
+    assert summary["success_rate"] == 1.0 and summary["errors"] == 0
+    report = (place.work / "runs" / "hot-cold" / "report.html").read_text("utf-8")
+    assert "Which number?" in report and "50: " in report
+
+
+def test_the_page_on_algorithms_runs_as_written(place: Place) -> None:
+    place.work = place.folder / "algorithm"
+    place.work.mkdir()
+    (place.work / "weighted_bc.py").write_text(blocks("add-an-algorithm.md", "python")[0])
+    (place.work / "weighted.toml").write_text(blocks("add-an-algorithm.md", "toml")[0])
+    (commands,) = blocks("add-an-algorithm.md", "sh")
+    said = [place(command) for command in commands.splitlines()]
+    assert "0 breaches" in said[-1] and len(said) == 4
+    told = {part for path in (place.work / "runs" / "board").rglob("summary.json") for part in path.parts}
+    assert {"bc", "weighted_bc"} <= told
 
 
 def test_one_file_is_an_agent(place: Place) -> None:
