@@ -24,8 +24,9 @@ from lmrl_agents.learning.run import CHECKPOINT, TrainingError, TrainingRun
 from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
+from lmrl_agents.models.steps import NONE, StepStore
 from lmrl_agents.models.tokenizer import train_tokenizer
-from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, collate, episode_rows
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import NAMES, load_preset
@@ -47,8 +48,9 @@ def encoded(transcript: Transcript, tokenizer, form: TextFormat | None = None) -
     return TokenEpisode.from_transcript(transcript, True, False, tokenizer, form or TextFormat())
 
 
-def rows_of(transcript: Transcript, tokenizer, form: TextFormat | None = None):
-    return episode_rows(encoded(transcript, tokenizer, form), form or TextFormat())
+def steps_of(tokenizer, *transcripts: Transcript, form: TextFormat | None = None) -> StepStore:
+    form = form or TextFormat()
+    return StepStore.of((encoded(transcript, tokenizer, form) for transcript in transcripts), form, tokenizer.pad)
 
 
 def small_model(tokenizer, compose: bool = False, seed: int = 0) -> LanguageModel:
@@ -100,32 +102,31 @@ def test_saved_tokenizer_is_the_same(tmp_path: Path) -> None:
 
 def test_row_of_a_whole_conversation() -> None:
     tokenizer = tokenizer_of(TALK)
-    (row,) = rows_of(TALK, tokenizer)
+    steps = steps_of(tokenizer, TALK)
     e = tokenizer.encode
     expected = (
         [tokenizer.obs, *e("go to 8, 6."), tokenizer.act, *e("move up"), tokenizer.eoa]
         + [tokenizer.obs, *e("a wall"), tokenizer.act, *e("move left"), tokenizer.eoa]
     )  # fmt: skip
-    assert row.tokens.tolist() == expected
-    actions = [int(i) for i in row.tokens[row.action_mask]]
-    assert actions == [*e("move up"), tokenizer.eoa, *e("move left"), tokenizer.eoa]
-    assert row.rewards[row.rewards != 0].tolist() == [-1.0]
-    assert row.rewards[expected.index(tokenizer.eoa)] == -1.0  # on the last token of the action
-    assert row.turn.tolist() == sorted(row.turn.tolist()) and row.turn[-1] == 1
-    assert row.terminated and not row.truncated
+    assert steps.rows == 1 and steps.row_tokens(0).tolist() == expected[:-1]  # the last token is predicted alone
+    assert steps.token.tolist() == [*e("move up"), tokenizer.eoa, *e("move left"), tokenizer.eoa]
+    assert [expected[column + 1] for column in steps.column] == steps.token.tolist()
+    assert steps.reward.tolist() == [0.0, 0.0, -1.0, 0.0, 0.0, 0.0]  # on the last token of the action
+    assert steps.turn.tolist() == [0, 0, 0, 1, 1, 1]
+    assert steps.successors(np.array([5]))[0].tolist() == [NONE]
 
 
 def test_rows_of_the_last_observation_only() -> None:
     tokenizer = tokenizer_of(TALK)
-    first, second = rows_of(TALK, tokenizer, TextFormat(context_turns=1))
-    assert second.tokens.tolist() == [
+    steps = steps_of(tokenizer, TALK, form=TextFormat(context_turns=1))
+    assert steps.row.tolist() == [0, 0, 0, 1, 1, 1]
+    assert steps.row_tokens(1).tolist() == [
         tokenizer.obs,
         *tokenizer.encode("a wall"),
         tokenizer.act,
         *tokenizer.encode("move left"),
-        tokenizer.eoa,
     ]
-    assert (first.terminated, second.terminated) == (False, True)
+    assert steps.successors(np.array([2, 5]))[0].tolist() == [1, NONE]
 
 
 @pytest.mark.parametrize("turns", [None, 1, 2])
@@ -133,10 +134,10 @@ def test_what_a_model_is_given_is_what_it_was_trained_on(turns: int | None) -> N
     """The context of an action, then the action, is the beginning of a training row."""
     tokenizer = tokenizer_of(TALK)
     form = TextFormat(context_turns=turns)
-    rows = rows_of(TALK, tokenizer, form)
+    steps = steps_of(tokenizer, TALK, form=form)
     for k in range(2):
         context = form.context(encoded(Transcript(TALK[: 2 * k + 1]), tokenizer, form))
-        whole = rows[k if turns is not None else 0].tokens.tolist()
+        whole = steps.row_tokens(k if turns is not None else 0).tolist()
         assert whole[: len(context)] == context
 
 
@@ -146,16 +147,14 @@ def test_long_conversations_are_read_in_rows_that_play_sees_too(turns: int | Non
     long = Transcript.from_texts([t for k in range(30) for t in (texts[k], "move up")] + [texts[30]], [-1.0] * 30)
     tokenizer = tokenizer_of(long)
     form = TextFormat(context_turns=turns, max_tokens=25, max_action_tokens=4)
-    episode = encoded(long, tokenizer, form)
-    rows = episode_rows(episode, form)
-    assert max(len(row.tokens) for row in rows) <= 25
-    assert sum(row.action_mask.sum() for row in rows) == 30 * 3
-    assert [row.terminated for row in rows] == [False] * (len(rows) - 1) + [True]
+    steps = steps_of(tokenizer, long, form=form)
+    assert max(len(steps.row_tokens(row)) for row in range(steps.rows)) < 25
+    assert len(steps) == 30 * 3 and steps.groups > 3
+    assert (steps.successors(np.arange(90))[0] == NONE).tolist() == [False] * 89 + [True]
     # Every action is learned after just those tokens that a model in play is given.
     seen = {}
-    for row in rows:
-        for start in np.flatnonzero(row.action_mask & ~np.roll(row.action_mask, 1)):
-            seen[int(row.turn[start])] = row.tokens[:start].tolist()
+    for turn, start in zip(*np.unique(steps.turn, return_index=True), strict=True):
+        seen[int(turn)] = steps.row_tokens(steps.row[start])[: steps.column[start] + 1].tolist()
     for k in range(30):
         context = form.context(encoded(Transcript(long[: 2 * k + 1]), tokenizer, form))
         assert context == seen[k]
@@ -164,9 +163,13 @@ def test_long_conversations_are_read_in_rows_that_play_sees_too(turns: int | Non
 
 def test_chosen_turns_alone_are_learned() -> None:
     tokenizer = tokenizer_of(TALK)
-    (row,) = episode_rows(encoded(TALK, tokenizer), TextFormat(), turns={1})
-    assert [int(i) for i in row.tokens[row.action_mask]] == [*tokenizer.encode("move left"), tokenizer.eoa]
-    assert not episode_rows(encoded(TALK, tokenizer), TextFormat(), turns=())
+    for form, groups in ((TextFormat(), 1), (TextFormat(context_turns=1), 1)):
+        steps = steps_of(tokenizer, TALK, form=form)
+        chosen = steps.select(steps.turn == 1)
+        assert chosen.token.tolist() == [*tokenizer.encode("move left"), tokenizer.eoa]
+        assert chosen.groups == groups and chosen.steps_of(np.arange(groups)).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="no actions"):
+        steps.select(steps.turn == 2)
 
 
 def test_texts_longer_than_a_row_are_cut() -> None:
@@ -175,7 +178,8 @@ def test_texts_longer_than_a_row_are_cut() -> None:
     huge = Transcript.from_texts(["a wall " * 50, "move " * 50, "a wall " * 50], [-1.0])
     episode = encoded(huge, tokenizer, form)
     assert [len(ids) for ids in (*episode.observations, *episode.actions)] == [12, 12, 8]
-    assert all(len(row.tokens) <= 20 for row in episode_rows(episode, form))
+    steps = StepStore.of([episode], form, tokenizer.pad)
+    assert all(len(steps.row_tokens(row)) <= 20 for row in range(steps.rows))
     with pytest.raises(ValueError, match="max_action_tokens"):
         TextFormat(max_tokens=20, max_action_tokens=11)
 
@@ -272,50 +276,63 @@ def test_turned_view_is_one_text_for_all_mirror_images_and_moves_come_back() -> 
 # -- loss and model
 
 
-def _loss(model: LanguageModel, rows, weights=None) -> torch.Tensor:
-    batch = collate(rows, weights or [1.0] * len(rows), model.tokenizer.pad)
-    logits, targets, which = model.action_logits(batch)
-    return cross_entropy(logits, targets, batch.weight[which])
+def _loss(model: LanguageModel, *transcripts: Transcript) -> torch.Tensor:
+    """The loss of cloning."""
+    steps = steps_of(model.tokenizer, *transcripts)
+    batch = steps.clone_batch(np.arange(steps.groups))
+    return cross_entropy(model.action_logits(batch), batch.token, batch.weight)
 
 
 def test_environment_tokens_are_not_predicted_and_padding_changes_nothing() -> None:
     other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
     tokenizer = tokenizer_of(TALK, other)
     model = small_model(tokenizer)
-    long, short = (rows_of(t, tokenizer)[0] for t in (TALK, other))
-    n_long, n_short = long.action_mask.sum(), short.action_mask.sum()
-    together = _loss(model, [long, short])
-    apart = (_loss(model, [long]) * n_long + _loss(model, [short]) * n_short) / (n_long + n_short)
+    together = _loss(model, TALK, other)
+    apart = (_loss(model, TALK) * 6 + _loss(model, other) * 3) / 9
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
-    assert _loss(model, [short, long]).item() == pytest.approx(together.item(), rel=1e-5)
+    assert _loss(model, other, TALK).item() == pytest.approx(together.item(), rel=1e-5)
     # A changed last observation changes no prediction of an action.
     changed = Transcript((*TALK[:-1], TALK[0]))
-    assert _loss(model, rows_of(changed, tokenizer)).item() == pytest.approx(_loss(model, [long]).item(), rel=1e-6)
+    assert _loss(model, changed).item() == pytest.approx(_loss(model, TALK).item(), rel=1e-6)
 
 
-def test_equal_rows_once_with_weights_give_the_same_gradient() -> None:
+@pytest.mark.parametrize("turns", [None, 1])
+def test_cloning_is_the_mean_over_all_action_tokens_however_many_rows_are_equal(turns: int | None) -> None:
+    """Against the definition, computed by hand: every row on its own, a token the agent produced or not by its place."""
     other = Transcript.from_texts(["a wall", "move up", "a wall"], [-1.0])
-    tokenizer = tokenizer_of(TALK, other)
-    rows = [rows_of(t, tokenizer)[0] for t in (TALK, other, TALK, TALK)]
-    store = RowStore(rows, tokenizer.pad)
-    assert len(store) == 4 and len(store.rows) == 2
-    gradients = []
-    for batch in (store.batch(np.arange(4)), collate(rows, [1.0] * 4, tokenizer.pad)):
-        model = small_model(tokenizer)
-        logits, targets, which = model.action_logits(batch)
-        cross_entropy(logits, targets, batch.weight[which]).backward()
-        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-    assert torch.allclose(*gradients, atol=1e-6)
+    tokenizer, form = tokenizer_of(TALK, other), TextFormat(context_turns=turns)
+    transcripts = (TALK, other, TALK, TALK)
+    store = steps_of(tokenizer, *transcripts, form=form)
+    assert (store.groups, store.rows) == ((4, 2) if turns is None else (7, 3))
+    batch = store.clone_batch(np.arange(store.groups))
+    assert len(batch.tokens) == store.rows and batch.weight.sum() == 3 * 6 + 3
+    model = small_model(tokenizer)
+    loss = cross_entropy(model.action_logits(batch), batch.token, batch.weight)
+    loss.backward()
+    found = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    model.zero_grad()
+    terms = []
+    for episode in (encoded(transcript, tokenizer, form) for transcript in transcripts):
+        pieces = list(zip(episode.observations, episode.actions, strict=False))
+        for own in [pieces] if turns is None else [[piece] for piece in pieces]:
+            ids = torch.tensor([token for observation, action in own for token in (*observation, *action)])
+            is_action = [acts for o, a in own for acts in [False] * len(o) + [True] * len(a)]
+            logs = torch.log_softmax(model.lm(ids[None]).logits[0], dim=1)
+            terms += [-logs[t - 1, ids[t]] for t in range(len(ids)) if is_action[t]]
+    by_hand = torch.stack(terms).mean()
+    by_hand.backward()
+    assert loss.item() == pytest.approx(by_hand.item(), abs=1e-6)
+    expected = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    assert torch.allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("compose", [False, True])
 def test_saved_model_is_the_same(tmp_path: Path, compose: bool) -> None:
     tokenizer = tokenizer_of(TALK)
     model = small_model(tokenizer, compose)
-    rows = rows_of(TALK, tokenizer)
     model.save(tmp_path)
     again = LanguageModel.load(tmp_path)
-    assert _loss(again, rows).item() == _loss(model, rows).item()
+    assert _loss(again, TALK).item() == _loss(model, TALK).item()
     assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob("*.pt"))
 
 
@@ -452,10 +469,9 @@ def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: P
 def test_overfits_one_episode(tmp_path: Path) -> None:
     tokenizer = tokenizer_of(TALK)
     model = small_model(tokenizer)
-    rows = rows_of(TALK, tokenizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(120):
-        loss = _loss(model, rows)
+        loss = _loss(model, TALK)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -17,7 +17,7 @@ import torch
 from lmrl_agents import AgentError, Request, load_agent
 from lmrl_agents.algorithms import ppo
 from lmrl_agents.algorithms.filtered_bc import Config as FilterConfig
-from lmrl_agents.algorithms.filtered_bc import chosen_turns
+from lmrl_agents.algorithms.filtered_bc import chosen_steps
 from lmrl_agents.algorithms.grpo import Config as GroupConfig
 from lmrl_agents.algorithms.grpo import advantages_of, token_weights
 from lmrl_agents.learning.curves import read_metrics
@@ -29,9 +29,9 @@ from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.models.distributed import backward, clip_gradients
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Memo, Sampling, generate
+from lmrl_agents.models.steps import NONE, StepStore, decisions
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
-from lmrl_agents.models.trajectories import NONE, ActionTree, Trajectories
 from lmrl_agents.playing.conformance import check_agent, sample_requests
 from lmrl_agents.playing.explain import state_values
 from lmrl_agents.playing.policy_agent import LanguageModelAgent, PolicyAgent, Recorder
@@ -287,7 +287,7 @@ def test_the_algorithm_of_the_docs_runs_as_written(maze_data: Path, tmp_path: Pa
     assert not check_agent(load_agent(str(tmp_path / "run")), [MAZE]).breaches
 
 
-# -- trajectories
+# -- steps
 
 TALK = Transcript.from_texts(
     ["go to 8, 6.", "move up", "a wall", "move left", "a wall", "move up", "a hole"], [-1.0, -2.0, -3.0]
@@ -304,63 +304,78 @@ def talk(form: TextFormat, truncated: bool = True):
 def test_steps_and_their_successors(turns: int | None, truncated: bool) -> None:
     form = TextFormat(context_turns=turns)
     tokenizer, episode = talk(form, truncated)
-    steps = Trajectories([episode, episode], form, tokenizer.pad)
+    steps = StepStore.of([episode, episode], form, tokenizer.pad)
     assert len(steps) == 2 * 6  # two tokens an action
     assert steps.reward.tolist() == [0, -1, 0, -2, 0, -3] * 2
     assert steps.last.tolist() == ([False] * 5 + [True]) * 2
     assert steps.turn.tolist() == [0, 0, 1, 1, 2, 2] * 2
+    next_rows, next_columns = steps.successors(np.arange(12))
     for i in range(6):
         # What stands before the token in its row is what a model in play is given.
-        prefix = steps.rows[steps.row[i]][: steps.column[i] + 1].tolist()
+        prefix = steps.row_tokens(steps.row[i])[: steps.column[i] + 1].tolist()
         context = form.context(TokenEpisode(episode.observations[: i // 2 + 1], episode.actions[: i // 2]))
         assert prefix == context + list(episode.actions[i // 2][: i % 2])
         assert steps.token[i] == episode.actions[i // 2][i % 2]
         if i < 5:
-            assert (steps.next_row[i], steps.next_column[i]) == (steps.row[i + 1], steps.column[i + 1])
+            assert (next_rows[i], next_columns[i]) == (steps.row[i + 1], steps.column[i + 1])
     if truncated:
-        after = steps.rows[steps.next_row[5]][: steps.next_column[5] + 1].tolist()
+        after = steps.row_tokens(next_rows[5])[: next_columns[5] + 1].tolist()
         assert after == form.context(TokenEpisode(episode.observations, episode.actions))
     else:
-        assert steps.next_row[5] == NONE
-    first, second = steps.kind[:6], steps.kind[6:]
-    assert first.tolist() == second.tolist()
+        assert next_rows[5] == NONE
+    chosen, counts, kind = steps.distinct(np.arange(12))
+    assert kind[:6].tolist() == kind[6:].tolist() and sorted(chosen.tolist()) == [*range(6)] and (counts == 2).all()
 
 
 def test_tokens_that_decide_nothing_are_left_out() -> None:
     form = TextFormat(context_turns=1)
     tokenizer, episode = talk(form)
-    tree = ActionTree(episode.actions)
-    steps = Trajectories([episode], form, tokenizer.pad, tree)
+    steps = StepStore.of([episode], form, tokenizer.pad, decisions(episode.actions))
     assert len(steps) == 3 and steps.reward.tolist() == [-1, -2, -3]
     assert tokenizer.eoa not in steps.token
-    assert all(row[-1] == tokenizer.act for row in steps.rows)  # rows end where the decision is taken
-    assert ActionTree([(1, 2, 3), (1, 4, 3), (5, 3)]).decisions((1, 2, 3)) == [0, 1]
+    assert all(
+        steps.row_tokens(row)[-1] == tokenizer.act for row in range(steps.rows)
+    )  # rows end where the decision is taken
+    assert decisions([(1, 2, 3), (1, 4, 3), (5, 3)]) == {(1, 2, 3): [0, 1], (1, 4, 3): [0, 1], (5, 3): [0]}
+    assert decisions([(1, 2)]) == {(1, 2): []} and decisions([]) == {}
+
+
+def test_decisions_are_where_the_data_goes_more_than_one_way() -> None:
+    """Against the definition: how many tokens follow a beginning, over all actions, also those that were cut."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        actions = [tuple(rng.integers(3, size=rng.integers(5)).tolist()) for _ in range(rng.integers(1, 12))]
+        following: dict[tuple[int, ...], set[int]] = {}
+        for action in actions:
+            for i, token in enumerate(action):
+                following.setdefault(action[:i], set()).add(token)
+        assert decisions(actions) == {a: [i for i in range(len(a)) if len(following[a[:i]]) > 1] for a in actions}
 
 
 def test_an_action_without_a_decision_is_paid_with_the_one_before() -> None:
-    form = TextFormat()
-    tokenizer, episode = talk(form)
-    tree = ActionTree([episode.actions[0], episode.actions[1]])
-    tree._next[()] = {episode.actions[0][0]}  # as if every action began alike
-    tree._next[episode.actions[0][:1]] = {tokenizer.eoa, 0}
-    steps = Trajectories([episode], form, tokenizer.pad, tree)
-    assert steps.reward.tolist() == [-3.0, -3.0]  # the second action's -2 went to the first
+    # All actions begin alike, and the second was cut there.
+    episode = TokenEpisode([(1,)] * 3, [(5, 6), (5,), (5, 7)], [-1.0, -2.0, -3.0], terminated=True)
+    for form in (TextFormat(), TextFormat(context_turns=1)):
+        steps = StepStore.of([episode], form, 0, decisions(episode.actions))
+        assert steps.token.tolist() == [6, 7] and steps.turn.tolist() == [0, 2]
+        assert steps.reward.tolist() == [-3.0, -3.0]  # the second action's -2 went to the first
+        assert steps.last.tolist() == [False, True]
 
 
 def test_a_batch_reads_each_row_once_and_changes_no_gradient() -> None:
     form = TextFormat(context_turns=1)
     tokenizer, episode = talk(form)
-    steps = Trajectories([episode] * 5, form, tokenizer.pad)
+    steps = StepStore.of([episode] * 5, form, tokenizer.pad)
     model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
     everything = np.arange(len(steps))
     gradients = []
-    for which, counts in (steps.distinct(everything), (everything, None)):
+    for which, counts in (steps.distinct(everything)[:2], (everything, None)):
         batch = steps.batch(which, counts)
         logprobs, _, _ = new_logprobs(model, batch, 1.0)
         model.zero_grad()
         (-(logprobs * batch.weight).sum() / batch.weight.sum()).backward()
         gradients.append(torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None]))
-        assert len(batch.tokens) == len(steps.rows)
+        assert len(batch.tokens) == steps.rows
     assert torch.allclose(*gradients, atol=1e-6)
     assert len(steps.distinct(everything)[0]) == 6
 
@@ -368,7 +383,7 @@ def test_a_batch_reads_each_row_once_and_changes_no_gradient() -> None:
 def test_minibatches_cover_every_step_once() -> None:
     form = TextFormat()
     tokenizer, episode = talk(form)
-    steps = Trajectories([episode] * 7, form, tokenizer.pad)
+    steps = StepStore.of([episode] * 7, form, tokenizer.pad)
     parts = slices(steps, 10, (0, 1))
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(steps)))
     assert len(parts) > 1
@@ -391,7 +406,7 @@ def test_rollout_logprobs_equal_teacher_forced_ones(id: str, tmp_path: Path) -> 
     run = TrainingRun("ppo", id, "unused", tmp_path)
     config = OnlineConfig(slots=3, temperature=0.7)
     episodes = play(run, model, range(5), config)
-    steps = Trajectories(episodes, form, tokenizer.pad)
+    steps = StepStore.of(episodes, form, tokenizer.pad)
     with torch.no_grad():
         found = new_logprobs(model, steps.batch(np.arange(len(steps))), 0.7)[0]
     assert found.tolist() == pytest.approx(steps.logprob.tolist(), abs=2e-5)
@@ -415,7 +430,7 @@ def test_advantages_of_groups_by_turn() -> None:
     a = TokenEpisode([(1,), (1,), (1,)], [(5,), (6,)], [-1.0, 0.0], terminated=True, group=0)
     b = TokenEpisode([(1,), (1,)], [(6,)], [0.0], terminated=True, group=0)
     c = TokenEpisode([(1,), (1,), (1,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=0)
-    steps = Trajectories([a, b, c], TextFormat(), 0)
+    steps = StepStore.of([a, b, c], TextFormat(), 0)
     config = GroupConfig(scale="none", credit="turn")
     found, flat = advantages_of([a, b, c], steps, config)
     # First turns: returns -1, 0, -2; second turns: 0, -1.
@@ -428,15 +443,22 @@ def test_advantages_of_groups_by_turn() -> None:
 def test_turns_chosen_by_what_followed() -> None:
     won = TokenEpisode([(1,), (2,)], [(5,), (6,)], [-1.0, 0.0])
     lost = TokenEpisode([(1,), (3,)], [(7,), (8,)], [-1.0, -1.0])
-    turns, least = chosen_turns([won, lost], FilterConfig(unit="turn", share=0.25), 0)
-    assert turns == {0: {1}} and least == 0.0
-    turns, least = chosen_turns([won, lost], FilterConfig(unit="episode", share=0.5), 0)
-    assert turns == {0: {0, 1}} and least == -1.0
+
+    def chosen(*episodes: TokenEpisode, seed: int = 0, **settings) -> tuple[list[tuple[int, int]], float]:
+        """(episode, turn) of each, and the least return."""
+        steps = StepStore.of(episodes, TextFormat(), 0)
+        kept, least = chosen_steps(steps, FilterConfig(**settings), seed)
+        return list(zip(steps.episode[kept].tolist(), steps.turn[kept].tolist(), strict=True)), least
+
+    assert chosen(won, lost, unit="turn", share=0.25) == ([(0, 1)], 0.0)
+    assert chosen(won, lost, unit="episode", share=0.5) == ([(0, 0), (0, 1)], -1.0)
+    other = TokenEpisode([(2,), (3,)], [(7,), (8,)], [-5.0, -1.0])
+    assert chosen(won, lost, other, unit="start", share=0.5) == ([(0, 0), (0, 1), (2, 0), (2, 1)], -6.0)
     soon = TokenEpisode([(1,), (2,)], [(5,), (6,)], [0.0, 1.0])
     late = TokenEpisode([(1,), (2,), (2,)], [(5,), (5,), (6,)], [0.0, 0.0, 1.0])
     for seed in range(4):
-        turns, least = chosen_turns([late, soon], FilterConfig(unit="episode", share=0.5, discount=0.9), seed)
-        assert turns == {1: {0, 1}} and least == 0.9
+        found = chosen(late, soon, seed=seed, unit="episode", share=0.5, discount=0.9)
+        assert found == ([(1, 0), (1, 1)], 0.9)
 
 
 # -- guided policies

@@ -21,7 +21,8 @@ from table import Table, number
 
 from lmrl_agents.learning.losses import cross_entropy
 from lmrl_agents.learning.run import optimizer_for
-from lmrl_agents.models.tokens import Row, collate
+from lmrl_agents.models.steps import StepStore
+from lmrl_agents.models.tokens import TokenEpisode
 from lmrl_envs.wrappers import ChatObservation
 
 COUNTS = (1, 4, 16, 64, 256, 1024, 4096)
@@ -86,23 +87,17 @@ def training_rate(batch: int, context: int, width: int, seconds: float) -> float
     model = fresh(tokenizer, max_tokens=max(512, context), **size).train()
     optimizer = optimizer_for(model, 1e-3, 0.01)
     rng = np.random.default_rng(0)
-    mask = np.arange(context) % 2 == 1
-    rows = [
-        Row(
-            rng.integers(4, len(tokenizer), context).astype(np.int32),
-            mask,
-            np.zeros(context),
-            np.zeros(context),
-            True,
-            False,
-        )
-        for _ in range(batch)
+    ids = rng.integers(4, len(tokenizer), (batch, context)).tolist()
+    turns = range(0, context - 1, 2)
+    episodes = [
+        TokenEpisode([(row[t],) for t in turns], [(row[t + 1],) for t in turns], [0.0] * len(turns), terminated=True)
+        for row in ids
     ]
+    store = StepStore.of(episodes, model.form, tokenizer.pad)
 
     def step() -> None:
-        data = collate(rows, [1.0] * batch, tokenizer.pad)
-        logits, targets, which = model.action_logits(data)
-        loss = cross_entropy(logits, targets, data.weight[which])
+        data = store.clone_batch(np.arange(batch))
+        loss = cross_entropy(model.action_logits(data), data.token, data.weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

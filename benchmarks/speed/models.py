@@ -8,7 +8,7 @@ from transformers.activations import ACT2FN
 
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
-from lmrl_agents.models.tokens import Row, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode, join
 from lmrl_datasets import load_dataset
 
 WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"
@@ -43,13 +43,22 @@ def as_published(model: LanguageModel) -> LanguageModel:
     return model
 
 
-def data_rows(tokenizer: TaskTokenizer) -> list[Row]:
-    """The rows that our trainers read."""
+def data_episodes(tokenizer: TaskTokenizer) -> list[TokenEpisode]:
+    """The episodes that our trainers read; each is one row."""
     form = TextFormat(max_action_tokens=ACTION)
     return [
-        row
+        TokenEpisode.from_transcript(e.transcript, e.terminated, e.truncated, tokenizer, form)
         for e in load_dataset(DATA, split="train", sample=True, env_id=WORDLE)
-        for row in episode_rows(
-            TokenEpisode.from_transcript(e.transcript, e.terminated, e.truncated, tokenizer, form), form
-        )
     ]
+
+
+def data_rows(tokenizer: TaskTokenizer) -> list[tuple[list[int], list[bool]]]:
+    """Ids of each episode, and which of them are the agent's."""
+    rows = []
+    for episode in data_episodes(tokenizer):
+        ids, begins = join(episode, 0, len(episode.actions))
+        mask = [False] * len(ids)
+        for begin, action in zip(begins, episode.actions, strict=True):
+            mask[begin : begin + len(action)] = [True] * len(action)
+        rows.append((ids, mask))
+    return rows

@@ -17,8 +17,8 @@ TRAINING_SHARE, READING_SHARE, DECODING_SHARE = 0.4, 0.4, 0.3
 """Of the peak (training, reading) and of the bandwidth's bound (decoding) that is reached: assumptions."""
 NETWORK = 50e9
 """Bytes a second of a GPU's link to other nodes (400 Gb/s)."""
-TOKENISED = 11
-"""Bytes a token of `token_cache`: id 2, mask 1, reward 4, turn 4."""
+TOKENISED, STEP = 2, 26
+"""Bytes of `step_cache`: an id; an action token with row, column, reward, turn and episode."""
 SLOTS = 128
 """Games at once on a GPU."""
 
@@ -125,7 +125,7 @@ def main() -> None:
             short(task.drawn),
             f"{task.tokens * EPISODES / 1e9:.2g}",
             f"{task.size * EPISODES / 1e6:,.0f}",
-            f"{task.tokens * EPISODES * TOKENISED / 1e9:.2g}",
+            f"{(task.tokens * TOKENISED + task.drawn * STEP) * EPISODES / 1e9:.2g}",
             short(task.cpu * EPISODES / 3600),
             short(task.cpu * EPISODES / 60 / CPUS),
         ]

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from limits import matmul_flops
-from models import ACTION, BATCH, DATA, SIZE, WORDLE, as_published, data_rows, fresh, letters
+from models import ACTION, BATCH, DATA, SIZE, WORDLE, as_published, data_episodes, data_rows, fresh, letters
 from peers import Peers
 from table import Contender, Table
 
@@ -32,8 +32,11 @@ from lmrl_agents.learning.run import TrainingRun, optimizer_for
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_agents.models.tokens import Row, RowStore, collate
+
+Row = tuple[list[int], list[bool]]
 
 
 @contextmanager
@@ -105,10 +108,10 @@ class Saved:
         tokenizer.save(folder)
         data = data_rows(tokenizer)
         rows = [data[i % len(data)] for i in range(count)]
-        text = [{"input_ids": r.tokens.tolist(), "completion_mask": r.action_mask.astype(int).tolist()} for r in rows]
+        text = [{"input_ids": ids, "completion_mask": [int(acts) for acts in mask]} for ids, mask in rows]
         (folder / "rows.json").write_text(json.dumps(text))
         self.data = data
-        self.action_share = sum(int(r.action_mask.sum()) for r in data) / sum(len(r.tokens) for r in data)
+        self.action_share = sum(sum(mask) for _, mask in data) / sum(len(ids) for ids, _ in data)
 
 
 # -- DPO
@@ -118,20 +121,23 @@ PAIRS = BATCH // 2
 
 def dpo_pairs(rows: list[Row], count: int) -> list[tuple[Row, Row]]:
     """Pairs of games with the same opening; everything after it is judged, as TRL's trainer does."""
-    opening = int(np.argmax(rows[0].action_mask))
+    opening = rows[0][1].index(True)
 
     def judged(row: Row) -> Row:
-        mask = np.arange(len(row.tokens)) >= opening
-        return Row(row.tokens, mask, row.rewards, row.turn, row.terminated, row.truncated)
+        return row[0], [place >= opening for place in range(len(row[0]))]
 
     return [(judged(rows[2 * i % len(rows)]), judged(rows[(2 * i + 1) % len(rows)])) for i in range(count)]
 
 
 def dpo_logprobs(model: LanguageModel, rows: list[Row]) -> torch.Tensor:
     """Log-probability of what is judged in each row, float [rows]."""
-    batch = collate(rows, [1.0] * len(rows), model.tokenizer.pad)
-    logits, targets, which = model.action_logits(batch)
-    chosen = torch.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
+    pad = torch.nn.utils.rnn.pad_sequence
+    tokens = pad([torch.tensor(ids) for ids, _ in rows], batch_first=True, padding_value=model.tokenizer.pad)
+    judged = pad([torch.tensor(mask) for _, mask in rows], batch_first=True)
+    length = torch.tensor([len(ids) for ids, _ in rows])
+    which, columns = torch.nonzero(judged[:, 1:], as_tuple=True)
+    logits = states_at(model.lm.base_model, tokens, length, which, columns) @ model.embedding().T
+    chosen = torch.log_softmax(logits, dim=1).gather(1, tokens[which, columns + 1][:, None])[:, 0]
     return torch.zeros(len(rows)).index_add(0, which, chosen)
 
 
@@ -156,7 +162,7 @@ def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -
         optimizer.step()
         if step >= warm:
             spent += time.process_time() - started
-            tokens += sum(len(row.tokens) for row in both)
+            tokens += sum(len(ids) for ids, _ in both)
     return tokens / spent
 
 
@@ -165,8 +171,8 @@ def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -
 
 def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int, published: bool) -> float:
     """ILQL as one writes it down: every head at every position, then masks."""
-    store = RowStore(data_rows(tokenizer), tokenizer.pad)
     model = fresh(tokenizer)
+    store = StepStore.of(data_episodes(tokenizer), model.form, tokenizer.pad)
     trunk = (as_published(model) if published else model).lm.base_model
     width, vocabulary = SIZE["width"], len(tokenizer)
     net = torch.nn.ModuleDict(
@@ -181,26 +187,29 @@ def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int, published: 
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     rng, marks = np.random.default_rng(0), []
     for _ in range(warm + steps):
-        batch = store.batch(rng.integers(len(store), size=BATCH))
+        batch = store.clone_batch(rng.integers(store.groups, size=BATCH))
         mask = batch.attention_mask.long()
+        place = batch.state_row[batch.state], batch.state_column[batch.state]
+        acts, rewards = torch.zeros_like(mask, dtype=torch.bool), torch.zeros(mask.shape)
+        tokens = torch.zeros_like(mask)
+        acts[place], rewards[place], tokens[place] = True, batch.reward, batch.token
         hidden = net["trunk"](input_ids=batch.tokens, attention_mask=mask).last_hidden_state
         with torch.no_grad():
             slow = target["trunk"](input_ids=batch.tokens, attention_mask=mask).last_hidden_state
-            slow_q = torch.minimum(target["q1"](slow), target["q2"](slow))[:, :-1]
-        q1, q2, v = net["q1"](hidden)[:, :-1], net["q2"](hidden)[:, :-1], net["v"](hidden)[..., 0]
-        chosen, acts = batch.tokens[:, 1:, None], batch.action_mask[:, 1:]
+            slow_q = torch.minimum(target["q1"](slow), target["q2"](slow))
+        q1, q2, v, chosen = net["q1"](hidden), net["q2"](hidden), net["v"](hidden)[..., 0], tokens[..., None]
         # The state before the next action token; after the last one there is none.
-        after = torch.zeros_like(v[:, :-1])
+        after = torch.zeros_like(v)
         for b in range(len(batch.length)):
             places = torch.nonzero(acts[b])[:, 0]
             after[b, places[:-1]] = v[b, places[1:]].detach()
-        y = batch.rewards[:, 1:] + 0.99 * after
-        u = slow_q.gather(2, chosen)[..., 0] - v[:, :-1]
+        y = rewards + 0.99 * after
+        u = slow_q.gather(2, chosen)[..., 0] - v
         count = acts.sum()
         loss = (torch.abs(0.8 - (u < 0).float()) * u.square() * acts).sum() / (2 * count)
         for q in (q1, q2):
             loss = loss + ((q.gather(2, chosen)[..., 0] - y).square() * acts).sum() / (2 * count)
-            entropy = F.cross_entropy(q.flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
+            entropy = F.cross_entropy(q.flatten(0, 1), tokens.flatten(), reduction="none")
             loss = loss + 0.01 * (entropy.view_as(y) * acts).sum() / count
         optimizer.zero_grad()
         loss.backward()
@@ -238,7 +247,7 @@ def rows(table: Table, peers: Peers) -> None:
                 limit=bound(len(tokenizer), saved.action_share),
             )
             if published and not size:
-                opening = int(np.argmax(saved.data[0].action_mask))
+                opening = saved.data[0][1].index(True)
                 table.compare(
                     f"a DPO step, {PAIRS} pairs a step, {len(tokenizer):,} tokens",
                     lambda t=tokenizer, d=saved.data: dpo_rate(t, d, warm, steps),

@@ -3,7 +3,7 @@
 L = - sum_t m_t log pi(x_t | x_<t) / sum_t m_t over the tokens that the agent of the data produced (m_t = 1), their end
 token included; the environment's tokens are read, never predicted (Abdulhai et al., arXiv 2311.18232, section 5).
 
-Departures from LMRL-Gym: equal rows of a batch are encoded once with their count as weight, which changes neither loss
+Departures from LMRL-Gym: equal actions of a batch are read once with their count as weight, which changes neither loss
 nor gradient; logits are computed at action positions only; rows are drawn with replacement.
 
     lmrl train bc --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --sample --preset nano --seed 0 --out runs/bc-maze
@@ -30,13 +30,13 @@ from lmrl_agents.learning.run import (
     optimizer_for,
     precision,
     prepare,
-    rows_of,
     shard_if_asked,
+    steps_of,
 )
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.models.distributed import unsharded
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.tokens import RowStore
+from lmrl_agents.models.steps import StepStore
 from lmrl_agents.playing.policy_agent import mean_return
 
 
@@ -70,11 +70,11 @@ def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     data = run.load_data()
     model = prepare(run, data)
-    return imitate(run, run.config(Config), model, rows_of(data, model))
+    return imitate(run, run.config(Config), model, steps_of(data, model))
 
 
-def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowStore) -> Path:
-    """The loop, over any rows; returns the folder of the model."""
+def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore) -> Path:
+    """The loop, over any steps; returns the folder of the model."""
     shard_if_asked(run, model)
     optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
     session = Session(
@@ -88,19 +88,18 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, rows: RowSto
     )
     model.train()
     for step in session:
-        indices = session.shard(batch_indices(run.seed, step, len(rows), config.batch_size))
-        batch = rows.batch(indices).to(run.device)
+        groups = session.shard(batch_indices(run.seed, step, steps.groups, config.batch_size))
+        batch = steps.clone_batch(groups).to(run.device)
         with precision(run):
-            logits, targets, which = model.action_logits(batch)
-            weights = batch.weight[which]
-            loss = cross_entropy(logits, targets, weights)
+            logits = model.action_logits(batch)
+            loss = cross_entropy(logits, batch.token, batch.weight)
         rate = learning_rate(step, config.steps, config.learning_rate)
         norm = session.update(
-            "policy", loss, rate, config.clip, weight=float(weights.sum()), tokens=int(batch.length.sum())
+            "policy", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
         )
         session.note = f"loss {loss.item():.3f}"
         with torch.no_grad():
-            accuracy = mean((logits.argmax(dim=1) == targets).float(), weights).item()
+            accuracy = mean((logits.argmax(dim=1) == batch.token).float(), batch.weight).item()
         session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)

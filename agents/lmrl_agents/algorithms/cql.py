@@ -37,7 +37,7 @@ from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, 
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import Critic, GuidedPolicy, states_of
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.trajectories import StepBatch
+from lmrl_agents.models.steps import StepBatch
 
 BACKUPS = ("sarsa", "max", "expectile")
 
@@ -107,11 +107,11 @@ def train(run: TrainingRun) -> Path:
         log_every=config.log_every,
     )
     critic.train()
-    # "sarsa" tells steps apart by the data's next token, too.
-    labels = np.unique(np.stack([data.kind, next_token], 1), axis=0, return_inverse=True)[1].ravel()
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
-        steps, counts = data.distinct(data.steps_of(groups), labels if config.backup == "sarsa" else None)
+        # "sarsa" tells steps apart by the data's next token, too.
+        label = next_token if config.backup == "sarsa" else None
+        steps, counts, _ = data.distinct(data.steps_of(groups), label=label)
         batch = data.batch(steps, counts).to(run.device)
         following = torch.from_numpy(next_token[steps]).to(run.device)
         with precision(run):

@@ -33,9 +33,9 @@ import numpy as np
 
 from lmrl_agents.algorithms import bc
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, encode, prepare, save_facts
+from lmrl_agents.learning.run import TrainingRun, prepare, save_facts, steps_of
 from lmrl_agents.learning.start import start_policy
-from lmrl_agents.models.tokens import RowStore, TokenEpisode, episode_rows
+from lmrl_agents.models.steps import StepStore
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Config(bc.Config):
     """Per turn, of the returns that decide; below 1, of games that all end in a win the short ones are the best."""
 
 
-def best(scores: Sequence[float], share: float, seed: int, groups: Sequence[object] | None = None) -> np.ndarray:
+def best(
+    scores: Sequence[float] | np.ndarray, share: float, seed: int, groups: Sequence[object] | None = None
+) -> np.ndarray:
     """Positions of the best ``share`` (at least one) of each group, in increasing order; ties are broken by the seed.
 
     Args:
@@ -76,28 +78,26 @@ def best(scores: Sequence[float], share: float, seed: int, groups: Sequence[obje
     return np.sort(np.array(kept))
 
 
-def chosen_turns(episodes: Sequence[TokenEpisode], config: Config, seed: int) -> tuple[dict[int, set[int]], float]:
-    """The turns to imitate by position of their episode, and the least return among what was chosen."""
+def chosen_steps(steps: StepStore, config: Config, seed: int) -> tuple[np.ndarray, float]:
+    """Which steps to imitate, bool [N], and the least return among what was chosen."""
+    turn = steps.turn_number()
+    _, first = np.unique(turn, return_index=True)
+    ahead = returns_to_go(
+        np.bincount(turn, steps.reward), np.diff(steps.episode[first], append=-1) != 0, config.discount
+    )
     if config.unit == "turn":
-        places = [(i, k) for i, episode in enumerate(episodes) for k in range(len(episode.actions))]
-        ahead = [_ahead(episode.rewards, config.discount) for episode in episodes]
-        scores = [float(ahead[i][k]) for i, k in places]
-        kept = best(scores, config.share, seed)
-        turns: dict[int, set[int]] = {}
-        for j in kept.tolist():
-            turns.setdefault(places[j][0], set()).add(places[j][1])
-        return turns, min(scores[j] for j in kept)
+        kept = best(ahead, config.share, seed)
+        return np.isin(turn, kept), float(ahead[kept].min())
     if config.unit not in ("episode", "start"):
         raise ValueError(f"unit={config.unit!r} is not known; choose episode, start or turn")
-    scores = [float(_ahead(episode.rewards, config.discount)[0]) if episode.rewards else 0.0 for episode in episodes]
-    groups = [episode.observations[0] for episode in episodes] if config.unit == "start" else None
-    kept = best(scores, config.share, seed, groups)
-    return {i: set(range(len(episodes[i].actions))) for i in kept.tolist()}, min(scores[i] for i in kept)
-
-
-def _ahead(rewards: Sequence[float], discount: float) -> np.ndarray:
-    """The return from each turn on, float [turns]."""
-    return returns_to_go(np.array(rewards, float), np.arange(len(rewards)) == len(rewards) - 1, discount)
+    episodes, first = np.unique(steps.episode, return_index=True)
+    starts = None
+    if config.unit == "start":
+        states = zip(steps.row[first], steps.column[first], strict=True)
+        starts = [steps.row_tokens(row)[: column + 1].tobytes() for row, column in states]
+    returns = ahead[turn[first]]
+    kept = best(returns, config.share, seed, starts)
+    return np.isin(steps.episode, episodes[kept]), float(returns[kept].min())
 
 
 def train(run: TrainingRun) -> Path:
@@ -105,9 +105,8 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     data = run.load_data()
     model = prepare(run, data) if run.start is None else start_policy(run)
-    episodes = encode(data, model)
-    turns, least = chosen_turns(episodes, config, run.seed)
-    rows = [row for i, own in turns.items() for row in episode_rows(episodes[i], model.form, own)]
-    kept = sum(len(own) for own in turns.values())
-    save_facts(run, kept_turns=kept, of_turns=sum(len(e.actions) for e in episodes), least_return=least)
-    return bc.imitate(run, config, model, RowStore(rows, model.tokenizer.pad))
+    steps = steps_of(data, model)
+    kept, least = chosen_steps(steps, config, run.seed)
+    turn = steps.turn_number()
+    save_facts(run, kept_turns=len(np.unique(turn[kept])), of_turns=int(turn[-1]) + 1, least_return=least)
+    return bc.imitate(run, config, model, steps.select(kept))

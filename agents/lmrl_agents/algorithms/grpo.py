@@ -44,8 +44,8 @@ from lmrl_agents.learning.returns import group_advantages, returns_to_go
 from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
-from lmrl_agents.models.trajectories import Trajectories
 
 NORMS = ("token", "sequence", "constant")
 
@@ -76,7 +76,7 @@ class Config(GradientConfig):
     """b"""
 
 
-def advantages_of(episodes: Sequence[TokenEpisode], steps: Trajectories, config: Config) -> tuple[np.ndarray, float]:
+def advantages_of(episodes: Sequence[TokenEpisode], steps: StepStore, config: Config) -> tuple[np.ndarray, float]:
     """Advantage of every step, float [N], and the share of groups with equal returns."""
     returns = np.array([sum(episode.rewards) for episode in episodes])
     groups = np.array([episode.group for episode in episodes])
@@ -96,7 +96,7 @@ def advantages_of(episodes: Sequence[TokenEpisode], steps: Trajectories, config:
     return table[steps.episode * width + steps.turn], flat
 
 
-def token_weights(steps: Trajectories, norm: str) -> np.ndarray:
+def token_weights(steps: StepStore, norm: str) -> np.ndarray:
     """Weight of every step in the loss: float [N], of mean 1 for "token" and "sequence"."""
     if norm not in NORMS:
         raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}")
@@ -124,7 +124,7 @@ def train(run: TrainingRun) -> Path:
     )
     guard = RoundGuard(run, session, model, config)
     for round_, episodes in rounds(run, session, model, config, config.group_size):
-        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         found, flat = advantages_of(episodes, steps, config)
         # "constant" divides by the first round's mean length, whatever lengths become.
         state.setdefault("tokens", len(steps) / len(episodes))

@@ -11,7 +11,7 @@ For a decision x_t in state s_t with successor s' (1[goes on] is 0 after termina
 Acting: pi(x | s) ~ pi_data(x | s) exp(beta min_i Qbar_i(s, x)), over tokens that pi_data supports.
 
 Departures: the critic has a transformer of its own, so that values cannot spoil the policy; tokens that decide nothing
-(`ActionTree`) are left out of the backup and of the discount; a cut-off episode bootstraps from its last state (LMRL-Gym
+(`decisions`) are left out of the backup and of the discount; a cut-off episode bootstraps from its last state (LMRL-Gym
 treats it as ended); acting uses the slow target, as Snell's code does; beta is chosen on validation seeds.
 
     lmrl train ilql --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/ilql-maze
@@ -106,7 +106,7 @@ def train(run: TrainingRun) -> Path:
     critic.train()
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
-        batch = data.batch(*data.distinct(data.steps_of(groups))).to(run.device)
+        batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         with precision(run):
             states = critic.states(batch)
             values = critic.value(states)

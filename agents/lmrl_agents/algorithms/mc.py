@@ -72,10 +72,8 @@ def train(run: TrainingRun) -> Path:
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
         steps = data.steps_of(groups)
-        distinct, counts = data.distinct(steps, data.pair)
-        # `distinct` keeps the order of the labels: the means line up with it.
-        _, which = np.unique(data.pair[steps], return_inverse=True)
-        means = np.bincount(which.ravel(), returns[steps]) / counts
+        distinct, counts, kind = data.distinct(steps, successors=False)
+        means = np.bincount(kind, returns[steps]) / counts
         batch = data.batch(distinct, counts, successors=False).to(run.device)
         with precision(run):
             q = critic.q(critic.states(batch)[batch.state])[0]

@@ -23,7 +23,8 @@ from lmrl_agents.learning.online import OnlineConfig, falling, rounds
 from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.learning.start import start_policy
-from lmrl_agents.models.tokens import RowStore, TokenEpisode, episode_rows
+from lmrl_agents.models.steps import StepStore
+from lmrl_agents.models.tokens import TokenEpisode
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,17 @@ def train(run: TrainingRun) -> Path:
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()
-        rows = RowStore([row for i in kept for row in episode_rows(pool[i], model.form)], model.tokenizer.pad)
+        steps = StepStore.of((pool[i] for i in kept), model.form, model.tokenizer.pad)
         rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
         facts: dict[str, float] = {}
         for update in range(config.updates):
-            indices = session.shard(
-                batch_indices(run.seed, round_ * config.updates + update, len(rows), config.batch_size)
-            )
-            batch = rows.batch(indices).to(run.device)
+            number = round_ * config.updates + update
+            groups = session.shard(batch_indices(run.seed, number, steps.groups, config.batch_size))
+            batch = steps.clone_batch(groups).to(run.device)
             with precision(run):
-                logits, targets, which = model.action_logits(batch)
-                weights = batch.weight[which]
-                loss = cross_entropy(logits / config.temperature, targets, weights)
-            session.update("policy", loss, rate, config.clip, float(weights.sum()), int(batch.length.sum()))
+                logits = model.action_logits(batch) / config.temperature
+                loss = cross_entropy(logits, batch.token, batch.weight)
+            session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
             facts = {"loss": loss.item()}
         session.log(**facts, least_return=min(scores[i] for i in kept))
     return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})

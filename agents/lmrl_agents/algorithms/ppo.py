@@ -47,12 +47,12 @@ from lmrl_agents.learning.online import (
     slices,
 )
 from lmrl_agents.learning.returns import generalized_advantages
-from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision, rows_of
+from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision, steps_of
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
 from lmrl_agents.models.distributed import all_reduce
-from lmrl_agents.models.trajectories import Trajectories
+from lmrl_agents.models.steps import StepStore
 
 TRUNKS = ("separate", "shared")
 
@@ -118,9 +118,7 @@ def train(run: TrainingRun) -> Path:
         optimizers["policy"].add_param_group({"params": list(critic.heads.parameters()), "scale": scale})
     else:
         optimizers["critic"] = optimizer_for(critic, config.value_rate, config.weight_decay)
-    rows = None
-    if config.pretraining_weight:
-        rows = rows_of(run.load_data(), model)
+    data = steps_of(run.load_data(), model) if config.pretraining_weight else None
     state = {"kl_weight": config.kl_weight, "rate": 1.0}
     session = Session(
         run,
@@ -134,7 +132,7 @@ def train(run: TrainingRun) -> Path:
     )
     guard = RoundGuard(run, session, model, config, [critic.heads] if shared else [])
     for round_, episodes in rounds(run, session, model, config):
-        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
         divergence = all_reduce(float(np.mean(steps.logprob - old)))
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
@@ -142,7 +140,7 @@ def train(run: TrainingRun) -> Path:
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
         scaled = normalize(advantages, config.least_std)
         guard.before()
-        facts = _learn(run, config, session, (model, critic, rows), steps, (scaled, returns, values), round_)
+        facts = _learn(run, config, session, (model, critic, data), steps, (scaled, returns, values), round_)
         facts |= guard.after(steps, steady=not facts["stopped"])
         if config.kl_target:
             state["kl_weight"] = adapt(
@@ -164,12 +162,12 @@ def _learn(
     config: Config,
     session: Session,
     networks: tuple,
-    steps: Trajectories,
+    steps: StepStore,
     targets: Sequence[np.ndarray],
     round_: int,
 ) -> dict[str, float]:
     """The minibatches of a round; returns means of what was measured."""
-    model, critic, rows = networks
+    model, critic, data = networks
     shared = config.value_trunk == "shared"
     advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
     old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
@@ -186,11 +184,11 @@ def _learn(
                 logprobs, entropy, _ = new_logprobs(model, batch, config.temperature, states)
                 loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
                 loss = loss - config.entropy * mean(entropy, batch.weight)
-                if rows is not None:
-                    drawn = batch_indices(run.seed, round_ * 1000 + count, len(rows), config.pretraining_rows)
-                    real = rows.batch(drawn).to(run.device)
-                    logits, tokens, row = model.action_logits(real)
-                    loss = loss + config.pretraining_weight * cross_entropy(logits, tokens, real.weight[row])
+                if data is not None:
+                    drawn = batch_indices(run.seed, round_ * 1000 + count, data.groups, config.pretraining_rows)
+                    real = data.clone_batch(drawn).to(run.device)
+                    cloning = cross_entropy(model.action_logits(real), real.token, real.weight)
+                    loss = loss + config.pretraining_weight * cloning
                 predicted = critic.value(states if shared else critic.states(batch))[batch.state]
                 value_clip = config.value_clip or float("inf")
                 value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)

@@ -43,7 +43,7 @@ from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
 from lmrl_agents.learning.session import Session, save_final
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig
-from lmrl_agents.models.trajectories import Trajectories
+from lmrl_agents.models.steps import StepStore
 
 BASELINES = ("value", "batch", "running", "none")
 
@@ -103,7 +103,7 @@ def train(run: TrainingRun) -> Path:
     )
     guard = RoundGuard(run, session, model, config)
     for round_, episodes in rounds(run, session, model, config):
-        steps = Trajectories(episodes, model.form, model.tokenizer.pad)
+        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         rewards = config.reward_scale * steps.reward
         if config.kl_weight:
             old, _ = predict_logprobs(start, steps, config.temperature, run.device)
@@ -150,7 +150,7 @@ def _fit_values(
     config: Config,
     session: Session,
     critic: Critic,
-    steps: Trajectories,
+    steps: StepStore,
     goals: np.ndarray,
     rate: float,
     round_: int,

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.learning.run import TrainingRun, encode, save_facts
+from lmrl_agents.learning.run import TrainingRun, save_facts, steps_of
 from lmrl_agents.learning.session import save_final
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.models.distributed import by_sharding, unsharded
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.trajectories import ActionTree, Trajectories
+from lmrl_agents.models.steps import StepStore
 from lmrl_agents.playing.policy_agent import mean_return
 
 
@@ -60,20 +60,12 @@ class OfflineConfig:
     """Weight of the values in these."""
 
 
-def load(run: TrainingRun) -> tuple[LanguageModel, Trajectories]:
+def load(run: TrainingRun) -> tuple[LanguageModel, StepStore]:
     """The data's policy and the decisions of the data."""
     model = start_policy(run)
     model.requires_grad_(False).eval()
-    episodes = encode(run.load_data(), model)
-    tree = ActionTree(action for episode in episodes for action in episode.actions)
-    steps = Trajectories(episodes, model.form, model.tokenizer.pad, tree)
-    save_facts(
-        run,
-        episodes=len(episodes),
-        decisions=len(steps),
-        action_tokens=sum(len(action) for episode in episodes for action in episode.actions),
-        distinct_rows=len(steps.rows),
-    )
+    steps = steps_of(run.load_data(), model, deciding=True)
+    save_facts(run, episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
     return model, steps
 
 

@@ -16,8 +16,8 @@ from lmrl_agents.models.critic import states_of
 from lmrl_agents.models.distributed import all_reduce, distributed
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Sampling
+from lmrl_agents.models.steps import StepBatch, StepStore
 from lmrl_agents.models.tokens import TokenEpisode
-from lmrl_agents.models.trajectories import StepBatch, Trajectories
 from lmrl_agents.playing.policy_agent import Recorder
 from lmrl_agents.playing.rollout import Rollout
 
@@ -95,7 +95,7 @@ class RoundGuard:
         """Remember the policy as it is."""
         self._kept = copy.deepcopy([part.state_dict() for part in (*self._updated, self.optimizer)])
 
-    def after(self, steps: Trajectories, steady: bool = True) -> dict[str, float]:
+    def after(self, steps: StepStore, steady: bool = True) -> dict[str, float]:
         """Judge what a round's learning from ``steps`` did; the rate grows again after ``steady`` rounds only.
 
         Returns:
@@ -183,7 +183,7 @@ def new_logprobs(
     return logprobs, entropy, logits
 
 
-def slices(steps: Trajectories, size: int, seed: Sequence[int]) -> list[np.ndarray]:
+def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]:
     """All steps once, in minibatches of about ``size`` steps; steps of one row stay together."""
     order = np.random.default_rng(tuple(seed)).permutation(steps.groups)
     lengths = (steps.group_start[1:] - steps.group_start[:-1])[order]
@@ -197,7 +197,7 @@ def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -
     return peak * (1 - (1 - floor) * step / max(1, steps - 1)) * min(1.0, (step + 1) / (warmup + 1))
 
 
-def predict(function, steps: Trajectories, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:
+def predict(function, steps: StepStore, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:
     """Values of the states of all steps and of the states after them, float [N] each (0 after termination).
 
     Args:
@@ -217,7 +217,7 @@ def predict(function, steps: Trajectories, size: int = 8192) -> tuple[np.ndarray
 
 
 def predict_logprobs(
-    model: LanguageModel, steps: Trajectories, temperature: float, device: str
+    model: LanguageModel, steps: StepStore, temperature: float, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-probability of every step's token under a policy, and the policy's entropy there, float [N] each."""
     logprobs, entropy = np.zeros(len(steps)), np.zeros(len(steps))

@@ -1,4 +1,4 @@
-"""What all trainers share: data to rows, model from a preset, checkpoints that are whole or not there, metrics."""
+"""What all trainers share: data to steps, model from a preset, checkpoints that are whole or not there, metrics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ import torch
 
 from lmrl_agents.models.distributed import by_sharding, distributed, shard
 from lmrl_agents.models.model import LanguageModel, ModelConfig
-from lmrl_agents.models.token_cache import cached_rows
+from lmrl_agents.models.step_cache import cached_steps
+from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
-from lmrl_agents.models.tokens import RowStore, TextFormat, TokenEpisode, episode_rows
+from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.presets import load_preset
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_envs.doors import short_name
@@ -166,24 +167,9 @@ def shard_if_asked(run: TrainingRun, *networks: torch.nn.Module) -> None:
         shard(networks)
 
 
-def encode(data: Dataset, model: LanguageModel) -> list[TokenEpisode]:
-    """The episodes that have at least one action, as ids of the model's tokenizer."""
-    return [
-        TokenEpisode.from_transcript(
-            episode.transcript, episode.terminated, episode.truncated, model.tokenizer, model.form
-        )
-        for episode in data
-        if episode.transcript.rewards
-    ]
-
-
-def rows_of(data: Dataset, model: LanguageModel) -> RowStore:
-    """All rows of a dataset, tokenised at the first use and mapped from a cache afterwards."""
-    pad = model.tokenizer.pad
-    try:
-        return cached_rows(data, model.tokenizer, model.form).store(pad)
-    except OSError:  # a full disk or a read-only home is no reason not to train
-        return RowStore((row for e in encode(data, model) for row in episode_rows(e, model.form)), pad)
+def steps_of(data: Dataset, model: LanguageModel, deciding: bool = False) -> StepStore:
+    """The steps of a dataset for this model, see `cached_steps`."""
+    return cached_steps(data, model.tokenizer, model.form, deciding)
 
 
 def save_facts(run: TrainingRun, **facts: Any) -> None:

@@ -15,8 +15,8 @@ from torch import nn
 from lmrl_agents.models.distributed import gather_to_first, is_sharded
 from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_agents.models.trajectories import StepBatch
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
 

@@ -15,8 +15,9 @@ from torch.nn.utils import parametrize
 
 from lmrl_agents.models.distributed import gather_to_first
 from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_agents.models.tokens import TextFormat, TokenBatch
+from lmrl_agents.models.tokens import TextFormat
 
 ModelOutput = tuple[torch.Tensor, torch.Tensor]
 
@@ -122,16 +123,10 @@ class LanguageModel(nn.Module):
         """The output matrix [V, width]."""
         return self.lm.get_output_embeddings().weight
 
-    def action_logits(self, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Logits that predict the action tokens, and nothing else.
-
-        Returns:
-            logits float [N, V], targets int64 [N], rows int64 [N]; N counts the action tokens of the batch that have a
-            token before them.
-        """
-        rows, columns = torch.nonzero(batch.action_mask[:, 1:], as_tuple=True)
-        logits = states_at(self.lm.base_model, batch.tokens, batch.length, rows, columns) @ self.embedding().T
-        return logits, batch.tokens[rows, columns + 1], rows
+    def action_logits(self, batch: StepBatch) -> torch.Tensor:
+        """Logits that predict the tokens of the batch's steps, and nothing else: float [N, V]."""
+        states = states_at(self.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
+        return states[batch.state] @ self.embedding().T
 
     # -- checkpoints
 

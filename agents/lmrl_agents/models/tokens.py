@@ -1,4 +1,4 @@
-"""Transcripts to tokens: episodes as ids, the rows a model sees, and batches of them.
+"""Transcripts to tokens: episodes as ids, and the stretches of them that a model reads as one row.
 
 A conversation is written as ``<obs> text <act> action <eoa> <obs> text ...``. ``<eoa>`` ends an action and is part of
 it: the model learns when to stop. Sampled ids are kept as they are and never encoded again from text.
@@ -6,13 +6,8 @@ it: the model learns when to stop. Sampled ids are kept as they are and never en
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-import numpy as np
-import torch
 
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs import Transcript, task
@@ -163,141 +158,3 @@ def join(episode: TokenEpisode, start: int, stop: int) -> tuple[list[int], list[
         begins.append(len(ids))
         ids += episode.actions[k]
     return ids, begins
-
-
-@dataclass(frozen=True)
-class Row:
-    """One training row: tokens, which of them the agent is to learn, and the turn each belongs to."""
-
-    tokens: np.ndarray
-    """int32 [T]"""
-    action_mask: np.ndarray
-    """bool [T]: tokens produced by the agent, <eoa> included."""
-    rewards: np.ndarray
-    """float32 [T]: on the last token of each action."""
-    turn: np.ndarray
-    """int32 [T]: agent turn that a token belongs to (the observation before it included)."""
-    terminated: bool
-    """The episode's own end is in this row; a row with neither flag goes on in another row."""
-    truncated: bool
-
-
-def episode_rows(episode: TokenEpisode, form: TextFormat, turns: Container[int] | None = None) -> list[Row]:
-    """The rows of an episode: one when the whole conversation is shown and fits, else several with their contexts.
-
-    Args:
-        episode: the episode.
-        form: its layout.
-        turns: the turns whose actions are learned; None for all.
-    """
-    rows = []
-    segments = form.segments(episode)
-    for segment in segments:
-        ids, begins = join(episode, segment.start, segment.last + 1)
-        tokens = np.array(ids, np.int32)
-        mask = np.zeros(len(ids), bool)
-        rewards = np.zeros(len(ids), np.float32)
-        turn = np.zeros(len(ids), np.int32)
-        end = 0
-        for k, begin in zip(range(segment.start, segment.last + 1), begins, strict=True):
-            stop = begin + len(episode.actions[k])
-            turn[end:stop] = k
-            end = stop
-            if k >= segment.first and (turns is None or k in turns):
-                mask[begin:stop] = True
-                rewards[stop - 1] = episode.rewards[k]
-        if mask.any():
-            last = segment is segments[-1]
-            rows.append(Row(tokens, mask, rewards, turn, episode.terminated and last, episode.truncated and last))
-    return rows
-
-
-@dataclass
-class TokenBatch:
-    """Rows padded on the right. Shapes are [B, T] or [B]; padding is known from ``length``, never from ids."""
-
-    tokens: torch.Tensor
-    """int64 [B, T]"""
-    action_mask: torch.Tensor
-    """bool [B, T]"""
-    rewards: torch.Tensor
-    """float32 [B, T]"""
-    turn: torch.Tensor
-    """int32 [B, T]; -1 on padding"""
-    terminated: torch.Tensor
-    """bool [B]"""
-    truncated: torch.Tensor
-    """bool [B]"""
-    length: torch.Tensor
-    """int64 [B]"""
-    weight: torch.Tensor
-    """float32 [B]: how many equal rows a row stands for."""
-    behaviour_logprobs: torch.Tensor | None = None
-    """float32 [B, T] when the rows were sampled by a policy; 0 off actions."""
-
-    @property
-    def attention_mask(self) -> torch.Tensor:
-        """bool [B, T]"""
-        positions = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        return positions[None, :] < self.length[:, None]
-
-    def to(self, device: torch.device | str) -> TokenBatch:
-        """The batch on another device."""
-        moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in vars(self).items()}
-        return TokenBatch(**moved)
-
-
-def collate(rows: Sequence[Row], weights: Sequence[float], pad: int) -> TokenBatch:
-    """Rows to a batch, padded to the longest."""
-    size = max(len(row.tokens) for row in rows)
-
-    def pack(name: str, fill: Any, dtype: Any) -> torch.Tensor:
-        full = np.full((len(rows), size), fill, dtype)
-        for i, row in enumerate(rows):
-            values = getattr(row, name)
-            full[i, : len(values)] = values
-        return torch.from_numpy(full)
-
-    return TokenBatch(
-        tokens=pack("tokens", pad, np.int64),
-        action_mask=pack("action_mask", False, np.bool_),
-        rewards=pack("rewards", 0.0, np.float32),
-        turn=pack("turn", -1, np.int32),
-        terminated=torch.tensor([row.terminated for row in rows]),
-        truncated=torch.tensor([row.truncated for row in rows]),
-        length=torch.tensor([len(row.tokens) for row in rows]),
-        weight=torch.tensor(weights, dtype=torch.float32),
-    )
-
-
-class RowStore:
-    """All rows of a dataset; equal rows are kept once and encoded once per batch (same loss, same gradient)."""
-
-    def __init__(self, rows: Iterable[Row], pad: int) -> None:
-        self.pad = pad
-        index: dict[bytes, int] = {}
-        self.rows: list[Row] = []
-        which = []
-        for row in rows:
-            key = (
-                row.tokens.tobytes()
-                + row.action_mask.tobytes()
-                + row.rewards.tobytes()
-                + bytes((row.terminated, row.truncated))
-            )
-            position = index.setdefault(key, len(self.rows))
-            if position == len(self.rows):
-                self.rows.append(row)
-            which.append(position)
-        if not which:
-            raise ValueError("there are no rows to train on")
-        self.which = np.array(which)
-
-    def __len__(self) -> int:
-        return len(self.which)
-
-    def batch(self, indices: np.ndarray) -> TokenBatch:
-        """A batch of these rows (positions in dataset order), distinct ones once with their counts as weights."""
-        distinct, counts = np.unique(self.which[indices], return_counts=True)
-        order = np.argsort([len(self.rows[i].tokens) for i in distinct], kind="stable")
-        return collate([self.rows[i] for i in distinct[order]], counts[order].tolist(), self.pad)

@@ -1,6 +1,6 @@
 """What a critic says of positions, of an action, and of others that might have been taken.
 
-Critics of offline methods (mc, ilql, cql) are trained where the data know more than one way on (`trajectories.ActionTree`),
+Critics of offline methods (mc, ilql, cql) are trained where the data know more than one way on (`steps.decisions`),
 so values are read there alone: at the tokens for which the data's policy supports a second one. Critics of online methods
 (ppo, reinforce) have no Q and are trained at every action token: they say what a position is worth.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from lmrl_agents.models.critic import Critic, GuidedPolicy, states_of
+from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokens import TextFormat
-from lmrl_agents.models.trajectories import StepBatch
 
 MOST_ALTERNATIVES, LONGEST_ALTERNATIVE = 12, 12
 """Actions that are looked at beside the one taken, and their tokens: more are no choice that a person surveys."""
