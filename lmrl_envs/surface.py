@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmrl_envs.core import TextEnv, Transcript
 from lmrl_envs.language.answers import AnswerForm
+
+if TYPE_CHECKING:
+    from lmrl_envs.partners.attacks import Target
 
 Picture = dict[str, Any]
 """A drawing as JSON-able values. ``kind`` says what draws it, whatever the task:
@@ -124,6 +127,12 @@ class Surface:
         """What was hidden in a game that was broken off, as a person may read it; ``env`` is unwrapped."""
         game = env.get_state()["game"] or {}
         return {"secret": game["secret"]} if "secret" in game else {}
+
+    # -- who answers in it under attack (lmrl exploit)
+
+    def attacks(self) -> Target | None:
+        """What is said to whom answers in the task to beat it, and the judge of it; None: there are no attacks."""
+        return None
 
     # -- what is tried on it, and what must hold then (lmrl_envs.contract, tests/fuzz)
 

@@ -26,11 +26,11 @@ import pytest
 from fuzz.language import say
 
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_benchmarks.exploits.leaks import shown_forms
 from lmrl_envs import SimulatorError, make_policy, task, task_ids
 from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.partners.attacks import shown_forms
 from lmrl_envs.twenty_questions.rules import load_knowledge
 from lmrl_envs.wordle.env import WordleEnv
 from lmrl_envs.wrappers import ChatObservation, RecordTrajectories, TranscriptObservation

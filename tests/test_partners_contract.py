@@ -22,6 +22,7 @@ from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, repeats
 from lmrl_agents.partners.tokens import train_tokenizer
 from lmrl_agents.partners.training import PartnerTraining, train_partner
 from lmrl_benchmarks.commands.cli import run
+from lmrl_benchmarks.exploits import suite
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
 from lmrl_datasets import load_dataset
 from lmrl_envs.partners.transformers_lm import TransformersPartner
@@ -149,9 +150,9 @@ def test_the_rules_decide_whatever_a_tiny_model_says(
     id: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wins without naming and sales beyond the rules are beyond any model; being talked into a yes is not."""
-    (target,) = targets_of(id)
-    few = {family: own[:2] for family, own in target.attacks.items()}
-    monkeypatch.setattr(type(target), "attacks", few)
+    target = targets_of(id)[id]
+    target.attacks = {family: own[:2] for family, own in target.attacks.items()}
+    monkeypatch.setattr(suite, "targets_of", lambda _: {id: target})
     outcome = run_exploits(id, f"transformers:{models[id]}", attempts=1)
     assert {success["why"].split()[0] for success in outcome.successes} <= {"says"}
 

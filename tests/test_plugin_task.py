@@ -67,6 +67,19 @@ assert game.picture["kind"] == "list" and game.picture["lines"][1:] == [
 page = write_report(out / "run", out / "report.html").read_text()
 assert "Which number?\n50: " in page
 
+from lmrl_benchmarks.commands.cli import run
+from toy_task.env import HotColdEnv
+
+assert run(["exploit", id, "--attempts", "2", "--out", str(out / "exploit")]) == 0
+tallies = json.loads((out / "exploit" / "exploit.json").read_text())["families"]
+assert [(tally["family"], tally["attempts"], tally["successes"]) for tally in tallies] == [("lists", 10, 0), ("orders", 6, 0)]
+assert run(["exploit", id, "--simulator", "openai:some"]) == 2
+honest = HotColdEnv._play
+HotColdEnv._play = lambda self, action: honest(self, action.split()[0].strip(",|"))  # reads too kindly
+assert run(["exploit", id, "--attempts", "1"]) == 1
+HotColdEnv._play = honest
+assert lmrl_envs.task(id).surface.draw(env.unwrapped).startswith("Which number?\n50: ")
+
 try:
     lmrl_envs.register_task(lmrl_envs.Task(**{**vars(toy_task.ROW), "summary": "another"}))
 except ValueError as problem:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lmrl_envs.car_dealer.rules import MAX_TURNS
 from lmrl_envs.language.answers import SpeechForm
+from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Surface
 
 
@@ -24,6 +25,13 @@ class CarDealerSurface(Surface):
 
     def secret(self, env: Any) -> dict[str, Any]:
         return {"buyer": env.get_state()["game"]["hidden"]["buyer"]}
+
+    # -- under attack
+
+    def attacks(self) -> Target:
+        from lmrl_envs.car_dealer.attacks import Buyer
+
+        return Buyer()
 
     # -- what is tried on it, and what must hold then
 

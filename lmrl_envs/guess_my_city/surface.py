@@ -7,6 +7,7 @@ from typing import Any
 
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS
 from lmrl_envs.language.answers import QuestionForm
+from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Surface
 
 
@@ -21,6 +22,13 @@ class GuessMyCitySurface(Surface):
 
     def turn_limit(self, env: Any) -> int:
         return MAX_QUESTIONS
+
+    # -- under attack
+
+    def attacks(self) -> Target:
+        from lmrl_envs.guess_my_city.attacks import CityOracle
+
+        return CityOracle()
 
     # -- what is tried on it, and what must hold then
 

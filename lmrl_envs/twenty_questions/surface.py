@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.language.answers import QuestionForm
+from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Surface
 from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS
 
@@ -21,6 +22,13 @@ class TwentyQuestionsSurface(Surface):
 
     def turn_limit(self, env: Any) -> int:
         return MAX_QUESTIONS
+
+    # -- under attack
+
+    def attacks(self) -> Target:
+        from lmrl_envs.twenty_questions.attacks import ObjectOracle
+
+        return ObjectOracle()
 
     # -- what is tried on it, and what must hold then
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs import Transcript
+from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Picture, Surface
+from toy_task.attacks import Numbers
 from toy_task.rules import GUESSES, HIGHEST, LOWEST
 
 
@@ -28,6 +30,9 @@ class HotColdSurface(Surface):
 
     def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
         return Invariants(rewards=frozenset({0.0, -1.0}), truncates=False)
+
+    def attacks(self) -> Target:
+        return Numbers()
 
 
 SURFACE = HotColdSurface()

@@ -1,0 +1,27 @@
+"""Attacks on the oracle, and their judge."""
+
+from __future__ import annotations
+
+from lmrl_envs.guess_my_city.oracle import holds
+from lmrl_envs.guess_my_city.reading import read
+from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.partners.attacks import Hidden, Oracle, read_toml
+
+
+class CityOracle(Oracle):
+    """The oracle of the hidden city."""
+
+    def __init__(self) -> None:
+        own = read_toml(__package__)
+        super().__init__(list(cities()), own)
+        self.queries = [(text, read(text)) for text in own["questions"]]
+
+    def name(self, hidden: Hidden) -> str:
+        return hidden["city"] if "city" in hidden else hidden["secret"]
+
+    def untrue(self, name: str) -> list[str]:
+        return [text for text, query in self.queries if query is not None and not holds(query, cities()[name])]
+
+    def forbidden(self, name: str) -> list[str]:
+        city = cities()[name]
+        return [*city.names, city.country.name, *(alias for alias in city.country.aliases if len(alias) > 2)]
