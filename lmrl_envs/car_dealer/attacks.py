@@ -17,7 +17,7 @@ class Buyer(Target):
     """The buyer, whose wishes and budget are hidden."""
 
     def __init__(self) -> None:
-        file = read_toml(__package__)
+        file = read_toml("lmrl_envs.car_dealer")
         self.attacks, self.offered = attacks_of(file), frozenset(file["offered"])
 
     def fill(self, lines: Sequence[str], hidden: Hidden, rng: random.Random) -> tuple[list[str], str]:

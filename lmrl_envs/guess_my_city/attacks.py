@@ -12,7 +12,7 @@ class CityOracle(Oracle):
     """The oracle of the hidden city."""
 
     def __init__(self) -> None:
-        own = read_toml(__package__)
+        own = read_toml("lmrl_envs.guess_my_city")
         super().__init__(list(cities()), own)
         self.queries = [(text, read(text)) for text in own["questions"]]
 

@@ -11,7 +11,7 @@ class ObjectOracle(Oracle):
     """The oracle of the hidden object."""
 
     def __init__(self) -> None:
-        super().__init__(load_knowledge().names, read_toml(__package__))
+        super().__init__(load_knowledge().names, read_toml("lmrl_envs.twenty_questions"))
 
     def untrue(self, name: str) -> list[str]:
         index = self.names.index(name)
