@@ -10,7 +10,6 @@ from typing import Any
 import gymnasium
 from hypothesis import strategies as st
 
-from lmrl_benchmarks.exploits.targets import TARGETS
 from lmrl_envs import make_policy, task
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.core import MAX_ACTION_LENGTH
@@ -163,7 +162,7 @@ def spoken(id: str, most: int = 400) -> tuple[str, ...]:
 @functools.cache
 def attacks(id: str) -> tuple[str, ...]:
     """Lines of the exploit suite's attacks on this task, filled in for some games."""
-    target = next((kind() for kind in TARGETS if kind.id == id), None)
+    target = task(id).surface.attacks()
     if target is None:
         return ()
     env: Any = gymnasium.make(id)

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from fuzz.language import texts
-from lmrl_benchmarks.exploits.leaks import shown_forms
 from lmrl_envs import make_policy, task
 from lmrl_envs.contract import batch as batches
 from lmrl_envs.contract import game as games
 from lmrl_envs.contract.batch import CheckedBatch
 from lmrl_envs.contract.game import CheckedGame
+from lmrl_envs.partners.attacks import shown_forms
 
 Case = dict[str, Any]
 FUZZ = hypothesis.settings(
