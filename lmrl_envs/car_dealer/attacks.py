@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.mind import GREATEST_PERSUASION
+from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
 from lmrl_envs.core import Transcript
 from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled, read_toml
 

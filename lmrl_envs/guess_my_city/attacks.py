@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lmrl_envs.guess_my_city.oracle import holds
-from lmrl_envs.guess_my_city.reading import read
+from lmrl_envs.guess_my_city.query import read
 from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.guess_my_city.truth import holds
 from lmrl_envs.partners.attacks import Hidden, Oracle, read_toml
 
 
