@@ -11,6 +11,8 @@ import math
 import re
 from typing import Literal, NamedTuple
 
+from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import words as listed
 from lmrl_envs.language.numbers import SCALES, SMALL, TENS, spoken_number
 from lmrl_envs.language.text import QUOTES, plain
 
@@ -137,33 +139,8 @@ _BARE_END = re.compile(
 )
 
 
-_CUT_WORDS = frozenset(
-    f"{stem}{end}" for stem in ("knock", "tak", "cut", "cutt", "drop", "dropp", "shav", "slash", "lower", "reduc", "discount", "sav", "deduct", "chop")
-    for end in ("", "e", "ed", "ing", "s", "es")
-) | {"took", "minus", "less", "rebate", "down"}  # fmt: skip
-_LEAST_WORDS = frozenset({"below", "under", "than", "beneath", "beyond", "over", "past", "higher", "lower"})
-_LIST_WORDS = frozenset(
-    {"msrp", "list", "listed", "lists", "sticker", "retail", "retails", "normally", "usually", "originally", "regular"}
-    | {"regularly", "was", "were", "instead", "worth", "value", "valued", "from", "rather"}
-)
-_NEVER_WORDS = frozenset(
-    {
-        "can't",
-        "cant",
-        "cannot",
-        "can",
-        "won't",
-        "wont",
-        "will",
-        "not",
-        "never",
-        "no",
-        "couldn't",
-        "couldnt",
-        "impossible",
-    }
-    | {"don't", "dont", "unable"}
-)
+_VOCABULARY = sections(__file__, "vocabulary.txt")
+_CUES = [frozenset(listed(_VOCABULARY[title])) for title in ("cut", "least", "listed", "never")]
 
 
 class _Cues(NamedTuple):
@@ -176,7 +153,7 @@ class _Cues(NamedTuple):
 
 
 def _cues(words: frozenset[str]) -> _Cues:
-    return _Cues(*(not words.isdisjoint(cue) for cue in (_CUT_WORDS, _LEAST_WORDS, _LIST_WORDS, _NEVER_WORDS)))
+    return _Cues(*(not words.isdisjoint(cue) for cue in _CUES))
 
 
 def read_prices(text: str, words: frozenset[str] | None = None) -> list[Price]:

@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905 - long word lists read better as text
 """The buyer's part of the talk that is not about prices: its wishes, its budget, the cars it is shown, small talk.
 
 Answers are texts; "" means: nothing to say to that.
@@ -13,6 +12,7 @@ from lmrl_envs.car_dealer.reading import Reading, ambiguous_type
 from lmrl_envs.car_dealer.rules import Car, money, short
 from lmrl_envs.car_dealer.turn import Turn
 from lmrl_envs.car_dealer.wording import THE, article, listed
+from lmrl_envs.language.lists import sections, words
 
 _ASIDES = {
     "ask_drink": "drink", "ask_name": "name",
@@ -26,10 +26,7 @@ _TOPICS = {
     "chat_car": frozenset({"drive", "first", "commute"}),
 }
 _KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
-_COMMON = frozenset(
-    "i you the a is it this that we to of for and in my your can me do have car cars yes no ok okay price let's sure well so "
-    "what how it's there any one not are with be would like good great or who why when at on i'm about if new used".split()
-)
+_COMMON = frozenset(words(sections(__file__, "vocabulary.txt")["common"]))
 
 
 def answer_question(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> str:

@@ -19,7 +19,7 @@ from lmrl_envs.twenty_questions.measures import COMPARATIVES, read_quantity, rea
 from lmrl_envs.twenty_questions.phrasing import last_question, simplify
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 from lmrl_envs.twenty_questions.spelling import read_spelling
-from lmrl_envs.twenty_questions.words import IDENTITY, SOFT, STOP, clean, words
+from lmrl_envs.twenty_questions.words import IDENTITY, LISTS, SOFT, STOP, clean, words
 
 
 class Reading(NamedTuple):
@@ -33,33 +33,11 @@ class Reading(NamedTuple):
 
 UNREAD = Reading(None)
 
-_ASKING = frozenset(["does", "do", "did", "can", "could", "will", "would"])
-_ITSELF = frozenset(["it", "they", "this", "that", "n't"])
-_ACTS = frozenset(["can", "eats", "lives", "flies", "swims", "walks", "runs", "barks", "grows"])
-_DWELL = frozenset(("live", "run", "grow", "hear", "sit", "wear"))
-_NEGATIONS = frozenset(("not", "without", "no", "never", "non", "nor", "neither", "lack"))
-_THINGS = frozenset(("object", "thing", "item"))
-_OBJECT = _THINGS | {
-    "is",
-    "it",
-    "a",
-    "an",
-    "the",
-    "this",
-    "that",
-    "some",
-    "sort",
-    "kind",
-    "of",
-    "actual",
-    "real",
-    "really",
-}
-"""Words of "Is it an object?", which mean nothing elsewhere."""
-_LEADS = frozenset(["so", "ok", "okay", "then", "its", "it's", "well", "hmm", "just", "and", "but", ","])
-_PRONOUNS = frozenset(
-    ["it", "they", "you", "this", "that", "these", "those", "people", "we", "the", "i", "there", "most", "someone"]
+_ASKING, _ITSELF, _ACTS, _DWELL, _NEGATIONS, _THINGS, _LEADS, _PRONOUNS = (
+    frozenset(LISTS[title])
+    for title in ("asking", "itself", "acts", "dwell", "negations", "things", "leads", "pronouns")
 )
+_OBJECT = _THINGS.union(LISTS["object"])
 
 
 def read(question: str) -> Reading:

@@ -10,16 +10,16 @@ from lmrl_envs.language.lists import words as listed
 from lmrl_envs.language.text import INVISIBLE, QUOTES, SPACES, plain
 from lmrl_envs.language.words import Slips, base_forms
 
-_LISTS = {title: listed(lines) for title, lines in sections(__file__, "words.txt").items()}
-STOP = frozenset(_LISTS["stop"])
+LISTS = {title: listed(lines) for title, lines in sections(__file__, "words.txt").items()}
+STOP = frozenset(LISTS["stop"])
 """Words without a meaning of their own in a question: left out."""
-SOFT = frozenset(_LISTS["soft"])
+SOFT = frozenset(LISTS["soft"])
 """Words that say little alone: left over, they do not make a question unread."""
-KEEP = frozenset(_LISTS["keep"])
+KEEP = frozenset(LISTS["keep"])
 """Base forms that look like inflected ones."""
-IDENTITY = frozenset(_LISTS["identity"])
+IDENTITY = frozenset(LISTS["identity"])
 """Words around a name in a question about identity."""
-IRREGULAR = dict(pair.split("=") for pair in _LISTS["irregular"])
+IRREGULAR = dict(pair.split("=") for pair in LISTS["irregular"])
 """Forms that no rule finds."""
 
 _SIGNS = {**QUOTES, **str.maketrans({"–": "-", "—": ","})}
