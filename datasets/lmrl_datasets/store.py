@@ -11,7 +11,6 @@ from typing import Any
 
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode, to_table
 from lmrl_envs.files import (  # noqa: F401 - some are asked for here by others still
-    append_whole,
     locked,
     needs,
     package_versions,
