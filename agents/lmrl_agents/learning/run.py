@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
+from tyro.conf import Positional, Suppress, arg
 
 from lmrl_agents.models.distributed import by_sharding, distributed, shard
 from lmrl_agents.models.model import LanguageModel, ModelConfig
@@ -21,6 +22,7 @@ from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.presets import load_preset
+from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_envs.doors import short_name
 from lmrl_envs.files import claim, sha256_of, write_json
@@ -45,28 +47,37 @@ class TrainingError(RuntimeError):
 class TrainingRun:
     """Where and what is trained."""
 
-    algorithm: str
-    env_id: str
+    algorithm: Positional[str]
+    """Name of the algorithm (lmrl agents list), module:train or file.py:train."""
+    env_id: Annotated[str, arg(name="env")]
+    """Task id, module:id or file.py:id."""
     data: str
+    """Dataset name or folder; it must be of the task's family."""
     out: Path
-    preset: str = "nano"
+    """Folder of the run: metrics, checkpoints, the final model."""
+    preset: Literal["nano", "small", "paper"] = "nano"
+    """Hyperparameters and model size."""
     seed: int = 0
+    """Seed of weights and batches."""
     device: str = "cpu"
-    dtype: str = "float32"
+    """Where to train: cpu, cuda, cuda:1, ..."""
+    dtype: Literal["float32", "bf16"] = "float32"
+    """bf16 trains with automatic mixed precision."""
     resume: bool = False
+    """Go on with a run that was stopped."""
     sample: bool = False
-    """Train on the sample that ships with the package, not on a generated dataset."""
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    """Arguments of the environment that is played in training and validation."""
+    """Train on the dataset's sample that ships with the package."""
+    env_kwargs: Annotated[KeyValues, arg(name="env-arg")] = field(default_factory=dict)
+    """Arguments of the environment that is played in training and validation, as key=value."""
     start: Path | None = None
-    """Folder of a trained model to start from; None trains one by behaviour cloning first, where one is needed."""
-    overrides: dict[str, Any] = field(default_factory=dict)
-    """Settings in place of the preset's, as ``table.name``."""
+    """Folder of a trained model to start from. Without it, algorithms that need a start clone the data first."""
+    overrides: Annotated[KeyValues, arg(name="set")] = field(default_factory=dict)
+    """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
     threads: int = 1
-    """CPU threads of torch. Models of the nano preset are faster with one, and one makes training reproducible bit for bit."""
+    """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False
     """Spread the transformer's weights over the processes, for models too large for one device."""
-    show_progress: bool = True
+    show_progress: Suppress[bool] = True
 
     @property
     def table(self) -> str:

@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from lmrl_benchmarks.commands.arguments import KeyValues, key_values
+from lmrl_agents.settings import KeyValues
 
 
 def list_agents() -> None:
@@ -75,7 +75,7 @@ def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
     return 0
 
 
-def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (), agent_arg: KeyValues = ()) -> int:
+def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (), agent_arg: KeyValues = {}) -> int:
     """Check that an agent keeps the protocol: strings, batch equal to single, seeds obeyed, no state across games.
 
     Args:
@@ -86,7 +86,7 @@ def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (),
     from lmrl_agents import load_agent
     from lmrl_agents.playing.conformance import TASKS, check_agent
 
-    found = check_agent(load_agent(spec, **key_values(agent_arg)), env or TASKS)
+    found = check_agent(load_agent(spec, **agent_arg), env or TASKS)
     for breach in found.breaches:
         print(f"{spec}: {breach}", file=sys.stderr)
     if found.breaches:

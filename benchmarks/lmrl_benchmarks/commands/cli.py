@@ -143,11 +143,16 @@ def _call(name: str, rest: list[str]) -> int:
     return int(status or 0)
 
 
+PAIRS = {"--set", "--env-arg", "--agent-arg", "--simulator-arg"}
+"""Options that take any number of key=value pairs."""
+
+
 def _gathered(command: Callable[..., Any], rest: list[str]) -> list[str]:
     """The arguments, all values of a list's option in its first place: given twice, only the last would count."""
     lists = {
         f"--{name.replace('_', '-')}" for name, p in inspect.signature(command).parameters.items() if p.default == ()
     }
+    lists |= PAIRS
     kept: list[str] = []
     values: dict[str, list[str]] = {}
     taking = kept

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lmrl_datasets
-from lmrl_benchmarks.commands.arguments import shown
+from lmrl_benchmarks.commands.terminal import shown
 from lmrl_datasets.coverage import coverage, in_words
 from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples

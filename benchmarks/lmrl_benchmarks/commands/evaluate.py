@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from tyro.conf import OmitArgPrefixes
 
-from lmrl_benchmarks.commands.arguments import KeyValues, key_values
+from lmrl_agents import load_agent
+from lmrl_benchmarks.running.evaluation import EvaluationSpec
+from lmrl_benchmarks.running.evaluation import evaluate as run
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_envs import load_task
+from lmrl_envs.core import printable
 from lmrl_envs.work import progress_bar
 
 
-def evaluate(
-    agent: str,
-    env: str,
-    out: Path,
-    episodes: int = 100,
-    seed: int = 0,
-    agent_arg: KeyValues = (),
-    env_arg: KeyValues = (),
-    slots: int = 64,
-) -> int:
+def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64) -> int:
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
 
     Args:
-        agent: Name (lmrl agents list), openai:MODEL, transformers:PATH-OR-ID, folder of a trained model, or file.py:factory.
-        env: Task id, module:id or file.py:id.
+        spec: What is evaluated.
         out: Folder for run.json, episodes.jsonl and summary.json.
-        episodes: Number of episodes.
-        seed: Base seed of the evaluation; episode k is the same game for every agent.
-        agent_arg: Arguments of the agent, as key=value (temperature=0 is greedy).
-        env_arg: Arguments of the environment, as key=value.
         slots: Games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
     """
-    from lmrl_agents import load_agent
-    from lmrl_benchmarks.running.evaluation import EvaluationSpec
-    from lmrl_benchmarks.running.evaluation import evaluate as run
-    from lmrl_benchmarks.running.records import RecordFile
-    from lmrl_envs import load_task
-    from lmrl_envs.core import printable
-
-    spec = EvaluationSpec(load_task(env).spec, agent, episodes, seed, key_values(env_arg), key_values(agent_arg))
-    player: Any = load_agent(agent, **spec.agent_kwargs)
-    with progress_bar(f"{agent} on {env}") as tell:
+    spec = replace(spec, env_id=load_task(spec.env_id).spec)
+    player: Any = load_agent(spec.agent, **spec.agent_kwargs)
+    with progress_bar(f"{spec.agent} on {spec.env_id}") as tell:
         summary = run(
             spec, out, agent=player, slots=slots, progress=lambda done, total: tell(done, total, _usage(player))
         )
-    Console().print(_table(f"{agent} on {env}", summary))
+    Console().print(_table(f"{spec.agent} on {spec.env_id}", summary))
     if summary["errors"]:
         failed = next(record for record in RecordFile(out).read() if record.error is not None)
         print(printable(f"the first error, in episode {failed.episode}: {failed.error}"), file=sys.stderr)

@@ -13,7 +13,8 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from lmrl_benchmarks.commands.arguments import KeyValues, key_values, shown
+from lmrl_agents.settings import KeyValues
+from lmrl_benchmarks.commands.terminal import shown
 from lmrl_envs import TextEnv, load_task, make_policy, task, task_ids
 from lmrl_envs.surface import Surface
 
@@ -47,7 +48,7 @@ def play(
     simulator: str | None = None,
     hint: bool = False,
     log: Path | None = None,
-    env_arg: KeyValues = (),
+    env_arg: KeyValues = {},
 ) -> int:
     """Play a task in the terminal. Type your action, or: :hint, :quit.
 
@@ -62,7 +63,7 @@ def play(
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (line editing and history for input())
     console = Console(highlight=False)
-    kwargs: dict[str, Any] = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
+    kwargs: dict[str, Any] = {**env_arg, **({"simulator": simulator} if simulator else {})}
     row = load_task(id)
     surface, env = row.surface, gymnasium.make(row.id, **kwargs)
     base: Any = env.unwrapped

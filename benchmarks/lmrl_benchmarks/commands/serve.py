@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.commands.arguments import KeyValues, key_values
+from lmrl_agents.settings import KeyValues
 
 TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
 SHORTEST_TOKEN = 16
@@ -23,10 +23,10 @@ def serve(
     port: int = 8421,
     token: str | None = None,
     agent: tuple[str, ...] = (),
-    agent_arg: KeyValues = (),
+    agent_arg: KeyValues = {},
     env: tuple[str, ...] = (),
     simulator: str | None = None,
-    env_arg: KeyValues = (),
+    env_arg: KeyValues = {},
     out: Path = Path("runs/human"),
     record: bool = True,
     max_games: int = 200,
@@ -67,12 +67,12 @@ def serve(
         raise ValueError("--simulator and --env-arg need exactly one task: --env ID")
     token = _token(token, needed=not is_loopback(host))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
-    kwargs = {**key_values(env_arg), **({"simulator": simulator} if simulator else {})}
+    kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
     tasks = _tasks(env, kwargs, out)
     tables = Tables(tasks)
     if kwargs:
         tables.seat(tasks[0])  # what cannot be made is told now
-    agents = _agents(agent, key_values(agent_arg))
+    agents = _agents(agent, agent_arg)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         recorder = None

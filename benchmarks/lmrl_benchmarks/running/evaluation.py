@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from tyro.conf import Suppress, arg
 
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
+from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim_records
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
@@ -38,14 +41,20 @@ USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
 class EvaluationSpec:
     """What determines an evaluation."""
 
-    env_id: str
+    env_id: Annotated[str, arg(name="env")]
+    """Task id, module:id or file.py:id."""
     agent: str
-    episodes: int
-    seed: int
-    env_kwargs: dict[str, Any] = field(default_factory=dict)
-    agent_kwargs: dict[str, Any] = field(default_factory=dict)
-    options: dict[str, Any] = field(default_factory=dict)
-    each: dict[str, Any] = field(default_factory=dict)
+    """Name (lmrl agents list), openai:MODEL, transformers:PATH-OR-ID, folder of a trained model, module:factory or file.py:factory."""
+    episodes: int = 100
+    """Number of episodes."""
+    seed: int = 0
+    """Base seed of the evaluation; episode k is the same game for every agent."""
+    env_kwargs: Annotated[KeyValues, arg(name="env-arg")] = field(default_factory=dict)
+    """Arguments of the environment, as key=value."""
+    agent_kwargs: Annotated[KeyValues, arg(name="agent-arg")] = field(default_factory=dict)
+    """Arguments of the agent, as key=value (temperature=0 is greedy)."""
+    options: Suppress[dict[str, Any]] = field(default_factory=dict)
+    each: Suppress[dict[str, Any]] = field(default_factory=dict)
     """Reset options that go round over the episodes (see `lmrl_agents.playing.rollout.episode_options`)."""
 
     def as_dict(self) -> dict[str, Any]:
