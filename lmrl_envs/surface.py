@@ -147,6 +147,45 @@ class Surface:
         """What the last ``info`` of a game breaks of the task's own rules, in a line; None if nothing."""
         return None
 
+    # -- what it is scored by
+
+    same_game: frozenset[str] = frozenset({"render_mode", "simulator_options"})
+    """Arguments of the environment that change how a game is told or run, not what can be won."""
+    partner_arguments: frozenset[str] = frozenset({"simulator", "simulator_options", "record"})
+    """Arguments that say who answers."""
+    equals: Mapping[str, Any] = {}
+    """Arguments with a value that means the default game, beside the one they have when they are left out."""
+    lmrl_also: frozenset[str] = frozenset()
+    """Arguments, beside those of the partner, of which any value leaves LMRL-Gym's scale in force."""
+
+    def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
+        """Of a game that is not the default one: the best mean return, ``exact`` or ``best known``, and how it was found.
+
+        None where only the scripted expert knows: it is then played.
+        """
+        return None
+
+    # -- how its records are verified
+
+    def replay_kwargs(self, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of the environment in which a recorded game is played again: others where its partner would not answer the
+        same again, such as an engine that is timed."""
+        return dict(env_kwargs)
+
+    def replay_options(
+        self,
+        env_kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        observations: Sequence[str],
+        actions: Sequence[str],
+    ) -> dict[str, Any]:
+        """Reset options with which it is played again, the partner's recorded replies among them, if the game needs them.
+
+        Raises:
+            ValueError: no reply leads from one of the texts to the next.
+        """
+        return dict(options)
+
 
 PLAIN = Surface()
 

@@ -23,8 +23,8 @@ from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.running.verify import verify_records, verify_run
-from lmrl_benchmarks.scores.references import VARIANTS, scale_of
-from lmrl_envs import normalized_score, task
+from lmrl_benchmarks.scores.references import computed, scale_of, variants
+from lmrl_envs import normalized_score, task, task_ids
 from lmrl_envs.files import FolderError
 
 TOY = """
@@ -610,9 +610,16 @@ def test_bundled_references_are_in_order() -> None:
     """100 is above 0, and the random policy still scores about 0 on a few games (a smoke test of the file)."""
     from lmrl_agents.playing.rollout import Rollout
 
-    for env_id, kwargs in VARIANTS:
-        scale = scale_of(env_id, kwargs)
-        assert scale is not None and scale.optimum > scale.random, (env_id, kwargs)
+    entries = [entry for id in task_ids() for entry in variants(id)]
+    assert len(entries) >= 20
+    for entry in entries:
+        scale = scale_of(entry["id"], entry["kwargs"])
+        assert scale is not None and scale.optimum > scale.random, entry
+    [entry] = [e for e in variants("lmrl/MazePartiallyObserved-v0") if e["kwargs"] == {"layout": "umaze"}]
+    bare = {key: entry[key] for key in ("id", "kwargs")}
+    again = computed({**bare, "games": 200})
+    assert again["optimum"] == entry["optimum"] and again["optimum_is"] == "exact"
+    assert again["random"] == pytest.approx(entry["random"], abs=10)
     scale = scale_of("lmrl/TwentyQuestions-v0", {"split": "test"})
     assert scale is not None
     played = Rollout(load_agent("random"), "lmrl/TwentyQuestions-v0", {"split": "test"}).play(

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 import torch
 
-from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
+from lmrl_agents.partners.data import partner_episodes, partner_preset, played_episodes
 from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, repeats
 from lmrl_agents.partners.tokens import train_tokenizer
 from lmrl_agents.partners.training import PartnerTraining, train_partner
@@ -25,9 +25,10 @@ from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.exploits import suite
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
 from lmrl_datasets import load_dataset
+from lmrl_envs import task_ids
 from lmrl_envs.partners.transformers_lm import TransformersPartner
 
-IDS = sorted(PRESETS)
+IDS = sorted(id for id in task_ids() if partner_preset(id))
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}
 STEPS = {"lmrl/TwentyQuestions-v0": 100, "lmrl/GuessMyCity-v0": 40, "lmrl/CarDealer-v0": 40}
 REMARK = "Well, tell me more about that car."
@@ -178,7 +179,7 @@ def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_the_small_tokenizer_gives_every_reply_back(id: str) -> None:
     """Tokens of whole sentences swallow the space before them; none may be lost within a reply ("... Decision: accept")."""
-    pairs, _ = make_pairs(played_episodes(id, PRESETS[id].policy, 40), _role(id))
+    pairs, _ = make_pairs(played_episodes(id, partner_preset(id).policy, 40), _role(id))
     tokenizer = train_tokenizer([pair.prompt for pair in pairs], [pair.target for pair in pairs], 1000, 8192)
     for pair in pairs:
         assert tokenizer.decode(tokenizer(pair.target)["input_ids"]) == pair.target

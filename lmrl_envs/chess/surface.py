@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import chess
 
 from lmrl_envs.chess.answer_form import ChessForm
+from lmrl_envs.chess.partner import DEFAULT_STRENGTH
 from lmrl_envs.chess.rules import plain_fen, position_text, read_move
 from lmrl_envs.chess.views import men, turned, turned_back
 from lmrl_envs.core import Transcript
@@ -59,6 +60,37 @@ class ChessSurface(Surface):
             return None
         return f"{quoted(action)} is no legal move here: it costs a point, and the position stays."
 
+    # -- what it is scored by
+
+    same_game = Surface.same_game | {"spaced", "legal_moves", "pool_size"}
+    partner_arguments = Surface.partner_arguments | {"strength", "elo", "nodes", "pool_size"}
+    equals = {"strength": DEFAULT_STRENGTH}
+
+    def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
+        return 1.0, "best known", "no game is worth more than a win"
+
+    # -- how its records are verified: Stockfish is not asked again, its replies are those of the record
+
+    def replay_kwargs(self, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        if env_kwargs.get("simulator") != "stockfish":
+            return dict(env_kwargs)
+        kept = {key: value for key, value in env_kwargs.items() if key not in ("elo", "nodes", "pool_size")}
+        return {**kept, "simulator": "random"}
+
+    def replay_options(
+        self,
+        env_kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        observations: Sequence[str],
+        actions: Sequence[str],
+    ) -> dict[str, Any]:
+        """Whether the replies are legal is then checked, and what follows from them; not who chose them."""
+        if env_kwargs.get("simulator") != "stockfish":
+            return dict(options)
+        turns = zip(map(plain_fen, observations), actions, map(plain_fen, observations[1:]), strict=False)
+        replies = [_reply(*turn) for turn in turns]
+        return {**options, "replies": [reply.uci() for reply in replies if reply is not None]}
+
     # -- what is tried on it, and what must hold then
 
     variants = (
@@ -70,6 +102,24 @@ class ChessSurface(Surface):
 
     def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
         return Invariants(rewards=frozenset({0.0, 1.0, -1.0}), hidden=())
+
+
+def _reply(before: str, action: str, after: str) -> chess.Move | None:
+    """Black's move of a turn; None where there was none to make: White's was illegal, or ended the game."""
+    board = chess.Board(before)
+    move = read_move(board, action)
+    if move is None:
+        return None
+    board.push(move)
+    if board.fen() == after:
+        return None
+    for reply in board.legal_moves:
+        board.push(reply)
+        found = board.fen() == after
+        board.pop()
+        if found:
+            return reply
+    raise ValueError(f"no legal reply leads from {board.fen()!r} to {after!r}")
 
 
 @lru_cache(maxsize=8192)
@@ -94,7 +144,12 @@ def _step(before: str, action: str, after: str) -> tuple[str, tuple[str, ...]]:
 class EndgamesSurface(ChessSurface):
     """The same with other starts."""
 
+    lmrl_also = frozenset({"positions"})
+
     variants = (*ChessSurface.variants, {"simulator": "random", "positions": "evaluation"})
+
+    def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
+        return 1.0, "exact", "every position is won (retrograde analysis)"
 
 
 SURFACE, ENDGAMES = ChessSurface(), EndgamesSurface()

@@ -8,9 +8,11 @@ from typing import Any
 
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
+from lmrl_envs.maze.belief import planner
 from lmrl_envs.maze.policies import read_position, walls
-from lmrl_envs.maze.rules import _WALL_PHRASES, MOVES, Cell
+from lmrl_envs.maze.rules import _WALL_PHRASES, MOVES, Cell, named_maze
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
+from lmrl_envs.tasks import task
 
 
 class MazeForm(FixedForm):
@@ -73,6 +75,17 @@ class MazeSurface(Surface):
         if action.strip() in MOVES:
             return None
         return f"{quoted(action)} is no move: it costs 4 points. Moves are {', '.join(MOVES)}."
+
+    # -- what it is scored by
+
+    def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
+        layout = str(kwargs.get("layout", ""))
+        if not layout or layout.startswith("random:"):
+            return None
+        maze = named_maze(layout)
+        if task(env_id).kwargs["observability"] == "full":
+            return -sum(maze.distance[start] - 1 for start in maze.starts) / len(maze.starts), "exact", "shortest paths"
+        return planner(maze).mean_return, "exact", "belief-state planning"
 
     # -- what is tried on it, and what must hold then
 

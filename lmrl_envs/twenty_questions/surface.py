@@ -8,7 +8,8 @@ from typing import Any
 from lmrl_envs.language.answers import QuestionForm
 from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Surface
-from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS
+from lmrl_envs.twenty_questions.policies import least_questions
+from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS, split_indices
 
 
 class TwentyQuestionsSurface(Surface):
@@ -29,6 +30,12 @@ class TwentyQuestionsSurface(Surface):
         from lmrl_envs.twenty_questions.attacks import ObjectOracle
 
         return ObjectOracle()
+
+    # -- what it is scored by
+
+    def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
+        n = len(split_indices(kwargs.get("split", "all")))
+        return -least_questions(n)[0] / n, "best known", "no strategy can do better"
 
     # -- what is tried on it, and what must hold then
 

@@ -99,6 +99,11 @@ class WordleSurface(Surface):
     def turn_limit(self, env: Any) -> int:
         return MAX_GUESSES
 
+    # -- what it is scored by
+
+    same_game = Surface.same_game | {"feedback"}
+    lmrl_also = frozenset({"duplicates"})
+
     # -- what is tried on it, and what must hold then
 
     variants = (

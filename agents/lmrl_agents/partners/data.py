@@ -29,18 +29,12 @@ class PartnerPreset:
     """Of `lmrl_agents.partners.training.PartnerTraining`."""
 
 
-PRESETS: dict[str, PartnerPreset] = {
-    "lmrl/TwentyQuestions-v0": PartnerPreset(
-        "mixed", 6000, {"layers": 2, "batch_size": 64, "max_steps": 2000, "epochs": 20, "balance": 0.25}
-    ),
-    "lmrl/GuessMyCity-v0": PartnerPreset(
-        "random", 1000, {"layers": 2, "batch_size": 32, "max_steps": 1000, "epochs": 20, "balance": 0.5}
-    ),
-    "lmrl/CarDealer-v0": PartnerPreset(
-        "mixed", 400, {"layers": 2, "batch_size": 16, "max_steps": 500, "epochs": 20, "balance": 0.5}
-    ),
-}
-"""Task id -> preset."""
+def partner_preset(env_id: str) -> PartnerPreset | None:
+    """The ``partner`` table of the task's ``presets.toml``; None for tasks without a partner that a language model could play."""
+    row = task(env_id)
+    tables = row.toml("presets").get("partner", {})
+    found = tables.get(row.id, tables.get(row.family))
+    return PartnerPreset(**found) if found else None
 
 
 class _Listener:

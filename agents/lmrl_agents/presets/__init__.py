@@ -1,7 +1,7 @@
 """Hyperparameters by size: nano (CPU, minutes), small (GPT-2 small from random weights), paper (LMRL-Gym's).
 
-A preset is a TOML file with the tables ``model``, ``text`` and one per algorithm; ``family.<family>`` and ``task."<id>"``
-hold the same tables again and override what differs for a family or a single id.
+A preset is a TOML file with the tables ``model``, ``text`` and one per algorithm. What differs for a task stands in its own
+folder, in ``presets.toml``: the same tables again under ``<preset>.<family>`` and ``<preset>."<id>"``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMES = ("nano", "small", "paper")
 
 
 def load_preset(name: str, env_id: str) -> dict[str, dict[str, Any]]:
-    """The tables of a preset as they stand for a task.
+    """The tables of a preset as they stand for a task: those of all, its family's, its own.
 
     Raises:
         ValueError: no preset of that name.
@@ -25,10 +25,10 @@ def load_preset(name: str, env_id: str) -> dict[str, dict[str, Any]]:
         raise ValueError(f"preset {name!r} is not known; choose one of {', '.join(NAMES)}")
     text = resources.files("lmrl_agents.presets").joinpath(f"{name}.toml").read_text("utf-8")
     whole = tomllib.loads(text)
-    families, tasks = whole.pop("family", {}), whole.pop("task", {})
     row = task(env_id)
     whole["text"] = {"context_turns": 1 if row.context == "last" else None, **whole.get("text", {})}
-    for override in (families.get(row.family, {}), tasks.get(row.id, {})):
-        for table, values in override.items():
+    own = row.toml("presets").get(name, {})
+    for key in (row.family, row.id):
+        for table, values in own.get(key, {}).items():
             whole[table] = {**whole.get(table, {}), **values}
     return whole

@@ -17,7 +17,6 @@ PROMPT_VERSION = 1
 """Raised when equal arguments come to word another prompt, or another reading of answers."""
 GOOD_SHARE = 0.5
 NEW_GAME = "--- A new game begins. ---"
-_PARTNER_ARGUMENTS = ("simulator", "simulator_options", "strength", "elo", "nodes", "pool_size", "record")
 
 Messages = list[dict[str, str]]
 
@@ -118,7 +117,7 @@ def _worded(data: Dataset, rows: list[int], env_id: str, env_kwargs: Mapping[str
     chosen = data.take(np.array(rows, np.int64))
     games, arguments = chosen.reword(env_id).fetch(range(len(rows))), {}
     for key, value in env_kwargs.items():
-        if key in _PARTNER_ARGUMENTS:
+        if key in task(env_id).surface.partner_arguments:
             continue
         try:
             games = chosen.reword(env_id, **arguments, **{key: value}).fetch(range(len(rows)))

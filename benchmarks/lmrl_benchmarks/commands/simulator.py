@@ -57,10 +57,10 @@ def train(
     """
     import torch
 
-    from lmrl_agents.partners.data import PRESETS, partner_episodes, played_episodes
+    from lmrl_agents.partners.data import partner_episodes, partner_preset, played_episodes
     from lmrl_agents.partners.training import PartnerTraining, train_partner
     from lmrl_datasets import load_dataset
-    from lmrl_envs import load_task, task
+    from lmrl_envs import load_task, task, task_ids
 
     if (env is None) == (data is None):
         raise ValueError("name either --env (games are played on the spot) or --data (a dataset)")
@@ -72,17 +72,17 @@ def train(
     else:
         assert env is not None
         env_id = load_task(env).spec
-        if env_id not in PRESETS:
-            raise ValueError(
-                f"{env_id} has no partner that a language model could play; tasks with one: {', '.join(PRESETS)}"
-            )
-        heard = played_episodes(env_id, policy or PRESETS[env_id].policy, episodes or PRESETS[env_id].episodes, seed)
+        preset = partner_preset(env_id)
+        if preset is None:
+            able = ", ".join(id for id in task_ids() if partner_preset(id))
+            raise ValueError(f"{env_id} has no partner that a language model could play; tasks with one: {able}")
+        heard = played_episodes(env_id, policy or preset.policy, episodes or preset.episodes, seed)
     partner_prompt = getattr(gymnasium.make(task(env_id).id).unwrapped, "partner_prompt", None)
     if partner_prompt is None:
         raise ValueError(f"{env_id} has no partner that a language model could play")
     settings: dict[str, Any] = {"layers": 2, "width": 128}
-    if env_id in PRESETS and model is None:
-        settings |= PRESETS[env_id].settings
+    if model is None and (preset := partner_preset(env_id)):
+        settings |= preset.settings
     asked = {
         "layers": layers, "width": width, "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "balance": balance,
         "holdout_secrets": holdout_secrets,

@@ -19,7 +19,6 @@ from lmrl_benchmarks.running.records import (
     EPISODES,
     SUMMARY,
     WRITTEN,
-    Record,
     RecordError,
     RecordFile,
     installed_version,
@@ -132,10 +131,8 @@ def verify_records(folder: Path) -> Iterator[str]:
         yield f"played against {simulator!r}, which cannot be asked again: run with record=, and verify with replay:<file>"
         return
     # Only ids of the task table: an id may otherwise name a module to import.
-    recorded = simulator == "stockfish"
-    env: Any = gymnasium.make(
-        task(spec["env_id"]).id, **(_by_the_record(spec) if recorded else spec["env_kwargs"])
-    ).unwrapped
+    surface = task(spec["env_id"]).surface
+    env: Any = gymnasium.make(task(spec["env_id"]).id, **surface.replay_kwargs(spec["env_kwargs"])).unwrapped
     try:
         for record in records:
             if record.seed != episode_seed("evaluation", spec["seed"], record.episode):
@@ -146,9 +143,14 @@ def verify_records(folder: Path) -> Iterator[str]:
                 yield f"episode {record.episode} was played with reset options {record.options}, the spec has {options}"
                 continue
             try:
-                (with_replies(record) if recorded else record).replay(env, spec["env_id"])
+                options = surface.replay_options(
+                    spec["env_kwargs"], record.options, record.observations, record.actions
+                )
+                replace(record, options=options).replay(env, spec["env_id"])
             except DatasetError as problem:
                 yield str(problem)
+            except ValueError as problem:
+                yield f"episode {record.episode} (seed {record.seed}): {problem}"
     finally:
         env.close()
     try:
@@ -172,46 +174,3 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_same, a, b))
     return a == b
-
-
-def _by_the_record(spec: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of an environment whose opponent is never asked: it plays the replies that were recorded."""
-    kept = {key: value for key, value in spec["env_kwargs"].items() if key not in ("elo", "nodes", "pool_size")}
-    return {**kept, "simulator": "random"}
-
-
-def with_replies(record: Record) -> Record:
-    """A game of chess with the opponent's recorded replies as a reset option: replayed without the engine that gave them.
-
-    What is checked then is that the replies are legal and that rules and rewards follow from them; not who chose them.
-    """
-    import chess
-
-    from lmrl_envs.chess.rules import read_move
-
-    def fen(text: str) -> str:
-        return text[::2] if text[1:2] == " " else text
-
-    replies = []
-    for before, action, after in zip(record.observations, record.actions, record.observations[1:], strict=False):
-        try:
-            board = chess.Board(fen(before))
-        except ValueError as problem:
-            raise DatasetError(f"episode {record.episode} (seed {record.seed}): no position: {problem}") from None
-        move = read_move(board, action)
-        if move is None:
-            continue
-        board.push(move)
-        if board.fen() == fen(after):  # White's move ended the game
-            continue
-        for reply in board.legal_moves:
-            board.push(reply)
-            found = board.fen() == fen(after)
-            board.pop()
-            if found:
-                replies.append(reply.uci())
-                break
-        else:
-            where = f"episode {record.episode} (seed {record.seed})"
-            raise DatasetError(f"{where}: no legal reply leads from {board.fen()!r} to {fen(after)!r}")
-    return replace(record, options={**record.options, "replies": replies})

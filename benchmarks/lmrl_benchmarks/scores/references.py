@@ -1,40 +1,27 @@
 """The scale of normalised scores: references of a task as it is played, variants included.
 
 The task table holds the references of the default game. Another layout, split or opponent is another game with another
-random and another best return: `references.toml` has those that were computed, and how. A variant that is not in it has no
-normalised score; nothing is scored by the references of a game that was not played.
+random and another best return: ``references.toml`` in the task's folder has those that were computed, and how. A variant that
+is not in it has no normalised score; nothing is scored by the references of a game that was not played.
 
-``python -m lmrl_benchmarks.scores.references`` computes the file again.
+``python -m lmrl_benchmarks.scores.references`` computes what these files lack.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.store import write_atomically
-from lmrl_envs import task
+from gymnasium.envs.registration import load_env_creator
 
-WORDING = frozenset({"feedback", "spaced", "legal_moves", "render_mode", "pool_size", "simulator_options"})
-"""Arguments that change how a game is told or run, not what can be won."""
-DEFAULTS: dict[str, tuple[Any, ...]] = {
-    "layout": ("double_t", "default"),
-    "split": ("all",),
-    "positions": ("random",),
-    "simulator": ("scripted", "builtin"),
-    "strength": (None, 3),
-    "duplicates": ("standard",),
-    "reward": ("fancy",),
-    "reveal_country": (False,),
-    "elo": (None,),
-    "nodes": (None,),
-}
-"""Values that mean the default game."""
+from lmrl_envs import Task, task, task_ids
+from lmrl_envs.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -55,66 +42,59 @@ class Scale:
 
 def variant_of(env_id: str, env_kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments that make the game another one than the table's."""
-    own = task(env_id).kwargs
+    row = task(env_id)
+    default = _defaults(row.entry_point) | row.kwargs
+    same = row.surface.same_game
     return {
         key: value
         for key, value in env_kwargs.items()
-        if key not in WORDING and own.get(key) != value and value not in DEFAULTS.get(key, ())
+        if key not in same and not (key in default and default[key] == value) and row.surface.equals.get(key) != value
     }
+
+
+@cache
+def _defaults(entry_point: str) -> Mapping[str, Any]:
+    """The values that the environment's own arguments have when nobody gives them."""
+    found: dict[str, Any] = {}
+    for kind in reversed(inspect.getmro(load_env_creator(entry_point))):  # type: ignore[arg-type]
+        parameters = inspect.signature(kind.__init__).parameters if "__init__" in vars(kind) else {}
+        found |= {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
+    return found
 
 
 def scale_of(env_id: str, env_kwargs: dict[str, Any]) -> Scale | None:
     """The scale of a game; None where nobody computed it."""
-    variant = variant_of(env_id, env_kwargs)
+    row, variant = task(env_id), variant_of(env_id, env_kwargs)
     if not variant:
-        reference = task(env_id).reference
-        return reference and Scale(reference.random, reference.optimum, reference.optimum_is, "task table")
-    for entry in _bundled():
-        if entry["id"] == task(env_id).id and entry["kwargs"] == variant:
+        own = row.reference
+        return own and Scale(own.random, own.optimum, own.optimum_is, "task table")
+    for entry in variants(row.id):
+        if entry["kwargs"] == variant and "random" in entry:
             return Scale(
                 float(entry["random"]), float(entry["optimum"]), entry["optimum_is"], f"this variant: {entry['how']}"
             )
     return None
 
 
-@lru_cache(maxsize=1)
-def _bundled() -> list[dict[str, Any]]:
-    text = resources.files("lmrl_benchmarks.scores").joinpath("references.toml").read_text("utf-8")
-    return tomllib.loads(text)["variant"]
+@cache
+def variants(env_id: str) -> list[dict[str, Any]]:
+    """The entries of a task's ``references.toml``: other games than the default one."""
+    return [entry for entry in task(env_id).toml("references").get("variant", []) if entry["id"] == env_id]
 
 
 def lmrl_applies(env_id: str, env_kwargs: dict[str, Any]) -> bool:
     """Whether LMRL-Gym's own scale is one for this game: its partners may be others, its layouts and objects may not."""
-    reference = task(env_id).reference
-    if reference is None or reference.lmrl is None:
+    row = task(env_id)
+    if row.reference is None or row.reference.lmrl is None:
         return False
-    others = variant_of(env_id, env_kwargs).keys() - {"simulator", "elo", "nodes", "strength", "duplicates"}
-    return not others or (task(env_id).id == "lmrl/ChessEndgames-v0" and others == {"positions"})
+    return not variant_of(env_id, env_kwargs).keys() - row.surface.partner_arguments - row.surface.lmrl_also
 
 
-# -- computing the file
+# -- computing the files
 
 
-VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    *(
-        (f"lmrl/Maze{view}Observed-v0", {"layout": layout})
-        for layout in ("umaze", "medium", "large", "random:4x4")
-        for view in ("Fully", "Partially")
-    ),
-    ("lmrl/MazeFullyObserved-v0", {"layout": "random:6x6"}),
-    *((f"lmrl/TextNav{view}Observed-v0", {"layout": "random:8"}) for view in ("Fully", "Partially")),
-    *(
-        (f"lmrl/{name}-v0", {"split": split})
-        for name in ("TwentyQuestions", "GuessMyCity")
-        for split in ("train", "test")
-    ),
-    ("lmrl/Wordle-v0", {"duplicates": "independent"}),
-    ("lmrl/ChessEndgames-v0", {"positions": "evaluation"}),
-    ("lmrl/ChessEndgames-v0", {"positions": "evaluation", "simulator": "stockfish", "elo": 1350}),
-    ("lmrl/Chess-v0", {"simulator": "stockfish", "elo": 1350}),
-)
 GAMES = 5_000
-"""Games of the scripted policies, on seeds of the validation stream; against engines fewer."""
+"""Games of the scripted policies, on seeds of the validation stream, where an entry (of a slow game) does not say ``games``."""
 
 
 def _played(env_id: str, kwargs: dict[str, Any], policy: str, games: int) -> tuple[float, float]:
@@ -129,64 +109,43 @@ def _played(env_id: str, kwargs: dict[str, Any], policy: str, games: int) -> tup
     return float(np.mean(returns)), float(np.std(returns) / len(returns) ** 0.5)
 
 
-def _optimum(env_id: str, kwargs: dict[str, Any]) -> tuple[float, str, str]:
-    """(best mean return, "exact" or "best known", how it was found)."""
-    layout, split = str(kwargs.get("layout", "")), kwargs.get("split")
-    if layout and not layout.startswith("random:"):
-        from lmrl_envs.maze.belief import planner
-        from lmrl_envs.maze.rules import named_maze
-
-        maze = named_maze(layout)
-        if "Fully" in env_id:
-            return -sum(maze.distance[start] - 1 for start in maze.starts) / len(maze.starts), "exact", "shortest paths"
-        return planner(maze).mean_return, "exact", "belief-state planning"
-    if kwargs.get("positions") == "evaluation":
-        return 1.0, "exact", "every position is won (retrograde analysis)"
-    if env_id == "lmrl/Chess-v0":
-        return 1.0, "best known", "no game is worth more than a win"
-    if split and "Twenty" in env_id:
-        from lmrl_envs.twenty_questions.policies import least_questions
-        from lmrl_envs.twenty_questions.rules import split_indices
-
-        n = len(split_indices(split))
-        bound = -least_questions(n)[0] / n
-        found, _ = _played(env_id, kwargs, "expert", GAMES)
-        return bound, "best known", f"no strategy can do better; the scripted expert has {found:.4f}"
-    found, error = _played(env_id, kwargs, "expert", GAMES)
-    return found, "best known", f"the scripted expert over {GAMES} games, standard error {error:.2g}"
+def computed(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with its figures."""
+    id, kwargs, games = entry["id"], entry["kwargs"], entry.get("games", GAMES)
+    random, error = _played(id, kwargs, "random", games)
+    best = task(id).surface.optimum(id, kwargs)
+    if best is None:
+        optimum, spread = _played(id, kwargs, "expert", games)
+        kind, how = "best known", f"the scripted expert over {games} games, standard error {spread:.2g}"
+    else:
+        optimum, kind, how = best
+    how = f"optimum: {how}; random: {games} games, standard error {error:.2g}"
+    return {
+        **entry,
+        "random": float(f"{random:.5g}"),
+        "optimum": float(f"{optimum:.6g}"),
+        "optimum_is": kind,
+        "how": how,
+    }
 
 
-def _entry(env_id: str, kwargs: dict[str, Any]) -> str:
-    games = 100 if env_id == "lmrl/Chess-v0" else 300 if "Endgames" in env_id else GAMES
-    random, error = _played(env_id, kwargs, "random", games)
-    optimum, kind, how = _optimum(env_id, kwargs)
-    inline = ", ".join(f"{key} = {json.dumps(value)}" for key, value in kwargs.items())
-    return f"""
-[[variant]]
-id = "{env_id}"
-kwargs = {{ {inline} }}
-random = {random:.5g}
-optimum = {optimum:.6g}
-optimum_is = "{kind}"
-how = "optimum: {how}; random: {games} games, standard error {error:.2g}"
-"""
+def write(row: Task) -> None:
+    """Compute the figures that the ``references.toml`` of a task's folder lacks; delete those of an entry to have them anew."""
+    entries = row.toml("references").get("variant", [])
+    path = Path(str(resources.files(row.folder).joinpath("references.toml"))) if entries else Path()
+    for k, entry in enumerate(entries):
+        if entry["id"] == row.id and "random" not in entry:
+            entries[k] = computed(entry)
+            head = path.read_text("utf-8").partition("[[variant]]")[0]
+            write_atomically(path, head + "\n".join(map(_as_toml, entries)))
 
 
-def write(path: Path) -> None:
-    """Compute the references that the file lacks and add them; delete an entry to have it computed again."""
-    text = (
-        path.read_text("utf-8")
-        if path.is_file()
-        else (
-            "# Written by python -m lmrl_benchmarks.scores.references; the default games are in the task table of lmrl_envs.\n"
-        )
-    )
-    for env_id, kwargs in VARIANTS:
-        there = tomllib.loads(text).get("variant", [])
-        if not any(entry["id"] == env_id and entry["kwargs"] == kwargs for entry in there):
-            text += _entry(env_id, kwargs)
-            write_atomically(path, text)
+def _as_toml(entry: dict[str, Any]) -> str:
+    inline = ", ".join(f"{key} = {json.dumps(value)}" for key, value in entry["kwargs"].items())
+    lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items() if key not in ("id", "kwargs")]
+    return "\n".join(["[[variant]]", f"id = {json.dumps(entry['id'])}", f"kwargs = {{ {inline} }}", *lines]) + "\n"
 
 
 if __name__ == "__main__":
-    write(Path(str(resources.files("lmrl_benchmarks.scores").joinpath("references.toml"))))
+    for id in task_ids():
+        write(task(id))
