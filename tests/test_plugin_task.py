@@ -80,6 +80,23 @@ assert run(["exploit", id, "--attempts", "1"]) == 1
 HotColdEnv._play = honest
 assert lmrl_envs.task(id).surface.draw(env.unwrapped).startswith("Which number?\n50: ")
 
+from lmrl_agents.presets import load_preset
+from lmrl_agents.prompting.answers import extract
+from lmrl_benchmarks.scores.references import computed, scale_of, variants
+
+assert extract(lmrl_envs.task(id).surface.answer_form, "Between 25 and 50, so I will try 37.") == "37"
+tables = load_preset("nano", id)
+assert tables["bc"]["steps"] == 50 and tables["text"]["units"] == "characters" and tables["filtered_bc"]["steps"] == 600
+assert load_preset("small", id)["text"]["units"] == "words"
+small = scale_of(id, {"highest": 10})
+assert small.optimum == -1.9 and scale_of(id, {"highest": 11}) is None
+assert scale_of(id, {"highest": 100}) == scale_of(id, {}) and small != scale_of(id, {})
+summary = evaluate(EvaluationSpec(id, "expert", 200, 0, env_kwargs={"highest": 10}), out / "small")
+assert abs(summary["normalized_score"] - 100) < 5 and summary["reference"]["optimum"] == -1.9
+[entry] = variants(id)
+again = computed({"id": id, "kwargs": entry["kwargs"], "games": 2000})
+assert again["optimum"] == -1.9 and abs(again["random"] - entry["random"]) < 0.2
+
 try:
     lmrl_envs.register_task(lmrl_envs.Task(**{**vars(toy_task.ROW), "summary": "another"}))
 except ValueError as problem:
@@ -161,7 +178,7 @@ def test_a_task_without_references_has_returns_and_no_scores(tmp_path: Path) -> 
 
 def test_the_walk_through_shows_these_very_files() -> None:
     page = (TESTS.parent / "docs" / "add-a-task.md").read_text("utf-8")
-    for name in ("__init__.py", "rules.py", "env.py", "policies.py", "surface.py"):
+    for name in ("__init__.py", "rules.py", "env.py", "policies.py", "surface.py", "presets.toml", "references.toml"):
         assert (TESTS / "toy_task" / name).read_text("utf-8").strip() in page, (
             f"docs/add-a-task.md shows another {name}"
         )

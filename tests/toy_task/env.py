@@ -18,15 +18,21 @@ class HotColdEnv(TextEnv):
     the right one. **End**: terminated when found and after seven guesses. **Options**: ``{"secret": number}``.
     """
 
-    instructions = (
-        f"Find a whole number from {LOWEST} to {HIGHEST}. Answer with a number only. You have {GUESSES} guesses."
-    )
     option_keys = frozenset({"secret"})
 
+    def __init__(self, highest: int = HIGHEST, render_mode: str | None = None) -> None:
+        super().__init__(render_mode=render_mode)
+        if not LOWEST < highest <= HIGHEST:
+            raise ValueError(f"highest={highest!r} is not a number from {LOWEST + 1} to {HIGHEST}")
+        self.highest = highest
+        self.instructions = (
+            f"Find a whole number from {LOWEST} to {highest}. Answer with a number only. You have {GUESSES} guesses."
+        )
+
     def _begin(self, options: Mapping[str, Any]) -> str:
-        secret = options.get("secret", LOWEST + draw_index(self.np_random, HIGHEST))
-        if secret not in range(LOWEST, HIGHEST + 1):
-            raise ValueError(f"secret={secret!r} is not a number from {LOWEST} to {HIGHEST}")
+        secret = options.get("secret", LOWEST + draw_index(self.np_random, self.highest))
+        if secret not in range(LOWEST, self.highest + 1):
+            raise ValueError(f"secret={secret!r} is not a number from {LOWEST} to {self.highest}")
         self._secret = secret
         return "Which number?"
 

@@ -12,18 +12,18 @@ from toy_task.rules import HIGHEST, LOWEST
 class RandomPolicy:
     """A uniform number."""
 
-    def __init__(self, seed: int = 0, **_: Any) -> None:
-        self.random = random.Random(seed)
+    def __init__(self, seed: int = 0, highest: int = HIGHEST, **_: Any) -> None:
+        self.random, self.highest = random.Random(seed), highest
 
     def act(self, transcript: Transcript) -> str:
-        return str(LOWEST + int(self.random.random() * HIGHEST))
+        return str(LOWEST + int(self.random.random() * self.highest))
 
 
 class ExpertPolicy(RandomPolicy):
     """Bisection: the middle of what is still possible."""
 
     def act(self, transcript: Transcript) -> str:
-        low, high = LOWEST, HIGHEST
+        low, high = LOWEST, self.highest
         for guess, told in zip(transcript.actions, transcript.observations[1:], strict=True):
             if told == "higher":
                 low = max(low, int(guess) + 1)

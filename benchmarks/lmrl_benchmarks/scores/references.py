@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -53,7 +52,7 @@ def variant_of(env_id: str, env_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _defaults(entry_point: str) -> Mapping[str, Any]:
+def _defaults(entry_point: str) -> dict[str, Any]:
     """The values that the environment's own arguments have when nobody gives them."""
     found: dict[str, Any] = {}
     for kind in reversed(inspect.getmro(load_env_creator(entry_point))):  # type: ignore[arg-type]
