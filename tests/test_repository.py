@@ -63,9 +63,6 @@ NAMES_TASKS = {
     "lmrl_agents.playing.conformance",
     "lmrl_agents.playing.template",
     "lmrl_benchmarks.exploits.targets",
-    "lmrl_datasets.exchange",
-    "lmrl_datasets.store",
-    "lmrl_envs.files",
 }
 """Modules that still name a task outside its folder. Nothing is added here; what is mended goes."""
 
