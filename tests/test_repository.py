@@ -62,7 +62,6 @@ TOP = 12
 NAMES_TASKS = {
     "lmrl_agents.playing.conformance",
     "lmrl_agents.playing.template",
-    "lmrl_benchmarks.exploits.targets",
 }
 """Modules that still name a task outside its folder. Nothing is added here; what is mended goes."""
 
