@@ -57,7 +57,7 @@ class FaultyServer:
         answer: Callable[[list[dict[str, str]]], str] = lambda messages: "Yes.",
         retry_after: str = "0.05",
         port: int = 0,
-        whole: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        whole: Callable[[dict[str, Any]], str | dict[str, Any]] | None = None,
     ) -> None:
         unknown = {*script, then} - set(MODES)
         if unknown:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lmrl_agents.prompting.answers import MAX_READ, visible
-from lmrl_agents.prompting.answers import extract as extract_action
+from lmrl_agents.prompting.extraction import MAX_READ, visible
+from lmrl_agents.prompting.extraction import extract as extract_action
 from lmrl_envs import task, task_ids
 from lmrl_envs.core import MAX_ACTION_LENGTH
 from lmrl_envs.surface import PLAIN

@@ -245,7 +245,7 @@ def test_a_clock_that_jumps_by_an_hour_changes_nothing(jump: int, tmp_path: Path
 WALL_CLOCK = {
     "agents/lmrl_agents/learning/metrics.py": "TensorBoard shows when",
     "benchmarks/lmrl_benchmarks/serve/games.py": "when a person finished a game",
-    "lmrl_envs/partners/chat_answers.py": "a server that names a date, and not its own: capped",
+    "lmrl_envs/partners/server_replies.py": "a server that names a date, and not its own: capped",
 }
 
 
@@ -269,11 +269,11 @@ import json, os, sys, warnings
 import torch
 from lmrl_agents import load_agent
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_envs.partners.openai_api import OpenAIPartner
+from lmrl_envs.partners.model_partner import openai_partner
 from partner_toys import ToyPrompt, ask
 warnings.simplefilter("ignore", DeprecationWarning)
 agents = {"suboptimal": load_agent("suboptimal"), "trained": load_agent(sys.argv[1])}
-partner = OpenAIPartner("toy", ToyPrompt(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
+partner = openai_partner("toy", ToyPrompt(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
 
 def play():
     ids = ["lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"]

@@ -160,18 +160,18 @@ def test_a_recording_goes_on_after_a_full_disk(tmp_path: Path) -> None:
     from partner_toys import ToyPrompt, ask
 
     from lmrl_envs.partners import PartnerReply
-    from lmrl_envs.partners.replay import Answer, Recorder, ReplayPartner
+    from lmrl_envs.partners.replay import ModelReply, Recording, ReplayPartner
 
     requests = [ask(n, "Is it even?") for n in range(3)]
-    answers = [Answer(f"{n}", PartnerReply(f"{n}")) for n in range(3)]
-    recorder = Recorder(tmp_path / "replies.jsonl", ToyPrompt.name, "toy")
-    recorder.write(requests[:1], answers[:1])
-    with no_file_beyond(recorder.path.stat().st_size + 30), pytest.raises(OSError, match=FULL):
-        recorder.write(requests[1:2], answers[1:2])
+    answers = [ModelReply(f"{n}", PartnerReply(f"{n}")) for n in range(3)]
+    recording = Recording(tmp_path / "replies.jsonl", ToyPrompt.name, "toy")
+    recording.write(requests[:1], answers[:1])
+    with no_file_beyond(recording.path.stat().st_size + 30), pytest.raises(OSError, match=FULL):
+        recording.write(requests[1:2], answers[1:2])
     with pytest.warns(UserWarning, match="cut line"):
-        recorder.write(requests[2:], answers[2:])
+        recording.write(requests[2:], answers[2:])
     with pytest.warns(UserWarning, match="1 cut"):
-        replay = ReplayPartner(recorder.path, ToyPrompt())
+        replay = ReplayPartner(recording.path, ToyPrompt())
     assert [reply.text for reply in replay.reply([requests[0], requests[2]])] == ["0", "2"]
 
 

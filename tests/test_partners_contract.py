@@ -26,7 +26,7 @@ from lmrl_benchmarks.exploits import suite
 from lmrl_benchmarks.exploits.suite import run_exploits, targets_of
 from lmrl_datasets import load_dataset
 from lmrl_envs import task_ids
-from lmrl_envs.partners.transformers_lm import TransformersPartner
+from lmrl_envs.partners.model_partner import transformers_partner
 
 IDS = sorted(id for id in task_ids() if partner_preset(id))
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}
@@ -106,7 +106,7 @@ def test_contract_behind_a_server_with_hiccups(
 ) -> None:
     pytest.importorskip("openai")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    model, lock = TransformersPartner(models[id], _role(id)), threading.Lock()
+    model, lock = transformers_partner(models[id], _role(id)), threading.Lock()
 
     def answer(messages: list[dict[str, str]]) -> str:
         with lock:

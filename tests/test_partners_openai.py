@@ -14,9 +14,10 @@ from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyPrompt, ToyVector
 from lmrl_envs.partners import SimulatorError, make_partner
 
 pytest.importorskip("openai")
-from lmrl_envs.partners.chat_answers import retry_after
-from lmrl_envs.partners.chat_client import ChatClient, ChatFailure
-from lmrl_envs.partners.openai_api import OpenAIPartner
+from lmrl_envs.partners.backend import Completion, Failure, Query
+from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+from lmrl_envs.partners.model_partner import ModelPartner, openai_partner
+from lmrl_envs.partners.server_replies import retry_after
 
 pytestmark = pytest.mark.timeout(60)  # nothing here may hang
 
@@ -40,9 +41,9 @@ def oracle(messages: list[dict[str, str]]) -> str:
     return truth(int(number), question.rstrip('"'))
 
 
-def partner(server: FaultyServer, **options) -> OpenAIPartner:
+def partner(server: FaultyServer, **options) -> ModelPartner:
     settings = {"timeout": 0.5, "deadline": 2.0, "backoff": 0.01, "max_retries": 3, **options}
-    return OpenAIPartner("toy-model", ToyPrompt(), base_url=server.url, **settings)
+    return openai_partner("toy-model", ToyPrompt(), base_url=server.url, **settings)
 
 
 @pytest.mark.parametrize("mode", RECOVERABLE)
@@ -70,7 +71,7 @@ def test_gives_up_with_one_clear_error(mode: str) -> None:
 
 @pytest.mark.parametrize(("mode", "why"), [("drip", "still sending"), ("drip_headers", "hung")])
 def test_a_server_that_is_never_silent_is_left_at_the_deadline(mode: str, why: str, monkeypatch) -> None:
-    monkeypatch.setattr("lmrl_envs.partners.chat_client.GRACE", 0.5)
+    monkeypatch.setattr("lmrl_envs.partners.chat_server.GRACE", 0.5)
     with FaultyServer([mode]) as server, pytest.raises(SimulatorError, match=why):
         partner(server, deadline=1.0).reply([ask(3, "Is it even?"), ask(2, "Is it odd?")])
 
@@ -104,7 +105,7 @@ def test_a_chain_of_failures_is_survived() -> None:
 def test_nobody_there() -> None:
     with FaultyServer() as server:
         url = server.url
-    client = OpenAIPartner("m", ToyPrompt(), base_url=url, max_retries=1, backoff=0.01)
+    client = openai_partner("m", ToyPrompt(), base_url=url, max_retries=1, backoff=0.01)
     with pytest.raises(SimulatorError, match=r"no connection to 127\.0\.0\.1"):
         client.reply([ask(1, "Is it 1?")])
 
@@ -213,10 +214,10 @@ def test_the_key_comes_from_the_environment_only_and_shows_nowhere(tmp_path) -> 
 def test_servers_without_a_key_and_extra_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ValueError, match="OPENAI_API_KEY"):
-        OpenAIPartner("gpt", ToyPrompt())
+        openai_partner("gpt", ToyPrompt())
     with FaultyServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        client = OpenAIPartner(
+        client = openai_partner(
             "m", ToyPrompt(), extra_body={"seed": None, "temperature": 0.3, "reasoning_effort": "none"}
         )
         client.reply([ask(1, "Is it 1?")])
@@ -236,14 +237,14 @@ def test_hostile_actions_travel() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "file:///etc/passwd", "http://", "http://user:pw@localhost/v1"])
 def test_impossible_urls(url: str) -> None:
     with pytest.raises(ValueError, match="base_url") as caught:
-        OpenAIPartner("m", ToyPrompt(), base_url=url)
+        openai_partner("m", ToyPrompt(), base_url=url)
     assert "pw" not in str(caught.value)
 
 
 @pytest.mark.parametrize("option", [{"timeout": 0}, {"max_retries": -1}, {"temperature": -1.0}, {"concurrency": 0}])
 def test_impossible_options(option) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
-        OpenAIPartner("m", ToyPrompt(), base_url="http://127.0.0.1:9/v1", **option)
+        openai_partner("m", ToyPrompt(), base_url="http://127.0.0.1:9/v1", **option)
 
 
 def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +263,11 @@ def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_no_server_should_send_is_a_failure_of_the_request(body: bytes) -> None:
-    client = ChatClient("a test", base_url="http://127.0.0.1:9/v1")
-    with pytest.raises(ChatFailure, match="did not send"):
-        client._completion(body)
+    whole = {"choices": [{"message": {"content": "Yes."}}]}
+    with FaultyServer(whole=lambda _: body.decode()) as server:
+        backend = ChatServer("toy", ServerSettings(base_url=server.url, max_retries=0), "a test")
+        ((_, failure),) = backend.complete([Query([{"role": "user", "content": "Is it 1?"}])], 4)
+        assert isinstance(failure, Failure) and "did not send a completion" in failure.why
+        server.whole = lambda _: whole
+        ((_, completion),) = backend.complete([Query([{"role": "user", "content": "Is it 1?"}])], 4)
+        assert isinstance(completion, Completion) and completion.text == "Yes."

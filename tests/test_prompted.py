@@ -29,6 +29,7 @@ from lmrl_benchmarks.running.verify import verify_records
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, task, task_ids
 from lmrl_envs.files import FolderError
+from lmrl_envs.partners.backend import Completion, Failure
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -270,14 +271,14 @@ def test_prices(tmp_path: Path) -> None:
 def test_a_budget_is_never_passed() -> None:
     budget = Budget(Prices(1.0, 1.0), 10e-6)
     first = budget.reserve(4, 4)
-    with pytest.raises(AgentStopped, match="max_cost_usd=1e-05"):
-        budget.reserve(2, 1)
-    budget.settle(first, 5e-6)
+    refused = budget.reserve(2, 1)
+    assert isinstance(refused, Failure) and "max_cost_usd=1e-05" in refused.why and refused.advice
+    assert isinstance(first, float) and budget.charge(first, Completion("", 3, 2)) == pytest.approx(5e-6)
     second = budget.reserve(2, 3)
-    budget.settle(second, None)
+    assert isinstance(second, float) and budget.charge(second, Completion("")) == 0
     assert (budget.spent, budget.presumed) == pytest.approx((5e-6, 5e-6))
-    with pytest.raises(AgentStopped, match="unknown cost"):
-        budget.reserve(1, 0)
+    refused = budget.reserve(1, 0)
+    assert isinstance(refused, Failure) and "unknown cost" in refused.why
 
 
 PRICED = {"usd_per_million_input": 0.01, "usd_per_million_output": 10.0, "max_tokens": 20}

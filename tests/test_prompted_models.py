@@ -97,14 +97,14 @@ def test_what_does_not_fit_loses_examples_then_old_turns(model: Path) -> None:
     long = type(request)(MAZE, 0, 0, transcript, "Play.")
     messages = agent.prompt(long)
     assert any(NEW_GAME in message["content"] for message in messages)
-    room = backend.lm.room(8)
-    assert len(backend.lm.prompter.encode(messages)) > room
-    shown = backend.lm.tokenizer.decode(backend._fitting(messages, room))
-    assert len(backend._fitting(messages, room)) <= room
+    assert not backend.fits(messages, 8)
+    cut = agent._fitting(messages)
+    shown = backend.tokenizer.decode(backend.prompter.encode(cut))
+    assert backend.fits(cut, 8) and len(backend.prompter.encode(cut)) <= backend.room(8)
     assert "Play." in shown and "text 0 " in shown and "text 40 " in shown and "text 1 " not in shown
     assert NEW_GAME not in shown
     short = messages_of(request)
-    assert backend._fitting(short, room) == backend.lm.prompter.encode(short)
+    assert agent._fitting(short) == short
     huge = type(request)(MAZE, 0, 0, Transcript.from_texts(["word " * 3000], []), "Play.")
     first, second = agent.act_with_details([huge, request])
     assert first.error is not None and re.search(r"\d+ tokens, this model takes 1016", first.error)

@@ -1,11 +1,11 @@
-"""Simulators: what answers the agent in tasks with a partner, an opponent or an oracle."""
+"""Partners: what answers the agent in tasks with an oracle, a buyer or an opponent."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lmrl_envs.partners.backend import keywords
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
 __all__ = ["LIVE", "Partner", "PartnerPrompt", "PartnerReply", "PartnerRequest", "SimulatorError", "make_partner"]
@@ -32,31 +32,28 @@ def make_partner(
             raise ValueError(f"simulator='scripted' takes no options, got {sorted(options)}")
         return scripted()
     if argument and kind == "transformers":
-        from lmrl_envs.partners.transformers_lm import TransformersPartner
+        from lmrl_envs.partners.local_model import LocalSettings
+        from lmrl_envs.partners.model_partner import ModelPartner, transformers_partner
 
-        return _build(TransformersPartner, simulator, argument, partner_prompt, options)
+        _check_options(simulator, options, LocalSettings, ModelPartner)
+        return transformers_partner(argument, partner_prompt, **options)
     if argument and kind == "openai":
-        from lmrl_envs.partners.openai_api import OpenAIPartner
+        from lmrl_envs.partners.chat_server import ServerSettings
+        from lmrl_envs.partners.model_partner import ModelPartner, openai_partner
 
-        return _build(OpenAIPartner, simulator, argument, partner_prompt, options)
+        _check_options(simulator, options, ServerSettings, ModelPartner)
+        return openai_partner(argument, partner_prompt, **options)
     if argument and kind == "replay":
         from lmrl_envs.partners.replay import ReplayPartner
 
-        return _build(ReplayPartner, simulator, argument, partner_prompt, options)
+        _check_options(simulator, options)
+        return ReplayPartner(argument, partner_prompt)
     raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(PARTNERS)}")
 
 
-def _build(
-    kind: Callable[..., Partner],
-    simulator: str,
-    argument: str,
-    partner_prompt: PartnerPrompt,
-    options: Mapping[str, Any],
-) -> Partner:
-    known = [name for name, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
-    unknown = options.keys() - set(known)
-    if unknown:
+def _check_options(simulator: str, options: Mapping[str, Any], *kinds: Callable[..., Any]) -> None:
+    known = keywords(*kinds)
+    if unknown := options.keys() - set(known):
         raise ValueError(
             f"simulator={simulator!r} does not know the options {sorted(unknown)}; it takes {known or 'none'}"
         )
-    return kind(argument, partner_prompt, **options)

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_envs.partners.language_model import Messages
+from lmrl_envs.partners.backend import FREE, Completion, Failure, Messages, Meter, Query, Results, Usage
 from lmrl_envs.partners.prompting import PLAIN_STOP, render_plain
-
-
-def _import(user: str) -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise DependencyNotInstalled(
-            f"{user} needs PyTorch and transformers ({error}): pip install 'lmrl[train]'"
-        ) from error
-    return torch, transformers
 
 
 class Prompter:
@@ -69,19 +61,24 @@ class Prompter:
         return ids
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a model said to one prompt."""
+@dataclass(frozen=True, kw_only=True)
+class LocalSettings:
+    """How a model runs here."""
 
-    text: str
-    tokens: int
-    """Generated, the end token included."""
-    is_cut: bool
-    """It ends because no more tokens were allowed."""
+    device: str = "cpu"
+    """"cpu", "cuda", "cuda:1", ..."""
+    dtype: str | None = None
+    """"float32", "bfloat16", "float16"; None for that of the weights."""
+    batch_size: int = 256
+    """Most prompts in one call of ``generate``; halved when the device's memory is too small."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    chat_template_kwargs: Mapping[str, Any] | None = None
+    """For the chat template; by default ``{"enable_thinking": False}``."""
 
 
 class LocalModel:
-    """A causal or sequence-to-sequence model, run here.
+    """A causal or sequence-to-sequence model, run here: a `Backend`.
 
     Weights must be safetensors and code from a model's repository is never run. The prompt goes through the
     tokenizer's chat template; without one it has the plain format of `lmrl_envs.partners.prompting.render_plain`.
@@ -90,40 +87,35 @@ class LocalModel:
 
     Args:
         path_or_id: a folder, or the id of a model on the Hugging Face hub.
+        settings: how it runs.
         user: who asks, for error messages (``simulator='transformers:...'``).
-        device: "cpu", "cuda", "cuda:1", ...
-        dtype: "float32", "bfloat16", "float16"; None for that of the weights.
-        batch_size: most prompts in one call of ``generate``; halved when the device's memory is too small.
-        revision: branch, tag or commit on the hub.
-        chat_template_kwargs: for the chat template; by default ``{"enable_thinking": False}``.
 
     Raises:
         gymnasium.error.DependencyNotInstalled: PyTorch or transformers is missing.
-        ValueError: the model cannot be loaded, or an argument is impossible.
+        ValueError: the model cannot be loaded, or a setting is impossible.
     """
 
-    def __init__(
-        self,
-        path_or_id: str | os.PathLike[str],
-        user: str,
-        *,
-        device: str = "cpu",
-        dtype: str | None = None,
-        batch_size: int = 256,
-        revision: str | None = None,
-        chat_template_kwargs: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.torch, self._transformers = _import(user)
-        if batch_size < 1:
-            raise ValueError(f"batch_size={batch_size} must be at least 1")
-        dtypes = {None: "auto", **{name: getattr(self.torch, name) for name in ("float32", "bfloat16", "float16")}}
-        if dtype not in dtypes:
-            raise ValueError(f"dtype={dtype!r} is not known; choose one of {', '.join(map(repr, dtypes))}")
-        self.batch_size = batch_size
-        self.calls = 0
-        """Batches generated so far."""
-        self._load(os.fspath(path_or_id), user, device, dtypes[dtype], revision)
-        self.prompter = Prompter(self.tokenizer, self.is_causal, chat_template_kwargs)
+    def __init__(self, path_or_id: str | os.PathLike[str], settings: LocalSettings, user: str) -> None:
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise DependencyNotInstalled(
+                f"{user} needs PyTorch and transformers ({error}): pip install 'lmrl[train]'"
+            ) from error
+        self.torch: Any = torch
+        self._transformers: Any = transformers
+        if settings.batch_size < 1:
+            raise ValueError(f"batch_size={settings.batch_size} must be at least 1")
+        dtypes = {None: "auto", **{name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}}
+        if settings.dtype not in dtypes:
+            known = ", ".join(map(repr, dtypes))
+            raise ValueError(f"dtype={settings.dtype!r} is not known; choose one of {known}")
+        self.path = os.fspath(path_or_id)
+        self.batch_size = self.slots = settings.batch_size
+        self.usage = Usage()
+        self._load(self.path, user, settings.device, dtypes[settings.dtype], settings.revision)
+        self.prompter = Prompter(self.tokenizer, self.is_causal, settings.chat_template_kwargs)
 
     def _load(self, path: str, user: str, device: str, dtype: Any, revision: str | None) -> None:
         tf = self._transformers
@@ -158,39 +150,56 @@ class LocalModel:
             config.eos_token_id = self.tokenizer.eos_token_id
         return config
 
-    def room(self, max_new_tokens: int) -> int:
-        """Longest prompt, in tokens, that leaves room for the answer."""
-        return self.max_tokens - (max_new_tokens if self.is_causal else 0)
+    def room(self, max_tokens: int) -> int:
+        """Longest prompt, in tokens, that leaves room for a completion of ``max_tokens``."""
+        return self.max_tokens - (max_tokens if self.is_causal else 0)
 
-    def complete(
-        self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]], max_new_tokens: int
-    ) -> list[Said]:
-        """What is said to prompts in token ids, with a temperature (0 is greedy) and a seed each."""
-        said: dict[int, Said] = {}
-        order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))  # prompts of one length together
-        start = 0
-        while start < len(order):
-            batch = order[start : start + self.batch_size]
+    def fits(self, messages: Messages, max_tokens: int) -> bool:
+        """Whether a prompt leaves room for the completion."""
+        return len(self.prompter.encode(messages)) <= self.room(max_tokens)
+
+    def complete(self, queries: Sequence[Query], max_tokens: int, meter: Meter = FREE) -> Results:
+        """See `Backend.complete`; batch by batch, prompts of like length together."""
+        encoded = [self.prompter.encode(query.messages) for query in queries]
+        reserved: dict[int, float] = {}
+        for i in sorted(range(len(encoded)), key=lambda i: -len(encoded[i])):
+            amount = self._reserve(len(encoded[i]), max_tokens, meter)
+            if isinstance(amount, Failure):
+                yield i, amount
+                if amount.advice:
+                    break
+            else:
+                reserved[i] = amount
+        waiting = list(reserved)
+        while waiting:
+            batch = waiting[: self.batch_size]
             try:
-                found = self._complete_batch([encoded[i] for i in batch], [sampling[i] for i in batch], max_new_tokens)
+                found = self._generate([queries[i] for i in batch], [encoded[i] for i in batch], max_tokens)
             except self.torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
                 self.batch_size = len(batch) // 2  # from now on
                 continue
-            said.update(zip(batch, found, strict=True))
-            start += len(batch)
-        return [said[i] for i in range(len(encoded))]
+            waiting = waiting[len(batch) :]
+            for i, completion in zip(batch, found, strict=True):
+                yield i, replace(completion, cost=meter.charge(reserved[i], completion))
 
-    def _complete_batch(
-        self, encoded: Sequence[list[int]], sampling: Sequence[tuple[float, int]], max_new_tokens: int
-    ) -> list[Said]:
+    def _reserve(self, tokens: int, max_tokens: int, meter: Meter) -> float | Failure:
+        """What is set aside for a prompt, or why it cannot be completed."""
+        room = self.room(max_tokens)
+        if self.model is None:
+            return Failure("the model has been closed; make the environment or agent again", is_final=True)
+        if tokens > room:
+            return Failure(f"the prompt has {tokens} tokens, this model takes {room} beside the answer", is_final=True)
+        return meter.reserve(tokens, max_tokens)
+
+    def _generate(self, queries: Sequence[Query], encoded: Sequence[list[int]], max_tokens: int) -> list[Completion]:
+        began = time.perf_counter()
         torch, tokenizer = self.torch, self.tokenizer
         inputs = tokenizer.pad({"input_ids": encoded}, return_tensors="pt").to(self.model.device)
-        processors = []
-        if any(temperature > 0 for temperature, _ in sampling):
-            processors.append(SeededSampling(torch, sampling))
-        self._generation.max_new_tokens = max_new_tokens
+        sampling = [(query.temperature or 0.0, query.seed) for query in queries]
+        processors = [SeededSampling(torch, sampling)] if any(heat > 0 for heat, _ in sampling) else []
+        self._generation.max_new_tokens = max_tokens
         with torch.inference_mode():
             output = self.model.generate(
                 input_ids=inputs["input_ids"],
@@ -198,15 +207,27 @@ class LocalModel:
                 generation_config=self._generation,
                 logits_processor=self._transformers.LogitsProcessorList(processors),
             )
-        self.calls += 1
         new = output[:, inputs["input_ids"].shape[1] :] if self.is_causal else output[:, 1:]
         texts = tokenizer.batch_decode(new, skip_special_tokens=True)
         if not self.prompter.has_template:
             texts = [("\n" + text).partition(PLAIN_STOP)[0] for text in texts]
         lengths = self._lengths(new)
+        self.usage.calls += 1
+        self.usage.requests += len(queries)
+        self.usage.retries += sum(query.attempts > 0 for query in queries)
+        self.usage.prompt_tokens += sum(map(len, encoded))
+        self.usage.completion_tokens += sum(tokens for tokens, _ in lengths)
+        seconds = (time.perf_counter() - began) / len(queries)
         return [
-            Said(text.strip(), tokens, is_cut=tokens == max_new_tokens and not ended)
-            for text, (tokens, ended) in zip(texts, lengths, strict=True)
+            Completion(
+                text.strip(),
+                len(ids),
+                tokens,
+                finish="stop" if has_ended or tokens < max_tokens else "length",
+                attempts=query.attempts + 1,
+                seconds=query.seconds + seconds,
+            )
+            for query, ids, text, (tokens, has_ended) in zip(queries, encoded, texts, lengths, strict=True)
         ]
 
     def _lengths(self, new: Any) -> list[tuple[int, bool]]:
@@ -218,6 +239,24 @@ class LocalModel:
             end = next((k for k, token in enumerate(row) if token in ends), None)
             found.append((len(row), False) if end is None else (end + 1, True))
         return found
+
+    def describe(self) -> dict[str, Any]:
+        """What is kept with results."""
+        return {"commit": self.commit, "chat_template": self.prompter.has_template}
+
+    def fingerprint(self) -> str:
+        """Of the weights: names, sizes, and both ends of the files; of a hub model its commit."""
+        digest = hashlib.sha256(str(self.commit).encode())
+        folder = Path(self.path)
+        for file in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if file.suffix in (".safetensors", ".json", ".jinja") and file.is_file():
+                size = file.stat().st_size
+                digest.update(f"{file.name} {size} ".encode())
+                with file.open("rb") as data:
+                    digest.update(data.read(2**20))
+                    data.seek(max(0, size - 2**20))
+                    digest.update(data.read())
+        return digest.hexdigest()[:16]
 
     def close(self) -> None:
         """Let go of the model and its memory."""

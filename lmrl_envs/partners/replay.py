@@ -15,8 +15,8 @@ from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, Partne
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A reply with its origin."""
+class ModelReply:
+    """A reply with the words it was read from."""
 
     text: str
     """The model's own words."""
@@ -46,7 +46,7 @@ def describe(partner_prompt: str, request: PartnerRequest) -> str:
     return f"request {key} of {partner_prompt!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
 
 
-class Recorder:
+class Recording:
     """Appends one line of JSON per answered request: ``key``, ``partner_prompt``, ``model``, ``text``, ``reply``, ``attempts``.
 
     Every batch is one write to a file opened for appending, so several processes may share a file and a killed run
@@ -72,7 +72,7 @@ class Recorder:
                 os.write(self._file, b"\n")
         return self._file
 
-    def write(self, requests: Sequence[PartnerRequest], answers: Sequence[Answer]) -> None:
+    def write(self, requests: Sequence[PartnerRequest], answers: Sequence[ModelReply]) -> None:
         """Write down the answers of one batch, in order."""
         lines = [
             json.dumps(
@@ -114,23 +114,23 @@ class Recorder:
 
 
 class RecordingPartner:
-    """Any partner, with everything it answers written down (`Recorder`) for `ReplayPartner`.
+    """Any partner, with everything it answers written down (`Recording`) for `ReplayPartner`.
 
     Partners that are language models record by themselves, with the model's own words: see their option ``record``.
     """
 
     def __init__(self, partner: Partner, file: str | os.PathLike[str], partner_prompt: PartnerPrompt) -> None:
         self.partner, self.partner_prompt = partner, partner_prompt
-        self._recorder = Recorder(file, partner_prompt.name, type(partner).__name__)
+        self._recording = Recording(file, partner_prompt.name, type(partner).__name__)
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """The partner's replies, recorded once the whole batch is answered."""
         replies = self.partner.reply(requests)
-        self._recorder.write(requests, [Answer(reply.text, reply) for reply in replies])
+        self._recording.write(requests, [ModelReply(reply.text, reply) for reply in replies])
         return replies
 
     def close(self) -> None:
-        self._recorder.close()
+        self._recording.close()
         self.partner.close()
 
 

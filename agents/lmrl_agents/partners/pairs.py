@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest
-from lmrl_envs.partners.language_model import Messages
+from lmrl_envs.partners.model_partner import ModelPartner
 from lmrl_envs.partners.prompting import encodable
-from lmrl_envs.partners.transformers_lm import TransformersPartner
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _commonest(known: Sequence[Pair]) -> Callable[[str], str | None]:
 
 
 def measure_agreement(
-    partner: TransformersPartner, pairs: Sequence[Pair], known: Sequence[Pair], limit: int = 500
+    partner: ModelPartner, pairs: Sequence[Pair], known: Sequence[Pair], limit: int = 500
 ) -> Agreement | None:
     """Ask ``partner``, trained on ``known``, up to ``limit`` of the distinct prompts, greedily; None without pairs."""
     distinct = list({pair.key: pair for pair in pairs}.values())

@@ -10,7 +10,7 @@ from typing import Any
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from lmrl_envs.partners.language_model import Messages
+from lmrl_envs.partners.backend import Messages
 
 COMMON, SHORTEST = 50, 8
 """A sentence of the system message becomes a token if it stands in so many prompts (more than one game has) and has so many

@@ -33,11 +33,11 @@ from lmrl_agents.partners.pairs import (
     split_pairs,
 )
 from lmrl_agents.partners.tokens import train_tokenizer
+from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.base import PartnerPrompt
-from lmrl_envs.partners.language_model import Messages
 from lmrl_envs.partners.local_model import Prompter
+from lmrl_envs.partners.model_partner import transformers_partner
 from lmrl_envs.partners.prompting import PLAIN_TEMPLATE
-from lmrl_envs.partners.transformers_lm import TransformersPartner
 
 try:
     import torch
@@ -282,7 +282,7 @@ def train_partner(
     try:
         model.save_pretrained(building)
         tokenizer.save_pretrained(building)
-        partner = TransformersPartner(building, partner_prompt, device=config.device)
+        partner = transformers_partner(building, partner_prompt, device=config.device)
         tenth = max(1, len(losses) // 10)
         report = PartnerReport(
             partner_prompt=partner_prompt.name,

@@ -14,8 +14,10 @@ context as far as the server keeps to its seeds: a batch of other requests may c
 from __future__ import annotations
 
 import json
-import threading
+import math
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,84 +30,124 @@ from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.policy_agent import PolicyAgent, chosen_temperature, model_folder
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
 from lmrl_datasets.store import sha256_of
-from lmrl_envs.partners.chat_answers import Continuation
-from lmrl_envs.partners.chat_client import ChatClient, ChatFailure
+from lmrl_envs.partners.backend import Completion, Failure, Query
+from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+
+
+@dataclass(frozen=True)
+class TokenQuery(Query):
+    """Tokens to continue."""
+
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Continuation(Completion):
+    """Tokens that a server drew."""
+
+    ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+
+class TokenServer(ChatServer):
+    """The completions endpoint of vLLM: ids in, ids and log-probabilities out (``return_token_ids``).
+
+    Args:
+        model: its name on the server.
+        settings: where the server is, and what asking may take.
+        user: who asks, for error messages.
+        tokenizer: of the model.
+        sampling: cuts of the distribution.
+    """
+
+    def __init__(
+        self, model: str, settings: ServerSettings, user: str, tokenizer: TaskTokenizer, sampling: Sampling
+    ) -> None:
+        super().__init__(model, settings, user)
+        self.tokenizer, self.sampling = tokenizer, sampling
+
+    def _request(self, query: Query, max_tokens: int) -> tuple[Any, dict[str, Any]]:
+        assert isinstance(query, TokenQuery)
+        extra = {
+            "return_token_ids": True,
+            "top_k": self.sampling.top_k,
+            "stop_token_ids": [self.tokenizer.eoa],
+            "ignore_eos": True,  # a pretrained network's own end token is a token like others here
+            "skip_special_tokens": False,
+        }
+        return self._connection().completions, {
+            "prompt": list(query.ids),
+            "max_tokens": max_tokens,
+            "logprobs": 1,
+            "temperature": query.temperature,
+            "top_p": self.sampling.top_p,
+            "seed": query.seed,
+            "extra_body": extra,
+        }
+
+    def read(self, body: bytes, max_tokens: int) -> Continuation | Failure:
+        """Drawn ids with their log-probabilities; a final failure where the server does not know of ids."""
+        choice = json.loads(body)["choices"][0]
+        drawn, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
+        if drawn is None or logprobs is None or len(drawn) != len(logprobs):
+            why = f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)"
+            return Failure(why, is_final=True)
+        finish, ids = str(choice.get("finish_reason") or ""), tuple(map(int, drawn))
+        found = Continuation("", finish=finish, ids=ids, logprobs=tuple(map(float, logprobs)))
+        if not all(map(math.isfinite, found.logprobs)):
+            raise ValueError("a log-probability that is no number")
+        problem = self._problem(found, max_tokens)
+        return Failure(f"{self.host} sent {problem}", may_be_charged=True) if problem else found
+
+    def _problem(self, found: Continuation, max_tokens: int) -> str:
+        ids, eoa = found.ids, self.tokenizer.eoa
+        if not 1 <= len(ids) <= max_tokens:
+            return f"{len(ids)} tokens, not 1 to {max_tokens}"
+        if not all(0 <= i < len(self.tokenizer) for i in ids):
+            return f"ids that are none of the model's {len(self.tokenizer)}: is it another model?"
+        if eoa in ids[:-1]:
+            return "tokens after the end of the action"
+        if found.finish == "stop" and ids[-1] != eoa:
+            return "an action without its end token"
+        return ""
 
 
 class ServerEngine:
     """Draws actions on a server, as `SlotEngine` does here.
 
     Args:
-        client: the server.
-        model: its name there.
-        tokenizer: of the model.
-        sampling: temperature and cuts.
+        server: where the model runs.
         max_positions: most tokens of context and action together.
     """
 
-    def __init__(
-        self, client: ChatClient, model: str, tokenizer: TaskTokenizer, sampling: Sampling, max_positions: int
-    ) -> None:
-        self.client, self.model, self.tokenizer = client, model, tokenizer
-        self.sampling, self.max_positions = sampling, max_positions
+    def __init__(self, server: TokenServer, max_positions: int) -> None:
+        self.server, self.max_positions = server, max_positions
 
     def generate(
         self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
     ) -> list[Generated]:
-        """One action per game, requests at once up to the client's ``concurrency``.
+        """One action per game, requests at once up to the server's ``concurrency``.
 
         Raises:
-            AgentStopped: a request came to nothing, after the client's retries.
+            AgentStopped: a request came to nothing, after all retries.
         """
-        room = self.max_positions - self.sampling.max_tokens
-        prompts = [list(context)[-room:] for context in contexts]
-        seeds = [int(uniform() * 2**31) for uniform in uniforms]
-
-        def work(i: int, stop: threading.Event) -> Generated:
-            try:
-                found, _ = self.client.persist(lambda _, deadline: self._ask(prompts[i], seeds[i], deadline), stop)
-            except ChatFailure as failure:
-                raise AgentStopped(f"model {self.model!r} on {self.client.host}: {failure.why}") from None
-            return found
-
-        def hung(_: int, failure: ChatFailure) -> Generated:
-            raise AgentStopped(f"model {self.model!r} on {self.client.host}: {failure.why}")
-
-        return self.client.gather(len(prompts), work, hung)
+        server, sampling = self.server, self.server.sampling
+        room, heat = self.max_positions - sampling.max_tokens, max(0.0, sampling.temperature)
+        queries = [
+            TokenQuery([], int(uniform() * 2**31), heat, ids=tuple(context[-room:]))
+            for context, uniform in zip(contexts, uniforms, strict=True)
+        ]
+        drawn: dict[int, Generated] = {}
+        with closing(server.complete(queries, sampling.max_tokens)) as results:
+            for i, result in results:
+                if isinstance(result, Failure):
+                    raise AgentStopped(f"model {server.model!r} on {server.host}: {result.why}")
+                assert isinstance(result, Continuation)
+                drawn[i] = Generated(result.ids, result.logprobs)
+        return [drawn[i] for i in range(len(queries))]
 
     def release(self, keys: Sequence[Hashable]) -> None:
         """Nothing: what the server keeps is its own affair."""
-
-    def _ask(self, prompt: list[int], seed: int, deadline: float) -> Generated:
-        sampling = self.sampling
-        fields = {
-            "temperature": max(0.0, sampling.temperature),
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "seed": seed,
-            "stop_token_ids": [self.tokenizer.eoa],
-            "ignore_eos": True,  # a pretrained network's own end token is a token like others here
-            "skip_special_tokens": False,
-        }
-        told = self.client.continue_ids(
-            self.model, prompt, max_tokens=sampling.max_tokens, fields=fields, deadline=deadline
-        )
-        problem = self._problem(told)
-        if problem:
-            raise ChatFailure(f"{self.client.host} sent {problem}", may_be_charged=True)
-        return Generated(told.ids, told.logprobs)
-
-    def _problem(self, told: Continuation) -> str:
-        ids, eoa = told.ids, self.tokenizer.eoa
-        if not 1 <= len(ids) <= self.sampling.max_tokens:
-            return f"{len(ids)} tokens, not 1 to {self.sampling.max_tokens}"
-        if not all(0 <= i < len(self.tokenizer) for i in ids):
-            return f"ids that are none of the model's {len(self.tokenizer)}: is it another model?"
-        if eoa in ids[:-1]:
-            return "tokens after the end of the action"
-        if told.finish == "stop" and ids[-1] != eoa:
-            return "an action without its end token"
-        return ""
 
 
 class _Remote:
@@ -139,7 +181,7 @@ class ServedAgent(PolicyAgent):
         top_p: see `Sampling`.
         record_logprobs: keep the log-probability of every token with the records, in the server's words.
         concurrency: requests under way, and games that are played at once.
-        options: of `ChatClient`: timeout, deadline, max_retries, backoff.
+        options: of `ServerSettings`: timeout, deadline, max_retries, backoff.
 
     Raises:
         AgentError: there is no such model, or values guide it, which a server does not know of.
@@ -165,7 +207,7 @@ class ServedAgent(PolicyAgent):
             network = json.loads((self.folder / "config.json").read_text("utf-8"))
             tokenizer = TaskTokenizer.load(self.folder)
             heat = chosen_temperature(temperature, description)
-            self.client = ChatClient(f"agent {str(folder)!r}", base_url=server, concurrency=concurrency, **options)
+            settings = ServerSettings(base_url=server, concurrency=concurrency, **options)
         except (OSError, TypeError, ValueError) as problem:
             raise AgentError(f"{self.folder}: {problem}") from problem
         critic = self.folder / DESCRIPTION
@@ -174,9 +216,9 @@ class ServedAgent(PolicyAgent):
         form = TextFormat(**description["format"])
         positions = network.get("max_position_embeddings") or network.get("n_positions") or 10**9
         sampling = Sampling(heat, top_k, top_p, form.max_action_tokens)
-        engine = ServerEngine(self.client, served_model, tokenizer, sampling, positions)
-        super().__init__(_Remote(tokenizer, positions), form, sampling, engine)
-        self.slots, self.record_logprobs = self.client.concurrency, record_logprobs
+        self.server = TokenServer(served_model, settings, f"agent {str(folder)!r}", tokenizer, sampling)
+        super().__init__(_Remote(tokenizer, positions), form, sampling, ServerEngine(self.server, positions))
+        self.slots, self.record_logprobs = self.server.slots, record_logprobs
         self._description = description
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
@@ -200,10 +242,10 @@ class ServedAgent(PolicyAgent):
         return {
             "kind": "language model",
             "temperature": self.sampling.temperature,
-            "server": self.client.host,
+            "server": self.server.host,
             **self._description,
         }
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        self.server.close()

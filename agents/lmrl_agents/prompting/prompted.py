@@ -1,7 +1,7 @@
 """Language models that play by prompt, as they are: ``openai:<model>`` and ``transformers:<path-or-id>``.
 
 The task's instructions are the system message, the conversation so far the chat; what the model writes is read by
-`lmrl_agents.prompting.answers.extract` and kept beside the action. Nothing is trained.
+`lmrl_agents.prompting.extraction.extract` and kept beside the action. Nothing is trained.
 
     lmrl eval --agent openai:my-model --env lmrl/Wordle-v0 --episodes 20 --agent-arg base_url=http://127.0.0.1:8000/v1
     lmrl eval --agent transformers:path/to/model --env lmrl/Wordle-v0 --episodes 20 --agent-arg few_shot=3
@@ -10,10 +10,10 @@ The task's instructions are the system message, the conversation so far the chat
 from __future__ import annotations
 
 import difflib
-import inspect
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from typing import Any
 from gymnasium.error import DependencyNotInstalled
 
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
-from lmrl_agents.prompting.answers import extract
-from lmrl_agents.prompting.backends import Answered, Backend, Job, LocalBackend, ServerBackend
-from lmrl_agents.prompting.prompts import PROMPT_VERSION, Messages, good_games, messages_of
-from lmrl_agents.prompting.spending import PRICES_VARIABLE, Budget, Journal, Prices, key_of, read_prices
+from lmrl_agents.prompting.extraction import extract
+from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
+from lmrl_agents.prompting.spending import Budget, Journal, budget_of, key_of
 from lmrl_envs import Transcript, task
-from lmrl_envs.partners.chat_client import ChatClient
-from lmrl_envs.partners.local_model import LocalModel
+from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, keywords, settings_of
+from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+from lmrl_envs.partners.local_model import LocalModel, LocalSettings
 
 ANSWER_TOKENS = 128
 """Tokens of an answer by default, the allowance for reasoning not counted."""
@@ -36,27 +36,53 @@ KEPT = 20_000
 """Characters of a model's text that are kept in a record: so many, half from its beginning and half from its end."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PromptSettings:
+    """How a model is prompted and read.
+
+    Raises:
+        AgentArgumentError: an impossible setting.
+    """
+
+    temperature: float | None = 0.0
+    """0 is greedy; else every request samples with a seed of its own. None leaves it to the server."""
+    reasoning: int = 0
+    """Tokens that the model may think before it answers; 0: it is to answer at once."""
+    max_tokens: int | None = None
+    """Longest answer in tokens, by default 128 and the allowance for reasoning."""
+    few_shot: int = 0
+    """Games of a dataset that are shown first."""
+    data: str | None = None
+    """The dataset, by default the task's ``mixed-v0``, or the sample of it that ships with the package."""
+    few_shot_seed: int = 0
+    """Of their choice."""
+    history: int | str = "auto"
+    """Latest turns of the game that are shown, the opening always; "all"; or "auto": all, but 8 where the last observation
+    tells all that is needed (`lmrl_envs.Task.context`), so that 400 moves do not cost 400 positions each."""
+    read: bool = True
+    """False plays the model's text as it is, unread."""
+
+    def __post_init__(self) -> None:
+        for key, least in (("reasoning", 0), ("few_shot", 0), ("max_tokens", 1)):
+            value = getattr(self, key)
+            if not (isinstance(value, int) and value >= least) and (key, value) != ("max_tokens", None):
+                raise AgentArgumentError(f"{key}={value!r} must be a whole number, {least} or more")
+        if self.history not in ("all", "auto") and not (isinstance(self.history, int) and self.history >= 0):
+            raise AgentArgumentError(f"history={self.history!r} must be a whole number, 0 or more, or 'all' or 'auto'")
+        heat = self.temperature
+        if heat is not None and not (isinstance(heat, int | float) and heat >= 0):
+            raise AgentArgumentError(f"temperature={heat!r} must be 0 (greedy) or more, or null for the server's own")
+        object.__setattr__(self, "max_tokens", self.max_tokens or ANSWER_TOKENS + self.reasoning)
+
+
 class PromptedAgent:
     """A language model with instructions, and perhaps examples.
 
     Args:
         name: the agent's spec, as in ``openai:my-model``.
-        backend: who answers prompts.
-        temperature: 0 is greedy; else every request samples with a seed of its own. None leaves it to the server.
-        reasoning: tokens that the model may think before it answers; 0: it is to answer at once.
-        max_tokens: longest answer in tokens, by default 128 and the allowance for reasoning.
-        few_shot: games of a dataset that are shown first.
-        data: the dataset, by default the task's ``mixed-v0``, or the sample of it that ships with the package.
-        few_shot_seed: of their choice.
-        history: latest turns of the game that are shown, the opening always; "all"; or "auto": all, but 8 where the last
-            observation tells all that is needed (`lmrl_envs.Task.context`), so that 400 moves do not cost 400 positions each.
-        read: False plays the model's text as it is, unread.
-        prices: TOML file of prices, a table per model; by default that of ``$LMRL_PRICES``.
-        usd_per_million_input, usd_per_million_output, usd_per_million_cached_input: prices, without a file.
-        max_cost_usd: the run stops before more than this is spent, over all its parts when it is stopped and gone on with.
-
-    Raises:
-        AgentArgumentError: an impossible argument.
+        backend: where the model runs.
+        settings: how it is prompted and read.
+        budget: what may be spent on it.
     """
 
     operational = frozenset(
@@ -64,42 +90,9 @@ class PromptedAgent:
         | {"max_cost_usd", "usd_per_million_input", "usd_per_million_output", "usd_per_million_cached_input"}
     )
 
-    def __init__(
-        self,
-        name: str,
-        backend: Backend,
-        *,
-        temperature: float | None = 0.0,
-        reasoning: int = 0,
-        max_tokens: int | None = None,
-        few_shot: int = 0,
-        data: str | None = None,
-        few_shot_seed: int = 0,
-        history: int | str = "auto",
-        read: bool = True,
-        prices: str | None = None,
-        usd_per_million_input: float | None = None,
-        usd_per_million_output: float | None = None,
-        usd_per_million_cached_input: float | None = None,
-        max_cost_usd: float | None = None,
-    ) -> None:
-        for key, value, least in (
-            ("reasoning", reasoning, 0), ("few_shot", few_shot, 0), ("max_tokens", max_tokens, 1),
-        ):  # fmt: skip
-            if value is not None and not (isinstance(value, int) and value >= least):
-                raise AgentArgumentError(f"{key}={value!r} must be a whole number, {least} or more")
-        if history not in ("all", "auto") and not (isinstance(history, int) and history >= 0):
-            raise AgentArgumentError(f"history={history!r} must be a whole number, 0 or more, or 'all' or 'auto'")
-        if temperature is not None and not (isinstance(temperature, int | float) and temperature >= 0):
-            raise AgentArgumentError(
-                f"temperature={temperature!r} must be 0 (greedy) or more, or null for the server's own"
-            )
-        self.name, self.backend, self.temperature, self.reasoning = name, backend, temperature, reasoning
-        self.max_tokens = max_tokens or ANSWER_TOKENS + reasoning
-        self.few_shot, self.data, self.few_shot_seed = few_shot, data, few_shot_seed
-        self.history, self.read = history, read
-        given = (usd_per_million_input, usd_per_million_output, usd_per_million_cached_input)
-        self.budget = Budget(_prices(name.partition(":")[2], prices, *given), max_cost_usd)
+    def __init__(self, name: str, backend: Backend, settings: PromptSettings, budget: Budget) -> None:
+        self.name, self.backend, self.settings, self.budget = name, backend, settings, budget
+        self.max_tokens: int = settings.max_tokens or ANSWER_TOKENS
         self.slots = backend.slots
         self.prompt_tokens = self.completion_tokens = 0
         self._journal = Journal()
@@ -121,99 +114,107 @@ class PromptedAgent:
         return [action.text for action in actions]
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
-        """Actions with what the model wrote, tokens, seconds and cost. A model that fails has an action with an error."""
-        jobs = [Job(self.prompt(request), _seed(request)) for request in requests]
-        keys = [key_of(self._identity(job)) for job in jobs]
-        entries = [self._journal.get(key) for key in keys]
-        missing = [i for i, entry in enumerate(entries) if entry is None]
-        errors: dict[int, tuple[str, dict[str, Any]]] = {}
+        """Actions with what the model wrote, tokens, seconds and cost. A model that fails has an action with an error.
 
-        def done(position: int, answered: Answered) -> None:
-            i = missing[position]
-            if answered.completion is not None:
-                text = answered.completion.text
-                entries[i] = {"key": keys[i], "text": _cut(text), "action": self._action(text, requests[i])}
-                entries[i]["details"] = self._details(answered)  # type: ignore[index]
-                self._journal.put(entries[i])  # type: ignore[arg-type]
-
-        presumed = self.budget.presumed
+        Raises:
+            AgentStopped: there is no use in going on: no server, no key, no money. What was under way is kept.
+        """
+        chats = [self.prompt(request) for request in requests]
+        keys = [self._key(chat, request) for chat, request in zip(chats, requests, strict=True)]
+        entries = {i: entry for i, key in enumerate(keys) if (entry := self._journal.get(key)) is not None}
+        actions = {
+            i: Action(entry["action"], {"raw": entry["text"], **entry["details"]}) for i, entry in entries.items()
+        }
+        missing = [i for i in range(len(requests)) if i not in actions]
+        queries = [Query(self._fitting(chats[i]), _seed(requests[i]), self.settings.temperature) for i in missing]
+        presumed, stopped = self.budget.presumed, ""
         try:
-            answers = self.backend.ask([jobs[i] for i in missing], self.temperature, self.max_tokens, self.budget, done)
-            for i, answered in zip(missing, answers, strict=True):
-                if answered.completion is None:
-                    errors[i] = (f"{self.name}: {answered.error}", self._details(answered))
-                    if answered.cost:  # answers that could not be used
-                        self._journal.put({"presumed_usd": answered.cost})
+            with closing(self.backend.complete(queries, self.max_tokens, self.budget)) as results:
+                for position, result in results:
+                    i = missing[position]
+                    if isinstance(result, Completion):
+                        actions[i] = self._played(result, requests[i], keys[i])
+                        continue
+                    actions[i] = Action("", self._details(result), f"{self.name}: {result.why}")
+                    if result.cost:  # of answers that could not be used
+                        self._journal.put({"presumed_usd": result.cost})
+                    if result.advice:
+                        stopped = stopped or f"{self.name}: {result.why}; {result.advice}"
         finally:
             if self.budget.presumed > presumed:
                 self._journal.put({"presumed_usd": self.budget.presumed - presumed})
-        return [self._recorded(entries[i], errors.get(i), known=i not in missing) for i in range(len(requests))]
+        if stopped:
+            raise AgentStopped(stopped)
+        return [actions[i] for i in range(len(requests))]
 
-    def _recorded(self, entry: dict[str, Any] | None, error: tuple[str, dict[str, Any]] | None, known: bool) -> Action:
-        if entry is None:
-            why, details = error or (f"{self.name}: no answer", {})
-            return Action("", details, why)
-        details = entry["details"]
-        if not known:
-            self.prompt_tokens += details.get("prompt_tokens") or 0
-            self.completion_tokens += details.get("completion_tokens") or 0
-        return Action(entry["action"], {"raw": entry["text"], **details})
+    def _played(self, completion: Completion, request: Request, key: str) -> Action:
+        """The action in a completion, which is written to the journal."""
+        text, details = _cut(completion.text), self._details(completion)
+        action = self._action(completion.text, request)
+        self._journal.put({"key": key, "text": text, "action": action, "details": details})
+        self.prompt_tokens += completion.prompt_tokens or 0
+        self.completion_tokens += completion.completion_tokens or 0
+        return Action(action, {"raw": text, **details})
 
-    def _details(self, answered: Answered) -> dict[str, Any]:
+    def _details(self, result: Completion | Failure) -> dict[str, Any]:
         """What is recorded of an answer beside its text; what says nothing is left out."""
-        details: dict[str, Any] = {"seconds": round(answered.seconds, 4)}
-        if answered.attempts != 1:
-            details["attempts"] = answered.attempts
-        if answered.cost is not None:
-            details["cost_usd"] = round(answered.cost, 10)
-        completion = answered.completion
-        if completion is not None:
-            details["prompt_tokens"] = completion.prompt_tokens
-            details["completion_tokens"] = completion.completion_tokens
-            if completion.finish not in ("", "stop"):
-                details["finish"] = completion.finish
-            if completion.reasoning:
-                details["reasoning"] = _cut(completion.reasoning)
-            if completion.model and f"openai:{completion.model}" != self.name:
-                details["model"] = completion.model
+        details: dict[str, Any] = {"seconds": round(result.seconds, 4)}
+        if result.attempts != 1:
+            details["attempts"] = result.attempts
+        if self.budget.prices is not None:
+            details["cost_usd"] = round(result.cost, 10)
+        if isinstance(result, Completion):
+            details["prompt_tokens"] = result.prompt_tokens
+            details["completion_tokens"] = result.completion_tokens
+            if result.finish not in ("", "stop"):
+                details["finish"] = result.finish
+            if result.reasoning:
+                details["reasoning"] = _cut(result.reasoning)
+            if result.model and f"openai:{result.model}" != self.name:
+                details["model"] = result.model
         return details
 
     def _action(self, text: str, request: Request) -> str:
-        if not self.read:
+        if not self.settings.read:
             return text
         observation = request.transcript[-1].text if request.transcript else ""
         return extract(task(request.env_id).surface.answer_form, text, observation)
 
     def prompt(self, request: Request) -> Messages:
-        """The chat that is sent for a request."""
-        shown = None if self.history == "all" else self.history
+        """The chat that is sent for a request, before what does not fit is left out."""
+        shown = None if self.settings.history == "all" else self.settings.history
         if shown == "auto":
             shown = MARKOV_HISTORY if task(request.env_id).context == "last" else None
-        return messages_of(request, self._games(request), self.reasoning, shown)  # type: ignore[arg-type]
+        return messages_of(request, self._games(request), self.settings.reasoning, shown)  # type: ignore[arg-type]
+
+    def _fitting(self, messages: Messages) -> Messages:
+        return fitting(messages, lambda chat: self.backend.fits(chat, self.max_tokens))
 
     def _games(self, request: Request) -> list[Transcript]:
-        if not self.few_shot:
+        count, data, seed = self.settings.few_shot, self.settings.data, self.settings.few_shot_seed
+        if not count:
             return []
         key = json.dumps([request.env_id, dict(request.env_kwargs)], sort_keys=True, default=str)
         if key not in self._examples:
             try:
-                self._examples[key] = good_games(
-                    request.env_id, request.env_kwargs, self.few_shot, self.data, self.few_shot_seed
-                )
+                self._examples[key] = good_games(request.env_id, request.env_kwargs, count, data, seed)
             except AgentError as problem:
                 raise AgentStopped(str(problem)) from None
         return self._examples[key]
 
-    def _identity(self, job: Job) -> dict[str, Any]:
-        return {
-            "model": self.name,
-            "messages": job.messages,
-            "seed": job.seed,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "backend": self.backend.describe().get("extra_body"),
-            "read": [self.read, PROMPT_VERSION],
-        }
+    def _key(self, messages: Messages, request: Request) -> str:
+        """A hash of everything that an answer may depend on."""
+        return key_of(
+            {
+                "model": self.name,
+                "messages": messages,
+                "seed": _seed(request),
+                "temperature": self.settings.temperature,
+                "max_tokens": self.max_tokens,
+                "backend": self.backend.describe().get("extra_body"),
+                "read": [self.settings.read, PROMPT_VERSION],
+            }
+        )
 
     # -- what evaluations ask for
 
@@ -248,12 +249,7 @@ class PromptedAgent:
         return {
             "kind": "prompted",
             "agent": self.name,
-            "temperature": self.temperature,
-            "reasoning": self.reasoning,
-            "max_tokens": self.max_tokens,
-            "few_shot": self.few_shot,
-            "data": self.data,
-            "history": self.history,
+            **asdict(self.settings),
             "prompt_version": PROMPT_VERSION,
             "usd_per_million": None if prices is None else vars(prices),
             **self.backend.describe(),
@@ -279,62 +275,50 @@ def _cut(text: str) -> str:
     return f"{text[: KEPT // 2]}\n[... {len(text) - KEPT} characters are not kept ...]\n{text[-KEPT // 2 :]}"
 
 
-def _prices(
-    model: str, file: str | None, given: float | None, output: float | None, cached: float | None
-) -> Prices | None:
-    if file is not None:
-        if (given, output, cached) != (None, None, None):
-            raise AgentArgumentError("give prices=FILE or usd_per_million_..., not both")
-        return read_prices(file, model)
-    if given is None and output is None and cached is None:
-        return _usual_prices(model)
-    if given is None or output is None:
-        raise AgentArgumentError("give both usd_per_million_input and usd_per_million_output")
-    return Prices(given, output, cached)
-
-
-def _usual_prices(model: str) -> Prices | None:
-    file = os.environ.get(PRICES_VARIABLE)
-    return read_prices(file, model) if file else None
-
-
 # -- by name
 
 
 def openai(model: str = "", **options: Any) -> PromptedAgent:
-    """Any model behind an OpenAI-compatible server; options as in `PromptedAgent`, `ServerBackend` and `ChatClient`."""
+    """Any model behind an OpenAI-compatible server; options of `PromptSettings`, `budget_of` and `ServerSettings`."""
     if not model:
         raise AgentArgumentError("name the model, as in openai:my-model")
-    return _make(f"openai:{model}", lambda **given: ServerBackend(model, **given), (ServerBackend, ChatClient), options)
+    name = f"openai:{model}"
+    return _make(
+        name,
+        lambda settings: ChatServer(model, settings, f"agent {name!r}"),
+        ServerSettings,
+        {"concurrency": 8, **options},
+    )
 
 
 def transformers(path: str = "", **options: Any) -> PromptedAgent:
-    """Any causal or sequence-to-sequence model of Hugging Face, run here; options as in `PromptedAgent` and `LocalModel`."""
+    """Any causal or sequence-to-sequence model of Hugging Face, run here; options of `PromptSettings`, `budget_of` and
+    `LocalSettings`.
+    """
     if not path:
         raise AgentArgumentError("name the model, as in transformers:path/to/model")
-    options = dict(options)
-    options.setdefault("chat_template_kwargs", {"enable_thinking": bool(options.get("reasoning"))})
+    name = f"transformers:{path}"
+    thinks = {"enable_thinking": bool(options.get("reasoning"))}
     return _make(
-        f"transformers:{path}", lambda **given: LocalBackend(path, **given), (LocalBackend, LocalModel), options
+        name,
+        lambda settings: LocalModel(path, settings, f"agent {name!r}"),
+        LocalSettings,
+        {"batch_size": 64, "chat_template_kwargs": thinks, **options},
     )
 
 
 def _make(
-    name: str, backend: Callable[..., Backend], of_backend: Sequence[Callable[..., Any]], options: dict[str, Any]
+    name: str, backend: Callable[[Any], Backend], settings: Callable[..., Any], options: Mapping[str, Any]
 ) -> PromptedAgent:
-    mine, theirs = _options_of(PromptedAgent), {key for kind in of_backend for key in _options_of(kind)} - {"max_body"}
+    known = keywords(PromptSettings, budget_of, settings)
     for key in options:
-        if key not in mine | theirs:
-            close = difflib.get_close_matches(key, mine | theirs, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(sorted(mine | theirs))}"
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(sorted(known))}"
             raise AgentArgumentError(f"{name} has no argument {key!r}; {hint}")
+    prompting = PromptSettings(**settings_of(PromptSettings, options))
+    budget = budget_of(name.partition(":")[2], **settings_of(budget_of, options))
     try:
-        made = backend(**{key: value for key, value in options.items() if key in theirs})
+        return PromptedAgent(name, backend(settings(**settings_of(settings, options))), prompting, budget)
     except (ValueError, DependencyNotInstalled) as problem:
         raise AgentError(f"{name}: {problem}") from None
-    return PromptedAgent(name, made, **{key: value for key, value in options.items() if key in mine})
-
-
-def _options_of(kind: Callable[..., Any]) -> set[str]:
-    parameters = inspect.signature(kind).parameters.values()
-    return {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,13 @@ from lmrl_agents.playing.protocol import AgentError, Request
 from lmrl_datasets import Dataset, DatasetError, Episode, load_dataset
 from lmrl_datasets.schema import UnknownDataset
 from lmrl_envs import Transcript, task
+from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.prompting import encodable
 
 PROMPT_VERSION = 1
 """Raised when equal arguments come to word another prompt, or another reading of answers."""
 GOOD_SHARE = 0.5
 NEW_GAME = "--- A new game begins. ---"
-
-Messages = list[dict[str, str]]
 
 
 def reasoning_note(tokens: int) -> str:
@@ -75,6 +74,22 @@ def without_examples(messages: Messages) -> Messages:
             system = [message for message in messages[:1] if message["role"] == "system"]
             return [*system, {"role": "user", "content": opening}, *messages[k + 1 :]]
     return messages
+
+
+def fitting(messages: Messages, fits: Callable[[Messages], bool]) -> Messages:
+    """The chat, or where it is too long without its examples, then without the oldest exchanges after the opening."""
+    if fits(messages):
+        return messages
+    messages = without_examples(messages)
+    first = 2 if messages[0]["role"] == "system" else 1
+    low, high = 0, (len(messages) - first) // 2  # exchanges to leave out
+    while low < high:
+        middle = (low + high) // 2
+        if fits([*messages[:first], *messages[first + 2 * middle :]]):
+            high = middle
+        else:
+            low = middle + 1
+    return [*messages[:first], *messages[first + 2 * low :]]
 
 
 def good_games(

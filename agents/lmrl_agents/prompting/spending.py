@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.protocol import AgentArgumentError, AgentStopped
+from lmrl_envs.partners.backend import Completion, Failure, Meter
 
 JOURNAL = "answers.jsonl"
 PRICES_VARIABLE = "LMRL_PRICES"
@@ -68,7 +69,7 @@ def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
         raise AgentArgumentError(f"{where}: a table, such as [{json.dumps(model)}], {why}") from None
 
 
-class Budget:
+class Budget(Meter):
     """Money spent and promised. A request is paid for in advance at the most it can cost, and settled when it is answered.
 
     Args:
@@ -92,17 +93,8 @@ class Budget:
         self._reserved = 0.0
         self._settled = threading.Condition()
 
-    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float:
-        """Set aside what a request can cost at most; returns it.
-
-        Args:
-            prompt_tokens: of the request, at most.
-            completion_tokens: of the answer, at most.
-            patience: seconds to wait for what is set aside for others, where it may be given back.
-
-        Raises:
-            AgentStopped: it might pass the limit.
-        """
+    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float | Failure:
+        """Set aside what a request can cost at most: the USD, or a failure when it might pass the limit."""
         if self.prices is None:
             return 0.0
         most = self.prices.cost(prompt_tokens, completion_tokens)
@@ -114,15 +106,17 @@ class Budget:
                 )
                 if not fits or self.taken + most > limit:
                     presumed = f" (and up to {self.presumed:.4f} of unknown cost)" if self.presumed else ""
-                    raise AgentStopped(
+                    why = (
                         f"max_cost_usd={limit:g} would be passed: {self.spent:.4f} USD are spent{presumed}, "
-                        f"the next answer may cost {most:.4f}; a run with a higher cap goes on from here"
+                        f"the next answer may cost {most:.4f}"
                     )
+                    return Failure(why, is_final=True, advice="a run with a higher cap goes on from here")
             self._reserved += most
         return most
 
-    def settle(self, reserved: float, cost: float | None) -> None:
-        """Give back what was set aside and count what it cost; None when nobody knows: all of it is presumed spent."""
+    def charge(self, reserved: float, result: Completion | Failure) -> float:
+        """Give back what was set aside and count what the request cost; where nobody knows, all of it is presumed spent."""
+        cost = self._cost(result)
         with self._settled:
             self._reserved -= reserved
             if cost is None:
@@ -130,11 +124,55 @@ class Budget:
             else:
                 self.spent += cost
             self._settled.notify_all()
+        return cost or 0.0
+
+    def _cost(self, result: Completion | Failure) -> float | None:
+        """USD of a request; None when nobody knows."""
+        if isinstance(result, Failure):
+            if result.may_be_charged or result.unusable is None:
+                return None if result.may_be_charged else 0.0
+            result = result.unusable
+        if self.prices is None or result.prompt_tokens is None or result.completion_tokens is None:
+            return None
+        return self.prices.cost(result.prompt_tokens, result.completion_tokens, result.cached_tokens)
 
     @property
     def taken(self) -> float:
         """USD spent and presumed spent."""
         return self.spent + self.presumed
+
+
+def budget_of(
+    model: str,
+    *,
+    prices: str | None = None,
+    usd_per_million_input: float | None = None,
+    usd_per_million_output: float | None = None,
+    usd_per_million_cached_input: float | None = None,
+    max_cost_usd: float | None = None,
+) -> Budget:
+    """The budget of an agent.
+
+    Args:
+        model: whose prices are looked up.
+        prices: TOML file of prices, a table per model; by default that of ``$LMRL_PRICES``.
+        usd_per_million_input: price, without a file.
+        usd_per_million_output: as above.
+        usd_per_million_cached_input: as above; by default that of other input.
+        max_cost_usd: the run stops before more than this is spent, over all its parts when it is stopped and gone on with.
+
+    Raises:
+        AgentArgumentError: prices that are missing, given twice, or impossible.
+    """
+    given = (usd_per_million_input, usd_per_million_output, usd_per_million_cached_input)
+    if given == (None, None, None):
+        file = prices or os.environ.get(PRICES_VARIABLE)
+        return Budget(read_prices(file, model) if file else None, max_cost_usd)
+    if prices is not None:
+        raise AgentArgumentError("give prices=FILE or usd_per_million_..., not both")
+    if usd_per_million_input is None or usd_per_million_output is None:
+        raise AgentArgumentError("give both usd_per_million_input and usd_per_million_output")
+    return Budget(Prices(usd_per_million_input, usd_per_million_output, usd_per_million_cached_input), max_cost_usd)
 
 
 def key_of(request: Mapping[str, Any]) -> str:

@@ -4,69 +4,25 @@ from __future__ import annotations
 
 import email.utils
 import json
-import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from lmrl_envs.partners.backend import Completion
 
 UNREADABLE = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """What reading raises where the bytes are not what they should be: no JSON, nested without end, infinite counts, ..."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """What a server answered."""
-
-    text: str
-    prompt_tokens: int | None = None
-    """None where the server does not count."""
-    completion_tokens: int | None = None
-    cached_tokens: int = 0
-    """Of the prompt's tokens, those that the server had in a cache."""
-    finish: str = ""
-    """Why the text ends: ``stop``, ``length``, ..."""
-    reasoning: str = ""
-    """What a model that thinks thought, where the server tells it apart from the text."""
-    model: str = ""
-    """The model's name in the server's words."""
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """Tokens that a server drew."""
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    finish: str
-    """Why they end: ``stop``, ``length``, ..."""
 
 
 def read_completion(body: bytes) -> tuple[Completion, list[Any], Any]:
     """A chat completion, its choices, and the content of the first one (None without any); raises one of `UNREADABLE`."""
     data = json.loads(body)
     choices = data["choices"]
-    answer = _completion(data, choices[0] if choices else {})
-    return answer, choices, choices[0]["message"]["content"] if choices else None
-
-
-def read_continuation(body: bytes) -> Continuation | None:
-    """Drawn ids with their log-probabilities; None where the server gives none, or one for each; raises one of `UNREADABLE`."""
-    choice = json.loads(body)["choices"][0]
-    drawn, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
-    if drawn is None or logprobs is None or len(drawn) != len(logprobs):
-        return None
-    numbers = tuple(float(x) for x in logprobs)
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError("a log-probability that is no number")
-    return Continuation(tuple(int(i) for i in drawn), numbers, str(choice.get("finish_reason") or ""))
-
-
-def _completion(data: dict[str, Any], choice: dict[str, Any]) -> Completion:
+    choice = choices[0] if choices else {}
     usage, message = data.get("usage") or {}, choice.get("message") or {}
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     text, thought = message.get("content"), message.get("reasoning_content") or message.get("reasoning")
-    return Completion(
+    found = Completion(
         text=text if isinstance(text, str) else "",
         prompt_tokens=None if prompt is None else int(prompt),
         completion_tokens=None if completion is None else int(completion),
@@ -75,6 +31,7 @@ def _completion(data: dict[str, Any], choice: dict[str, Any]) -> Completion:
         reasoning=thought if isinstance(thought, str) else "",
         model=str(data.get("model") or ""),
     )
+    return found, choices, choices[0]["message"]["content"] if choices else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
