@@ -327,7 +327,7 @@ def test_recorded_games_replay_without_the_model(trained: Path, tmp_path: Path) 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(DependencyNotInstalled, match=r"pip install 'lmrl\[train\]'"):
+    with pytest.raises(DependencyNotInstalled, match=r'pip install "lmrl\[train\]"'):
         make_partner("transformers:gpt2", ToyEnv, ToyPrompt())
 
 

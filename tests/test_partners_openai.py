@@ -249,7 +249,7 @@ def test_impossible_options(option) -> None:
 
 def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(DependencyNotInstalled, match=r"pip install 'lmrl\[llm\]'"):
+    with pytest.raises(DependencyNotInstalled, match=r'pip install "lmrl\[llm\]"'):
         make_partner("openai:m", ToyEnv, ToyPrompt())
 
 

@@ -494,7 +494,7 @@ def test_errors_are_one_line(mode: str, key: str | None, status: int, message: s
     ("spec", "options", "message"),
     [
         ("openai", {}, "name the model"),
-        ("openai:m", {"base_ulr": "x"}, "did you mean base_url"),
+        ("openai:m", {"base_ulr": "x"}, "did you mean 'base_url'"),
         ("openai:m", {"base_url": "http://h/v1", "few_shot": -1}, "few_shot=-1"),
         ("openai:m", {"base_url": "http://h/v1", "history": "some"}, "history='some'"),
         ("openai:m", {"base_url": "http://h/v1", "temperature": "hot"}, "temperature='hot'"),

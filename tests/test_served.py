@@ -94,7 +94,7 @@ def test_greedy_games_are_those_of_the_model_played_here(folder: Path, tmp_path:
     assert len(sent) >= 3
 
     def played(out: Path) -> list[Any]:
-        return [(r.episode, r.actions, r.rewards) for r in RecordFile(out / "episodes.jsonl").read()]
+        return [(r.episode, r.actions, r.rewards) for r in RecordFile(out).read()]
 
     assert played(here) == played(there)
 

@@ -13,8 +13,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from gymnasium.error import DependencyNotInstalled
-
+from lmrl_envs.files import needs
 from lmrl_envs.partners.backend import FREE, Completion, Failure, Messages, Meter, Query, Results, Usage
 from lmrl_envs.partners.server_replies import UNREADABLE, read_completion, retry_after
 
@@ -105,12 +104,9 @@ class ChatServer:
     """
 
     def __init__(self, model: str, settings: ServerSettings, user: str, max_body: int = 32 * 2**20) -> None:
-        try:
-            import openai
-        except ImportError as error:
-            raise DependencyNotInstalled(
-                f"{user} needs the openai client ({error}): pip install 'lmrl[llm]'"
-            ) from error
+        needs(user, "openai")
+        import openai
+
         self._openai: Any = openai
         self.model, self.settings, self.max_body = model, settings, max_body
         self.host, self.slots = settings.host, settings.concurrency

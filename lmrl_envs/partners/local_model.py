@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium.error import DependencyNotInstalled
 
+from lmrl_envs.files import needs
 from lmrl_envs.partners.backend import FREE, Completion, Failure, Messages, Meter, Query, Results, Usage
 from lmrl_envs.partners.prompting import PLAIN_STOP, render_plain
 
@@ -96,13 +96,10 @@ class LocalModel:
     """
 
     def __init__(self, path_or_id: str | os.PathLike[str], settings: LocalSettings, user: str) -> None:
-        try:
-            import torch
-            import transformers
-        except ImportError as error:
-            raise DependencyNotInstalled(
-                f"{user} needs PyTorch and transformers ({error}): pip install 'lmrl[train]'"
-            ) from error
+        needs(user, "torch", "transformers")
+        import torch
+        import transformers
+
         self.torch: Any = torch
         self._transformers: Any = transformers
         if settings.batch_size < 1:

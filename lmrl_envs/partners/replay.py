@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmrl_envs.files import JsonLines
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
 
@@ -47,7 +48,7 @@ def describe(partner_prompt: str, request: PartnerRequest) -> str:
 
 
 class Recording:
-    """Appends one line of JSON per answered request: ``key``, ``partner_prompt``, ``model``, ``text``, ``reply``, ``attempts``.
+    """Appends one line of JSON per answered request: ``key``, ``role``, ``model``, ``text``, ``reply``, ``attempts``.
 
     Every batch is one write to a file opened for appending, so several processes may share a file and a killed run
     loses at most its last batch. A line cut by a crash is left as it is; new lines start on a line of their own.
@@ -56,61 +57,28 @@ class Recording:
     def __init__(self, path: str | os.PathLike[str], partner_prompt: str, model: str) -> None:
         self.path = Path(path)
         self._task, self._model = partner_prompt, model
-        self._lock = threading.Lock()
-        self._file: int | None = None
-        self._open()  # fail now, not after the first paid reply
-
-    def _open(self) -> int:
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            size = os.lseek(self._file, 0, os.SEEK_END)
-            if size and (os.lseek(self._file, size - 1, os.SEEK_SET), os.read(self._file, 1))[1] != b"\n":
-                warnings.warn(
-                    f"{self.path} ends in a cut line; it is kept and recording goes on after it", stacklevel=4
-                )
-                os.write(self._file, b"\n")
-        return self._file
+        self._lines = JsonLines(self.path, shared=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines.append([])  # fail now, not after the first paid reply
 
     def write(self, requests: Sequence[PartnerRequest], answers: Sequence[ModelReply]) -> None:
         """Write down the answers of one batch, in order."""
-        lines = [
-            json.dumps(
-                {
-                    "key": request_key(self._task, request),
-                    "role": self._task,
-                    "model": self._model,
-                    "text": answer.text,
-                    "reply": {
-                        "text": answer.reply.text,
-                        "understood": answer.reply.understood,
-                        "outcome": dict(answer.reply.outcome),
-                        "state": dict(answer.reply.state),
-                    },
-                    "attempts": answer.attempts,
-                }
-            )
+        entries = [
+            {
+                "key": request_key(self._task, request),
+                "role": self._task,
+                "model": self._model,
+                "text": answer.text,
+                "reply": {
+                    **vars(answer.reply),
+                    "outcome": dict(answer.reply.outcome),
+                    "state": dict(answer.reply.state),
+                },
+                "attempts": answer.attempts,
+            }
             for request, answer in zip(requests, answers, strict=True)
         ]
-        data = memoryview("".join(line + "\n" for line in lines).encode())
-        with self._lock:
-            file = self._open()
-            try:
-                while data:
-                    data = data[os.write(file, data) :]
-            except OSError:
-                self._close()  # a line may be cut (a full disk); opened again, the file gets its end
-                raise
-
-    def close(self) -> None:
-        """Close the file; the next write opens it again."""
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._lines.append(map(json.dumps, entries))
 
 
 class RecordingPartner:
@@ -130,7 +98,6 @@ class RecordingPartner:
         return replies
 
     def close(self) -> None:
-        self._recording.close()
         self.partner.close()
 
 
@@ -157,24 +124,17 @@ class ReplayPartner:
             )
 
     def _load(self) -> set[str]:
-        tasks, cut = set(), []
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    entry = json.loads(line)
-                    key, partner_prompt, reply = entry["key"], entry["role"], PartnerReply(**entry["reply"])
-                except (ValueError, KeyError, TypeError):
-                    cut.append(number)
-                    continue
-                tasks.add(partner_prompt)
-                if partner_prompt == self.partner_prompt.name:
-                    self._replies.setdefault(key, []).append(reply)
-        if cut:
-            shown = ", ".join(map(str, cut[:5]))
-            warnings.warn(f"{self.path}: {len(cut)} cut line(s) skipped (line {shown})", stacklevel=4)
-        return tasks
+        if not self.path.is_file():
+            raise FileNotFoundError(f"no recording {self.path}")
+        lines = JsonLines(self.path)
+        entries = lines.read(_entry)
+        for key, partner_prompt, reply in entries:
+            if partner_prompt == self.partner_prompt.name:
+                self._replies.setdefault(key, []).append(reply)
+        if lines.damaged:
+            shown = ", ".join(map(str, lines.damaged[:5]))
+            warnings.warn(f"{self.path}: {len(lines.damaged)} cut line(s) skipped (line {shown})", stacklevel=4)
+        return {partner_prompt for _, partner_prompt, _ in entries}
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """The recorded replies.
@@ -200,3 +160,8 @@ class ReplayPartner:
 
     def __repr__(self) -> str:
         return f"ReplayPartner({str(self.path)!r}, task={self.partner_prompt.name!r})"
+
+
+def _entry(line: str) -> tuple[str, str, PartnerReply]:
+    entry = json.loads(line)
+    return entry["key"], entry["role"], PartnerReply(**entry["reply"])

@@ -9,7 +9,6 @@ The task's instructions are the system message, the conversation so far the chat
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -25,6 +24,7 @@ from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
 from lmrl_agents.prompting.spending import Budget, Journal, budget_of, key_of
 from lmrl_envs import Transcript, task
+from lmrl_envs.files import near
 from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, keywords, settings_of
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.local_model import LocalModel, LocalSettings
@@ -256,8 +256,7 @@ class PromptedAgent:
         }
 
     def close(self) -> None:
-        """Close connections and files; let go of the model."""
-        self._journal.close()
+        """Close connections; let go of the model."""
         self.backend.close()
 
     def __repr__(self) -> str:
@@ -313,9 +312,7 @@ def _make(
     known = keywords(PromptSettings, budget_of, settings)
     for key in options:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(sorted(known))}"
-            raise AgentArgumentError(f"{name} has no argument {key!r}; {hint}")
+            raise AgentArgumentError(f"{name} has no argument {key!r}; {near(key, known)}")
     prompting = PromptSettings(**settings_of(PromptSettings, options))
     budget = budget_of(name.partition(":")[2], **settings_of(budget_of, options))
     try:

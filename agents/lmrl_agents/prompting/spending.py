@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.protocol import AgentArgumentError, AgentStopped
+from lmrl_envs.files import JsonLines, near
 from lmrl_envs.partners.backend import Completion, Failure, Meter
 
 JOURNAL = "answers.jsonl"
@@ -59,9 +59,8 @@ def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
         raise AgentArgumentError(f"{where} cannot be read: {problem}") from None
     table = tables.get(model, tables.get(ANY_MODEL))
     if table is None:
-        close = difflib.get_close_matches(model, tables, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(tables) or 'none'}"
-        raise AgentArgumentError(f'{where} has no table [{json.dumps(model)}] and no ["{ANY_MODEL}"]; {hint}')
+        why = f'no table [{json.dumps(model)}] and no ["{ANY_MODEL}"]'
+        raise AgentArgumentError(f"{where} has {why}; {near(model, tables)}")
     try:
         return Prices(**table)
     except TypeError:
@@ -189,26 +188,12 @@ class Journal:
 
     def __init__(self) -> None:
         self._answers: dict[str, dict[str, Any]] = {}
-        self._path: Path | None = None
-        self._begin = b""
-        self._file: int | None = None
-        self._lock = threading.Lock()
+        self._lines: JsonLines | None = None
 
     def open(self, folder: Path) -> list[dict[str, Any]]:
         """Read what is in the folder, and write there from now on; returns the entries."""
-        path = folder / JOURNAL
-        entries, cut = [], False
-        if path.is_file():
-            for line in path.read_bytes().split(b"\n"):
-                try:
-                    entry = json.loads(line) if line else None
-                except ValueError:
-                    cut = True
-                    continue
-                if isinstance(entry, dict):
-                    entries.append(entry)
-        self.close()
-        self._path, self._begin = path, b"\n" if cut else b""
+        self._lines = JsonLines(folder / JOURNAL)
+        entries = [entry for entry in self._lines.read() if isinstance(entry, dict)]
         self._answers = {entry["key"]: entry for entry in entries if "text" in entry and "key" in entry}
         return entries
 
@@ -222,24 +207,9 @@ class Journal:
         Raises:
             AgentStopped: it cannot be written (the disk is full): what is paid for from here on would be lost by a kill.
         """
-        with self._lock:
-            if self._path is None:
-                return
-            data = memoryview(self._begin + (json.dumps(entry) + "\n").encode())
+        if self._lines is not None:
             try:
-                if self._file is None:
-                    self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-                while data:
-                    data = data[os.write(self._file, data) :]
+                self._lines.append([json.dumps(entry)])
             except OSError as problem:
-                self._begin = b"\n"  # a line may be cut
-                raise AgentStopped(
-                    f"{self._path} cannot be written, and answers that cost money be kept: {problem}"
-                ) from None
-            self._begin = b""
-
-    def close(self) -> None:
-        """Stop writing."""
-        if self._file is not None:
-            os.close(self._file)
-        self._file = self._path = None
+                why = f"{self._lines.path} cannot be written, and answers that cost money be kept: {problem}"
+                raise AgentStopped(why) from None
