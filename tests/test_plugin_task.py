@@ -81,7 +81,7 @@ HotColdEnv._play = honest
 assert lmrl_envs.task(id).surface.draw(env.unwrapped).startswith("Which number?\n50: ")
 
 from lmrl_agents.presets import load_preset
-from lmrl_agents.prompting.answers import extract
+from lmrl_agents.prompting.extraction import extract
 from lmrl_benchmarks.scores.references import computed, scale_of, variants
 
 assert extract(lmrl_envs.task(id).surface.answer_form, "Between 25 and 50, so I will try 37.") == "37"
