@@ -19,8 +19,11 @@ import pytest
 import torch
 
 from lmrl_agents import AgentError, Request, agent_names, load_agent
+from lmrl_agents.learning.checkpoints import load_checkpoint
 from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.learning.run import CHECKPOINT, TrainingError, TrainingRun
+from lmrl_agents.learning.start import fresh_model
 from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
@@ -448,9 +451,6 @@ train(TrainingRun("bc", "lmrl/MazeFullyObserved-v0", sys.argv[1], Path(sys.argv[
 
 def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: Path) -> None:
     """Killed at any moment around the writing of checkpoints, what is there loads."""
-    import lmrl_agents.learning.run as training
-    import lmrl_agents.learning.session as session
-
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     out = tmp_path / "run"
     process = subprocess.Popen([sys.executable, "-c", _TRAIN, str(maze_data), str(out)], env=environment)
@@ -461,9 +461,9 @@ def test_a_killed_trainer_leaves_a_whole_checkpoint(maze_data: Path, tmp_path: P
     process.send_signal(signal.SIGKILL)
     process.wait()
     run = settings(out, maze_data, resume=True)
-    model = training.prepare(run, run.load_data())
-    optimizer = training.optimizer_for(model, 1e-3, 0.0)
-    assert session.load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
+    model = fresh_model(run, run.load_data())
+    optimizer = adamw(1e-3, 0.0, model)
+    assert load_checkpoint(run, model, {"policy": model}, {"policy": optimizer}, {}) == 200
 
 
 def test_overfits_one_episode(tmp_path: Path) -> None:

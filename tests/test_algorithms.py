@@ -244,7 +244,7 @@ def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path
     overrides = {"bc.temperatures": [1.0, 0.0], "bc.evaluation_episodes": 2}
     final = train(settings("bc", tmp_path / "run", maze_data, overrides=overrides))
     description = json.loads((final / "lmrl.json").read_text())
-    # Where the data lay is nobody's affair: descriptions travel with records.
+    # Descriptions travel with records: they do not say where the data lay.
     assert description["data"].split()[0] == "maze/mixed-v0" and str(maze_data) not in json.dumps(description)
     decoding = description["decoding"]
     tried = {float(t): value for t, value in decoding["validation_return"].items()}
@@ -619,9 +619,9 @@ def test_two_processes_learn_what_one_learns_from_the_joined_batch(together, tmp
 
 
 @pytest.mark.slow
-def test_spread_weights_learn_what_whole_ones_learn(together, tmp_path: Path) -> None:
+def test_sharded_weights_learn_what_whole_ones_learn(together, tmp_path: Path) -> None:
     """Cloning and ILQL (three networks, one of them frozen, one that follows), with a kill on the way."""
-    for out, processes, shard in (("one", 1, False), ("spread", 2, True)):
+    for out, processes, shard in (("one", 1, False), ("sharded", 2, True)):
         found = together("ilql", out, processes, shard)
         assert found.returncode == 0, found.stderr
     for stage in ("start", "."):  # in cloning, then in ILQL
@@ -629,21 +629,21 @@ def test_spread_weights_learn_what_whole_ones_learn(together, tmp_path: Path) ->
         assert (tmp_path / "killed" / stage / CHECKPOINT).is_dir()
     found = together("ilql", "killed", 2, True)
     assert found.returncode == 0, found.stderr
-    one, spread, killed = (weights(tmp_path / out) for out in ("one", "spread", "killed"))
+    one, sharded, killed = (weights(tmp_path / out) for out in ("one", "sharded", "killed"))
     assert len(one) > 40 and any(key.startswith("critic.") for key in one)
-    assert all(torch.allclose(one[key], spread[key], atol=2e-5) for key in one)
-    assert all(torch.equal(spread[key], killed[key]) for key in one)
+    assert all(torch.allclose(one[key], sharded[key], atol=2e-5) for key in one)
+    assert all(torch.equal(sharded[key], killed[key]) for key in one)
 
 
 def test_sharding_that_cannot_be_is_refused(maze_data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ppo cannot be sharded"):
         train(TrainingRun("ppo", MAZE, str(maze_data), tmp_path / "ppo", shard=True))
-    spread = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "spread", shard=True)
-    spread.claim()
-    dataclasses.replace(spread, resume=True).claim()
-    # Optimizers number spread weights in another order: their states must not go to other weights.
+    sharded = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "sharded", shard=True)
+    sharded.claim()
+    dataclasses.replace(sharded, resume=True).claim()
+    # Sharded sums round differently: what is resumed would not equal what was never interrupted.
     with pytest.raises(FolderError, match=r"differs in shard\)"):
-        dataclasses.replace(spread, shard=False, resume=True).claim()
+        dataclasses.replace(sharded, shard=False, resume=True).claim()
     with pytest.raises(TrainingError, match="one process"):
         train(TrainingRun("bc", MAZE, str(maze_data), tmp_path / "bc", shard=True))
 

@@ -10,7 +10,7 @@ import torch
 
 from lmrl_agents.algorithms.cql import cql_loss, supported_max
 from lmrl_agents.algorithms.filtered_bc import best
-from lmrl_agents.algorithms.ilql import ilql_loss
+from lmrl_agents.algorithms.ilql import Config, ilql_loss
 from lmrl_agents.algorithms.mc import mc_loss
 from lmrl_agents.algorithms.ppo import adapt
 from lmrl_agents.learning.losses import (
@@ -24,6 +24,7 @@ from lmrl_agents.learning.losses import (
 )
 from lmrl_agents.learning.online import normalize
 from lmrl_agents.learning.returns import generalized_advantages, group_advantages, returns_to_go
+from lmrl_agents.models.steps import StepBatch
 
 # A tree: two tokens make an utterance. p(a1) = [.7, .3], p(a2 | a1) as below, reward only at the end, discount 1.
 FIRST = torch.tensor([0.7, 0.3])
@@ -60,23 +61,14 @@ def minimise(loss_of, parameters, steps: int = 1000) -> None:
 def test_ilql_reaches_the_fixed_points_of_the_tree(expectile: float, values: tuple[float, ...]) -> None:
     tables = [torch.zeros(3, 2, requires_grad=True) for _ in range(2)]
     v = torch.zeros(3, requires_grad=True)
+    none = torch.zeros(0)  # rows and states are for networks
+    batch = StepBatch(none, none, none, none, STATE, TOKEN, NEXT, GOES_ON, R, WEIGHT)
+    config = Config(discount=1.0, expectile=expectile, conservatism=0.0)
 
     def loss() -> torch.Tensor:
         heads = [table[STATE] for table in tables]
         slow = torch.stack(heads).amin(0).gather(1, TOKEN[:, None])[:, 0]
-        return ilql_loss(
-            heads,
-            v[STATE],
-            slow,
-            v[NEXT],
-            TOKEN,
-            R,
-            GOES_ON,
-            WEIGHT,
-            discount=1.0,
-            expectile=expectile,
-            conservatism=0.0,
-        )[0]
+        return ilql_loss(heads, v[STATE], slow, v[NEXT], batch, config)[0]
 
     minimise(loss, [*tables, v])
     assert v.detach().tolist() == pytest.approx(values, abs=3e-3)

@@ -25,7 +25,7 @@ import torch
 
 from lmrl_agents.algorithms.cql import BACKUPS, cql_loss, supported_max
 from lmrl_agents.learning.losses import expectile_loss
-from lmrl_agents.learning.run import learning_rate
+from lmrl_agents.learning.optimisation import cosine_decay
 from lmrl_datasets import generate, load_dataset
 from lmrl_envs.maze.rules import ACTIONS, GOAL_REWARD, MAX_MOVES, STEP_REWARD, Maze, named_maze
 
@@ -119,7 +119,7 @@ def train(data: Steps, config: Config, seed: int) -> torch.Tensor:
         if config.backup == "expectile":
             target = slow_q[state].gather(1, action[:, None])[:, 0]
             loss = loss + expectile_loss(v[state], target, config.expectile, weight)
-        optimizer.param_groups[0]["lr"] = learning_rate(step, config.steps, config.rate, floor=0.001)
+        optimizer.param_groups[0]["lr"] = cosine_decay(step, config.steps, config.rate, floor=0.001)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

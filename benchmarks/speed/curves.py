@@ -20,7 +20,7 @@ from peers import Peers
 from table import Table, number
 
 from lmrl_agents.learning.losses import cross_entropy
-from lmrl_agents.learning.run import optimizer_for
+from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 from lmrl_envs.wrappers import ChatObservation
@@ -85,7 +85,7 @@ def training_rate(batch: int, context: int, width: int, seconds: float) -> float
     tokenizer = letters()
     size = {"width": width, "heads": max(1, width // 64), "max_positions": max(512, context)}
     model = fresh(tokenizer, max_tokens=max(512, context), **size).train()
-    optimizer = optimizer_for(model, 1e-3, 0.01)
+    optimizer = adamw(1e-3, 0.01, model)
     rng = np.random.default_rng(0)
     ids = rng.integers(4, len(tokenizer), (batch, context)).tolist()
     turns = range(0, context - 1, 2)

@@ -27,8 +27,10 @@ from models import ACTION, BATCH, DATA, SIZE, WORDLE, as_published, data_episode
 from peers import Peers
 from table import Contender, Table
 
-import lmrl_agents.learning.run as training
-from lmrl_agents.learning.run import TrainingRun, optimizer_for
+import lmrl_agents.learning.run
+import lmrl_agents.learning.start
+from lmrl_agents.learning.optimisation import adamw
+from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.model import LanguageModel
@@ -59,14 +61,15 @@ def timed_updates(marks: list[tuple[float, int]]) -> Iterator[None]:
 @contextmanager
 def trainers_take(tokenizer: TaskTokenizer | None, algorithm: str) -> Iterator[None]:
     """Trainers take this tokenizer and train none; an algorithm without a table in the preset has its defaults."""
-    make, preset = training.train_tokenizer, training.load_preset
+    start, run = lmrl_agents.learning.start, lmrl_agents.learning.run
+    make, preset = start.train_tokenizer, run.load_preset
     if tokenizer is not None:
-        training.train_tokenizer = lambda *_, **__: tokenizer
-    training.load_preset = lambda *arguments: {algorithm: {}, **preset(*arguments)}
+        start.train_tokenizer = lambda *_, **__: tokenizer
+    run.load_preset = lambda *arguments: {algorithm: {}, **preset(*arguments)}
     try:
         yield
     finally:
-        training.train_tokenizer, training.load_preset = make, preset
+        start.train_tokenizer, run.load_preset = make, preset
 
 
 def our_rate(
@@ -145,7 +148,7 @@ def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -
     """Tokens per CPU second of DPO steps (Rafailov et al., arXiv 2305.18290) over our shared path."""
     model = as_published(fresh(tokenizer))
     reference = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = optimizer_for(model.train(), 1e-3, 0.01)
+    optimizer = adamw(1e-3, 0.01, model.train())
     pairs = dpo_pairs(rows, (warm + steps) * PAIRS)
     spent, tokens = 0.0, 0
     for step in range(warm + steps):

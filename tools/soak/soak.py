@@ -103,11 +103,12 @@ class Games:
 
 def untrained(id: str, folder: Path, seed: int) -> Path:
     """A language model of the nano preset with random weights and a tokenizer of the task's sample data."""
-    from lmrl_agents.learning.run import TrainingRun, prepare
+    from lmrl_agents.learning.run import TrainingRun
+    from lmrl_agents.learning.start import fresh_model
 
     data = f"{task(id).family}/mixed-v0"
     run = TrainingRun(algorithm="bc", env_id=id, data=data, preset="nano", seed=seed, out=folder, sample=True)
-    prepare(run, run.load_data()).save(folder, {"env_id": id})
+    fresh_model(run, run.load_data()).save(folder, {"env_id": id})
     return folder
 
 

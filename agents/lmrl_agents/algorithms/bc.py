@@ -8,9 +8,7 @@ nor gradient; logits are computed at action positions only; rows are drawn with 
 
     lmrl train bc --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --sample --preset nano --seed 0 --out runs/bc-maze
 
-Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2: sampled -38.1, -36.4, -38.0, greedy -6.71 (the optimum on these
-games); on maze/stitch-v0, whose most frequent action is wrong at most places, -79 to -82, greedy -100. All scores:
-docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -38.1, -36.4, -38.0; optimum -6.7. More: docs/results.md.
 """
 
 from __future__ import annotations
@@ -23,21 +21,17 @@ from typing import Any
 import torch
 
 from lmrl_agents.learning.losses import cross_entropy, mean
-from lmrl_agents.learning.run import (
-    TrainingRun,
-    batch_indices,
-    learning_rate,
-    optimizer_for,
-    precision,
-    prepare,
-    shard_if_asked,
-    steps_of,
-)
-from lmrl_agents.learning.session import Session, save_final
-from lmrl_agents.models.distributed import unsharded
+from lmrl_agents.learning.optimisation import adamw, batch_indices, cosine_decay, precision
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
+from lmrl_agents.learning.start import fresh_model
+from lmrl_agents.models.distributed import shard, unsharded
 from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.playing.policy_agent import mean_return
+
+SHARDABLE = True
 
 
 @dataclass(frozen=True)
@@ -69,20 +63,20 @@ class Config:
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     data = run.load_data()
-    model = prepare(run, data)
-    return imitate(run, run.config(Config), model, steps_of(data, model))
+    model = fresh_model(run, data)
+    return imitate(run, run.config(Config), model, cached_steps(data, model.tokenizer, model.form))
 
 
 def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore) -> Path:
     """The loop, over any steps; returns the folder of the model."""
-    shard_if_asked(run, model)
-    optimizer = optimizer_for(model, config.learning_rate, config.weight_decay)
+    if run.shard:
+        shard(model)
     session = Session(
         run,
         model,
         config.steps,
         {"policy": model},
-        {"policy": optimizer},
+        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
         checkpoint_every=config.checkpoint_every,
         log_every=config.log_every,
     )
@@ -93,7 +87,7 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepS
         with precision(run):
             logits = model.action_logits(batch)
             loss = cross_entropy(logits, batch.token, batch.weight)
-        rate = learning_rate(step, config.steps, config.learning_rate)
+        rate = cosine_decay(step, config.steps, config.learning_rate)
         norm = session.update(
             "policy", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
         )
@@ -103,10 +97,9 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepS
         session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
-    facts: dict[str, Any] = {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)}
-    if config.temperatures:
-        facts["decoding"] = best_temperature(run, model, config.temperatures, config.evaluation_episodes)
-    return save_final(run, model, facts)
+    if not config.temperatures:
+        return session.finish()
+    return session.finish(decoding=best_temperature(run, model, config.temperatures, config.evaluation_episodes))
 
 
 def best_temperature(

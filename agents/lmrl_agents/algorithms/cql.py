@@ -14,12 +14,7 @@ the mean of Qbar under the data's policy.
 
     lmrl train cql --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/cql-maze
 
-Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled at beta 8: -6.73, -6.72, -6.72 (optimum on these games
--6.71; cloning of equal time -36 to -37); on maze/stitch-v0 -8.93, -6.97, -7.22 (optimum -6.97, cloning of more time -81).
-Text-Nav with "sarsa": .99, .99, 1.00 of the games won (cloning of more time .34 to .40), on text_nav/stitch-v0 1.00, 1.00, .98
-(cloning .26 to .28). With "max" the targets climbed to a mean of 1.9 where no return is over 1 (probably over tokens that the
-cloned policy supports and the data hardly hold there; 2.5 with ten times the conservatism), and .38 to .54 were won.
-All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -6.73, -6.72, -6.72; optimum -6.71, cloning -36. More: docs/results.md.
 """
 
 from __future__ import annotations
@@ -31,15 +26,14 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.losses import cross_entropy, expectile_loss, squared_error
-from lmrl_agents.learning.offline import OfflineConfig, critic_of, finish, load, optimizer_of
-from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, shard_if_asked
-from lmrl_agents.learning.session import Session
-from lmrl_agents.models.critic import Critic, GuidedPolicy, states_of
+from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.critic import Critic, states_of
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepBatch
 
 BACKUPS = ("sarsa", "max", "expectile")
+SHARDABLE = True
 
 
 @dataclass(frozen=True)
@@ -50,8 +44,6 @@ class Config(OfflineConfig):
     """One of `BACKUPS`."""
     expectile: float = 0.8
     """tau of the backup "expectile"."""
-    polyak: float = 0.03
-    """How far the targets move at each step."""
 
 
 def cql_loss(
@@ -91,51 +83,23 @@ def train(run: TrainingRun) -> Path:
     if config.backup not in BACKUPS:
         raise ValueError(f"backup={config.backup!r} is not known; choose one of {', '.join(BACKUPS)}")
     model, data = load(run)
-    heads = ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2")
-    critic = critic_of(model, heads, config, returns_to_go(data.reward, data.last, config.discount))
+    critic = critic_of(model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config)
     target = critic.target()
-    shard_if_asked(run, model, critic, target)
-    optimizer = optimizer_of(critic, config)
     next_token = np.where(data.last, -1, np.roll(data.token, -1))
-    session = Session(
-        run,
-        model,
-        config.steps,
-        {"critic": critic, "target": target},
-        {"critic": optimizer},
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-    )
-    critic.train()
-    for step in session:
-        groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
+
+    def losses_of(groups: np.ndarray) -> Losses:
         # "sarsa" tells steps apart by the data's next token, too.
         label = next_token if config.backup == "sarsa" else None
         steps, counts, _ = data.distinct(data.steps_of(groups), label=label)
         batch = data.batch(steps, counts).to(run.device)
         following = torch.from_numpy(next_token[steps]).to(run.device)
-        with precision(run):
-            y = batch.reward + config.discount * batch.goes_on * backup(model, target, batch, following, config)
-            states = critic.states(batch)[batch.state]
-            loss, parts = cql_loss(critic.q(states), y, batch.token, batch.weight, config.conservatism)
-            if config.backup == "expectile":
-                with torch.no_grad():
-                    slow = target.least_q(target.states(batch)[batch.state]).gather(1, batch.token[:, None])[:, 0]
-                loss = loss + expectile_loss(critic.value(states), slow, config.expectile, batch.weight)
-        rate = learning_rate(step, config.steps, config.learning_rate)
-        norm = session.update(
-            "critic", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
-        )
-        target.follow(critic, config.polyak)
-        session.note = f"loss {loss.item():.3f}"
-        session.log(
-            loss=loss.item(),
-            gradient_norm=norm,
-            target=y.mean().item(),
-            **{name: part.item() for name, part in parts.items()},
-        )
-        if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
-            policy = GuidedPolicy(model, target, config.evaluation_beta, config.support)
-            session.validate(policy, config.validation_episodes)
-    facts = {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)}
-    return finish(run, config, model, target, facts)
+        y = batch.reward + config.discount * batch.goes_on * backup(model, target, batch, following, config)
+        states = critic.states(batch)[batch.state]
+        loss, parts = cql_loss(critic.q(states), y, batch.token, batch.weight, config.conservatism)
+        if config.backup == "expectile":
+            with torch.no_grad():
+                slow = target.least_q(target.states(batch)[batch.state]).gather(1, batch.token[:, None])[:, 0]
+            loss = loss + expectile_loss(critic.value(states), slow, config.expectile, batch.weight)
+        return batch, loss, {**parts, "target": y.mean()}
+
+    return fit(run, config, model, critic, target, data, losses_of)

@@ -16,11 +16,7 @@ scratch, or from ``--start``.
 
     lmrl train filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/filtered-bc
 
-Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -68, -68, -74: worse than cloning all (-38), because
-short trajectories that were cut off have the best returns. Wordle by turns: -2.87, -2.87, -2.86 (cloning of nearly three
-times the time -5.3, at its best temperature -3.3 to -3.6); Text-Nav: .99, .98, .98 of the games won (cloning .34 to .40), on
-text_nav/stitch-v0 .93, .93, .94 (cloning of more time .26 to .28); Endgames from cloning: .74, .75, .76 (cloning of
-more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
+Wordle (`nano`, by turns, seeds 0 to 2, sampled): -2.87, -2.87, -2.86; optimum -1.88, cloning -5.3. More: docs/results.md.
 """
 
 from __future__ import annotations
@@ -33,9 +29,12 @@ import numpy as np
 
 from lmrl_agents.algorithms import bc
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, prepare, save_facts, steps_of
-from lmrl_agents.learning.start import start_policy
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.start import fresh_model, start_policy
+from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
+
+SHARDABLE = True
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,9 @@ def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
     data = run.load_data()
-    model = prepare(run, data) if run.start is None else start_policy(run)
-    steps = steps_of(data, model)
+    model = fresh_model(run, data) if run.start is None else start_policy(run)
+    steps = cached_steps(data, model.tokenizer, model.form)
     kept, least = chosen_steps(steps, config, run.seed)
     turn = steps.turn_number()
-    save_facts(run, kept_turns=len(np.unique(turn[kept])), of_turns=int(turn[-1]) + 1, least_return=least)
+    run.save_facts(kept_turns=len(np.unique(turn[kept])), of_turns=int(turn[-1]) + 1, least_return=least)
     return bc.imitate(run, config, model, steps.select(kept))

@@ -16,33 +16,32 @@ A group whose returns are all equal teaches nothing; its share is logged as ``fl
 
     lmrl train grpo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/grpo-wordle
 
-Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -7.06, -21.79, -7.15 (optimum -6.65, cloning -37).
-All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -7.06, -21.8, -7.15; optimum -6.65, cloning -37. More: docs/results.md.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from lmrl_agents.learning.losses import clipped_policy_loss, kl_estimates, mean
 from lmrl_agents.learning.online import (
     GradientConfig,
     RoundGuard,
-    falling,
+    floats,
+    frozen,
+    minibatches,
     new_logprobs,
     predict_logprobs,
     rounds,
-    slices,
 )
+from lmrl_agents.learning.optimisation import adamw, precision
 from lmrl_agents.learning.returns import group_advantages, returns_to_go
-from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
-from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
@@ -110,14 +109,14 @@ def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
     model = start_policy(run)
-    start = copy.deepcopy(model).requires_grad_(False).eval()
+    start = frozen(model)
     state = {"rate": 1.0}
     session = Session(
         run,
         model,
         config.iterations,
         {"policy": model},
-        {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)},
+        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
         checkpoint_every=config.checkpoint_every,
         log_every=1,
         state=state,
@@ -130,30 +129,22 @@ def train(run: TrainingRun) -> Path:
         state.setdefault("tokens", len(steps) / len(episodes))
         factor = len(steps) / len(episodes) / state["tokens"] if config.norm == "constant" else 1.0
         weights = token_weights(steps, config.norm)
-        advantages = torch.tensor(found * factor, dtype=torch.float32, device=run.device)
-        old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
-        reference = None
+        advantages, old = floats(found * factor, run.device), floats(steps.logprob, run.device)
         if config.kl_weight:
-            reference = torch.tensor(
-                predict_logprobs(start, steps, config.temperature, run.device)[0],
-                dtype=torch.float32,
-                device=run.device,
-            )
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
+            reference = floats(predict_logprobs(start, steps, config.temperature, run.device)[0], run.device)
+        rate = config.rate(round_) * state["rate"]
         facts: dict[str, float] = {}
         guard.before()
         for epoch in range(config.epochs):
-            for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
-                batch = steps.batch(which, weights[which], successors=False).to(run.device)
-                index = torch.from_numpy(which).to(run.device)
+            for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch), run.device, weights):
                 with precision(run):
                     logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
                     loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
-                    if reference is not None:
+                    if config.kl_weight:
                         k3 = kl_estimates(logprobs, reference[index])[2]
                         loss = loss + config.kl_weight * mean(k3, batch.weight)
                 session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
                 facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts, flat_groups=flat)
-    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+    return session.finish()

@@ -11,10 +11,7 @@ Nothing follows after a cut-off: its return is what was seen.
 
     lmrl train mc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/mc-wordle
 
-Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -7.20, -8.78, -8.49 (optimum on these games -6.71;
-cloning of equal time -36 to -37); on maze/stitch-v0 -13.1, -16.2, -20.0 (cloning of more time -81).
-Text-Nav: .91, .88, .98 of the games won (cloning .34 to .40), on text_nav/stitch-v0 .99, .95, .96 (.26 to .28).
-Endgames: .65, .65, .69 (cloning of more time .35 to .40, at its best temperature .75 to .84). All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -7.20, -8.78, -8.49; optimum -6.71, cloning -36. More: docs/results.md.
 """
 
 from __future__ import annotations
@@ -26,19 +23,16 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.losses import cross_entropy, squared_error
-from lmrl_agents.learning.offline import OfflineConfig, critic_of, finish, load, optimizer_of
+from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun, batch_indices, learning_rate, precision, shard_if_asked
-from lmrl_agents.learning.session import Session
-from lmrl_agents.models.critic import GuidedPolicy
+from lmrl_agents.learning.run import TrainingRun
+
+SHARDABLE = True
 
 
 @dataclass(frozen=True)
 class Config(OfflineConfig):
     """Hyperparameters; the preset's ``[mc]`` table."""
-
-    polyak: float = 0.03
-    """How far the average of the weights that acts moves at each step."""
 
 
 def mc_loss(
@@ -55,39 +49,15 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     model, data = load(run)
     returns = returns_to_go(data.reward, data.last, config.discount)
-    critic = critic_of(model, ("q1",), config, returns)
-    average = critic.target()
-    shard_if_asked(run, model, critic, average)
-    optimizer = optimizer_of(critic, config)
-    session = Session(
-        run,
-        model,
-        config.steps,
-        {"critic": critic, "average": average},
-        {"critic": optimizer},
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-    )
-    critic.train()
-    for step in session:
-        groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
+    critic = critic_of(model, ("q1",), data, config)
+
+    def losses_of(groups: np.ndarray) -> Losses:
         steps = data.steps_of(groups)
         distinct, counts, kind = data.distinct(steps, successors=False)
         means = np.bincount(kind, returns[steps]) / counts
         batch = data.batch(distinct, counts, successors=False).to(run.device)
-        with precision(run):
-            q = critic.q(critic.states(batch)[batch.state])[0]
-            goal = torch.tensor(means, dtype=torch.float32, device=q.device)
-            loss, parts = mc_loss(q, batch.token, goal, batch.weight, config.conservatism)
-        rate = learning_rate(step, config.steps, config.learning_rate)
-        norm = session.update(
-            "critic", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
-        )
-        average.follow(critic, config.polyak)
-        session.note = f"loss {loss.item():.3f}"
-        session.log(loss=loss.item(), gradient_norm=norm, **{name: part.item() for name, part in parts.items()})
-        if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
-            policy = GuidedPolicy(model, average, config.evaluation_beta, config.support)
-            session.validate(policy, config.validation_episodes)
-    facts = {"steps": config.steps, "cpu_seconds": round(session.seconds, 1)}
-    return finish(run, config, model, average, facts)
+        q = critic.q(critic.states(batch)[batch.state])[0]
+        goal = torch.tensor(means, dtype=torch.float32, device=q.device)
+        return batch, *mc_loss(q, batch.token, goal, batch.weight, config.conservatism)
+
+    return fit(run, config, model, critic, critic.target(), data, losses_of)

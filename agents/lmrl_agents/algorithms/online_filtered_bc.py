@@ -8,8 +8,7 @@ Departures from LMRL-Gym: ties are broken by the seed; games of earlier rounds m
 
     lmrl train online_filtered_bc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/online-bc
 
-Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.88, -44.67, -22.31 (optimum -6.65, cloning -37).
-All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -8.88, -44.7, -22.3; optimum -6.65, cloning -37. More: docs/results.md.
 """
 
 from __future__ import annotations
@@ -19,9 +18,10 @@ from pathlib import Path
 
 from lmrl_agents.algorithms.filtered_bc import best
 from lmrl_agents.learning.losses import cross_entropy
-from lmrl_agents.learning.online import OnlineConfig, falling, rounds
-from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision
-from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.online import OnlineConfig, rounds
+from lmrl_agents.learning.optimisation import adamw, batch_indices, precision
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
@@ -52,7 +52,7 @@ def train(run: TrainingRun) -> Path:
         model,
         config.iterations,
         {"policy": model},
-        {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)},
+        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
         checkpoint_every=config.checkpoint_every,
         log_every=1,
     )
@@ -63,7 +63,7 @@ def train(run: TrainingRun) -> Path:
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()
         steps = StepStore.of((pool[i] for i in kept), model.form, model.tokenizer.pad)
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup)
+        rate = config.rate(round_)
         facts: dict[str, float] = {}
         for update in range(config.updates):
             number = round_ * config.updates + update
@@ -75,4 +75,4 @@ def train(run: TrainingRun) -> Path:
             session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
             facts = {"loss": loss.item()}
         session.log(**facts, least_return=min(scores[i] for i in kept))
-    return save_final(run, model, {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)})
+    return session.finish()

@@ -13,45 +13,42 @@ Departures: the value network has a transformer of its own, unless ``value_trunk
 policy's states, one optimizer minimises L + ``value_weight`` L_V, and the value's gradient reaches the policy's transformer;
 advantages are divided by max(std, ``least_std``), not by std, which at the optimum would blow noise up; a round ends when
 the KL from the policy that played exceeds ``kl_stop``; a round that moved the policy further than ``kl_limit`` is taken back
-and the learning rate halved (`RoundGuard`; without it, one of three seeds on the maze went from -41 to -400).
+and the learning rate halved (`RoundGuard`).
 
     lmrl train ppo --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/ppo-wordle
 
-Maze, fully observed, `nano`, suite learning-maze, seeds 0 to 2, sampled: -6.73, -6.73, -6.74, greedy -6.71 (the optimum on these
-games; cloning of equal time -36 to -37 sampled); partially observed: -7.9, -9.0, -8.3 (cloning -57 to -66); Wordle from
-filtered cloning: -2.08, -2.01, -2.00, greedy -1.93, -1.90, -1.91 (cloning at its best temperature -3.3 to -3.6); Endgames
-from filtered cloning: .86, .89, .87 of the games won (cloning of more time .35 to .40, at its best temperature .75 to .84).
-All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -6.73, -6.73, -6.74; optimum -6.71, cloning -36. More: docs/results.md.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
 from lmrl_agents.learning.online import (
     GradientConfig,
     RoundGuard,
-    falling,
+    floats,
+    frozen,
+    minibatches,
     new_logprobs,
     normalize,
-    predict,
     predict_logprobs,
+    predict_values,
     rounds,
-    slices,
 )
+from lmrl_agents.learning.optimisation import adamw, batch_indices, linear_decay, precision
 from lmrl_agents.learning.returns import generalized_advantages
-from lmrl_agents.learning.run import TrainingRun, batch_indices, optimizer_for, precision, steps_of
-from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
 from lmrl_agents.models.distributed import all_reduce
+from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
 TRUNKS = ("separate", "shared")
@@ -110,15 +107,17 @@ def train(run: TrainingRun) -> Path:
         raise ValueError(f"value_trunk={config.value_trunk!r} is not known; choose one of {', '.join(TRUNKS)}")
     shared = config.value_trunk == "shared"
     model = start_policy(run)
-    start = copy.deepcopy(model).requires_grad_(False).eval()
+    start = frozen(model)
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden), shared=shared)
-    optimizers = {"policy": optimizer_for(model, config.learning_rate, config.weight_decay)}
     if shared:
-        scale = config.value_rate / config.learning_rate
-        optimizers["policy"].add_param_group({"params": list(critic.heads.parameters()), "scale": scale})
+        scales = (1.0, config.value_rate / config.learning_rate)
+        optimizers = {"policy": adamw(config.learning_rate, config.weight_decay, model, critic.heads, scales=scales)}
     else:
-        optimizers["critic"] = optimizer_for(critic, config.value_rate, config.weight_decay)
-    data = steps_of(run.load_data(), model) if config.pretraining_weight else None
+        optimizers = {
+            "policy": adamw(config.learning_rate, config.weight_decay, model),
+            "critic": adamw(config.value_rate, config.weight_decay, critic),
+        }
+    data = cached_steps(run.load_data(), model.tokenizer, model.form) if config.pretraining_weight else None
     state = {"kl_weight": config.kl_weight, "rate": 1.0}
     session = Session(
         run,
@@ -136,7 +135,7 @@ def train(run: TrainingRun) -> Path:
         old, _ = predict_logprobs(start, steps, config.temperature, run.device)
         divergence = all_reduce(float(np.mean(steps.logprob - old)))
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
-        values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
+        values, after = predict_values(critic, steps, run.device)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
         scaled = normalize(advantages, config.least_std)
         guard.before()
@@ -153,8 +152,7 @@ def train(run: TrainingRun) -> Path:
             advantage_std=float(advantages.std()),
             explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
         )
-    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
-    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale))
+    return session.finish(critic.scaled(1 / config.reward_scale))
 
 
 def _learn(
@@ -169,16 +167,13 @@ def _learn(
     """The minibatches of a round; returns means of what was measured."""
     model, critic, data = networks
     shared = config.value_trunk == "shared"
-    advantages, returns, values = (torch.tensor(t, dtype=torch.float32, device=run.device) for t in targets)
-    old = torch.tensor(steps.logprob, dtype=torch.float32, device=run.device)
-    rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * session.state["rate"]
-    value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
+    advantages, returns, values, old = (floats(numbers, run.device) for numbers in (*targets, steps.logprob))
+    rate = config.rate(round_) * session.state["rate"]
+    value_rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
     sums: dict[str, float] = {}
     count, stop = 0, False
     for epoch in range(config.epochs):
-        for which in slices(steps, config.batch_size, (run.seed, round_, epoch)):
-            batch = steps.batch(which, successors=False).to(run.device)
-            index = torch.from_numpy(which).to(run.device)
+        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch), run.device):
             with precision(run):
                 states = states_of(model.lm.base_model, batch)
                 logprobs, entropy, _ = new_logprobs(model, batch, config.temperature, states)
@@ -199,10 +194,10 @@ def _learn(
             read = int(batch.length.sum())
             if shared:
                 both = loss + config.value_weight * value_loss
-                session.update("policy", both, rate, config.clip, weight=len(which), tokens=read)
+                session.update("policy", both, rate, config.clip, weight=len(index), tokens=read)
             else:
-                session.update("policy", loss, rate, config.clip, weight=len(which), tokens=2 * read)
-                session.update("critic", value_loss, value_rate, config.clip, weight=len(which))
+                session.update("policy", loss, rate, config.clip, weight=len(index), tokens=2 * read)
+                session.update("critic", value_loss, value_rate, config.clip, weight=len(index))
             count += 1
             for name, number in (
                 ("loss", loss.item()),

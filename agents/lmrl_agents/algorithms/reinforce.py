@@ -13,13 +13,11 @@ the policy too far are taken back.
 
     lmrl train reinforce --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/reinforce
 
-Maze, fully observed, `nano`, suite learning-online, seeds 0 to 2, sampled: -8.92, -7.99, -8.47 (optimum -6.65, cloning -37).
-All scores: docs/results.md.
+Maze (fully observed, `nano`, seeds 0 to 2, sampled): -8.92, -7.99, -8.47; optimum -6.65, cloning -37. More: docs/results.md.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +28,19 @@ from lmrl_agents.learning.losses import mean, policy_gradient_loss, squared_erro
 from lmrl_agents.learning.online import (
     GradientConfig,
     RoundGuard,
-    falling,
+    floats,
+    frozen,
+    minibatches,
     new_logprobs,
     normalize,
-    predict,
     predict_logprobs,
+    predict_values,
     rounds,
-    slices,
 )
+from lmrl_agents.learning.optimisation import adamw, linear_decay, precision
 from lmrl_agents.learning.returns import generalized_advantages, returns_to_go
-from lmrl_agents.learning.run import TrainingRun, optimizer_for, precision
-from lmrl_agents.learning.session import Session, save_final
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.steps import StepStore
@@ -84,12 +84,12 @@ def train(run: TrainingRun) -> Path:
     if config.baseline not in BASELINES:
         raise ValueError(f"baseline={config.baseline!r} is not known; choose one of {', '.join(BASELINES)}")
     model = start_policy(run)
-    start = copy.deepcopy(model).requires_grad_(False).eval()
+    start = frozen(model)
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
     state = {"running": 0.0, "rounds": 0, "rate": 1.0}
     optimizers = {
-        "policy": optimizer_for(model, config.learning_rate, config.weight_decay),
-        "critic": optimizer_for(critic, config.value_rate, config.weight_decay),
+        "policy": adamw(config.learning_rate, config.weight_decay, model),
+        "critic": adamw(config.value_rate, config.weight_decay, critic),
     }
     session = Session(
         run,
@@ -108,15 +108,14 @@ def train(run: TrainingRun) -> Path:
         if config.kl_weight:
             old, _ = predict_logprobs(start, steps, config.temperature, run.device)
             rewards = rewards - config.kl_weight * (steps.logprob - old)
-        rate = falling(round_, config.iterations, config.learning_rate, config.floor, config.warmup) * state["rate"]
+        rate = config.rate(round_) * state["rate"]
         facts: dict[str, float] = {}
         if config.baseline == "value":
-            values, after = predict(lambda batch: critic.value(critic.states(batch.to(run.device))), steps)
+            values, after = predict_values(critic, steps, run.device)
             advantages, goals = generalized_advantages(
                 rewards, values, steps.last, after, config.discount, config.decay
             )
-            value_rate = falling(round_, config.iterations, config.value_rate, config.floor)
-            facts["value_loss"] = _fit_values(run, config, session, critic, steps, goals, value_rate, round_)
+            facts["value_loss"] = _fit_values(run, config, session, critic, steps, goals, round_)
         else:
             goals = returns_to_go(rewards, steps.last, config.discount)
             if config.baseline == "batch":
@@ -129,20 +128,18 @@ def train(run: TrainingRun) -> Path:
             # Without a baseline the mean is what there is to learn from: it is not taken away.
             centre = 0.0 if config.baseline == "none" else None
             advantages = normalize(advantages, config.least_std, centre)
-        tensor = torch.tensor(advantages, dtype=torch.float32, device=run.device)
+        weight = floats(advantages, run.device)
         guard.before()
-        for which in slices(steps, config.batch_size, (run.seed, round_, 0)):
-            batch = steps.batch(which, successors=False).to(run.device)
+        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, 0), run.device):
             with precision(run):
                 logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
-                loss = policy_gradient_loss(logprobs, tensor[torch.from_numpy(which).to(run.device)], batch.weight)
+                loss = policy_gradient_loss(logprobs, weight[index], batch.weight)
                 loss = loss - config.entropy * mean(entropy, batch.weight)
-            session.update("policy", loss, rate, config.clip, len(which), int(batch.length.sum()))
+            session.update("policy", loss, rate, config.clip, len(index), int(batch.length.sum()))
             facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts)
-    facts = {"iterations": config.iterations, "cpu_seconds": round(session.seconds, 1)}
-    return save_final(run, model, facts, critic.scaled(1 / config.reward_scale) if config.baseline == "value" else None)
+    return session.finish(critic.scaled(1 / config.reward_scale) if config.baseline == "value" else None)
 
 
 def _fit_values(
@@ -151,18 +148,15 @@ def _fit_values(
     session: Session,
     critic: Critic,
     steps: StepStore,
-    goals: np.ndarray,
-    rate: float,
+    returns: np.ndarray,
     round_: int,
 ) -> float:
     """Fit the value network to the round's returns; returns the last loss."""
-    goal = torch.tensor(goals, dtype=torch.float32, device=run.device)
-    loss = torch.zeros(())
+    goal, loss = floats(returns, run.device), torch.zeros(())
+    rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
     for epoch in range(config.value_epochs):
-        for which in slices(steps, config.batch_size, (run.seed, round_, epoch + 1)):
-            batch = steps.batch(which, successors=False).to(run.device)
+        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch + 1), run.device):
             with precision(run):
-                predicted = critic.value(critic.states(batch))[batch.state]
-                loss = squared_error(predicted, goal[torch.from_numpy(which).to(run.device)], batch.weight)
-            session.update("critic", loss, rate, config.clip, len(which), int(batch.length.sum()))
+                loss = squared_error(critic.value(critic.states(batch))[batch.state], goal[index], batch.weight)
+            session.update("critic", loss, rate, config.clip, len(index), int(batch.length.sum()))
     return loss.item()

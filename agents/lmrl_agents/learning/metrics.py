@@ -42,8 +42,8 @@ class Metrics:
 
 
 class _Board:
-    """TensorBoard events, written where they are made: the thread of tensorboardX's `SummaryWriter` dies with the first
-    write that fails, and who logs then waits for it for ever.
+    """TensorBoard events, written by the thread that logs: tensorboardX's `SummaryWriter` writes in a thread of its own,
+    which dies at the first write that fails (a full disk), and the next call blocks forever.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:

@@ -1,20 +1,25 @@
-"""What the offline value methods (mc, ilql, cql) share: their data, their critic, and the choice of beta."""
+"""What the offline value methods (mc, ilql, cql) share: their data, their critic, the loop, and the choice of beta."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from lmrl_agents.learning.run import TrainingRun, save_facts, steps_of
-from lmrl_agents.learning.session import save_final
+from lmrl_agents.learning.optimisation import adamw, batch_indices, cosine_decay, precision
+from lmrl_agents.learning.returns import returns_to_go
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
-from lmrl_agents.models.distributed import by_sharding, unsharded
+from lmrl_agents.models.distributed import shard, unsharded
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.steps import StepStore
+from lmrl_agents.models.step_cache import cached_steps
+from lmrl_agents.models.steps import StepBatch, StepStore
 from lmrl_agents.playing.policy_agent import mean_return
 
 
@@ -44,6 +49,8 @@ class OfflineConfig:
     """Q rows are shared by characters, as the policy's output rows may be."""
     initial: float | None = None
     """What the heads say at first; None: the data's mean return-to-go."""
+    polyak: float = 0.03
+    """How far the target, the slow copy of the critic that acts, moves towards it at each step."""
     support: float = 0.02
     """Tokens less likely than this under the data's policy are never taken."""
     betas: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -64,38 +71,81 @@ def load(run: TrainingRun) -> tuple[LanguageModel, StepStore]:
     """The data's policy and the decisions of the data."""
     model = start_policy(run)
     model.requires_grad_(False).eval()
-    steps = steps_of(run.load_data(), model, deciding=True)
-    save_facts(run, episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
+    steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding=True)
+    run.save_facts(episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
     return model, steps
 
 
-def critic_of(model: LanguageModel, heads: tuple[str, ...], config: OfflineConfig, returns: np.ndarray) -> Critic:
+def critic_of(model: LanguageModel, heads: tuple[str, ...], data: StepStore, config: OfflineConfig) -> Critic:
     """A fresh critic beside the policy."""
-    initial = float(np.mean(returns)) if config.initial is None else config.initial
+    initial = config.initial
+    if initial is None:
+        initial = float(np.mean(returns_to_go(data.reward, data.last, config.discount)))
     return Critic.beside(model, CriticConfig(heads, config.hidden, config.compose), initial)
 
 
-def optimizer_of(critic: Critic, config: OfflineConfig) -> torch.optim.AdamW:
-    """AdamW with a learning rate of its own for the transformer."""
-    groups = []
-    for parameters, scale in ((critic.trunk.parameters(), config.trunk_scale), (critic.heads.parameters(), 1.0)):
-        own = list(parameters)
-        for decayed in (True, False):
-            for members in by_sharding(p for p in own if (p.dim() >= 2) == decayed):
-                if members:
-                    groups.append({"params": members, "weight_decay": config.weight_decay * decayed, "scale": scale})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
+Losses = tuple[StepBatch, torch.Tensor, dict[str, torch.Tensor]]
+"""The steps that were learned from, their loss, and what else is logged."""
 
 
-def finish(
-    run: TrainingRun, config: OfflineConfig, model: LanguageModel, critic: Critic, facts: dict[str, float]
+def fit(
+    run: TrainingRun,
+    config: OfflineConfig,
+    model: LanguageModel,
+    critic: Critic,
+    target: Critic,
+    data: StepStore,
+    losses_of: Callable[[np.ndarray], Losses],
 ) -> Path:
-    """Choose beta on validation games, played at temperature 1, and save policy and critic."""
+    """Fit the critic, then choose beta; returns the folder of policy and target.
+
+    Args:
+        run: what is trained.
+        config: hyperparameters.
+        model: the data's policy, which stays as it is.
+        critic: what is trained.
+        target: `Critic.target` of it, which follows.
+        data: the decisions of the data.
+        losses_of: the algorithm's loss for some groups of steps, int64 [groups].
+    """
+    if run.shard:
+        shard(model, critic, target)
+    optimizer = adamw(
+        config.learning_rate, config.weight_decay, critic.trunk, critic.heads, scales=(config.trunk_scale, 1.0)
+    )
+    session = Session(
+        run,
+        model,
+        config.steps,
+        {"critic": critic, "target": target},
+        {"critic": optimizer},
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+    )
+    critic.train()
+    for step in session:
+        groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
+        with precision(run):
+            batch, loss, measured = losses_of(groups)
+        rate = cosine_decay(step, config.steps, config.learning_rate)
+        norm = session.update(
+            "critic", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
+        )
+        target.follow(critic, config.polyak)
+        session.note = f"loss {loss.item():.3f}"
+        session.log(loss=loss.item(), gradient_norm=norm, **{name: part.item() for name, part in measured.items()})
+        if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
+            policy = GuidedPolicy(model, target, config.evaluation_beta, config.support)
+            session.validate(policy, config.validation_episodes)
+    return session.finish(target, decoding=_best_beta(run, config, model, target))
+
+
+def _best_beta(run: TrainingRun, config: OfflineConfig, model: LanguageModel, critic: Critic) -> dict[str, Any]:
+    """The weight of the values with the best mean return on validation games, played at temperature 1."""
     tried = {}
     with unsharded(model, critic):
         for beta in config.betas:
             policy = GuidedPolicy(model, critic, beta, config.support)
             tried[beta] = mean_return(policy, model.form, run.env_id, config.validation_episodes, 1.0, run.env_kwargs)
     chosen = max(tried, key=lambda beta: tried[beta])
-    decoding = {"beta": chosen, "support": config.support, "validation_return": {str(b): r for b, r in tried.items()}}
-    return save_final(run, model, {**facts, "decoding": decoding}, critic)
+    return {"beta": chosen, "support": config.support, "validation_return": {str(b): r for b, r in tried.items()}}

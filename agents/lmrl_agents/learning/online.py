@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.losses import chosen
+from lmrl_agents.learning.optimisation import linear_decay
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
-from lmrl_agents.models.critic import states_of
-from lmrl_agents.models.distributed import all_reduce, distributed
+from lmrl_agents.models.critic import Critic, states_of
+from lmrl_agents.models.distributed import all_reduce, rank, world_size
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
@@ -55,6 +56,10 @@ class OnlineConfig:
     evaluation_episodes: int = 64
     """Games of a validation, sampled and greedy."""
 
+    def rate(self, round_: int) -> float:
+        """The policy's learning rate in a round."""
+        return linear_decay(round_, self.iterations, self.learning_rate, self.floor, self.warmup)
+
 
 @dataclass(frozen=True)
 class GradientConfig(OnlineConfig):
@@ -68,8 +73,7 @@ class GradientConfig(OnlineConfig):
 class RoundGuard:
     """Takes rounds back that moved the policy further than ``config.kl_limit``.
 
-    Adam's first steps are large whatever the gradient, and a check between minibatches looks only before the next one: one
-    of three PPO runs on the maze went from -41 to -400 within four rounds.
+    Adam's first steps are large whatever the gradient, and a check between minibatches looks only before the next one.
 
     Args:
         run: what is trained.
@@ -130,11 +134,10 @@ def play(
     Raises:
         TrainingError: a game failed.
     """
-    rank, world = distributed()
     sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
     recorder = Recorder(model, model.form, sampling)
     rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
-    wanted = [n * group_size + k for n in numbers[rank::world] for k in range(group_size)]
+    wanted = [n * group_size + k for n in numbers[rank() :: world_size()] for k in range(group_size)]
     for played in rollout.play(wanted, run.seed, "train"):
         if played.error is not None:
             raise TrainingError(f"game {played.episode} of the training stream (seed {played.seed}): {played.error}")
@@ -192,27 +195,39 @@ def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]
     return parts[: int(all_reduce(len(parts), "min"))]  # as many updates on every process
 
 
-def falling(step: int, steps: int, peak: float, floor: float, warmup: int = 0) -> float:
-    """Linear from ``peak`` to ``floor * peak``; in the first ``warmup`` steps a growing part of that."""
-    return peak * (1 - (1 - floor) * step / max(1, steps - 1)) * min(1.0, (step + 1) / (warmup + 1))
+def minibatches(
+    steps: StepStore, size: int, seed: Sequence[int], device: str, weights: np.ndarray | None = None
+) -> Iterator[tuple[torch.Tensor, StepBatch]]:
+    """All steps once, as `slices`: positions int64 [N] with their batch, weighted by ``weights`` if given."""
+    for which in slices(steps, size, seed):
+        batch = steps.batch(which, None if weights is None else weights[which], successors=False)
+        yield torch.from_numpy(which).to(device), batch.to(device)
 
 
-def predict(function, steps: StepStore, size: int = 8192) -> tuple[np.ndarray, np.ndarray]:
-    """Values of the states of all steps and of the states after them, float [N] each (0 after termination).
+def floats(numbers: np.ndarray, device: str) -> torch.Tensor:
+    """Numbers as float32 on a device."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device)
 
-    Args:
-        function: from a `StepBatch` to float [S].
-        steps: the steps.
-        size: steps at once.
-    """
+
+def frozen(model: LanguageModel) -> LanguageModel:
+    """A copy that stays as the model is now."""
+    return copy.deepcopy(model).requires_grad_(False).eval()
+
+
+def _in_order(steps: StepStore, size: int = 8192) -> Iterator[np.ndarray]:
+    for start in range(0, len(steps), size):
+        yield np.arange(start, min(start + size, len(steps)))
+
+
+def predict_values(critic: Critic, steps: StepStore, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values of the states of all steps and of the states after them, float [N] each (0 after termination)."""
     values, after = np.zeros(len(steps)), np.zeros(len(steps))
     with torch.inference_mode():
-        for start in range(0, len(steps), size):
-            which = np.arange(start, min(start + size, len(steps)))
-            batch = steps.batch(which)
-            found = function(batch)
+        for which in _in_order(steps):
+            batch = steps.batch(which).to(device)
+            found = critic.value(critic.states(batch))
             values[which] = found[batch.state].float().cpu().numpy()
-            after[which] = (found[batch.next_state].float() * batch.goes_on.to(found.device)).cpu().numpy()
+            after[which] = (found[batch.next_state].float() * batch.goes_on).cpu().numpy()
     return values, after
 
 
@@ -222,8 +237,7 @@ def predict_logprobs(
     """Log-probability of every step's token under a policy, and the policy's entropy there, float [N] each."""
     logprobs, entropy = np.zeros(len(steps)), np.zeros(len(steps))
     with torch.inference_mode():
-        for begin in range(0, len(steps), 8192):
-            which = np.arange(begin, min(begin + 8192, len(steps)))
+        for which in _in_order(steps):
             found = new_logprobs(model, steps.batch(which, successors=False).to(device), temperature)
             logprobs[which], entropy[which] = found[0].cpu().numpy(), found[1].cpu().numpy()
     return logprobs, entropy

@@ -1,26 +1,16 @@
-"""What all trainers share: data to steps, model from a preset, checkpoints that are whole or not there, metrics."""
+"""A training run: what is trained, on what, where its files are; its folder is taken by one run alone."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
-import torch
 from tyro.conf import Positional, Suppress, arg
 
-from lmrl_agents.models.distributed import by_sharding, distributed, shard
-from lmrl_agents.models.model import LanguageModel, ModelConfig
-from lmrl_agents.models.step_cache import cached_steps
-from lmrl_agents.models.steps import StepStore
-from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
-from lmrl_agents.models.tokens import TextFormat
+from lmrl_agents.models.distributed import rank
 from lmrl_agents.presets import load_preset
 from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
@@ -76,7 +66,7 @@ class TrainingRun:
     threads: int = 1
     """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False
-    """Spread the transformer's weights over the processes, for models too large for one device."""
+    """Shard the transformer's weights over the processes, for models too large for one device."""
     show_progress: Suppress[bool] = True
 
     @property
@@ -87,7 +77,7 @@ class TrainingRun:
     def settings(self) -> dict[str, Any]:
         """The part that determines the result; a resumed run must have the same."""
         kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
-        # Optimizers number spread weights in another order: a checkpoint is gone on from as it was made.
+        # Sharded sums round differently: a resumed run would not equal an uninterrupted one.
         kept |= {"shard": True} if self.shard else {}
         return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
 
@@ -98,7 +88,7 @@ class TrainingRun:
         return f"{manifest['name']} {hashlib.sha256(digests.encode()).hexdigest()[:16]}"
 
     def claimed_data(self) -> str:
-        """`data_fingerprint` as it was when the run began: the dataset may be gone by now, and where it lay is nobody's affair."""
+        """`data_fingerprint` as it was when the run began: the dataset may be gone by now. Records carry it; it names no path."""
         record = self.out / RUN
         return json.loads(record.read_text("utf-8"))["data"] if record.is_file() else self.data_fingerprint()
 
@@ -149,73 +139,11 @@ class TrainingRun:
         if claim(self.out, RUN, settings, "training run", differing) is not None and not self.resume:
             raise TrainingError(f"{self.out} holds this run already; go on with --resume, or choose another folder")
 
+    def save_facts(self, **facts: Any) -> None:
+        """Write what was found about the data before training, beside the run's settings."""
+        if rank() == 0:
+            write_json(self.out / FACTS, facts)
+
     def load_data(self) -> Dataset:
         """The training episodes, worded for the task."""
         return load_dataset(self.data, split="train", sample=self.sample, env_id=self.env_id)
-
-
-def prepare(run: TrainingRun, data: Dataset) -> LanguageModel:
-    """A fresh model with the tokenizer of its data."""
-    tables = run.tables()
-    text = dict(tables["text"])
-    units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
-    form = TextFormat(**text, env_id=run.env_id)
-    config = ModelConfig(**tables["model"])
-    if units == "pretrained":
-        from transformers import AutoTokenizer
-
-        tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
-    else:
-        texts = (piece for episode in data for piece in form.reading.texts(episode.transcript))
-        tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
-    model = LanguageModel.create(config, tokenizer, form, run.seed)
-    return model.to(run.device)
-
-
-def shard_if_asked(run: TrainingRun, *networks: torch.nn.Module) -> None:
-    """Spread networks over the processes if the run asks for it; before their optimizer is made."""
-    if run.shard:
-        shard(networks)
-
-
-def steps_of(data: Dataset, model: LanguageModel, deciding: bool = False) -> StepStore:
-    """The steps of a dataset for this model, see `cached_steps`."""
-    return cached_steps(data, model.tokenizer, model.form, deciding)
-
-
-def save_facts(run: TrainingRun, **facts: Any) -> None:
-    """Write what was found about the data before training, beside the run's settings."""
-    if distributed()[0] == 0:
-        write_json(run.out / FACTS, facts)
-
-
-def batch_indices(seed: int, step: int, size: int, batch: int) -> np.ndarray:
-    """Positions of the rows of a step: drawn with replacement, a function of seed and step alone."""
-    return np.random.default_rng((seed, step)).integers(size, size=batch)
-
-
-def learning_rate(step: int, steps: int, peak: float, warmup: int = 50, floor: float = 0.05) -> float:
-    """Linear warm-up, then a cosine down to ``floor`` times the peak."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return peak * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-
-
-def optimizer_for(model: torch.nn.Module, rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only (arXiv 2311.18232, appendix: betas .9, .95)."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.dim() >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.dim() < 2]
-    groups = [{"params": own, "weight_decay": weight_decay} for own in by_sharding(matrices)]
-    groups += [{"params": own, "weight_decay": 0.0} for own in by_sharding(others)]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), eps=1e-8, fused=True)
-
-
-@contextmanager
-def precision(run: TrainingRun) -> Iterator[None]:
-    """Automatic mixed precision when the run asks for bfloat16."""
-    if run.dtype in ("bf16", "bfloat16"):
-        with torch.autocast(torch.device(run.device).type, dtype=torch.bfloat16):
-            yield
-    else:
-        yield

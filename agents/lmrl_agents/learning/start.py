@@ -1,4 +1,4 @@
-"""The policy that an algorithm starts from."""
+"""What an algorithm starts from: a model of random weights or a pretrained one, or a policy that was trained before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,27 @@ from dataclasses import replace
 
 from lmrl_agents.learning.run import FINAL, START, TrainingError, TrainingRun
 from lmrl_agents.learning.train import train
-from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
+from lmrl_agents.models.tokens import TextFormat
+from lmrl_datasets import Dataset
+
+
+def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
+    """The preset's model, untrained on the task, with the tokenizer of its data."""
+    tables = run.tables()
+    text = dict(tables["text"])
+    units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
+    form = TextFormat(**text, env_id=run.env_id)
+    config = ModelConfig(**tables["model"])
+    if units == "pretrained":
+        from transformers import AutoTokenizer
+
+        tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
+    else:
+        texts = (piece for episode in data for piece in form.reading.texts(episode.transcript))
+        tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
+    return LanguageModel.create(config, tokenizer, form, run.seed).to(run.device)
 
 
 def start_policy(run: TrainingRun) -> LanguageModel:
@@ -22,5 +42,4 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
         return model
-    inner = replace(run, algorithm="bc", out=run.out / START, resume=True, overrides=run.overrides)
-    return LanguageModel.load(train(inner), run.device)
+    return LanguageModel.load(train(replace(run, algorithm="bc", out=run.out / START, resume=True)), run.device)

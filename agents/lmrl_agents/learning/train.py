@@ -14,7 +14,7 @@ import torch
 
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
-from lmrl_agents.models.distributed import distributed
+from lmrl_agents.models.distributed import rank, world_size
 from lmrl_datasets.store import locked
 from lmrl_envs import doors, load_task
 
@@ -46,25 +46,24 @@ def load_algorithm(spec: str) -> Callable[[TrainingRun], Path]:
     return cast(Callable[[TrainingRun], Path], found)
 
 
-SHARDED = ("bc", "filtered_bc", "mc", "ilql", "cql")
-"""Those whose weights can be spread over processes: the others play while they train, each process at its own pace."""
-
-
 def train(run: TrainingRun) -> Path:
     """Train with the algorithm that the run names; returns the folder of the model.
 
+    An algorithm's module says ``SHARDABLE = True`` if its weights may be sharded over processes: all of them must then call the
+    networks equally often, which they do not while they play.
+
     Raises:
-        ValueError: no such algorithm.
+        ValueError: no such algorithm, or one that cannot be sharded.
     """
     algorithm = load_algorithm(run.algorithm)
-    if run.shard and run.algorithm not in SHARDED:
-        raise ValueError(f"the weights of {run.algorithm} cannot be sharded, only those of {', '.join(SHARDED)}")
+    if run.shard and not getattr(algorithm, "__globals__", {}).get("SHARDABLE", False):
+        raise ValueError(f"the weights of {run.algorithm} cannot be sharded: its file does not say SHARDABLE")
     load_task(run.env_id)
     torch.set_num_threads(run.threads)
-    with process_group(run), locked(run.out / ".lock", "training") if distributed()[0] == 0 else nullcontext():
-        if distributed()[0] == 0:
+    with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():
+        if rank() == 0:
             run.claim()
-        if distributed()[1] > 1:
+        if world_size() > 1:
             torch.distributed.barrier()  # the folder is there for all
         final = run.out / FINAL
         if (final / "lmrl.json").is_file():  # resumed after its end
@@ -76,9 +75,9 @@ def train(run: TrainingRun) -> Path:
                 f"{run.device} has no memory left ({str(problem).splitlines()[0]}); lower batch_size "
                 f"(--set {run.table}.batch_size=...) or take --dtype bf16"
             ) from problem
-        if distributed()[1] > 1:
+        if world_size() > 1:
             torch.distributed.barrier()  # the model is on disk for all
-        if distributed()[0] == 0:
+        if rank() == 0:
             draw_curves(run.out / METRICS, run.out / "curves.svg")
         return final
 
@@ -93,15 +92,15 @@ def process_group(run: TrainingRun) -> Iterator[None]:
     wanted = int(os.environ.get("WORLD_SIZE", "1"))
     if run.shard and wanted == 1:
         raise TrainingError("there is one process: sharding needs several, started by torchrun")
-    if wanted == 1 or distributed()[1] > 1:  # alone, or joined already (training the policy to start from)
+    if wanted == 1 or world_size() > 1:  # alone, or joined already (training the policy to start from)
         yield
         return
     if run.device.startswith("cuda"):
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     torch.distributed.init_process_group("nccl" if run.device.startswith("cuda") else "gloo")
     try:
-        if distributed()[1] != wanted:
-            raise TrainingError(f"{distributed()[1]} processes joined, {wanted} were asked for")
+        if world_size() != wanted:
+            raise TrainingError(f"{world_size()} processes joined, {wanted} were asked for")
         yield
     finally:
         torch.distributed.destroy_process_group()

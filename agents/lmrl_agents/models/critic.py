@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lmrl_agents.models.distributed import gather_to_first, is_sharded
+from lmrl_agents.models.distributed import full_state, is_sharded, rank
 from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
@@ -134,11 +134,14 @@ class Critic(nn.Module):
 
     # -- files
 
-    def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
-        """Write weights (its own by default) and description beside a saved policy."""
+    def save(self, folder: Path) -> None:
+        """Write weights and description beside a saved policy; every process must call."""
         from safetensors.torch import save_file
 
-        save_file(gather_to_first(self.state_dict()) if weights is None else weights, folder / WEIGHTS)
+        weights, _ = full_state(self)
+        if rank() != 0:
+            return
+        save_file(weights, folder / WEIGHTS)
         (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
 
     @classmethod

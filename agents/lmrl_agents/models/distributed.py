@@ -1,30 +1,34 @@
-"""Several processes that train together (started by torchrun): who they are, what they agree on, joined gradients, shared weights.
+"""Training in several processes (started by torchrun): ranks, numbers and gradients reduced over all, sharded weights.
 
-Weights and optimizer states are whole on every process, or, where the model is too large for that, the weights of the
-transformer's blocks are spread over all of them (PyTorch's FSDP2): each holds its part, and a block is whole only while it is
+Every process holds all weights and optimizer states, or, where the model is too large for that, the weights of the
+transformer's blocks are sharded (PyTorch's FSDP2): each process holds its part, and a block is gathered only while it is
 computed. Embeddings and heads stay whole, so that logits can be computed at action positions alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_state_dict
 
 
-def distributed() -> tuple[int, int]:
-    """Rank and number of the processes that train together (torchrun), (0, 1) when alone."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
+def rank() -> int:
+    """Number of this process among those that train together, 0 when alone."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def all_reduce(value: float, how: Literal["mean", "sum", "min"] = "mean") -> float:
-    """One number for all processes: what they decide by must be the same, or they would wait for each other for ever."""
-    _, world = distributed()
+    """One number for all processes: what decides how often networks are called must be equal, or processes would wait forever."""
+    world = world_size()
     if world == 1:
         return value
     device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
@@ -43,7 +47,7 @@ def backward(loss: torch.Tensor, parameters: Sequence[nn.Parameter], weight: flo
         parameters: what the loss depends on.
         weight: sum of the weights that the loss is a mean over.
     """
-    _, world = distributed()
+    world = world_size()
     if world == 1:
         loss.backward()
         return
@@ -51,7 +55,7 @@ def backward(loss: torch.Tensor, parameters: Sequence[nn.Parameter], weight: flo
     for parameter in parameters:
         if is_sharded(parameter):
             if parameter.grad is not None:
-                parameter.grad.mul_(world)  # joined block by block on the way back, as a mean
+                parameter.grad.mul_(world)  # FSDP has averaged it
             continue
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
@@ -70,11 +74,11 @@ def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> torch.Te
     return norm
 
 
-# -- spread weights
+# -- sharded weights
 
 
-def shard(networks: Iterable[nn.Module]) -> None:
-    """Spread the blocks of transformers over the processes, in place. Optimizers are made afterwards.
+def shard(*networks: nn.Module) -> None:
+    """Shard the blocks of transformers over the processes, in place. Optimizers are made afterwards.
 
     Args:
         networks: modules with one transformer each, whose blocks are its longest `torch.nn.ModuleList`.
@@ -87,18 +91,18 @@ def shard(networks: Iterable[nn.Module]) -> None:
         blocks = max((m for m in network.modules() if isinstance(m, nn.ModuleList)), key=len)
         inner = {parameter for block in blocks for parameter in block.parameters()}
         trunk = next(m for m in network.modules() if blocks in m.children())
-        mesh = mesh or init_device_mesh(next(iter(inner)).device.type, (distributed()[1],))
+        mesh = mesh or init_device_mesh(next(iter(inner)).device.type, (world_size(),))
         for block in blocks:
             fully_shard(block, mesh=mesh)
         fully_shard(trunk, mesh=mesh, ignored_params={p for p in trunk.parameters() if p not in inner})
 
 
 def by_sharding(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Whole and spread parameters in lists of their own, which is how optimizers want them; no empty list but the first."""
-    own = list(parameters)
-    spread = [parameter for parameter in own if is_sharded(parameter)]
-    kept = [parameter for parameter in own if not is_sharded(parameter)]
-    return [kept, spread] if spread else [kept]
+    """Whole and sharded parameters in lists of their own, which is how optimizers want them; no empty list."""
+    kinds: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for parameter in parameters:
+        kinds[is_sharded(parameter)].append(parameter)
+    return [own for own in kinds.values() if own]
 
 
 def is_sharded(tensor: torch.Tensor) -> bool:
@@ -107,44 +111,41 @@ def is_sharded(tensor: torch.Tensor) -> bool:
 
 
 def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
-    """All of a tensor; of a spread one on every process, all of which must ask."""
+    """All of a tensor; of a sharded one on every process, all of which must ask."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def gather_to_first(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies of whole tensors on the first process, nothing on the others; all of them must ask."""
-    kept = {}
-    for key, tensor in tensors.items():
-        copy = full_tensor(tensor.detach()).contiguous()
-        if distributed()[0] == 0:
-            kept[key] = copy.cpu() if is_sharded(tensor) else copy.clone()
-    return kept
+def full_state(
+    network: nn.Module, *optimizers: torch.optim.Optimizer
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Copies of a network's whole weights, and of the state of its optimizers by parameter, on the first process's CPU.
 
-
-def shard_like(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A whole tensor in the form of another: this process's part, where that one is spread."""
-    if not is_sharded(like):
-        return value
-    from torch.distributed.tensor import distribute_tensor
-
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)  # type: ignore[attr-defined]
+    All processes must ask; the others are given nothing.
+    """
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    if optimizers:
+        weights, state = get_state_dict(network, optimizers, options=options)
+    else:
+        weights, state = get_model_state_dict(network, options=options), {}
+    # Tied weights share their memory, which safetensors do not write.
+    return {name: w.clone(memory_format=torch.contiguous_format) for name, w in weights.items()}, state  # type: ignore[union-attr]
 
 
 @contextmanager
 def unsharded(*modules: nn.Module) -> Iterator[None]:
     """Within, every process holds all weights and can compute on its own: to play."""
-    if distributed()[1] == 1:
+    if world_size() == 1:
         yield
         return
     from torch.distributed.fsdp import FSDPModule
 
-    spread = [m for module in modules for m in module.modules() if isinstance(m, FSDPModule)]
-    for module in spread:
+    sharded = [m for module in modules for m in module.modules() if isinstance(m, FSDPModule)]
+    for module in sharded:
         module.set_reshard_after_forward(False, recurse=False)
         module.unshard()
     try:
         yield
     finally:
-        for module in spread:
+        for module in sharded:
             module.set_reshard_after_forward(True, recurse=False)
             module.reshard()

@@ -1,12 +1,7 @@
 """Generation for conversations: each game keeps its key-value cache from turn to turn.
 
 `sampling.generate` reads every context from its first token. Here a context is compared with what the game's slot holds,
-and only the rest is read. The results are the same.
-
-What dominated (4 layers of width 256, 64 games, one thread of an x86 server): reading conversations again; then, with
-kept caches, PyTorch's attention for single tokens, which reads the cache at half the speed of memory, GELU in eight
-operations, and fresh memory for growing caches. What is left is matrix products (56 % of the time), attention (21 %),
-copies (7 %) and GELU (6 %), which more Python would not make faster.
+and only the rest is read. The results are the same; what it costs: docs/performance.md.
 """
 
 from __future__ import annotations

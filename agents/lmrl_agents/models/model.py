@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lmrl_agents.models.distributed import gather_to_first
+from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -130,16 +130,16 @@ class LanguageModel(nn.Module):
 
     # -- checkpoints
 
-    def save(
-        self, folder: Path, extra: dict[str, Any] | None = None, weights: dict[str, torch.Tensor] | None = None
-    ) -> None:
-        """Write weights (safetensors; the model's own by default), tokenizer, and ``lmrl.json`` with format and config."""
+    def save(self, folder: Path, extra: dict[str, Any] | None = None) -> None:
+        """Write weights (safetensors), tokenizer, and ``lmrl.json`` with format and config; every process must call."""
         from safetensors.torch import save_file
 
+        state, _ = full_state(self)
+        if rank() != 0:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(folder)
         self.lm.config.save_pretrained(folder)
-        state = gather_to_first(self.state_dict()) if weights is None else dict(weights)
         if self.lm.config.tie_word_embeddings:
             state.pop("lm.lm_head.weight", None)
         save_file(state, folder / "weights.safetensors")

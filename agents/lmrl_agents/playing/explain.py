@@ -17,7 +17,7 @@ from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokens import TextFormat
 
 MOST_ALTERNATIVES, LONGEST_ALTERNATIVE = 12, 12
-"""Actions that are looked at beside the one taken, and their tokens: more are no choice that a person surveys."""
+"""Actions that are looked at beside the one taken, and their tokens: a longer list is not read by anyone."""
 
 
 @dataclass(frozen=True)
