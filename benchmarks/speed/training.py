@@ -61,7 +61,8 @@ def timed_updates(marks: list[tuple[float, int]]) -> Iterator[None]:
 @contextmanager
 def trainers_take(tokenizer: TaskTokenizer | None, algorithm: str) -> Iterator[None]:
     """Trainers take this tokenizer and train none; an algorithm without a table in the preset has its defaults."""
-    start, run = lmrl_agents.learning.start, lmrl_agents.learning.run
+    start: Any = lmrl_agents.learning.start
+    run: Any = lmrl_agents.learning.run
     make, preset = start.train_tokenizer, run.load_preset
     if tokenizer is not None:
         start.train_tokenizer = lambda *_, **__: tokenizer
