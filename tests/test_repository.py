@@ -59,11 +59,6 @@ TASKS = sorted(path.parent.name for path in FLOORS["lmrl_envs"].glob("*/env.py")
 COMMON_WORDS = {"chat", "headline", "negotiation"}
 """Names of tasks that are words of the language: they are told by id and module path only."""
 TOP = 12
-NAMES_TASKS = {
-    "lmrl_agents.playing.conformance",
-    "lmrl_agents.playing.template",
-}
-"""Modules that still name a task outside its folder. Nothing is added here; what is mended goes."""
 
 
 def modules() -> dict[str, Path]:
@@ -161,5 +156,4 @@ def test_a_tasks_name_stands_in_its_folder_and_its_row_only() -> None:
             continue
         if found := [text[:60] for text in texts_of(path) if names.search(text)]:
             naming[name] = found
-    assert naming.keys() - NAMES_TASKS == set(), {name: naming[name] for name in naming.keys() - NAMES_TASKS}
-    assert NAMES_TASKS - naming.keys() == set(), "mended: take these out of NAMES_TASKS"
+    assert naming == {}

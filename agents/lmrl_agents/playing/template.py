@@ -1,76 +1,10 @@
-"""The package that `lmrl agents new` writes: an agent of one's own, with a passing test."""
+"""The package that `lmrl agents new` writes: an agent of one's own, with a passing test. Its files stand in ``new_agent``."""
 
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
-
-_PYPROJECT = """[build-system]
-requires = ["hatchling>=1.26"]
-build-backend = "hatchling.build"
-
-[project]
-name = "{name}"
-version = "0.1.0"
-description = "An agent for the lmrl tasks"
-requires-python = ">=3.11"
-dependencies = ["lmrl"]
-
-[project.entry-points."lmrl.agents"]
-{name} = "{module}.agent:make_agent"
-
-[tool.hatch.build.targets.wheel]
-packages = ["{module}"]
-"""
-
-_AGENT = '''"""The agent. Replace what `answer` does; keep it a function of the request alone."""
-
-from __future__ import annotations
-
-import random
-from collections.abc import Sequence
-
-from lmrl_agents import Request
-
-
-class MyAgent:
-    """Plays a word of the conversation, drawn with the request's own seed."""
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """One action per request, in order."""
-        return [self.answer(request) for request in requests]
-
-    def answer(self, request: Request) -> str:
-        """The action of one game: ``request.transcript`` is the conversation, ``request.instructions`` the task."""
-        words = request.transcript.as_text().split()
-        return random.Random(f"{request.seed}/{len(request.transcript)}").choice(words)
-
-    def describe(self) -> dict[str, str]:
-        """Kept with results."""
-        return {"kind": "example"}
-
-
-def make_agent(**kwargs: object) -> MyAgent:
-    """The factory; ``lmrl eval --agent-arg key=value`` arrives here."""
-    if kwargs:
-        raise ValueError(f"this agent takes no arguments, got {sorted(kwargs)}")
-    return MyAgent()
-'''
-
-_TEST = """from lmrl_agents import load_agent
-from lmrl_agents.playing.conformance import assert_conforms
-
-
-def test_conforms() -> None:
-    assert_conforms(load_agent("{name}"))
-"""
-
-_README = """# {name}
-
-    pip install -e .
-    lmrl agents check {name}
-    lmrl eval --agent {name} --env lmrl/Wordle-v0 --episodes 100 --out runs/{name}
-"""
 
 
 def write_template(name: str, folder: Path) -> list[Path]:
@@ -84,17 +18,19 @@ def write_template(name: str, folder: Path) -> list[Path]:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; choose another name or --out")
     module = name.replace("-", "_")
+    texts = resources.files("lmrl_agents.playing").joinpath("new_agent")
     files = {
-        "pyproject.toml": _PYPROJECT.format(name=name, module=module),
-        "README.md": _README.format(name=name),
-        f"{module}/__init__.py": "",
-        f"{module}/agent.py": _AGENT,
-        "tests/test_agent.py": _TEST.format(name=name),
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{module}/agent.py": "agent.py",
+        "tests/test_agent.py": "test_agent.py",
     }
     written = []
-    for relative, text in files.items():
+    for relative, source in files.items():
+        text = texts.joinpath(f"{source}.txt").read_text("utf-8")
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        path.write_text(text.replace("{name}", name).replace("{module}", module), "utf-8")
         written.append(path)
-    return written
+    (package := folder / module / "__init__.py").touch()
+    return [*written, package]

@@ -80,13 +80,13 @@ def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (),
 
     Args:
         spec: Name (lmrl agents list), folder of a trained model, or file.py:factory.
-        env: Task ids to check it on; by default a maze and Wordle.
+        env: Task ids to check it on; by default one whose last text is all there is to know, and one that is a conversation.
         agent_arg: Arguments of the agent, as key=value.
     """
     from lmrl_agents import load_agent
-    from lmrl_agents.playing.conformance import TASKS, check_agent
+    from lmrl_agents.playing.conformance import check_agent
 
-    found = check_agent(load_agent(spec, **agent_arg), env or TASKS)
+    found = check_agent(load_agent(spec, **agent_arg), env)
     for breach in found.breaches:
         print(f"{spec}: {breach}", file=sys.stderr)
     if found.breaches:
