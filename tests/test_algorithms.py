@@ -97,7 +97,8 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "overrides"), [*((name, {}) for name in algorithms()), ("ppo", {"ppo.value_trunk": "shared"})]
+    ("algorithm", "overrides"),
+    [*((name, {}) for name in algorithms()), ("ppo", {"ppo.value_trunk": "shared"}), ("cql", {"cql.backup": "sarsa"})],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     algorithm: str,

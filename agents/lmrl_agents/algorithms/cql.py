@@ -85,7 +85,7 @@ def train(run: TrainingRun) -> Path:
     model, data = load(run)
     critic = critic_of(model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config)
     target = critic.target()
-    next_token = np.where(data.last, -1, np.roll(data.token, -1))
+    next_token = np.where(data.last, -1, np.roll(data.token.astype(np.int64), -1))
 
     def losses_of(groups: np.ndarray) -> Losses:
         # "sarsa" tells steps apart by the data's next token, too.
