@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 
 class SimulatorError(RuntimeError):
-    """A simulator could not give a usable reply; the message names the request. It is never turned into a reward."""
+    """A partner could not give a usable reply; the message names the request. It is never turned into a reward."""
 
 
 class Partner(Protocol):
-    """Answers a batch of requests of one task, in order. What a request is, is the task's affair.
+    """Answers a batch of requests of one task, in order. Each task decides what its requests are.
 
-    A simulator holds no state of any single game: everything it needs is in the request, so that one simulator serves
+    A partner holds no state of any single game: everything it needs is in the request, so that one partner serves
     many environments, and saving or cloning an environment needs no word from it.
     """
 

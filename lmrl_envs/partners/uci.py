@@ -135,7 +135,7 @@ def _kill(transport: asyncio.SubprocessTransport) -> None:
 
 
 class UciPartner:
-    """A UCI engine behind the simulator protocol.
+    """A UCI engine as a `Partner`.
 
     Args:
         path: the engine; None looks for Stockfish (see `find_engine`).
