@@ -56,34 +56,27 @@ FROM_LEFT_TO_RIGHT = """small => [0, 1].map(k => {
 }).reduce((first, second) => first < second)"""
 
 AGENTS = f"""
-class Generated:
-    ids, logprobs, values = (0, 1, 2), (-0.1, -2.3, 0.0), (-3.5, float("nan"), 1.25)
+from lmrl_agents import Action
 
-class Tokenizer:
-    eoa = 2
-    def decode(self, ids):
-        return "".join(("move", " down", "")[i] for i in ids)
+TOKENS = [["move", -0.1], [" down", -2.3], ["<eoa>", 0.0]]
+TOLD = Action("move down", {{
+    "token_logprobs": TOKENS, "token_values": [-3.5, float("nan"), 1.25],
+    "alternatives": [["move down", -3.25], [{HOSTILE!r}, -9.0]],
+}})
+WEIGHED = Action("move down", {{
+    "value": -3.0, "action_value": -3.25, "token_logprobs": TOKENS, "token_values": [-3.25, None, None],
+    "alternatives": [["move up", -3.0], ["move down", -3.25], [{HOSTILE!r}, -9.0]],
+}})
 
 class Telling:
-    tokenizer = Tokenizer()
     def act(self, requests):
         return ["move down"] * len(requests)
-    def sample(self, requests):
-        return [Generated()] * len(requests)
-    def action_values(self, requests):
-        return [{{"move down": -3.25, {HOSTILE!r}: -9.0}} for _ in requests]
-
-class Explained:
-    value, action, tokens = -3.0, -3.25, (-3.25, None, None)
-    alternatives = (("move up", -3.0), ("move down", -3.25), ({HOSTILE!r}, -9.0))
+    def act_with_details(self, requests):
+        return [TOLD] * len(requests)
 
 class Valued(Telling):
-    action_values = None
-    def explain(self, requests, sampled):
-        return [Explained()] * len(requests)
-
-from lmrl_agents import Action
-WEIGHED = Action("move down", {{"value": -3.0, "action_value": -3.25, "alternatives": [["move up", -3.0], ["move down", -3.25], [{HOSTILE!r}, -9.0]]}})
+    def act_with_details(self, requests):
+        return [WEIGHED] * len(requests)
 
 class Weighing:
     def act(self, requests):
@@ -91,16 +84,13 @@ class Weighing:
     def act_with_details(self, requests):
         return [WEIGHED] * len(requests)
 
-class Answer:
-    text, error, details = {HOSTILE!r}, None, {{"raw": "I thought: " + {HOSTILE!r}}}
-
 class Hostile:
     def act(self, requests):
         return [{HOSTILE!r}] * len(requests)
 
 class Writing(Hostile):
     def act_with_details(self, requests):
-        return [Answer()] * len(requests)
+        return [Action({HOSTILE!r}, {{"raw": "I thought: " + {HOSTILE!r}}})] * len(requests)
 """
 
 

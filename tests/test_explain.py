@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,15 +13,16 @@ from torch import nn
 from lmrl_agents import load_agent
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
 from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.sampling import Generated
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.explain import explain
 from lmrl_agents.playing.protocol import AgentError, Request
-from lmrl_benchmarks.reporting.boards import _turn
+from lmrl_agents.playing.rerank import Candidate
+from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.verify import verify_records
-from lmrl_benchmarks.serve.watching import decide
 from lmrl_envs import Transcript
 
 MAZE = "lmrl/MazePartiallyObserved-v0"
@@ -135,23 +137,22 @@ def test_a_model_without_a_critic_has_no_values_to_record(guided: Path, tmp_path
 def test_a_watched_agent_tells_its_values(guided: Path) -> None:
     agent = load_agent(str(guided))
     request = Request(MAZE, 0, 7, Transcript.from_texts([TEXTS[0]], []))
-    decision = decide(agent, request)
-    assert (decision.value, decision.action_value) == (-2.0, -2.0)
-    assert decision.tokens and all(token["value"] == -2.0 for token in decision.tokens)
-    assert decision.as_json()["value"] == -2.0
-    policy, context, action = by_tables()
-    sampled = SimpleNamespace(ids=action, logprobs=(0.0, -0.3, 0.0))
-    valued = SimpleNamespace(
-        tokenizer=policy.tokenizer, act=lambda requests: [], sample=lambda requests: [sampled],
-        explain=lambda requests, played: explain(policy, TextFormat(), [context], [played[0].ids]),
-    )  # fmt: skip
-    decision = decide(valued, request)
-    assert decision.values == [{"action": "move left", "value": -3.0}, {"action": "move up", "value": -5.0}]
-    assert decision.action == "move up" and [token.get("value") for token in decision.tokens] == [None, -5.0, None]
+    agent.tell_all()
+    (action,) = agent.act_with_details([request])
+    thoughts = thoughts_of(action.text, json.loads(json.dumps(action.details)))
+    assert (thoughts.value, thoughts.action_value) == (-2.0, -2.0)
+    assert thoughts.tokens and all(token["value"] == -2.0 for token in thoughts.tokens)
+    policy, context, ids = by_tables()
+    agent.policy, agent.ranked = policy, lambda requests: [[Candidate(Generated(ids, (0.0, -0.3, 0.0)))]]
+    agent.contexts = lambda requests: [context]
+    (action,) = agent.act_with_details([request])
+    thoughts = thoughts_of(action.text, action.details)
+    assert thoughts.alternatives == [{"action": "move left", "value": -3.0}, {"action": "move up", "value": -5.0}]
+    assert action.text == "move up" and [token["value"] for token in thoughts.tokens] == [None, -5.0, None]
 
 
 def test_odd_values_in_records_are_left_out_of_the_page() -> None:
     told = {"value": float("nan"), "action_value": "high", "alternatives": [["up", 1.5], ["left"], 3, ["down", None]]}
-    turn = _turn("up", -1.0, "", told)
-    assert (turn.value, turn.action_value) == (None, None)
-    assert [(way.action, way.value, way.taken) for way in turn.ways] == [("up", 1.5, True)]
+    thoughts = thoughts_of("up", told)
+    assert (thoughts.value, thoughts.action_value) == (None, None)
+    assert thoughts.alternatives == [{"action": "up", "value": 1.5}]

@@ -244,7 +244,6 @@ def test_a_clock_that_jumps_by_an_hour_changes_nothing(jump: int, tmp_path: Path
 
 WALL_CLOCK = {
     "agents/lmrl_agents/learning/metrics.py": "TensorBoard shows when",
-    "benchmarks/lmrl_benchmarks/serve/games.py": "when a person finished a game",
     "lmrl_envs/partners/server_replies.py": "a server that names a date, and not its own: capped",
 }
 

@@ -18,7 +18,7 @@ from lmrl_agents.playing.protocol import AgentStopped
 from lmrl_benchmarks.commands.cli import run as cli
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import RecordFile
-from lmrl_benchmarks.serve.recording import GameRecord, Recorder
+from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_datasets import DatasetError, generate, load_dataset
 from lmrl_envs.files import append_whole
 
@@ -126,15 +126,15 @@ def test_a_persons_game_on_a_full_disk_leaves_the_journal_whole(tmp_path: Path) 
 
     entry = SuiteTask(WORDLE)
     evaluate(EvaluationSpec(WORDLE, "random", 3, 20262), tmp_path / "eval")
-    games = [GameRecord(record, counts=True) for record in RecordFile(tmp_path / "eval").read()]
-    recorder = Recorder(tmp_path / "run", [entry])
-    recorder.add(entry, games[0])
-    journal = tmp_path / "run" / "human" / "Wordle.jsonl"
+    games = RecordFile(tmp_path / "eval").read()
+    kept = HumanRecords(tmp_path / "run", [entry])
+    kept.add(entry, games[0])
+    journal = tmp_path / "run" / "human" / "Wordle" / "episodes.jsonl"
     with no_file_beyond(journal.stat().st_size + 100), pytest.raises(OSError, match=FULL):
-        recorder.add(entry, games[1])
-    recorder.add(entry, games[2])
-    assert [json.loads(line)["record"]["episode"] for line in journal.read_text().splitlines()] == [0, 2]
-    Recorder(tmp_path / "run", [entry])  # reads it again
+        kept.add(entry, games[1])
+    kept.add(entry, games[2])
+    assert [json.loads(line)["episode"] for line in journal.read_text().splitlines()] == [0, 2]
+    HumanRecords(tmp_path / "run", [entry])  # reads it again
 
 
 def test_a_paid_answer_that_cannot_be_kept_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,14 +22,16 @@ import httpx
 import pytest
 from serving import Server, environment
 
+from lmrl_benchmarks.commands.cli import run as main
 from lmrl_benchmarks.reporting.report import rows_of
-from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.running.records import RecordFile, read_as_dataset
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteTask, load_suite
 from lmrl_benchmarks.running.verify import verify_records, verify_run
-from lmrl_benchmarks.serve.games import Game, Limits, Refused, Tables
-from lmrl_benchmarks.serve.recording import Recorder
-from lmrl_benchmarks.serve.sessions import Sessions
+from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused
+from lmrl_benchmarks.serve.games import Game, Limits
+from lmrl_benchmarks.serve.human_records import HumanRecords
+from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_datasets import load_dataset
 from lmrl_envs import Transcript, make_policy, task, task_ids
 from lmrl_envs.contract import HOSTILE_ACTIONS
@@ -38,22 +40,24 @@ from lmrl_envs.twenty_questions.partner import ScriptedOracle
 ROOT = Path(__file__).resolve().parents[1]
 
 AGENTS = """
+from lmrl_agents import Action
+
 class Valued:
     def act(self, requests):
         return ["move down"] * len(requests)
-    def action_values(self, requests):
-        return [{"move up": -7.5, "move down": -3.25, "move left": float("nan")} for _ in requests]
+    def act_with_details(self, requests):
+        values = [["move down", -3.25], ["move up", -7.5], ["move left", float("nan")]]
+        return [Action("move down", {"alternatives": values})] * len(requests)
 
 class Failing:
     def act(self, requests):
         raise RuntimeError("no idea, <b>really</b>")
 
-class Answer:
-    text, error, details = "move up", None, {"raw": "Thinking aloud. Answer: move up", "token_logprobs": [["move", 0.0], [" up", -700.0]]}
+DETAILS = {"raw": "Thinking aloud. Answer: move up", "token_logprobs": [["move", 0.0], [" up", -700.0]]}
 
 class Writing(Valued):
     def act_with_details(self, requests):
-        return [Answer()] * len(requests)
+        return [Action("move up", DETAILS)] * len(requests)
 """
 
 
@@ -255,7 +259,7 @@ def test_moves_are_played_once(server: Server) -> None:
 
 def test_a_game_is_shown_while_its_move_is_answered() -> None:
     entry = SuiteTask("lmrl/TwentyQuestions-v0")
-    sessions = Sessions(Tables([entry]), None, {})
+    sessions = LiveGames(EnvironmentPool([entry]), None, {})
     game = sessions.begin(entry, "practice", None, 1)
     before, asked, answer = game.shown_state, threading.Event(), threading.Event()
 
@@ -372,10 +376,9 @@ def test_an_agent_is_watched_with_its_values(server: Server) -> None:
     state = server.post(f"/api/games/{state['id']}/advance", turn=0).json()
     turn = state["turns"][1]
     assert turn["text"] == "move down" and turn["thoughts"]["tokens"] == []
-    assert turn["thoughts"]["values"] == [
+    assert turn["thoughts"]["alternatives"] == [
         {"action": "move down", "value": -3.25},
-        {"action": "move up", "value": -7.5},
-        {"action": "move left", "value": None},
+        {"action": "move up", "value": -7.5},  # and no NaN, which JSON does not know
     ]
     expert = server.begin("MazeFullyObserved", mode="watch", agent="expert", seed=0)
     while not expert["over"]:
@@ -414,7 +417,7 @@ def test_a_language_models_tokens_are_shown(maze_data: Path, tmp_path: Path) -> 
     from lmrl_agents.models.tokenizer import train_tokenizer
     from lmrl_agents.models.tokens import TextFormat
     from lmrl_agents.playing.policy_agent import LanguageModelAgent
-    from lmrl_benchmarks.serve.watching import decide
+    from lmrl_benchmarks.reporting.thoughts import thoughts_of
 
     texts = [turn.text for episode in load_dataset(maze_data) for turn in episode.transcript]
     tokenizer = train_tokenizer(texts, units="words")
@@ -423,11 +426,13 @@ def test_a_language_models_tokens_are_shown(maze_data: Path, tmp_path: Path) -> 
     agent = LanguageModelAgent(tmp_path / "model")
     request = Request("lmrl/MazeFullyObserved-v0", 0, 11, load_dataset(maze_data)[0].transcript[:1])  # type: ignore[arg-type]
     request = Request(request.env_id, 0, 11, Transcript(request.transcript))
-    decision = decide(agent, request)
+    LiveGames(EnvironmentPool([]), None, {"model": agent})  # has it tell all
+    (action,) = agent.act_with_details([request])
+    tokens = thoughts_of(action.text, action.details).tokens
     sampled = agent.sample([request])[0]
-    assert decision.action == agent.act([request])[0] == "".join(t["text"] for t in decision.tokens if not t["end"])
-    assert [t["probability"] for t in decision.tokens] == pytest.approx(
-        [2.718281828459045**x for x in sampled.logprobs]
+    assert action.text == agent.act([request])[0] == "".join(t["text"] for t in tokens if t["text"] != "<eoa>")
+    assert [t["probability"] for t in tokens] == pytest.approx(
+        [2.718281828459045**x for x in sampled.logprobs], rel=1e-3
     )
 
 
@@ -462,7 +467,8 @@ def test_games_become_a_dataset_and_stand_on_the_leaderboard(server: Server, pla
     page = write_report(out, tmp_path / "report.html").read_text("utf-8")
     assert page.count("human") > 11
     for id in task_ids():
-        data = load_dataset(out / "data" / f"{slug_of(id)}--human-v0")
+        name = f"{task(id).family}/human-v0"
+        data = load_dataset(read_as_dataset(out / "human" / slug_of(id), tmp_path / slug_of(id), name))
         data.verify(replay=True)
         assert data.env_id == id and len(data) >= 2 and [e.episode_id for e in data] == list(range(len(data)))
         assert {e.policy.split(",")[0] for e in data} == {"human"}
@@ -518,7 +524,7 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
         assert breaches(out) == [] and {row.agent for row in rows_of(out)} == {"random"}  # waits for episode 0
         first = server.act(first, "crane")
         server.stop(signal.SIGKILL)
-    journal = out / "human" / "Wordle.jsonl"
+    journal = out / "human" / "Wordle" / "episodes.jsonl"
     with journal.open("a") as file:
         file.write(journal.read_text()[:100])  # as if killed while writing
     with Server("--out", out, "--env", "lmrl/Wordle-v0") as server:
@@ -540,7 +546,13 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
     summary = json.loads((cell / "summary.json").read_text())
     assert summary["return_mean"] == (-6 - 6 + task("lmrl/Wordle-v0").return_range[0]) / 3 and summary["errors"] == 1
     assert [(row.task, row.agent) for row in rows_of(out)][-1] == ("Wordle", "human")
-    data = load_dataset(out / "data" / "Wordle--human-v0")
+    assert (
+        main(
+            ["data", "import", str(out / "human" / "Wordle"), "--name", "wordle/human-v0", "--out", str(tmp_path / "d")]
+        )
+        == 0
+    )
+    data = load_dataset(tmp_path / "d")
     data.verify(replay=True)
     assert [episode.actions[0] for episode in data] == ["about", "world"]  # a game without a move is no data
 
@@ -549,8 +561,8 @@ def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     entry = SuiteTask("lmrl/Wordle-v0")
-    sessions = Sessions(Tables([entry]), Recorder(tmp_path / "run", [entry]), {})
-    journal = tmp_path / "run" / "human" / "Wordle.jsonl"
+    sessions = LiveGames(EnvironmentPool([entry]), HumanRecords(tmp_path / "run", [entry]), {})
+    journal = tmp_path / "run" / "human" / "Wordle" / "episodes.jsonl"
     for full in (False, True, False):
         game = sessions.begin(entry, "ranked", None, None)
         with monkeypatch.context() as disk:
@@ -566,19 +578,19 @@ def test_a_game_that_cannot_be_kept_is_said_to_and_its_number_is_free_again(
 PLUG_IN = """
 import toy_task
 from lmrl_benchmarks.running.suite import SuiteTask
-from lmrl_benchmarks.serve.games import Tables
-from lmrl_benchmarks.serve.sessions import Sessions, tasks_of
+from lmrl_benchmarks.serve.environments import EnvironmentPool, tasks_of
+from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_envs import task_ids
 
 entry = next(entry for entry in tasks_of(task_ids(), {}) if entry.id == "toy/HotCold-v0")
-sessions = Sessions(Tables([entry]), None, {})
+sessions = LiveGames(EnvironmentPool([entry]), None, {})
 game = sessions.begin(entry, "practice", None, 3)
 while not game.over:
     sessions.act(game.key, sessions.hint(game.key), None, False)
 state = game.shown_state
 assert state["kind"] == "list" and state["limit"] == 7 and state["picture"]["lines"][-1].endswith(": found")
 assert "no number" in sessions.act(sessions.begin(entry, "practice", None, 3).key, "hot", None, False)
-assert game.shown_state["result"]["hidden"]["secret"] and game.hints == game.env.turn
+assert game.shown_state["result"]["hidden"]["secret"] and sum(game.hints) == game.env.turn
 print("played")
 """
 
@@ -591,37 +603,6 @@ def test_a_plug_ins_task_is_played_too() -> None:
     assert result.stdout == "played\n", result.stderr
 
 
-def test_a_dataset_grows_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import lmrl_datasets.append as append
-    from lmrl_datasets import Recipe
-
-    episodes = list(load_dataset("wordle/mixed-v0", sample=True)[:40])
-    monkeypatch.setattr(append, "FULL_SHARD", 8)
-    folder = tmp_path / "data"
-    recipe = Recipe("wordle/human-v0", "lmrl/Wordle-v0", "human", 0)
-    done = 0
-    for size in (1, 3, 5, 20, 1, 10):
-        before = list(load_dataset(folder)) if done else []
-        with monkeypatch.context() as broken:
-            broken.setattr(append, "write_atomically", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-            with pytest.raises(OSError, match="disk full"):
-                append.append_episodes(folder, recipe, episodes[done : done + size])
-        if done:
-            assert list(load_dataset(folder)) == before
-            load_dataset(folder).verify()
-        open_since_before = load_dataset(folder) if done else None
-        append.append_episodes(folder, recipe, episodes[done : done + size])
-        done += size
-        if open_since_before is not None:
-            assert list(open_since_before) == before  # its files are still there
-        data = load_dataset(folder)
-        data.verify(replay=True)
-        assert [e.actions for e in data] == [e.actions for e in episodes[:done]]
-    assert len(list(folder.glob("*.parquet"))) <= len(data.manifest["shards"]) + 2
-    with pytest.raises(Exception, match="another dataset"):
-        append.append_episodes(folder, Recipe("wordle/human-v0", "lmrl/Wordle-Full-v0", "human", 0), episodes[:1])
-
-
 # -- games that are left
 
 
@@ -631,8 +612,8 @@ def aged(game: Game, seconds: float) -> None:
 
 def test_idle_games_are_dropped_and_room_is_made(tmp_path: Path) -> None:
     entry = SuiteTask("lmrl/Wordle-v0")
-    recorder = Recorder(tmp_path / "run", [entry])
-    sessions = Sessions(Tables([entry]), recorder, {}, Limits(sessions=3, idle_seconds=100))
+    recorder = HumanRecords(tmp_path / "run", [entry])
+    sessions = LiveGames(EnvironmentPool([entry]), recorder, {}, Limits(sessions=3, idle_seconds=100))
     begun, looked_at, practice = (sessions.begin(entry, mode, None, None) for mode in ("ranked", "ranked", "practice"))
     sessions.act(begun.key, "about", 0, True)
     with pytest.raises(Refused, match="Too many games"):
@@ -664,9 +645,9 @@ def test_nobody_needs_to_come_for_idle_games_to_be_dropped(tmp_path: Path) -> No
     with Server("--out", out, "--idle-minutes", 0.01, "--env", "lmrl/Wordle-v0") as server:
         server.act(server.begin("Wordle"), "about")
         deadline = time.monotonic() + 60
-        while not (out / "data" / "Wordle--human-v0" / "manifest.json").is_file() and time.monotonic() < deadline:
+        while not (out / "human" / "Wordle" / "episodes.jsonl").is_file() and time.monotonic() < deadline:
             time.sleep(0.05)
-    (episode,) = load_dataset(out / "data" / "Wordle--human-v0")
+    (episode,) = load_dataset(read_as_dataset(out / "human" / "Wordle", tmp_path / "data", "wordle/human-v0"))
     assert episode.stopped and episode.actions == ("about",)
 
 

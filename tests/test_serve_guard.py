@@ -17,8 +17,11 @@ import pytest
 from serving import Server
 
 from lmrl_benchmarks.commands.cli import run
+from lmrl_benchmarks.serve.environments import EnvironmentPool
 from lmrl_benchmarks.serve.games import Limits
-from lmrl_benchmarks.serve.guard import Door, Guard, Rates
+from lmrl_benchmarks.serve.guard import Door, Rates
+from lmrl_benchmarks.serve.live_games import LiveGames
+from lmrl_benchmarks.serve.server import make_app
 
 ROOT = Path(__file__).resolve().parents[1]
 FORGED = {"sec-fetch-site": "cross-site", "origin": "http://elsewhere.example"}
@@ -74,19 +77,17 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 
     sent: list[dict[str, Any]] = []
 
-    async def app(*_: Any) -> None:
-        raise AssertionError("not to be called")
-
     async def receive() -> Any:
         await anyio.sleep(60)
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"host", b"localhost"), (b"content-length", b"5")]
+    headers = [(b"host", b"localhost"), (b"content-length", b"5"), (b"content-type", b"application/json")]
     scope = {"type": "http", "method": "POST", "path": "/api/games", "headers": headers, "client": ("1", 1)}
-    guard = Guard(app, Door("127.0.0.1", 1), Limits(body_seconds=0.05))
-    anyio.run(guard, scope, receive, send)  # type: ignore[arg-type]
+    scope |= {"query_string": b"", "scheme": "http", "server": ("127.0.0.1", 1)}
+    games = LiveGames(EnvironmentPool([]), None, {}, Limits(body_seconds=0.05))
+    anyio.run(make_app(games, Door("127.0.0.1", 1)), scope, receive, send)  # type: ignore[arg-type]
     assert sent[0]["status"] == 408
 
 

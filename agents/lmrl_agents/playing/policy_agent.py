@@ -102,9 +102,15 @@ class PolicyAgent:
 
     def told_logprobs(self, sampled: Generated) -> list[tuple[str, float]]:
         """The tokens of an action as text, with their log-probabilities, for the records."""
-        tokenizer = self.policy.tokenizer
-        pairs = zip(sampled.ids, sampled.logprobs, strict=True)
-        return [(EOA if i == tokenizer.eoa else tokenizer.decode([i]), round(logprob, 4)) for i, logprob in pairs]
+        tokenizer, told, shown = self.policy.tokenizer, [], ""
+        for k, (token, logprob) in enumerate(zip(sampled.ids, sampled.logprobs, strict=True)):
+            text, so_far = "", tokenizer.decode(sampled.ids[: k + 1])
+            # A token may be a part of a character: the one that completes it gets it.
+            last = k + 1 == len(sampled.ids) or sampled.ids[k + 1] == tokenizer.eoa
+            if so_far.startswith(shown) and (last or not so_far.endswith("\ufffd")):
+                text, shown = so_far[len(shown) :], so_far
+            told.append((EOA if token == tokenizer.eoa else text, round(logprob, 4)))
+        return told
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
@@ -234,8 +240,14 @@ class LanguageModelAgent(PolicyAgent):
                 details |= _rounded(explained)
             if self.record_logprobs:
                 details["token_logprobs"] = self.told_logprobs(sampled)
+                if explained is not None and explained.tokens:
+                    details["token_values"] = [None if q is None else round(q, 3) for q in explained.tokens]
             actions.append(Action(self._said(request, sampled), details))
         return actions
+
+    def tell_all(self) -> None:
+        """See `Agent.act`."""
+        self.record_logprobs, self.record_values = True, self.critic is not None
 
     def explain(self, requests: Sequence[Request], played: Sequence[Generated]) -> list[Explained | None]:
         """What the critic says of positions and sampled actions; None for each where there is no critic."""

@@ -61,6 +61,7 @@ class Agent(Protocol):
         Optional beside it:
 
         * ``act_with_details(requests) -> list[Action]``, which evaluations then call in place of ``act``;
+        * ``tell_all()``: called once where somebody watches: details then hold all there is to tell;
         * ``describe() -> dict`` (JSON-able, kept with results); ``fingerprint() -> str`` (identifies the weights);
         * ``operational``: names of arguments that say how the agent is run and not what it answers (``timeout``): a
           stopped evaluation may be gone on with by other values of them;

@@ -150,7 +150,7 @@ class Rollout:
         """What the agent does, by slot."""
         slots = [self._slot(i) for i in acting]
         started = time.perf_counter()
-        actions = self._act([self._request(slot) for slot in slots])
+        actions = actions_of(self.agent, [self._request(slot) for slot in slots])
         share = (time.perf_counter() - started) / len(acting)
         for slot, action in zip(slots, actions, strict=True):
             slot.seconds += share
@@ -217,26 +217,6 @@ class Rollout:
             env_kwargs=self.env_kwargs,
         )
 
-    def _act(self, requests: list[Request]) -> list[Action]:
-        """When a batch fails, every request is tried alone, so that one cannot spoil the others."""
-        agent: Any = self.agent
-        detailed = hasattr(agent, "act_with_details")
-        try:
-            given = agent.act_with_details(requests) if detailed else map(Action, agent.act(requests))
-            actions = list(given)
-            if len(actions) != len(requests):
-                raise TypeError(f"act() returned {len(actions)} actions for {len(requests)} requests")
-            if not all(isinstance(action, Action) for action in actions):
-                raise TypeError("act_with_details() must return objects of lmrl_agents.Action")
-        except AgentStopped:
-            raise
-        except Exception as problem:
-            if len(requests) == 1:
-                return [Action("", error=f"{type(problem).__name__}: {problem}")]
-            return [action for request in requests for action in self._act([request])]
-        wrong = [action.error or wrong_action(action.text) for action in actions]
-        return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
-
     def _step(self, batch: list[str | None]) -> dict[int, Any]:
         """Outcome per acting slot; a failing simulator spoils only the game it failed in."""
         acting = [i for i, action in enumerate(batch) if action is not None]
@@ -285,6 +265,31 @@ def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int)
     """
     turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
     return {**options, **turns}
+
+
+def actions_of(agent: Any, requests: list[Request]) -> list[Action]:
+    """What an agent does, its errors among the actions; when a batch fails, every request is tried alone, so that one cannot
+    spoil the others.
+
+    Raises:
+        AgentStopped: the agent cannot go on at all.
+    """
+    detailed = hasattr(agent, "act_with_details")
+    try:
+        given = agent.act_with_details(requests) if detailed else map(Action, agent.act(requests))
+        actions = list(given)
+        if len(actions) != len(requests):
+            raise TypeError(f"act() returned {len(actions)} actions for {len(requests)} requests")
+        if not all(isinstance(action, Action) for action in actions):
+            raise TypeError("act_with_details() must return objects of lmrl_agents.Action")
+    except AgentStopped:
+        raise
+    except Exception as problem:
+        if len(requests) == 1:
+            return [Action("", error=f"{type(problem).__name__}: {problem}")]
+        return [action for request in requests for action in actions_of(agent, [request])]
+    wrong = [action.error or wrong_action(action.text) for action in actions]
+    return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
 
 
 def wrong_action(action: Any) -> str | None:

@@ -231,6 +231,10 @@ class ServedAgent(PolicyAgent):
             actions.append(Action(self._said(request, sampled), details))
         return actions
 
+    def tell_all(self) -> None:
+        """See `Agent.act`."""
+        self.record_logprobs = True
+
     def fingerprint(self) -> str:
         """Hash of the weights in the folder; that the server holds them is the user's word. Never that of the model played
         here: the same seeds draw other actions on a server.

@@ -11,6 +11,7 @@ from rich.table import Table
 
 import lmrl_datasets
 from lmrl_benchmarks.commands.terminal import shown
+from lmrl_benchmarks.running.records import read_as_dataset
 from lmrl_datasets.coverage import coverage, in_words
 from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
@@ -173,14 +174,16 @@ def export(
 
 
 def import_file(file: Annotated[Path, tyro.conf.Positional], name: str, out: Path | None = None) -> int:
-    """Make a dataset of a file of JSON lines, as lmrl data export writes them. The file is checked as a whole first.
+    """Make a dataset of a file of JSON lines, as lmrl data export writes them, or of a folder of evaluation records, such as those
+    of people's games that lmrl serve keeps. What is read is checked as a whole first.
 
     Args:
-        file: .jsonl or .jsonl.zst.
+        file: .jsonl or .jsonl.zst, or the folder of the records.
         name: The dataset's name, such as wordle/mine-v0.
         out: Folder; by default where datasets are looked for by name.
     """
-    folder = lmrl_datasets.read_jsonl(file, out or data_home() / name, name)
+    read = read_as_dataset if file.is_dir() else lmrl_datasets.read_jsonl
+    folder = read(file, out or data_home() / name, name)
     print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
     return 0
 

@@ -34,7 +34,7 @@ def serve(
     rate: float = 30.0,
     verbose: bool = False,
 ) -> int:
-    """Play tasks in the browser, and watch agents play. Games of people become a dataset and stand on the leaderboard.
+    """Play tasks in the browser, and watch agents play. Games of people are kept as records and stand on the leaderboard.
 
     Args:
         host: Address to listen on. Every address but loopback needs a token.
@@ -54,11 +54,12 @@ def serve(
     """
     import uvicorn
 
-    from lmrl_benchmarks.serve.games import Limits, Tables
+    from lmrl_benchmarks.serve.environments import EnvironmentPool
+    from lmrl_benchmarks.serve.games import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
-    from lmrl_benchmarks.serve.recording import Recorder
+    from lmrl_benchmarks.serve.human_records import HumanRecords
+    from lmrl_benchmarks.serve.live_games import LiveGames
     from lmrl_benchmarks.serve.server import make_app
-    from lmrl_benchmarks.serve.sessions import Sessions
     from lmrl_envs.files import locked
 
     if max_games < 1 or idle_minutes <= 0 or rate <= 0:
@@ -69,21 +70,21 @@ def serve(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
     kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
     tasks = _tasks(env, kwargs, out)
-    tables = Tables(tasks)
+    pool = EnvironmentPool(tasks)
     if kwargs:
-        tables.seat(tasks[0])  # what cannot be made is told now
+        pool.fresh(tasks[0])  # what cannot be made is told now
     agents = _agents(agent, agent_arg)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
-        recorder = None
+        records = None
         if record:
             stack.enter_context(locked(out / ".serving", "serving games"))
-            recorder = Recorder(out, tasks)
+            records = HumanRecords(out, tasks)
         limits = Limits(max_games, idle_minutes * 60, requests_per_second=rate, burst=max(1, int(4 * rate)))
         door = Door(host, listener.getsockname()[1], token)
-        sessions = Sessions(tables, recorder, agents, limits)
+        games = LiveGames(pool, records, agents, limits)
         config = uvicorn.Config(
-            make_app(sessions, door),
+            make_app(games, door),
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
@@ -130,7 +131,7 @@ def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def _tasks(ids: Sequence[str], kwargs: dict[str, Any], out: Path) -> list[Any]:
     from lmrl_benchmarks.running.cells import SUITE, read_suite
-    from lmrl_benchmarks.serve.sessions import tasks_of
+    from lmrl_benchmarks.serve.environments import tasks_of
     from lmrl_envs import load_task, task_ids
 
     suite_tasks = read_suite(out)[0].tasks if (out / SUITE).is_file() else ()

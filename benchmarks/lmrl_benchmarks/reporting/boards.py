@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
@@ -10,32 +9,15 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_benchmarks.reporting.results import Played
+from lmrl_benchmarks.reporting.results import FinishedCell
+from lmrl_benchmarks.reporting.thoughts import Thoughts, shortened, thoughts_of
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import Picture, Surface, board_rows
 
-SHOWN_TURNS, SHOWN_CHARACTERS = 60, 1500
-"""Of a long game the first turns, of a long text the beginning; all of it is in the records."""
+SHOWN_TURNS = 60
+"""Of a long game the first turns; all of it is in the records."""
 GAMES_OF_CELL, ALL_GAMES = 4, 360
 """Games shown of a cell and of a run at most."""
-SHOWN_WAYS = 12
-
-
-@dataclass(frozen=True)
-class Token:
-    """A sampled piece of an action."""
-
-    text: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Way:
-    """An action that might have been taken, with its value."""
-
-    action: str
-    value: float
-    taken: bool
 
 
 @dataclass(frozen=True)
@@ -45,13 +27,7 @@ class ShownTurn:
     action: str
     reward: float
     answer: str
-    tokens: tuple[Token, ...] = ()
-    value: float | None = None
-    """Of the position, before the action."""
-    action_value: float | None = None
-    ways: tuple[Way, ...] = ()
-    note: str = ""
-    """What the model said beside its action."""
+    thoughts: Thoughts
 
 
 @dataclass(frozen=True)
@@ -85,7 +61,7 @@ class Game:
         return self.length - len(self.turns)
 
 
-def choose(played: Played, most: int) -> list[tuple[int, str]]:
+def choose(played: FinishedCell, most: int) -> list[tuple[int, str]]:
     """Places of the episodes to show of a cell, with the reason: an error, the median, the worst and the best by return."""
     order = sorted(range(len(played.returns)), key=lambda i: (played.returns[i], played.numbers[i]))
     good = [i for i in order if not played.failed[i]]
@@ -96,9 +72,9 @@ def choose(played: Played, most: int) -> list[tuple[int, str]]:
     return [(i, why) for i, why in wanted if not (i in seen or seen.add(i))][:most]
 
 
-def shown_games(played: Sequence[Played]) -> list[Game]:
+def shown_games(played: Sequence[FinishedCell]) -> list[Game]:
     """The games of the page: of every agent and task those of the first training seed, fewer where there are many cells."""
-    first: dict[tuple[str, str], Played] = {}
+    first: dict[tuple[str, str], FinishedCell] = {}
     for cell in played:
         first.setdefault((cell.cell.task.slug, cell.cell.agent.name), cell)
     most = max(1, min(GAMES_OF_CELL, ALL_GAMES // max(1, len(first))))
@@ -110,15 +86,18 @@ def shown_games(played: Sequence[Played]) -> list[Game]:
     return games
 
 
-def _game(played: Played, record: dict[str, Any], score: float, why: str, painter: _Painter) -> Game:
+def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, painter: _Painter) -> Game:
     observations, actions, rewards = record["observations"], record["actions"], record["rewards"]
     details = record.get("details") or []
     turns = []
     for k, (action, reward) in enumerate(zip(actions[:SHOWN_TURNS], rewards, strict=False)):
         answer = observations[k + 1] if k + 1 < len(observations) else ""
-        turns.append(_turn(action, reward, answer, details[k] if k < len(details) else {}))
+        thoughts = thoughts_of(action, details[k] if k < len(details) else {})
+        turns.append(ShownTurn(shortened(action), float(reward), shortened(answer), thoughts))
     hidden = ("turn", "valid", "understood", "success", "moves", "legal_moves")
-    info = {key: _cut(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden}
+    info = {
+        key: shortened(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden
+    }
     return Game(
         task=played.cell.task.slug,
         agent=played.cell.agent.name,
@@ -129,7 +108,7 @@ def _game(played: Played, record: dict[str, Any], score: float, why: str, painte
         error=record["error"],
         why=why,
         length=len(actions),
-        opening=_cut(observations[0]) if observations else "",
+        opening=shortened(observations[0]) if observations else "",
         turns=tuple(turns),
         picture=painter.picture(record),
         info=info,
@@ -143,55 +122,10 @@ def _words(value: Any) -> str:
     return " and ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
-def _cut(text: str, most: int = SHOWN_CHARACTERS) -> str:
-    return text if len(text) <= most else f"{text[:most]} [... {len(text) - most} more characters]"
-
-
-def _turn(action: str, reward: float, answer: str, details: Any) -> ShownTurn:
-    """A turn with what an agent told about it: ``logprobs`` (pairs of token and log-probability), ``value``,
-    ``action_value``, ``alternatives`` (pairs of action and value), ``raw``."""
-    details = details if isinstance(details, Mapping) else {}
-    tokens = []
-    for entry in _list(details.get("token_logprobs") or details.get("logprobs"))[:200]:
-        if isinstance(entry, Mapping):
-            entry = (entry.get("token"), entry.get("logprob"))
-        if isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[1], int | float):
-            tokens.append(Token(str(entry[0]), math.exp(min(0.0, float(entry[1])))))
-    pairs = [
-        entry
-        for entry in _list(details.get("alternatives"))[:SHOWN_WAYS]
-        if isinstance(entry, list) and len(entry) == 2
-    ]
-    ways = [
-        Way(_cut(str(text), 80), number, str(text) == action)
-        for text, told in pairs
-        if (number := _number(told)) is not None
-    ]
-    raw = next((details[key] for key in ("raw", "reply", "text") if isinstance(details.get(key), str)), "")
-    return ShownTurn(
-        action=_cut(action),
-        reward=float(reward),
-        answer=_cut(answer),
-        tokens=tuple(tokens),
-        value=_number(details.get("value")),
-        action_value=_number(details.get("action_value")),
-        ways=tuple(ways),
-        note=_cut(raw, 600) if raw.strip() != action.strip() else "",
-    )
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 class _Painter:
     """Makes the pictures of a cell's games, by the task's surface."""
 
-    def __init__(self, played: Played) -> None:
+    def __init__(self, played: FinishedCell) -> None:
         self.row, self.kwargs = task(played.cell.task.id), played.cell.task.kwargs
         self.env: Any = None
 

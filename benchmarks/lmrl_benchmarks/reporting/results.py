@@ -33,7 +33,7 @@ DAMAGED = "its records are damaged: lmrl leaderboard verify says where; without 
 
 
 @dataclass(frozen=True)
-class Played:
+class FinishedCell:
     """A finished cell: its summary, and its episodes in the order of their numbers."""
 
     cell: Cell
@@ -58,7 +58,7 @@ class Played:
         return self.record(int(self.failed.argmax()))["error"] if self.failed.any() else None
 
 
-def read_cell(cell: Cell, path: Path) -> Played | None:
+def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
     """A cell of a run; None if it is not finished, or its records cannot be read (`verify` tells what is wrong)."""
     minimum = task(cell.task.id).return_range[0]
     found: list[tuple[int, int, float, bool, int]] = []
@@ -77,7 +77,7 @@ def read_cell(cell: Cell, path: Path) -> Played | None:
     if not found:
         return None
     numbers, seeds, returns, failed_ones, offsets = zip(*sorted(found), strict=True)
-    return Played(
+    return FinishedCell(
         cell, path, summary, np.array(numbers), seeds, np.array(returns), np.array(failed_ones, bool), np.array(offsets)
     )
 
@@ -144,7 +144,7 @@ class Results:
     suite: Suite
     about: dict[str, Any]
     """The whole ``suite.json``."""
-    played: list[Played]
+    played: list[FinishedCell]
     rows: list[Row]
     missing: dict[str, str]
     """Cells without results: name -> why."""
@@ -229,7 +229,7 @@ def load_results(out: Path) -> Results:
     suite, about = read_suite(out)
     there = found_cells(suite, out)
     played = [found for cell in there if (found := read_cell(cell, cell.folder(out))) is not None]
-    groups: dict[tuple[str, str], list[Played]] = {}
+    groups: dict[tuple[str, str], list[FinishedCell]] = {}
     for found in played:
         groups.setdefault((found.cell.task.slug, found.cell.agent.name), []).append(found)
     done = {found.cell.job_name for found in played}
@@ -247,7 +247,7 @@ def rows_of(out: Path) -> list[Row]:
     return load_results(out).rows
 
 
-def _row(group: list[Played]) -> Row:
+def _row(group: list[FinishedCell]) -> Row:
     cell = group[0].cell
     scale = scale_of(cell.task.id, cell.task.kwargs)
     means = [float(played.returns.mean()) for played in group]
@@ -290,7 +290,7 @@ def _row(group: list[Played]) -> Row:
     )
 
 
-def _costs(group: list[Played]) -> dict[str, float]:
+def _costs(group: list[FinishedCell]) -> dict[str, float]:
     """Seconds, tokens and dollars per episode, from the summaries."""
     episodes = sum(len(played.seeds) for played in group)
 

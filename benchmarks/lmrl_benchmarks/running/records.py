@@ -7,12 +7,13 @@ A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jso
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmrl_datasets import DatasetError, Episode
+from lmrl_datasets import DatasetError, Episode, read_jsonl
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
 from lmrl_envs.files import JsonLines, claim, provenance
@@ -132,9 +133,35 @@ class RecordFile:
             self._lines.rewrite(record.line() for record in records)
         return records
 
-    def append(self, records: list[Record]) -> None:
-        """Add records: all of them or, where the disk is full, none."""
-        self._lines.append(record.line() for record in records)
+    def append(self, records: list[Record], sync: bool = False) -> None:
+        """Add records: all of them or, where the disk is full, none; with ``sync`` they are on the disk on return."""
+        self._lines.append((record.line() for record in records), sync)
+
+
+def read_as_dataset(folder: Path, out: Path, name: str) -> Path:
+    """Make a dataset of the records of an evaluation, or of the games that people played; returns its folder.
+
+    Games without an action are left out; one that ended in an error is ``stopped``. See `lmrl_datasets.read_jsonl`.
+
+    Raises:
+        RecordError, DatasetError: the records are damaged, or the folder holds another dataset.
+    """
+    spec = read_run(folder)["spec"]
+    common = {"env_id": spec["env_id"], "env_kwargs": spec["env_kwargs"]}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / f"{folder.name}.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for record in RecordFile(folder).read():
+                stopped, hints = record.error is not None, sum(told.get("hints", 0) for told in record.details)
+                own = {
+                    "policy": f"{spec['agent']}, {hints} hints" if hints else spec["agent"],
+                    "truncated": record.truncated or stopped,
+                    "stopped": stopped,
+                }
+                kept = ("seed", "observations", "actions", "rewards", "terminated", "success", "options", "info")
+                if record.actions:
+                    file.write(to_json({**common, **own, **{key: getattr(record, key) for key in kept}}) + "\n")
+        return read_jsonl(path, out, name)
 
 
 def claim_records(folder: Path, spec: dict[str, Any], operational: Collection[str] = ()) -> None:

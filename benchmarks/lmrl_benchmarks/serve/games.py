@@ -1,37 +1,24 @@
-"""A game under way, and the table that it is played at."""
+"""A game under way, and the bounds of a server."""
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import json
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import gymnasium
 
 from lmrl_agents.playing.protocol import Agent, Request
 from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_benchmarks.running.records import Record
 from lmrl_benchmarks.running.suite import SuiteTask
-from lmrl_benchmarks.serve.recording import GameRecord, name_of
+from lmrl_benchmarks.serve.environments import name_of
 from lmrl_datasets.schema import to_json
 from lmrl_envs import TextEnv, task
 
 Mode = Literal["practice", "ranked", "watch"]
 MODES: tuple[Mode, ...] = ("practice", "ranked", "watch")
 _ALWAYS = ("turn", "valid", "success", "understood", "legal_moves")
-
-
-class Refused(RuntimeError):
-    """A request that cannot be fulfilled; the text is for the player. ``extra`` goes into the answer."""
-
-    def __init__(self, status: int, text: str, **extra: Any) -> None:
-        super().__init__(text)
-        self.status, self.extra = status, extra
 
 
 @dataclass(frozen=True)
@@ -48,45 +35,6 @@ class Limits:
     requests_per_second: float = 30.0
     """Per client address, after a burst."""
     burst: int = 120
-
-
-class Tables:
-    """The environments that games are played in: one per task, of which every game gets a sibling."""
-
-    def __init__(self, tasks: Sequence[SuiteTask]) -> None:
-        self.tasks = {name_of(entry): entry for entry in tasks}
-        self._environments: dict[str, TextEnv] = {}
-        self._making = threading.Lock()
-        families = {task(entry.id).family: threading.RLock() for entry in tasks}
-        self._locks = {name: families[task(entry.id).family] for name, entry in self.tasks.items()}
-
-    def entry(self, name: Any) -> SuiteTask:
-        """A task by its name on this server."""
-        if not isinstance(name, str) or name not in self.tasks:
-            raise Refused(404, "There is no such task on this server.")
-        return self.tasks[name]
-
-    def using(self, entry: SuiteTask) -> contextlib.AbstractContextManager[Any]:
-        """Held while a game of this task is stepped: knowledge and simulator are shared by all of its games."""
-        if str(entry.kwargs.get("simulator", "")).partition(":")[0] in ("openai", "stockfish"):
-            return contextlib.nullcontext()  # these answer many threads at once, and take their time
-        return self._locks[name_of(entry)]
-
-    def seat(self, entry: SuiteTask) -> TextEnv:
-        """A fresh environment of a task."""
-        with self._making:
-            if name_of(entry) not in self._environments:
-                try:
-                    environment: Any = gymnasium.make(entry.id, **entry.kwargs).unwrapped
-                except gymnasium.error.DependencyNotInstalled as problem:
-                    raise Refused(503, f"This task cannot be played here: {problem}") from None
-                self._environments[name_of(entry)] = environment
-            return self._environments[name_of(entry)].sibling()
-
-    def close(self) -> None:
-        """Release the simulators."""
-        for environment in self._environments.values():
-            environment.close()
 
 
 @dataclass
@@ -110,7 +58,8 @@ class Game:
     seconds: float = 0.0
     flags: list[dict[str, Any]] = field(default_factory=list)
     thoughts: list[dict[str, Any]] = field(default_factory=list)
-    hints: int = 0
+    hints: list[int] = field(default_factory=lambda: [0])
+    """Asked for before each action, the next one's last."""
     hinter: ScriptedAgent = field(default_factory=lambda: ScriptedAgent("expert"))
     info: dict[str, Any] = field(default_factory=dict)
     terminated: bool = False
@@ -129,6 +78,7 @@ class Game:
         """Play one action; a simulator that fails leaves the game as it was."""
         _, _, self.terminated, self.truncated, info = self.env.step(action)
         self.flags.append({key: info[key] for key in ("valid", "understood") if key in info})
+        self.hints.append(0)
         if self.over:
             self.info = info
 
@@ -136,11 +86,11 @@ class Game:
         """What an agent is asked."""
         return Request(self.entry.id, self.number, seed, self.env.transcript, self.env.instructions, self.entry.kwargs)
 
-    def record(self) -> GameRecord:
-        """For the journal."""
+    def record(self) -> Record:
+        """For the records; ``episode`` is below 0 in a game that does not count."""
         transcript = self.env.transcript
-        record = Record(
-            episode=self.episode or 0,
+        return Record(
+            episode=-1 if self.episode is None else self.episode,
             seed=self.seed,
             observations=transcript.observations,
             actions=transcript.actions,
@@ -152,9 +102,8 @@ class Game:
             seconds=round(self.seconds, 3),
             error=self.error,
             info=self.info,
+            details=tuple({"hints": count} if count else {} for count in self.hints) if any(self.hints) else (),
         )
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return GameRecord(record, self.episode is not None, self.hints, now)
 
     def state(self) -> dict[str, Any]:
         """Everything a page shows. Before the end it is made from the conversation alone."""
@@ -184,7 +133,7 @@ class Game:
             "turns": turns,
             "picture": picture,
             "over": self.over,
-            "hints": self.hints,
+            "hints": sum(self.hints),
             "result": self._result() if self.over else None,
         }
 

@@ -11,17 +11,20 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import json
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lmrl_benchmarks.serve.answers import answer
 from lmrl_benchmarks.serve.games import Limits
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -64,6 +67,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def answer(status: int, values: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer in ASCII: texts may hold what UTF-8 cannot, such as half of a surrogate pair."""
+    body = json.dumps(values, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return Response(body, status, dict(headers or {}), media_type="application/json")
+
+
 class Guard:
     """ASGI middleware; see the module."""
 
@@ -85,58 +94,51 @@ class Guard:
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
-        refusal = self._refusal(scope)
-        if refusal is None and scope["method"] not in ("GET", "HEAD"):
-            body = await self._body(scope, receive)
-            if isinstance(body, Response):
-                refusal = body
-            else:
-                receive = _replay(body, receive)
-        await (refusal or self.app)(scope, receive, send_guarded)
+        await (self._refusal(HTTPConnection(scope)) or self.app)(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers, path = Headers(scope=scope), scope["path"]
-        client = (scope.get("client") or ("unknown",))[0]
-        if not self._rates.allow(client):
+    def _refusal(self, request: HTTPConnection) -> Response | None:
+        headers, path, method = request.headers, request.url.path, request.scope["method"]
+        if not self._rates.allow(request.client.host if request.client else "unknown"):
             return answer(429, {"error": "Too many requests; wait a second."}, {"retry-after": "1"})
         if self.door.token is None and _host_name(headers.get("host", "")) not in LOOPBACK_NAMES | {self.door.host}:
             return answer(421, {"error": "This server answers only under the address that it was started with."})
-        if _from_elsewhere(scope["method"], headers, path):
+        if _from_elsewhere(method, headers, path):
             return answer(403, {"error": "This request comes from another web page and is refused."})
         if self.door.token is None:
             return None
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
-        if path == "/" and scope["method"] == "GET" and same(given, self.door.token):
+        if path == "/" and method == "GET" and same(request.query_params.get("token", ""), self.door.token):
             response = RedirectResponse("/", status_code=303)  # the token leaves the address bar
             set_cookie(response, self.door)
             return response
-        if path in OPEN_PATHS or same(_token_of(headers, self.door.cookie), self.door.token):
+        if path in OPEN_PATHS or same(_token_of(request, self.door.cookie), self.door.token):
             return None
         if path.startswith("/api/"):
             return answer(401, {"error": "This server needs the token that was printed when it was started."})
         return RedirectResponse(LOGIN, status_code=303)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | Response:
-        """The whole body, bounded in size and time."""
-        headers, most = Headers(scope=scope), self.limits.body_bytes
-        too_long = answer(413, {"error": f"A request may have {most} bytes."}, {"connection": "close"})
-        declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > most:
-            return too_long
-        body = b""
-        deadline = time.monotonic() + self.limits.body_seconds
-        while True:
-            try:
-                message = await asyncio.wait_for(receive(), max(0.01, deadline - time.monotonic()))
-            except TimeoutError:
-                return answer(408, {"error": "The request did not arrive in time."}, {"connection": "close"})
-            if message["type"] != "http.request":
-                return answer(400, {"error": "The request broke off."})
-            body += message.get("body", b"")
-            if len(body) > most:
-                return too_long
-            if not message.get("more_body"):
-                return body
+
+async def body_of(request: Request, limits: Limits) -> bytes:
+    """The whole body of a request, bounded in size and time.
+
+    Raises:
+        HTTPException: it is too long, or does not arrive.
+    """
+    body, close = b"", {"connection": "close"}
+    too_long = HTTPException(413, f"A request may have {limits.body_bytes} bytes.", close)
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared) > limits.body_bytes:
+        raise too_long
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limits.body_bytes:
+                    raise too_long
+    except TimeoutError:
+        raise HTTPException(408, "The request did not arrive in time.", close) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The request broke off.") from None
+    return body
 
 
 class Rates:
@@ -173,15 +175,9 @@ def set_cookie(response: Response, door: Door) -> None:
     response.set_cookie(door.cookie, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
 
 
-def _token_of(headers: Headers, cookie: str) -> str:
-    kind, _, credentials = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return credentials.strip()
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(cookie)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+def _token_of(request: HTTPConnection, cookie: str) -> str:
+    kind, _, credentials = request.headers.get("authorization", "").partition(" ")
+    return credentials.strip() if kind.lower() == "bearer" else request.cookies.get(cookie, "")
 
 
 def _host_name(host: str) -> str:
@@ -205,16 +201,3 @@ def _from_elsewhere(method: str, headers: Headers, path: str) -> bool:
         return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
     except ValueError:
         return True
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def replayed() -> Message:
-        nonlocal sent
-        if not sent:
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-        return await receive()
-
-    return replayed

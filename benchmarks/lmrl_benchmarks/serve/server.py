@@ -20,10 +20,10 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lmrl_benchmarks.serve.answers import answer
-from lmrl_benchmarks.serve.games import MODES, Refused
-from lmrl_benchmarks.serve.guard import Door, Guard, same, set_cookie
-from lmrl_benchmarks.serve.sessions import Sessions
+from lmrl_benchmarks.serve.environments import Refused
+from lmrl_benchmarks.serve.games import MODES, Limits
+from lmrl_benchmarks.serve.guard import Door, Guard, answer, body_of, same, set_cookie
+from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_envs import __version__, task
 
 STATIC = Path(__file__).parent / "static"
@@ -42,17 +42,17 @@ class _Static(StaticFiles):
         return response
 
 
-def make_app(sessions: Sessions, door: Door) -> Guard:
+def make_app(games: LiveGames, door: Door) -> Guard:
     """The application.
 
     Args:
-        sessions: the games; its limits hold for requests too.
+        games: the games; their limits hold for requests too.
         door: address and token.
     """
-    api = _Api(sessions)
+    api = _Api(games)
     routes = [
         Route("/", functools.partial(_page, "index.html")),
-        Route("/login", _Login(door), methods=["GET", "POST"]),
+        Route("/login", _Login(door, games.limits), methods=["GET", "POST"]),
         Mount("/static", _Static(directory=STATIC)),
         Route("/api/tasks", api.tasks),
         Route("/api/games", api.begin, methods=["POST"]),
@@ -67,22 +67,22 @@ def make_app(sessions: Sessions, door: Door) -> Guard:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async def sweep() -> None:
             while True:
-                await asyncio.sleep(min(SWEEP_SECONDS, sessions.limits.idle_seconds))
-                await anyio.to_thread.run_sync(sessions.drop_idle)
+                await asyncio.sleep(min(SWEEP_SECONDS, games.limits.idle_seconds))
+                await anyio.to_thread.run_sync(games.drop_idle)
 
         sweeping = asyncio.create_task(sweep())
         yield
         sweeping.cancel()
-        sessions.tables.close()
+        games.pool.close()
 
     handlers = {Refused: _refused, HTTPException: _http_error, Exception: _failed}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Guard(app, door, sessions.limits)
+    return Guard(app, door, games.limits)
 
 
 class _Api:
-    def __init__(self, sessions: Sessions) -> None:
-        self.sessions = sessions
+    def __init__(self, games: LiveGames) -> None:
+        self.games = games
         self._limiter = anyio.CapacityLimiter(THREADS)
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -90,10 +90,22 @@ class _Api:
             raise Refused(503, "Too many moves are being answered just now. Try again in a moment.")
         return await anyio.to_thread.run_sync(functools.partial(function, *arguments), limiter=self._limiter)
 
+    async def _json(self, request: Request) -> dict[str, Any]:
+        # Forms of other sites cannot send this type without the browser asking first.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Refused(415, "Send JSON, with content-type application/json.")
+        try:
+            values = json.loads(await body_of(request, self.games.limits))
+        except (ValueError, RecursionError):
+            raise Refused(400, "That is not JSON.") from None
+        if not isinstance(values, dict):
+            raise Refused(400, "Send a JSON object.")
+        return values
+
     async def tasks(self, request: Request) -> Response:
         shown = []
-        recorder = self.sessions.recorder
-        for slug, entry in self.sessions.tables.tasks.items():
+        records = self.games.records
+        for slug, entry in self.games.pool.tasks.items():
             row = task(entry.id)
             shown.append(
                 {
@@ -102,52 +114,50 @@ class _Api:
                     "summary": row.summary,
                     "tags": [tag.replace("_", " ") for tag in row.tags],
                     "simulator": _shown(entry.kwargs.get("simulator", row.partners[0] if row.partners else None)),
-                    "ranked": recorder.progress(entry) if recorder else None,
+                    "ranked": records.progress(entry) if records else None,
                 }
             )
-        agents = list(self.sessions.agents)
-        return answer(
-            200, {"tasks": shown, "agents": agents, "recording": recorder is not None, "version": __version__}
-        )
+        agents = list(self.games.agents)
+        return answer(200, {"tasks": shown, "agents": agents, "recording": records is not None, "version": __version__})
 
     async def begin(self, request: Request) -> Response:
-        values = await _json(request)
-        entry = self.sessions.tables.entry(values.get("task"))
+        values = await self._json(request)
+        entry = self.games.pool.entry(values.get("task"))
         mode, agent, seed = values.get("mode", "practice"), values.get("agent"), values.get("seed")
         if mode not in MODES:
             raise Refused(422, f"mode must be one of {', '.join(MODES)}.")
         if agent is not None and not isinstance(agent, str):
             raise Refused(422, "agent must be a name.")
-        game = await self._run(self.sessions.begin, entry, mode, agent, _seed(seed))
+        game = await self._run(self.games.begin, entry, mode, agent, _seed(seed))
         return answer(201, game.shown_state)
 
     async def show(self, request: Request) -> Response:
-        return answer(200, self.sessions.find(request.path_params["key"]).shown_state)
+        return answer(200, self.games.find(request.path_params["key"]).shown_state)
 
     async def act(self, request: Request) -> Response:
-        values = await _json(request)
+        values = await self._json(request)
         action, turn = values.get("action"), values.get("turn")
-        most = self.sessions.limits.action_characters
+        most = self.games.limits.action_characters
         if not isinstance(action, str):
             raise Refused(422, "action must be a text.")
         if len(action) > most:
             raise Refused(413, f"That is too long: {len(action)} characters, {most} are allowed here.")
         key = request.path_params["key"]
-        played = await self._run(self.sessions.act, key, action, turn, values.get("sure") is True)
+        played = await self._run(self.games.act, key, action, turn, values.get("sure") is True)
         return answer(200, {"doubt": played} if isinstance(played, str) else played.shown_state)
 
     async def advance(self, request: Request) -> Response:
-        values = await _json(request)
-        game = await self._run(self.sessions.advance, request.path_params["key"], values.get("turn"))
+        values = await self._json(request)
+        game = await self._run(self.games.advance, request.path_params["key"], values.get("turn"))
         return answer(200, game.shown_state)
 
     async def hint(self, request: Request) -> Response:
-        await _json(request)
-        return answer(200, {"hint": await self._run(self.sessions.hint, request.path_params["key"])})
+        await self._json(request)
+        return answer(200, {"hint": await self._run(self.games.hint, request.path_params["key"])})
 
     async def give_up(self, request: Request) -> Response:
-        await _json(request)
-        game = await self._run(self.sessions.give_up, request.path_params["key"])
+        await self._json(request)
+        game = await self._run(self.games.give_up, request.path_params["key"])
         return answer(200, game.shown_state)
 
 
@@ -160,8 +170,8 @@ def _shown(simulator: str | None) -> str | None:
 class _Login:
     """The page that asks for the token, for browsers that came without the printed link."""
 
-    def __init__(self, door: Door) -> None:
-        self.door = door
+    def __init__(self, door: Door, limits: Limits) -> None:
+        self.door, self.limits = door, limits
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
@@ -172,7 +182,7 @@ class _Login:
             return RedirectResponse("/", 303)
         if request.method != "POST":
             return await _page("login.html", request)
-        given = parse_qs((await request.body()).decode("utf-8", "replace")).get("token", [""])[0].strip()
+        given = parse_qs((await body_of(request, self.limits)).decode("utf-8", "replace")).get("token", [""])[0].strip()
         if not same(given, self.door.token):
             page = (STATIC / "login.html").read_text("utf-8").replace("hidden>", ">")
             return Response(page, 401, media_type="text/html")
@@ -183,19 +193,6 @@ class _Login:
 
 async def _page(name: str, request: Request) -> Response:
     return FileResponse(STATIC / name, headers={"cache-control": "no-cache"})
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    # Forms of other sites cannot send this type without the browser asking first.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused(415, "Send JSON, with content-type application/json.")
-    try:
-        values = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise Refused(400, "That is not JSON.") from None
-    if not isinstance(values, dict):
-        raise Refused(400, "Send a JSON object.")
-    return values
 
 
 def _seed(value: Any) -> int | None:

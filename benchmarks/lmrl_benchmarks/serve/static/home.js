@@ -50,7 +50,7 @@ export async function showHome(main) {
   fill(main,
     h("h1", {}, "Tasks"),
     h("p", { class: "soft" }, offered.recording
-      ? "Play against a task's own simulator. Your games are kept as a dataset. A game for the leaderboard is one of its fixed games: no hints, no seed of your own, and leaving or giving up scores the task's minimum."
+      ? "Play against a task's own simulator. Your games are kept. A game for the leaderboard is one of its fixed games: no hints, no seed of your own, and leaving or giving up scores the task's minimum."
       : "Play against a task's own simulator. Games are not kept on this server."),
     notice,
     h("form", { class: "settings", onsubmit: event => event.preventDefault() },

@@ -32,21 +32,22 @@ export function watching(page) {
   };
 
   const chip = token => {
+    const end = token.text === "<eoa>";
     const percent = Math.round(token.probability * 100);
-    const shade = h("span", { class: `token ${token.end ? "end" : ""}`, title: `probability ${token.probability.toFixed(4)}` },
-      h("b", {}, token.end ? "end" : token.text.replaceAll(" ", "\u00b7").replaceAll("\n", "\u21b5") || "\u2205"), h("small", {}, `${percent} %`),
-      "value" in token && token.value !== null ? h("small", {}, `V ${number(token.value)}`) : null);
+    const shade = h("span", { class: `token ${end ? "end" : ""}`, title: `probability ${token.probability.toFixed(4)}` },
+      h("b", {}, end ? "end" : token.text.replaceAll(" ", "\u00b7").replaceAll("\n", "\u21b5") || "\u2205"), h("small", {}, `${percent} %`),
+      token.value !== null ? h("small", {}, `V ${number(token.value)}`) : null);
     shade.style.setProperty("--share", token.probability.toFixed(3));
     return shade;
   };
 
   const bars = (values, taken) => {
-    const known = values.map(entry => entry.value).filter(value => value !== null);
+    const known = values.map(entry => entry.value);
     const low = Math.min(...known), span = Math.max(...known) - low || 1;
     return h("table", { class: "values" }, h("tbody", {}, values.map(entry => {
       const bar = h("i", {});
-      bar.style.width = `${entry.value === null ? 0 : 4 + (96 * (entry.value - low)) / span}%`;
-      return h("tr", { class: entry.action === taken ? "taken" : "" }, h("td", { dir: "auto" }, entry.action), h("td", { class: "bars" }, bar), h("td", {}, entry.value === null ? "\u2013" : number(entry.value)));
+      bar.style.width = `${4 + (96 * (entry.value - low)) / span}%`;
+      return h("tr", { class: entry.action === taken ? "taken" : "" }, h("td", { dir: "auto" }, entry.action), h("td", { class: "bars" }, bar), h("td", {}, number(entry.value)));
     })));
   };
 
@@ -55,7 +56,7 @@ export function watching(page) {
     const entry = decided[shown];
     panel.hidden = !entry;
     if (!entry) return;
-    const { tokens, values, raw, value = null, action_value: ofAction = null } = entry.thoughts;
+    const { tokens, alternatives, raw, value, action_value: ofAction } = entry.thoughts;
     const all = tokens.reduce((product, token) => product * token.probability, 1);
     heading.textContent = `Turn ${shown + 1}: what the agent tells`;
     back.disabled = shown === 0;
@@ -66,9 +67,9 @@ export function watching(page) {
       tokens.length ? h("p", { class: "soft" }, `Probability of the whole action: ${all < 0.001 ? all.toExponential(1) : all.toFixed(3)}`) : null,
       value === null ? null : h("p", { class: "soft position" }, `Value of the position ${number(value)}`,
         ofAction === null ? null : `, of this action ${number(ofAction)} (advantage ${ofAction < value ? "" : "+"}${number(ofAction - value)})`),
-      values.length ? bars(values, entry.text) : null,
+      alternatives.length ? bars(alternatives, entry.text) : null,
       raw ? h("details", { open: true, class: "raw" }, h("summary", {}, "What the model wrote"), h("p", { dir: "auto" }, raw)) : null,
-      tokens.length || values.length || raw || value !== null ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
+      tokens.length || alternatives.length || raw || value !== null ? null : h("p", { class: "soft" }, "This agent tells no probabilities or values."));
   };
 
   return {

@@ -1,23 +1,25 @@
-"""All games of a server: a person who plays, or an agent that is watched. Bounded in number, dropped when idle."""
+"""The games of a server that are under way: a person plays, or an agent is watched. Bounded in number, dropped when idle."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import logging
+import re
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lmrl_agents.playing.protocol import Agent
+from lmrl_agents.playing.protocol import Agent, AgentStopped
+from lmrl_agents.playing.rollout import actions_of
+from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.suite import SuiteTask
-from lmrl_benchmarks.serve.games import Game, Limits, Mode, Refused, Tables
-from lmrl_benchmarks.serve.recording import Recorder, name_of
-from lmrl_benchmarks.serve.watching import decide
-from lmrl_datasets import DatasetError
+from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
+from lmrl_benchmarks.serve.games import Game, Limits, Mode
+from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_envs import SimulatorError, task
 from lmrl_envs.seeding import episode_seed
 
@@ -25,13 +27,20 @@ GIVEN_UP, LEFT = "given up by the player", "left by the player"
 _LOG = logging.getLogger("lmrl.serve")
 
 
-class Sessions:
-    """All games of a server."""
+class LiveGames:
+    """The games of a server that are under way, and those that were finished not long ago."""
 
     def __init__(
-        self, tables: Tables, recorder: Recorder | None, agents: Mapping[str, Agent], limits: Limits | None = None
+        self,
+        pool: EnvironmentPool,
+        records: HumanRecords | None,
+        agents: Mapping[str, Agent],
+        limits: Limits | None = None,
     ) -> None:
-        self.tables, self.recorder, self.agents = tables, recorder, dict(agents)
+        self.pool, self.records, self.agents = pool, records, dict(agents)
+        for agent in self.agents.values():
+            if hasattr(agent, "tell_all"):
+                agent.tell_all()  # type: ignore[attr-defined]
         self.limits = limits or Limits()
         self._games: OrderedDict[str, Game] = OrderedDict()
         self._lock = threading.Lock()
@@ -54,19 +63,19 @@ class Sessions:
         if mode == "ranked" and seed is not None:
             raise Refused(422, "A game that counts has no seed of your own.")
         self._make_room()
-        with self.tables.using(entry):
-            env = self.tables.seat(entry)
+        with self.pool.lock(entry):
+            env = self.pool.fresh(entry)
             episode, game_seed = None, secrets.randbits(62) if seed is None else seed
             if mode == "ranked":
-                taken = self.recorder.take(entry) if self.recorder else None
+                taken = self.records.take(entry) if self.records else None
                 if taken is None:
                     raise Refused(409, "No more games of this task count here; practice is always possible.")
                 episode, game_seed = taken[0], episode_seed("evaluation", taken[1], taken[0])
             try:
                 env.reset(seed=game_seed)
             except Exception:
-                if episode is not None and self.recorder:
-                    self.recorder.release(entry, episode)
+                if episode is not None and self.records:
+                    self.records.release(entry, episode)
                 raise
         game = Game(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
         if mode == "watch" and agent is not None:
@@ -107,8 +116,8 @@ class Sessions:
                 return
             game.error = LEFT
             if game.episode is not None and not game.env.transcript.actions:
-                if self.recorder:
-                    self.recorder.release(game.entry, game.episode)
+                if self.records:
+                    self.records.release(game.entry, game.episode)
             elif game.mode != "watch":
                 self._keep(game)
 
@@ -168,7 +177,7 @@ class Sessions:
 
     def _step(self, game: Game, action: str) -> None:
         try:
-            with self.tables.using(game.entry):
+            with self.pool.lock(game.entry):
                 game.step(action)
         except SimulatorError as problem:
             # Not the text: it may name what only the simulator knows.
@@ -187,14 +196,16 @@ class Sessions:
                 raise Refused(409, "This game is played by you.")
             try:
                 with self._agent_locks[game.agent_name]:
-                    decision = decide(game.agent, game.request(episode_seed("agent", game.seed, 0)))
-            except Exception as problem:
-                _LOG.warning("agent %s failed: %s: %s", game.agent_name, type(problem).__name__, problem)
-                raise Refused(
-                    502, f"The agent failed ({type(problem).__name__}); the server's terminal shows more.", retry=True
-                ) from None
-            self._step(game, decision.action)
-            game.thoughts.append(decision.as_json())
+                    (action,) = actions_of(game.agent, [game.request(episode_seed("agent", game.seed, 0))])
+                    why = action.error
+            except AgentStopped as problem:
+                why = f"AgentStopped: {problem}"
+            if why is not None:
+                _LOG.warning("agent %s failed: %s", game.agent_name, why)
+                kind = re.match(r"\w*", why)[0]  # type: ignore[index]
+                raise Refused(502, f"The agent failed ({kind}); the server's terminal shows more.", retry=True)
+            self._step(game, action.text)
+            game.thoughts.append(vars(thoughts_of(action.text, action.details)))
             return game
 
     def hint(self, key: str) -> str:
@@ -202,9 +213,9 @@ class Sessions:
         with self._turn(key) as game:
             if game.mode != "practice":
                 raise Refused(409, "There are no hints in games that count.")
-            with self.tables.using(game.entry):
+            with self.pool.lock(game.entry):
                 action = game.hinter.act([game.request(0)])[0]
-            game.hints += 1
+            game.hints[-1] += 1
             return action
 
     def give_up(self, key: str) -> Game:
@@ -216,19 +227,12 @@ class Sessions:
             return game
 
     def _keep(self, game: Game) -> None:
-        if self.recorder is None or (game.episode is None and not game.env.transcript.actions):
+        if self.records is None or (game.episode is None and not game.env.transcript.actions):
             return
         try:
-            self.recorder.add(game.entry, game.record())
+            self.records.add(game.entry, game.record())
             game.kept = True
-        except (OSError, RuntimeError, DatasetError) as problem:
+        except (OSError, RuntimeError) as problem:
             _LOG.error("a game of %s could not be kept: %s", name_of(game.entry), problem)
             if game.episode is not None:
-                self.recorder.release(game.entry, game.episode)
-
-
-def tasks_of(ids: Sequence[str], kwargs: Mapping[str, Any], suite_tasks: Sequence[SuiteTask] = ()) -> list[SuiteTask]:
-    """What a server offers: the suite's tasks, and every id as it is."""
-    named = [SuiteTask(id, dict(kwargs)) for id in ids]
-    offered = [SuiteTask(entry.id, entry.kwargs) for entry in suite_tasks if entry.id in ids and not kwargs]
-    return list({name_of(entry): entry for entry in [*offered, *named]}.values())
+                self.records.release(game.entry, game.episode)
