@@ -73,6 +73,8 @@ class ToyEnv(PartnerTextEnv):
 
     def _begin(self, options: Mapping[str, Any]) -> str:
         self._number = options.get("number", draw_index(self.np_random, COUNT))
+        if self._number not in range(COUNT):
+            raise ValueError(f"number={self._number!r} must be from 0 to {COUNT - 1}")
         self._seed = draw_index(self.np_random, 2**31)
         return "Ask."
 
@@ -125,11 +127,11 @@ def save_seq2seq(folder: Path) -> None:
     from transformers import T5Config, T5ForConditionalGeneration
 
     from lmrl_agents.partners.pairs import make_pairs
-    from lmrl_agents.partners.tokens import train_tokenizer
+    from lmrl_agents.partners.tokens import train_chat_tokenizer
     from lmrl_envs.partners.prompting import render_plain
 
     pairs, _ = make_pairs(toy_episodes(1), ToyPrompt())
-    tokenizer = train_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
+    tokenizer = train_chat_tokenizer([p.prompt for p in pairs], [p.target for p in pairs], vocab_size=400, context=8192)
     tokenizer.chat_template = None
     size = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}

@@ -19,7 +19,7 @@ import torch
 
 from lmrl_agents.partners.data import partner_episodes, partner_preset, played_episodes
 from lmrl_agents.partners.pairs import PartnerEpisode, make_pairs, repeats
-from lmrl_agents.partners.tokens import train_tokenizer
+from lmrl_agents.partners.tokens import train_chat_tokenizer
 from lmrl_agents.partners.training import PartnerTraining, train_partner
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.exploits import suite
@@ -180,7 +180,7 @@ def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
 def test_the_small_tokenizer_gives_every_reply_back(id: str) -> None:
     """Tokens of whole sentences swallow the space before them; none may be lost within a reply ("... Decision: accept")."""
     pairs, _ = make_pairs(played_episodes(id, partner_preset(id).policy, 40), _role(id))
-    tokenizer = train_tokenizer([pair.prompt for pair in pairs], [pair.target for pair in pairs], 1000, 8192)
+    tokenizer = train_chat_tokenizer([pair.prompt for pair in pairs], [pair.target for pair in pairs], 1000, 8192)
     for pair in pairs:
         assert tokenizer.decode(tokenizer(pair.target)["input_ids"]) == pair.target
 
@@ -192,7 +192,7 @@ def test_a_secret_never_trained_on_is_spelled_like_the_others() -> None:
         for fact in facts
         for n in range(60)
     ]  # fmt: skip
-    tokenizer = train_tokenizer(prompts, ["Yes.", "No."], 400, 1024)
+    tokenizer = train_chat_tokenizer(prompts, ["Yes.", "No."], 400, 1024)
     lengths = {len(tokenizer(prompt[0]["content"])["input_ids"]) for prompt in prompts}
     assert lengths == {2}  # the instructions, the fact
     assert len(tokenizer("Is it the red fox?")["input_ids"]) > 3

@@ -44,6 +44,8 @@ class Config:
     """Rows a step."""
     learning_rate: float = 2e-3
     """Peak of the schedule."""
+    warmup: int = 50
+    """Steps in which the learning rate grows."""
     weight_decay: float = 0.01
     """On matrices."""
     clip: float = 1.0
@@ -68,7 +70,15 @@ def train(run: TrainingRun) -> Path:
 
 
 def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore) -> Path:
-    """The loop, over any steps; returns the folder of the model."""
+    """Clone any steps; returns the folder of the model."""
+    session = fit(run, config, model, steps)
+    if not config.temperatures:
+        return session.finish()
+    return session.finish(decoding=best_temperature(run, model, config.temperatures, config.evaluation_episodes))
+
+
+def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore) -> Session:
+    """The loop, over any steps."""
     if run.shard:
         shard(model)
     session = Session(
@@ -87,7 +97,7 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepS
         with precision(run):
             logits = model.action_logits(batch)
             loss = cross_entropy(logits, batch.token, batch.weight)
-        rate = cosine_decay(step, config.steps, config.learning_rate)
+        rate = cosine_decay(step, config.steps, config.learning_rate, config.warmup)
         norm = session.update(
             "policy", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
         )
@@ -97,9 +107,7 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepS
         session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
-    if not config.temperatures:
-        return session.finish()
-    return session.finish(decoding=best_temperature(run, model, config.temperatures, config.evaluation_episodes))
+    return session
 
 
 def best_temperature(

@@ -53,7 +53,7 @@ class _Listener:
         self.partner.close()
 
 
-class _Ear:
+class _PartnerRecorder:
     """Notes the partner's side of one game after the other."""
 
     def __init__(self, env: Any) -> None:
@@ -112,12 +112,12 @@ def partner_episodes(data: Dataset) -> Iterator[PartnerEpisode]:
         ValueError: the dataset's task has no partner that a language model could play.
     """
     env: Any = data.recover_environment().unwrapped
-    ear = _Ear(env)
+    recorder = _PartnerRecorder(env)
     for episode in data:
         env.reset(seed=episode.seed, options=dict(episode.options))
         for action in episode.actions:
-            ear.step(action)
-        if (heard := ear.episode()) is not None:
+            recorder.step(action)
+        if (heard := recorder.episode()) is not None:
             yield heard
     env.close()
 
@@ -133,14 +133,14 @@ def played_episodes(env_id: str, policy: str, episodes: int, seed: int = 0) -> I
         ValueError: an unknown policy, or a task without a partner that a language model could play.
     """
     env: Any = gymnasium.make(task(env_id).id).unwrapped
-    ear = _Ear(env)
+    recorder = _PartnerRecorder(env)
     for k in range(episodes):
         env.reset(seed=episode_seed("train", seed, k))
         player = make_policy(env_id, policy, seed=episode_seed("policy", seed, k))
         rng = random.Random(episode_seed("policy", seed, k))
         over = False
         while not over and (action := player.act(env.transcript)) is not None:
-            over = ear.step(_noise(rng, action) if rng.random() < NOISE else action)
-        if (heard := ear.episode()) is not None:
+            over = recorder.step(_noise(rng, action) if rng.random() < NOISE else action)
+        if (heard := recorder.episode()) is not None:
             yield heard
     env.close()

@@ -18,7 +18,7 @@ characters."""
 _SENTENCE = r"\n|(?<=[.!?:]) "
 
 
-def train_tokenizer(prompts: Iterable[Messages], replies: Sequence[str], vocab_size: int, context: int) -> Any:
+def train_chat_tokenizer(prompts: Iterable[Messages], replies: Sequence[str], vocab_size: int, context: int) -> Any:
     """A byte-level BPE of the prompts and replies.
 
     Every stretch of the instructions, the same in all prompts, becomes one token, and so does every sentence of the

@@ -1,7 +1,7 @@
 """Fine-tune a local language model as a dialogue partner (`lmrl simulator train`).
 
 The partner's turns of recorded episodes become pairs: the prompt that the task's `PartnerPrompt` makes of a request, and what the
-partner said. A causal language model is trained on the replies alone (cross-entropy, the prompt masked), saved with its
+partner said. They are cloned as any agent's actions are (`algorithms.bc`), the model is saved with its
 tokenizer, and then asked what it was not trained on: turns of known secrets, and secrets it has never seen. Load it
 with ``simulator="transformers:<out_dir>"``.
 """
@@ -9,13 +9,13 @@ with ``simulator="transformers:<out_dir>"``.
 from __future__ import annotations
 
 import dataclasses
-import inspect
+import hashlib
 import json
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,12 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
+from lmrl_agents.algorithms import bc
+from lmrl_agents.learning.run import METRICS, TrainingRun
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.steps import StepStore
+from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.partners.pairs import (
     Agreement,
     Pair,
@@ -32,7 +38,7 @@ from lmrl_agents.partners.pairs import (
     repeats,
     split_pairs,
 )
-from lmrl_agents.partners.tokens import train_tokenizer
+from lmrl_agents.partners.tokens import train_chat_tokenizer
 from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.base import PartnerPrompt
 from lmrl_envs.partners.local_model import Prompter
@@ -86,6 +92,8 @@ class PartnerTraining:
     """Share of the distinct prompts about the other secrets that are kept out of training."""
     eval_pairs: int = 500
     """Distinct prompts of each held-out kind that are asked at most."""
+    checkpoint_every: int = 200
+    """Steps between checkpoints."""
     seed: int = 0
     """Seed of the split, the weights and the order."""
     device: str = "cpu"
@@ -102,6 +110,15 @@ class PartnerTraining:
             raise ValueError(f"balance={self.balance} must be from 0 to 1")
         if self.model is None and self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} must be a multiple of 2 x heads={self.heads}")
+
+    def cloning(self, turns: int) -> bc.Config:
+        """How so many turns are cloned."""
+        steps = self.epochs * math.ceil(turns / self.batch_size)
+        steps = min(steps, self.max_steps or steps)
+        rate = self.learning_rate or (2e-3 if self.model is None else 5e-5)
+        return bc.Config(
+            steps, self.batch_size, rate, max(1, steps // 20), self.weight_decay, log_every=1, checkpoint_every=self.checkpoint_every
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -134,7 +151,7 @@ def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: Part
             config.model, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
     else:
-        tokenizer = train_tokenizer(prompts, [pair.target for pair in pairs], config.vocab_size, config.context)
+        tokenizer = train_chat_tokenizer(prompts, [pair.target for pair in pairs], config.vocab_size, config.context)
         size = transformers.LlamaConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.width,
@@ -149,6 +166,8 @@ def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: Part
             pad_token_id=tokenizer.pad_token_id,
         )
         model = transformers.LlamaForCausalLM(size)
+    if model.get_output_embeddings().bias is not None or getattr(model.config, "final_logit_softcapping", None):
+        raise ValueError(f"{config.model} changes its logits after the output matrix; such models are not trained here")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
@@ -156,86 +175,20 @@ def _make_model(pairs: Sequence[Pair], prompts: Sequence[Messages], config: Part
     return model.to(config.device), tokenizer
 
 
-def _encode(pairs: Sequence[Pair], tokenizer: Any) -> list[tuple[list[int], int]]:
-    """Token ids of prompt, reply and end of each pair, with the length of the prompt."""
-    prompter, end = Prompter(tokenizer), tokenizer.eos_token_id
-    rows = []
-    for pair in pairs:
-        prompt = prompter.encode(pair.prompt)
-        reply = tokenizer(pair.target, add_special_tokens=False)["input_ids"]
-        rows.append(([*prompt, *reply, end], len(prompt)))
-    return rows
+class _ChatTokenizer(TaskTokenizer):
+    """Any model's tokenizer, without the marks of a conversation between agent and environment."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.hf, self.pad = tokenizer, tokenizer.pad_token_id
 
 
-def _batches(rows: Sequence[tuple[list[int], int]], config: PartnerTraining) -> list[list[int]]:
-    """Indices of every step: shuffled each epoch, rows of like length together."""
-    rng = np.random.default_rng([config.seed, 1])
-    steps: list[list[int]] = []
-    for _ in range(config.epochs):
-        order = rng.permutation(len(rows))
-        pool = 50 * config.batch_size
-        batches = []
-        for start in range(0, len(order), pool):
-            near = sorted(order[start : start + pool].tolist(), key=lambda i: len(rows[i][0]))
-            batches += [near[i : i + config.batch_size] for i in range(0, len(near), config.batch_size)]
-        steps += [batches[i] for i in rng.permutation(len(batches))]
-    return steps[: config.max_steps]
-
-
-def _loss(model: Any, rows: Sequence[tuple[list[int], int]], pad: int) -> torch.Tensor:
-    """Mean cross-entropy over the tokens of the replies (and their ends), in nats."""
-    # Padded on the left, so that all replies end in the last columns and logits are computed for those alone.
-    longest = max(len(ids) for ids, _ in rows)
-    told = max(len(ids) - prompt for ids, prompt in rows)
-    tokens, mask = torch.full((len(rows), longest), pad), torch.zeros((len(rows), longest), dtype=torch.long)
-    targets = torch.full((len(rows), told), -100)
-    for r, (ids, prompt) in enumerate(rows):
-        tokens[r, longest - len(ids) :] = torch.tensor(ids)
-        mask[r, longest - len(ids) :] = 1
-        targets[r, told - (len(ids) - prompt) :] = torch.tensor(ids[prompt:])
-    inputs: dict[str, Any] = {
-        "input_ids": tokens[:, :-1],
-        "attention_mask": mask[:, :-1],
-        "position_ids": (mask.cumsum(-1) - 1).clamp(min=0)[:, :-1],
-    }
-    known = inspect.signature(model.forward).parameters
-    inputs = {name: value.to(model.device) for name, value in inputs.items() if name in known}
-    if "logits_to_keep" in known:
-        inputs["logits_to_keep"] = told
-    logits = model(**inputs, use_cache=False).logits[:, -told:]
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten().to(model.device))
-
-
-def _fit(
-    model: Any,
-    rows: Sequence[tuple[list[int], int]],
-    pad: int,
-    config: PartnerTraining,
-    on_step: Callable[[int, int, float], None] | None,
-) -> list[float]:
-    """Train in place; returns the loss of every step."""
-    steps = _batches(rows, config)
-    rate = config.learning_rate or (2e-3 if config.model is None else 5e-5)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-    warmup = max(1, len(steps) // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda s: min((s + 1) / warmup, 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * s / len(steps)))),
+def _turn(pair: Pair, prompter: Prompter) -> TokenEpisode:
+    """A pair as an episode of one turn: the prompt is observed, the reply with its end is the action."""
+    tokenizer = prompter.tokenizer
+    reply = tokenizer(pair.target, add_special_tokens=False)["input_ids"]
+    return TokenEpisode(
+        [tuple(prompter.encode(pair.prompt))], [(*reply, tokenizer.eos_token_id)], [0.0], terminated=True
     )
-    model.train()
-    losses = []
-    for step, indices in enumerate(steps, start=1):
-        loss = _loss(model, [rows[i] for i in indices], pad)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        if on_step is not None:
-            on_step(step, len(steps), losses[-1])
-    model.eval()
-    return losses
 
 
 def train_partner(
@@ -243,16 +196,19 @@ def train_partner(
     partner_prompt: PartnerPrompt,
     out_dir: str | os.PathLike[str],
     config: PartnerTraining | None = None,
-    on_step: Callable[[int, int, float], None] | None = None,
+    show_progress: bool = False,
 ) -> PartnerReport:
     """Train a partner on recorded episodes, save it, and measure its agreement with the recorded one.
+
+    A training that was stopped goes on from its last checkpoint, in a hidden folder beside ``out_dir``, when the same is asked
+    for again.
 
     Args:
         episodes: conversations; those of a scripted partner give agreement with the scripted partner.
         partner_prompt: the task's `PartnerPrompt`, whose prompts the model will be given in play.
         out_dir: a new or empty folder; holds the model (safetensors), its tokenizer and ``agreement.json``, or nothing.
         config: settings.
-        on_step: called after each step with its number, the number of all steps, and the loss.
+        show_progress: show a bar.
 
     Raises:
         FileExistsError: ``out_dir`` is not empty.
@@ -267,42 +223,52 @@ def train_partner(
     train = list({(pair.key, pair.target): pair for pair in train}.values())  # asked twice, learned once
     with torch.random.fork_rng(devices=[] if config.device == "cpu" else None):
         torch.manual_seed(config.seed)
-        model, tokenizer = _make_model(train, [pair.prompt for pair in pairs], config)
-        encoded = _encode(train, tokenizer)
-        fitting = [i for i, (ids, _) in enumerate(encoded) if len(ids) <= config.max_tokens]
-        times = repeats([train[i].label for i in fitting], config.balance)
-        rows = [encoded[i] for i, n in zip(fitting, times, strict=True) for _ in range(n)]
-        if not rows:
+        network, tokenizer = _make_model(train, [pair.prompt for pair in pairs], config)
+        prompter = Prompter(tokenizer)
+        encoded = [(pair, _turn(pair, prompter)) for pair in train]
+        fitting = [own for own in encoded if len(own[1].observations[0] + own[1].actions[0]) <= config.max_tokens]
+        if not fitting:
             raise ValueError(f"every one of the {len(train)} pairs is longer than max_tokens={config.max_tokens}")
-        losses = _fit(model, rows, tokenizer.pad_token_id, config, on_step)
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
+        times = repeats([pair.label for pair, _ in fitting], config.balance)
+        shown = [turn for (_, turn), n in zip(fitting, times, strict=True) for _ in range(n)]
+        settings = config.cloning(len(shown))
+        asked = json.dumps([dataclasses.asdict(config), partner_prompt.name, [(p.key, p.target) for p, _ in fitting]])
+        work = target.with_name(f".{target.name}.training-{hashlib.sha256(asked.encode()).hexdigest()[:12]}")
+        run = TrainingRun(
+            "bc", partner_prompt.name, "", work, seed=config.seed, device=config.device, resume=True, show_progress=show_progress
+        )  # fmt: skip
+        work.mkdir(parents=True, exist_ok=True)
+        form = TextFormat()
+        model = LanguageModel(network, _ChatTokenizer(tokenizer), form, ModelConfig(source=config.model or "config"))
+        bc.fit(run, settings, model, StepStore.of(shown, form, tokenizer.pad_token_id))
+        network.eval()
+    losses = [json.loads(line)["loss"] for line in (work / METRICS).read_text("utf-8").splitlines()]
+    network.generation_config.eos_token_id = tokenizer.eos_token_id
+    network.generation_config.pad_token_id = tokenizer.pad_token_id
 
-    building = target.with_name(f"{target.name}.building-{os.getpid()}")
-    try:
-        model.save_pretrained(building)
-        tokenizer.save_pretrained(building)
-        partner = transformers_partner(building, partner_prompt, device=config.device)
-        tenth = max(1, len(losses) // 10)
-        report = PartnerReport(
-            partner_prompt=partner_prompt.name,
-            train_pairs=len(fitting),
-            left_out=left_out + len(train) - len(fitting),
-            steps=len(losses),
-            first_loss=float(np.mean(losses[:tenth])),
-            last_loss=float(np.mean(losses[-tenth:])),
-            seconds=round(time.monotonic() - begin, 1),
-            cpu_seconds=round(time.process_time() - cpu_begin, 1),
-            parameters=sum(p.numel() for p in model.parameters()),
-            held_out_turns=measure_agreement(partner, turns, train, config.eval_pairs),
-            held_out_secrets=measure_agreement(partner, secrets, train, config.eval_pairs),
-            config=dataclasses.asdict(config),
-        )
-        partner.close()
-        (building / REPORT).write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
-        if target.exists():
-            target.rmdir()
-        building.rename(target)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+    building = work / "model"
+    shutil.rmtree(building, ignore_errors=True)
+    model.export(building)
+    partner = transformers_partner(building, partner_prompt, device=config.device)
+    tenth = max(1, len(losses) // 10)
+    report = PartnerReport(
+        partner_prompt=partner_prompt.name,
+        train_pairs=len(fitting),
+        left_out=left_out + len(train) - len(fitting),
+        steps=len(losses),
+        first_loss=float(np.mean(losses[:tenth])),
+        last_loss=float(np.mean(losses[-tenth:])),
+        seconds=round(time.monotonic() - begin, 1),
+        cpu_seconds=round(time.process_time() - cpu_begin, 1),
+        parameters=sum(p.numel() for p in network.parameters()),
+        held_out_turns=measure_agreement(partner, turns, train, config.eval_pairs),
+        held_out_secrets=measure_agreement(partner, secrets, train, config.eval_pairs),
+        config=dataclasses.asdict(config),
+    )
+    partner.close()
+    (building / REPORT).write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+    if target.exists():
+        target.rmdir()
+    building.rename(target)
+    shutil.rmtree(work)
     return report

@@ -8,8 +8,6 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_envs.work import progress_bar
-
 
 def train(
     out: Path,
@@ -92,10 +90,7 @@ def train(
         settings.pop("max_steps", None)  # so many epochs were asked for
     config = PartnerTraining(model=model, seed=seed, device=device, **settings)
     torch.set_num_threads(threads)
-    with progress_bar("simulator") as tell:
-        report = train_partner(
-            heard, partner_prompt, out, config, lambda step, total, loss: tell(step, total, f"loss {loss:.3f}")
-        )
+    report = train_partner(heard, partner_prompt, out, config, show_progress=True)
     for key, value in dataclasses.asdict(report).items():
         print(f"{key}: {value}")
     print(f'simulator in {out}: gym.make("{env_id}", simulator="transformers:{out}")')
