@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -100,6 +98,15 @@ class Task:
         registered = {point.module.partition(".")[0] for point in doors.installed("lmrl.envs").values()}
         return self.id if place is None or place in registered else f"{place}:{self.id}"
 
+    def is_live(self, kwargs: Mapping[str, Any]) -> bool:
+        """Whether arguments of the environment name a partner that may answer otherwise when asked again, costs something, is
+        told where to find a model, or is somebody's code: never made because a record or a dataset from elsewhere says so.
+
+        All are but recordings and the task's own.
+        """
+        name = str(kwargs.get("simulator", "")).partition(":")[0]
+        return name not in ("", "replay", *self.partners)
+
     @property
     def surface(self) -> Surface:
         """What is known of the task outside the game itself; of a task that tells nothing, the plain defaults."""
@@ -109,6 +116,9 @@ class Task:
         """The tables of ``<name>.toml`` in the task's folder; none where there is no such file."""
         if not self.folder:
             return {}
+        import tomllib  # as `resources`, not needed to import this module
+        from importlib import resources
+
         path = resources.files(self.folder).joinpath(f"{name}.toml")
         return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
 
@@ -233,6 +243,8 @@ def plugin_folders(name: str) -> list[Any]:
     Returns:
         paths, or what `importlib.resources` gives for them.
     """
+    from importlib import resources
+
     discover()
     found = {}
     for row in _TASKS.values():

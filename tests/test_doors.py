@@ -13,6 +13,10 @@ import pytest
 
 from lmrl_agents import AgentError, load_agent
 from lmrl_agents.learning.train import algorithms, load_algorithm
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_benchmarks.running.verify import verify_records
+from lmrl_datasets import Dataset, DatasetError, load_dataset
 from lmrl_envs import doors, load_task, make_policy, task
 
 FILE = '''
@@ -69,7 +73,7 @@ def in_a_process(code: str, place: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("door", ["lmrl.envs", "lmrl.agents", "lmrl.algorithms"])
+@pytest.mark.parametrize("door", ["lmrl.envs", "lmrl.agents", "lmrl.algorithms", "lmrl.partners"])
 def test_what_ships_comes_in_as_everything_else_does(door: doors.Door) -> None:
     for name, point in doors.installed(door).items():
         found, rest = doors.find(door, name)
@@ -136,6 +140,47 @@ def test_records_name_no_module_to_import(place: Path) -> None:
     assert "if you trust coin, name it in $LMRL_PLUGINS" in in_a_process(code, place)
     named = f"import os; os.environ['LMRL_PLUGINS'] = 'coin'\n{code}\nprint(task('coin:coin/Coin-v0').id)"
     assert in_a_process(named, place).strip() == "coin/Coin-v0"
+
+
+PARTNER = """
+from pathlib import Path
+from lmrl_envs.partners import PartnerReply
+Path(__file__).with_name("loaded").touch()
+
+class Contrary:
+    def __init__(self, argument, prompt, *, understands=True):
+        self.says, self.prompt, self.understands = argument or "No.", prompt, understands
+    def reply(self, requests):
+        return [PartnerReply(self.says, self.understands) for _ in requests]
+    def close(self):
+        pass
+"""
+
+
+def test_a_partner_from_a_file_plays_and_no_record_loads_it(place: Path) -> None:
+    (place / "contrary.py").write_text(PARTNER)
+    loaded, simulator = place / "loaded", f"{place / 'contrary.py'}:Contrary"
+    folder, id = place / "eval", "lmrl/TwentyQuestions-v0"
+    env = gymnasium.make_vec(id, num_envs=2, vectorization_mode="vector_entry_point", simulator=f"{simulator}:Yes.")
+    env.reset(seed=0)
+    replies, _, _, _, infos = env.step(["Is it alive?", "Is it made of stone?"])
+    assert replies == ("Yes.", "Yes.") and infos["valid"].all() and loaded.exists()
+    env.close()
+    evaluate(EvaluationSpec(id, "random", 2, 0, env_kwargs={"simulator": simulator}), folder)
+    assert {"No."} == {text for record in RecordFile(folder).read() for text in record.observations[1:-1]}
+
+    del sys.modules[type(env.unwrapped._prototype.partner).__module__]
+    loaded.unlink()
+    assert ["cannot be asked again" in breach for breach in verify_records(folder)] == [True]
+    sample = load_dataset("twenty_questions/mixed-v0", sample=True)
+    recipe = sample.manifest["recipe"] | {"env_kwargs": {"simulator": simulator}}
+    with pytest.raises(DatasetError, match="asked only by name"):
+        Dataset(sample.folder, sample.manifest | {"recipe": recipe}).verify(replay=True)
+    assert not loaded.exists()
+    with pytest.raises(ValueError, match="unexpected keyword argument 'wit'"):
+        gymnasium.make(id, simulator=simulator, simulator_options={"wit": 1})
+    with pytest.raises(ValueError, match=r"'scripted' is the task's own; no partner 'opena'.*did you mean 'openai'"):
+        gymnasium.make(id, simulator="opena")
 
 
 def test_a_family_belongs_to_one_namespace(place: Path) -> None:

@@ -10,14 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_datasets.schema import SCHEMA_VERSION, DatasetError, Episode, to_table
-from lmrl_envs.files import (  # noqa: F401 - some are asked for here by others still
-    locked,
-    needs,
-    package_versions,
-    replacing,
-    sha256_of,
-    write_atomically,
-)
+from lmrl_envs.files import needs, package_versions, replacing, sha256_of
 
 MANIFEST = "manifest.json"
 ROW_GROUP = 10_000

@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable
 from typing import Any
 
-from lmrl_envs.partners.backend import keywords
+from lmrl_envs import doors
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
-__all__ = ["LIVE", "Partner", "PartnerPrompt", "PartnerReply", "PartnerRequest", "SimulatorError", "make_partner"]
-
-LIVE = ("openai:", "transformers:")
-"""Simulators that may answer otherwise when asked again, cost something, and are told where to find a model: never made
-because a file from elsewhere says so."""
-PARTNERS = ("scripted", "transformers:<path-or-id>", "openai:<model>", "replay:<file>")
+__all__ = ["Partner", "PartnerPrompt", "PartnerReply", "PartnerRequest", "SimulatorError", "make_partner"]
 
 
 def make_partner(
     simulator: str, scripted: Callable[[], Partner], partner_prompt: PartnerPrompt, **options: Any
 ) -> Partner:
-    """The partner of a dialogue task by name: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>``,
-    ``replay:<file>``.
+    """The partner of a dialogue task by name.
+
+    Args:
+        simulator: ``scripted``, or what comes through the door ``lmrl.partners`` (see `lmrl_envs.doors`):
+            ``transformers:<path-or-id>``, ``openai:<model>``, ``replay:<file>``, ``module:name``, ``file.py:name``, each
+            a factory that is called with what follows its name ("" for nothing), ``partner_prompt`` and ``options``.
+        scripted: makes the task's own partner.
+        partner_prompt: how a language model plays it.
+        options: keyword arguments of the factory.
 
     Raises:
         ValueError: an unknown name, or options that this kind does not take.
         gymnasium.error.DependencyNotInstalled: the kind needs an extra that is not installed.
     """
-    kind, _, argument = simulator.partition(":") if isinstance(simulator, str) else ("", "", "")
-    if kind == "scripted" and not argument:
+    if simulator == "scripted":
         if options:
             raise ValueError(f"simulator='scripted' takes no options, got {sorted(options)}")
         return scripted()
-    if argument and kind == "transformers":
-        from lmrl_envs.partners.local_model import LocalSettings
-        from lmrl_envs.partners.model_partner import ModelPartner, transformers_partner
-
-        _check_options(simulator, options, LocalSettings, ModelPartner)
-        return transformers_partner(argument, partner_prompt, **options)
-    if argument and kind == "openai":
-        from lmrl_envs.partners.chat_server import ServerSettings
-        from lmrl_envs.partners.model_partner import ModelPartner, openai_partner
-
-        _check_options(simulator, options, ServerSettings, ModelPartner)
-        return openai_partner(argument, partner_prompt, **options)
-    if argument and kind == "replay":
-        from lmrl_envs.partners.replay import ReplayPartner
-
-        _check_options(simulator, options)
-        return ReplayPartner(argument, partner_prompt)
-    raise ValueError(f"simulator={simulator!r} is not known; choose one of {', '.join(PARTNERS)}")
-
-
-def _check_options(simulator: str, options: Mapping[str, Any], *kinds: Callable[..., Any]) -> None:
-    known = keywords(*kinds)
-    if unknown := options.keys() - set(known):
-        raise ValueError(
-            f"simulator={simulator!r} does not know the options {sorted(unknown)}; it takes {known or 'none'}"
-        )
+    try:
+        make, argument = doors.find("lmrl.partners", str(simulator))
+    except doors.DoorError as problem:
+        raise ValueError(f"simulator={simulator!r} is not known: 'scripted' is the task's own; {problem}") from None
+    try:
+        inspect.signature(make).bind(argument, partner_prompt, **options)
+    except TypeError as problem:
+        raise ValueError(f"simulator={simulator!r}: {problem}") from None
+    return make(argument, partner_prompt, **options)

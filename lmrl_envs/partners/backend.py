@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from lmrl_envs.files import near
+
 Messages = list[dict[str, str]]
 
 RETRY_TEMPERATURE = 0.7
@@ -157,12 +159,17 @@ class Backend(Protocol):
         ...
 
 
-def keywords(*kinds: Callable[..., Any]) -> list[str]:
-    """The keyword-only arguments of callables: by these names their settings are public."""
-    parameters = [p for kind in kinds for p in inspect.signature(kind).parameters.values()]
-    return list(dict.fromkeys(p.name for p in parameters if p.kind is p.KEYWORD_ONLY))
+def shared_out(options: Mapping[str, Any], *kinds: Callable[..., Any]) -> list[dict[str, Any]]:
+    """What of the options each callable takes as keyword-only arguments.
 
-
-def settings_of(kind: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that ``kind`` takes by keyword."""
-    return {key: options[key] for key in keywords(kind) if key in options}
+    Raises:
+        ValueError: an option that none of them takes.
+    """
+    taken = [
+        [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY] for kind in kinds
+    ]
+    known = {name for names in taken for name in names}
+    for key in options:
+        if key not in known:
+            raise ValueError(f"no argument {key!r}; {near(key, known)}")
+    return [{name: options[name] for name in names if name in options} for names in taken]

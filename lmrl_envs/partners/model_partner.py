@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, settings_of
+from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, shared_out
 from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.local_model import LocalModel, LocalSettings
@@ -175,9 +175,8 @@ def transformers_partner(
         ValueError: the model cannot be loaded, or an option is impossible.
     """
     name = f"transformers:{os.fspath(path_or_id)}"
-    settings = LocalSettings(**settings_of(LocalSettings, options))
-    backend = LocalModel(path_or_id, settings, f"simulator={name!r}")
-    return ModelPartner(name, backend, partner_prompt, **settings_of(ModelPartner, options))
+    (settings, own), user = _settings(name, options, LocalSettings), f"simulator={name!r}"
+    return ModelPartner(name, LocalModel(path_or_id, LocalSettings(**settings), user), partner_prompt, **own)
 
 
 def openai_partner(model: str, partner_prompt: PartnerPrompt, **options: Any) -> ModelPartner:
@@ -193,7 +192,18 @@ def openai_partner(model: str, partner_prompt: PartnerPrompt, **options: Any) ->
         gymnasium.error.DependencyNotInstalled: the openai client is missing.
         ValueError: no key for OpenAI itself, or an impossible option.
     """
-    settings = ServerSettings(**settings_of(ServerSettings, options))
+    name = f"openai:{model}"
+    given, own = _settings(name, options, ServerSettings)
+    settings = ServerSettings(**given)
     backend = ChatServer(model, settings, "simulator='openai:...'", MAX_BODY)
-    mine = {"max_retries": settings.max_retries, **settings_of(ModelPartner, options)}
-    return ModelPartner(f"openai:{model}", backend, partner_prompt, **mine)
+    return ModelPartner(name, backend, partner_prompt, **{"max_retries": settings.max_retries, **own})
+
+
+def _settings(name: str, options: Mapping[str, Any], kind: Callable[..., Any]) -> list[dict[str, Any]]:
+    """The options of the backend's settings, and those of `ModelPartner`."""
+    if name.endswith(":"):
+        raise ValueError(f"simulator={name!r}: name the model, as in {name}my-model")
+    try:
+        return shared_out(options, kind, ModelPartner)
+    except ValueError as problem:
+        raise ValueError(f"simulator={name!r} has {problem}") from None

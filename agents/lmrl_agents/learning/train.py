@@ -15,8 +15,8 @@ import torch
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_agents.models.distributed import rank, world_size
-from lmrl_datasets.store import locked
 from lmrl_envs import doors, load_task
+from lmrl_envs.files import locked
 
 
 def algorithms() -> dict[str, str]:

@@ -29,7 +29,7 @@ from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.policy_agent import PolicyAgent, chosen_temperature, model_folder
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
-from lmrl_datasets.store import sha256_of
+from lmrl_envs.files import sha256_of
 from lmrl_envs.partners.backend import Completion, Failure, Query
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 

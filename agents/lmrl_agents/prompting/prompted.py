@@ -24,8 +24,7 @@ from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
 from lmrl_agents.prompting.spending import Budget, Journal, budget_of, key_of
 from lmrl_envs import Transcript, task
-from lmrl_envs.files import near
-from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, keywords, settings_of
+from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, shared_out
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.local_model import LocalModel, LocalSettings
 
@@ -309,13 +308,12 @@ def transformers(path: str = "", **options: Any) -> PromptedAgent:
 def _make(
     name: str, backend: Callable[[Any], Backend], settings: Callable[..., Any], options: Mapping[str, Any]
 ) -> PromptedAgent:
-    known = keywords(PromptSettings, budget_of, settings)
-    for key in options:
-        if key not in known:
-            raise AgentArgumentError(f"{name} has no argument {key!r}; {near(key, known)}")
-    prompting = PromptSettings(**settings_of(PromptSettings, options))
-    budget = budget_of(name.partition(":")[2], **settings_of(budget_of, options))
     try:
-        return PromptedAgent(name, backend(settings(**settings_of(settings, options))), prompting, budget)
+        prompting, spending, own = shared_out(options, PromptSettings, budget_of, settings)
+    except ValueError as problem:
+        raise AgentArgumentError(f"{name} has {problem}") from None
+    budget = budget_of(name.partition(":")[2], **spending)
+    try:
+        return PromptedAgent(name, backend(settings(**own)), PromptSettings(**prompting), budget)
     except (ValueError, DependencyNotInstalled) as problem:
         raise AgentError(f"{name}: {problem}") from None

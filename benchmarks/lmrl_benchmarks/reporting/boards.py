@@ -148,7 +148,7 @@ class _Painter:
     def _layout(self, record: dict[str, Any]) -> dict[str, Any]:
         """The surface's `layout`, where the task has one: of an environment that is reset as it was for this game."""
         surface = self.row.surface
-        if type(surface).layout is Surface.layout:
+        if type(surface).layout is Surface.layout or self.row.is_live(self.kwargs):
             return {}
         try:
             if self.env is None:

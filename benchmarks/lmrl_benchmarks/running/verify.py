@@ -28,7 +28,6 @@ from lmrl_benchmarks.running.records import (
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent
 from lmrl_datasets import DatasetError
 from lmrl_datasets.schema import to_json
-from lmrl_envs.partners import LIVE
 from lmrl_envs.work import process_pool
 
 PARTIAL = frozenset({"human"})
@@ -126,13 +125,14 @@ def verify_records(folder: Path) -> Iterator[str]:
         yield f"{len(missing)} of {spec['episodes']} episodes are missing, the first is {missing[0]}"
     if set(numbers) - set(range(spec["episodes"])):
         yield "there are episodes that the spec does not ask for"
-    simulator = str(spec["env_kwargs"].get("simulator", ""))
-    if simulator.startswith(LIVE):
+    # Only ids of the task table: an id may otherwise name a module to import.
+    row = task(spec["env_id"])
+    if row.is_live(spec["env_kwargs"]):
+        simulator = spec["env_kwargs"]["simulator"]
         yield f"played against {simulator!r}, which cannot be asked again: run with record=, and verify with replay:<file>"
         return
-    # Only ids of the task table: an id may otherwise name a module to import.
-    surface = task(spec["env_id"]).surface
-    env: Any = gymnasium.make(task(spec["env_id"]).id, **surface.replay_kwargs(spec["env_kwargs"])).unwrapped
+    surface = row.surface
+    env: Any = gymnasium.make(row.id, **surface.replay_kwargs(spec["env_kwargs"])).unwrapped
     try:
         for record in records:
             if record.seed != episode_seed("evaluation", spec["seed"], record.episode):

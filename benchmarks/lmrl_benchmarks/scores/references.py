@@ -52,10 +52,11 @@ def variant_of(env_id: str, env_kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _defaults(entry_point: str) -> dict[str, Any]:
+def _defaults(entry_point: Any) -> dict[str, Any]:
     """The values that the environment's own arguments have when nobody gives them."""
     found: dict[str, Any] = {}
-    for kind in reversed(inspect.getmro(load_env_creator(entry_point))):  # type: ignore[arg-type]
+    made_by: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    for kind in reversed(inspect.getmro(made_by)):
         parameters = inspect.signature(kind.__init__).parameters if "__init__" in vars(kind) else {}
         found |= {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
     return found

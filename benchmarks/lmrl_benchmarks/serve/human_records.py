@@ -32,8 +32,8 @@ from lmrl_benchmarks.running.records import (
 )
 from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent, SuiteTask
 from lmrl_benchmarks.serve.environments import name_of
+from lmrl_envs import task
 from lmrl_envs.files import provenance, write_atomically, write_json
-from lmrl_envs.partners import LIVE
 
 EPISODES_OF_A_TASK, SUITE_SEED = 1000, 20262
 """Of the suite that is made where there is no run to join."""
@@ -66,8 +66,7 @@ class HumanRecords:
 
     def cell(self, entry: SuiteTask) -> Cell | None:
         """Where the task's games count; None when the suite lacks the task or its simulator may not answer so again."""
-        simulator = str(entry.kwargs.get("simulator", ""))
-        if simulator.startswith(LIVE) or "elo" in entry.kwargs or name_of(entry) != entry.slug:
+        if task(entry.id).is_live(entry.kwargs) or "elo" in entry.kwargs or name_of(entry) != entry.slug:
             return None
         own = next((x for x in self.suite.tasks if (x.id, x.kwargs) == (entry.id, entry.kwargs)), None)
         return Cell(own, SuiteAgent(HUMAN), self.suite.training_seeds[0]) if own else None

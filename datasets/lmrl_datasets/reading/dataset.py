@@ -19,7 +19,6 @@ from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import Task, task
-from lmrl_envs.partners import LIVE
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -134,11 +133,11 @@ class Dataset:
         """The environment that the episodes were played in; ``kwargs`` take the place of recorded arguments.
 
         Raises:
-            DatasetError: they were played against a language model, and no other ``simulator`` is given. A dataset may be
-                anybody's: it does not decide which server is sent the API key, nor which file is written.
+            DatasetError: they were played against a live partner (`Task.is_live`), and no other ``simulator`` is given. A dataset
+                may be anybody's: it does not decide which server is sent the API key, which file is written or run.
         """
         recorded = self.env_kwargs
-        if str(recorded.get("simulator", "")).startswith(LIVE):
+        if self.task.is_live(recorded):
             if "simulator" not in kwargs:
                 raise DatasetError(
                     f"{self.name} was played against {recorded['simulator']!r}, which is asked only by name: "
