@@ -10,14 +10,15 @@ from typing import Any
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
 from lmrl_envs.core import Transcript
-from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled, read_toml
+from lmrl_envs.language.lists import toml
+from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
 
 
 class Buyer(Target):
     """The buyer, whose wishes and budget are hidden."""
 
     def __init__(self) -> None:
-        file = read_toml("lmrl_envs.car_dealer")
+        file = toml(__file__, "attacks.toml")
         self.attacks, self.offered = attacks_of(file), frozenset(file["offered"])
 
     def fill(self, lines: Sequence[str], hidden: Hidden, rng: random.Random) -> tuple[list[str], str]:

@@ -11,24 +11,11 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice
+from lmrl_envs.language.lists import toml
 from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import vector_of
 
-_INSTRUCTIONS = """You are a car dealer. The first message lists the cars you have, with their list prices (MSRP) and features. \
-A customer has come in; their wishes (brand, type, features), budget, patience and temper are unknown to you. You speak first.
-Answer each message with what you say to the customer: one or two plain sentences, and nothing else. Never write the customer's part.
-Ask what they want and can spend, suggest a car by brand and type ("the Toyota SUV"), name its price in dollars ("$27,500"), point out \
-features on its list that they want, and come down in small steps: the customer moves when you do. Prices above the list price are resented.
-To take the customer's own offer, say "Deal!". A price that the customer agrees to ends the game as a sale.
-You have {turns} messages; the customer leaves earlier if annoyed (rudeness, repetition, pressure, false claims) or out of patience, and says \
-so a little before. If you say goodbye, the customer leaves.
-{goal}"""
-_GOALS = {
-    "fancy": "You are paid once, at the end. Sale: price / ((budget + MSRP) / 2), so sell near the list price a car that costs about what "
-    "the customer can spend, or a little more. No sale: -(budget - MSRP) / MSRP, with the MSRP of the car last talked about (of your "
-    "cheapest car if none was).",
-    "revenue": "You are paid once, at the end: the price in thousands of dollars if you sell, nothing if you do not.",
-}
+_TEXTS = toml(__file__, "instructions.toml")
 
 
 class CarDealerEnv(PartnerTextEnv):
@@ -66,7 +53,7 @@ class CarDealerEnv(PartnerTextEnv):
         super().__init__(render_mode=render_mode)
         check_choice("reward", reward, rules.REWARDS)
         self.reward = reward
-        self.instructions = _INSTRUCTIONS.format(turns=rules.MAX_TURNS, goal=_GOALS[reward])
+        self.instructions = _TEXTS["instructions"].format(turns=rules.MAX_TURNS, goal=_TEXTS["goals"][reward])
         self.partner_prompt = CarBuyerPrompt()
         self.partner = make_partner(simulator, ScriptedBuyer, self.partner_prompt, **dict(simulator_options or {}))
         self._hidden: dict[str, Any] = {}

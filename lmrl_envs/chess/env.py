@@ -20,22 +20,17 @@ from lmrl_envs.chess.rules import (
     read_position,
 )
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import SimulatorError
 from lmrl_envs.vector import vector_of
 
 MAX_MOVES = 400
 WIN_REWARD, LOSS_REWARD, DRAW_REWARD, ILLEGAL_REWARD = 1.0, -1.0, 0.0, -1.0
+_TEXTS = toml(__file__, "instructions.toml")
 _REWARDS = {"1-0": WIN_REWARD, "0-1": LOSS_REWARD, "1/2-1/2": DRAW_REWARD}
 
 _Pending = tuple[tuple[str, ...], chess.Board, Counts, tuple[str, str] | None, chess.Move | None]
 """All moves, position, counts, ending (if it is one), and Black's scripted reply (if there is one)."""
-
-_INSTRUCTIONS = """You play chess with the white pieces{task}.
-Each message is the position with you to move, in Forsyth-Edwards notation (FEN){spaced}; the last one is where the game ended.
-Answer with one legal move and nothing else, in standard algebraic notation (Nf3, exd5, O-O, e8=Q) or as from-square
-and to-square (g1f3, e7e8q). A checkmate wins 1 point, being mated costs 1 point, a draw (stalemate, insufficient
-material, 75 moves without capture or pawn move, the same position five times) is worth nothing. An answer that is no
-legal move costs 1 point and the position stays. After {limit} answers the game is cut off."""
 
 
 class ChessEnv(PartnerTextEnv):
@@ -84,7 +79,7 @@ class ChessEnv(PartnerTextEnv):
         if max_moves < 1:
             raise ValueError(f"max_moves={max_moves} must be at least 1")
         self.spaced, self.max_moves, self._list_moves = spaced, max_moves, legal_moves
-        self.instructions = _INSTRUCTIONS.format(
+        self.instructions = _TEXTS["instructions"].format(
             task=self._task, spaced=", its characters separated by spaces" if spaced else "", limit=max_moves
         )
         self.partner = make_engine(simulator, strength=strength, elo=elo, nodes=nodes, pool_size=pool_size)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from lmrl_envs.guess_my_city.query import read
 from lmrl_envs.guess_my_city.table import cities
 from lmrl_envs.guess_my_city.truth import holds
-from lmrl_envs.partners.attacks import Hidden, Oracle, read_toml
+from lmrl_envs.language.lists import toml
+from lmrl_envs.partners.attacks import Hidden, Oracle
 
 
 class CityOracle(Oracle):
     """The oracle of the hidden city."""
 
     def __init__(self) -> None:
-        own = read_toml("lmrl_envs.guess_my_city")
+        own = toml(__file__, "attacks.toml")
         super().__init__(list(cities()), own)
         self.queries = [(text, read(text)) for text in own["questions"]]
 

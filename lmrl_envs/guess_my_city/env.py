@@ -18,17 +18,12 @@ from lmrl_envs.guess_my_city.rules import (
 )  # fmt: skip
 from lmrl_envs.guess_my_city.table import cities, split_names
 from lmrl_envs.guess_my_city.words import KEPT_LENGTH, tokens
+from lmrl_envs.language.lists import toml
 from lmrl_envs.partners import PartnerReply, PartnerRequest, make_partner
 from lmrl_envs.vector import vector_of
 
+_TEXTS = toml(__file__, "data/instructions.toml")
 RIGHT, WRONG = "Yes, that's it!", "No, that's not my city."
-
-_INSTRUCTIONS = """I am thinking of a large city (more than a million people), somewhere in the world. Find out which.
-Each of your messages is one question of at most one sentence, and nothing else. You may ask yes/no questions ("Is it in Asia?",
-"Is it bigger than Madrid?") and open ones ("What language do people speak there?", "What is the city famous for?").
-I answer truthfully, but I never say the city's name{country}.
-To guess, ask about one city: "Is it Tokyo?". Lists of cities do not count.
-You have 20 questions, guesses included. Every question costs 1 point, except the guess that is right."""
 
 
 class GuessMyCityEnv(PartnerTextEnv):
@@ -70,7 +65,7 @@ class GuessMyCityEnv(PartnerTextEnv):
         self._names = split_names(split)
         self._reveal_country = bool(reveal_country)
         told = ", and its country only when you ask for it" if reveal_country else " nor its country's"
-        self.instructions = _INSTRUCTIONS.format(country=told)
+        self.instructions = _TEXTS["instructions"].format(country=told)
         self.partner_prompt = CityPrompt()
         self.partner = make_partner(simulator, CityOracle, self.partner_prompt, **dict(simulator_options or {}))
         self._secret, self._seed = "", 0

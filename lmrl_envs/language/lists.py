@@ -1,4 +1,4 @@
-"""Word lists and wordings as text files beside their reader, in one dialect.
+"""Word lists and wordings as text files beside their reader, in one dialect; whole texts as TOML.
 
 ``# ...`` is a comment, ``[title]`` begins a section, and every other line that is not empty is an entry of its section. What an entry
 is, the reader says: a sentence, words with spaces between them, or ``key: value; value`` (see `table`).
@@ -6,8 +6,10 @@ is, the reader says: a sentence, words with spaces between them, or ``key: value
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 def entries(module: str, name: str) -> list[str]:
@@ -40,3 +42,8 @@ def table(lines: Iterable[str]) -> dict[str, list[str]]:
 def words(lines: Iterable[str]) -> list[str]:
     """All words of some entries."""
     return [word for line in lines for word in line.split()]
+
+
+def toml(module: str, name: str) -> dict[str, Any]:
+    """A TOML file, by its path from the folder of a module (``__file__``)."""
+    return tomllib.loads((Path(module).parent / name).read_text("utf-8"))

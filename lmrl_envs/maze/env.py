@@ -6,19 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, TextEnv, check_choice, draw_index
+from lmrl_envs.language.lists import toml
 from lmrl_envs.maze import rules
 from lmrl_envs.maze.rules import GOAL_REWARD, INVALID_REWARD, MAX_MOVES, STEP_REWARD, Cell, Maze
 
-_INSTRUCTIONS = """You walk through a maze, one step a turn, and want to reach the goal in as few moves as possible.
-Answer each message with exactly one of: move up, move down, move left, move right. Nothing else.
-{view} Rows grow downwards and columns to the right: "move down" adds 1 to the row, "move right" adds 1 to the column.
-Walking into a wall leaves you where you are. Every move costs 1 point, an answer in any other form costs 4, reaching
-the goal costs nothing. After {limit} moves the walk is cut off."""
-
-_VIEWS = {
-    "full": "You are told the goal's position, your own position (row, column) and the walls around you.",
-    "partial": "You are told only which walls are around you; you start at an unknown place of the maze.",
-}
+_TEXTS = toml(__file__, "instructions.toml")
 
 Move = dict[str, tuple[Cell, str, float, bool]]
 
@@ -51,12 +43,12 @@ class MazeEnv(TextEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode=render_mode)
-        check_choice("observability", observability, _VIEWS)
+        check_choice("observability", observability, _TEXTS["views"])
         rules.check_layout(layout)
         if max_moves < 1:
             raise ValueError(f"max_moves={max_moves} must be at least 1")
         self.observability, self.layout, self.max_moves = observability, layout, max_moves
-        self.instructions = _INSTRUCTIONS.format(view=_VIEWS[observability], limit=max_moves)
+        self.instructions = _TEXTS["instructions"].format(view=_TEXTS["views"][observability], limit=max_moves)
         self._random_size = rules.random_size(layout)
         self._maze_seed: int | None = None
         if self._random_size is None:

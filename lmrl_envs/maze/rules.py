@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from lmrl_envs.language.lists import toml
+
 Cell = tuple[int, int]
 
 MOVES: dict[str, Cell] = {"move up": (-1, 0), "move down": (1, 0), "move left": (0, -1), "move right": (0, 1)}
@@ -17,47 +19,7 @@ STEP_REWARD, GOAL_REWARD, INVALID_REWARD = -1.0, 0.0, -4.0
 
 _WALL_PHRASES = (("to your right", (0, 1)), ("to your left", (0, -1)), ("above you", (-1, 0)), ("below you", (1, 0)))
 
-# The goal is written G, and is a free cell like any other.
-_DRAWINGS = {
-    "double_t": """
-#############
-#     #     #
-### ##### ###
-### ##### ###
-### ##### ###
-###       ###
-###### ######
-###### ######
-######G######
-#############""",
-    "umaze": """
-#####
-#   #
-# # #
-# #G#
-#####""",
-    "medium": """
-########
-#   #  #
-# # #  #
-# #    #
-#   ## #
-###  # #
-#   # G#
-########""",
-    "large": """
-############
-#   #      #
-# # # #### #
-# #   #    #
-# ##### ## #
-#     #  # #
-##### ## # #
-#   #    # #
-# # ###### #
-# #       G#
-############""",
-}
+_DRAWINGS = toml(__file__, "layouts.toml")
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ import base64
 import codecs
 import random
 import re
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from lmrl_envs.core import Transcript
+from lmrl_envs.language.lists import toml
 
 Attacks = dict[str, tuple[tuple[str, ...], ...]]
 """Family -> conversations, each of one line of the agent or several."""
@@ -23,11 +22,6 @@ Hidden = dict[str, Any]
 """The game part of a fresh environment's ``get_state()``."""
 LISTED = 12
 """Names in a list."""
-
-
-def read_toml(package: str, name: str = "attacks.toml") -> dict[str, Any]:
-    """A file of attacks that is bundled with a package."""
-    return tomllib.loads(resources.files(package).joinpath(name).read_text("utf-8"))
 
 
 def attacks_of(*files: Mapping[str, Any]) -> Attacks:
@@ -93,7 +87,7 @@ class Oracle(Target):
 
     def __init__(self, names: Sequence[str], own: Mapping[str, Any]) -> None:
         self.names = list(names)
-        self.attacks = attacks_of(read_toml("lmrl_envs.partners", "oracle_attacks.toml"), own)
+        self.attacks = attacks_of(toml(__file__, "oracle_attacks.toml"), own)
 
     @abstractmethod
     def untrue(self, name: str) -> list[str]:

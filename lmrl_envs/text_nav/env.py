@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, TextEnv, check_choice, draw_index
+from lmrl_envs.language.lists import toml
 from lmrl_envs.text_nav.engine import Engine, Scene, default_engine, require_textworld
 from lmrl_envs.text_nav.house import LOST, WON, Facts, random_house, random_rooms
 from lmrl_envs.vector import vector_of
@@ -18,17 +19,7 @@ UNREADABLE = "That is not a command."
 IMPOSSIBLE = "That cannot be done here and now."
 VERBS = frozenset({"go", "take", "put", "insert", "open", "close", "drop", "eat"})
 
-_INSTRUCTIONS = """You walk through a house. Your task: put the stale food into the fridge and close the fridge.
-The stale food is somewhere in the house, and so is the fridge. Do not eat the stale food: that loses the game.
-Answer each message with one command and nothing else. The commands that work are listed at the end of every message
-under "Available actions", such as: go west, take stale food from table, open fridge, insert stale food into fridge.
-{view} Any other answer is refused and costs a turn. When the fridge is closed with the stale food in it you win 1 point;
-there are no other points. After {limit} turns the game is cut off."""
-
-_VIEWS = {
-    "full": "You are told which room you are in, what you carry, what you see and where the exits are.",
-    "partial": "You are told what you see and where the exits are, but neither the name of the room nor what you carry.",
-}
+_TEXTS = toml(__file__, "instructions.toml")
 
 
 class TextNavEnv(TextEnv):
@@ -69,13 +60,13 @@ class TextNavEnv(TextEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode=render_mode)
-        check_choice("observability", observability, _VIEWS)
+        check_choice("observability", observability, _TEXTS["views"])
         if max_moves < 1:
             raise ValueError(f"max_moves={max_moves} must be at least 1")
         self._random_rooms = random_rooms(layout)
         require_textworld()
         self.observability, self.layout, self.max_moves = observability, layout, max_moves
-        self.instructions = _INSTRUCTIONS.format(view=_VIEWS[observability], limit=max_moves)
+        self.instructions = _TEXTS["instructions"].format(view=_TEXTS["views"][observability], limit=max_moves)
         self._full = observability == "full"
         self._house_seed: int | None = None
         self._engine: Engine | None = None

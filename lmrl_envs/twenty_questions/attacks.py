@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lmrl_envs.partners.attacks import Oracle, read_toml
+from lmrl_envs.language.lists import toml
+from lmrl_envs.partners.attacks import Oracle
 from lmrl_envs.twenty_questions.policies import question_bank
 from lmrl_envs.twenty_questions.rules import load_knowledge
 
@@ -11,7 +12,7 @@ class ObjectOracle(Oracle):
     """The oracle of the hidden object."""
 
     def __init__(self) -> None:
-        super().__init__(load_knowledge().names, read_toml("lmrl_envs.twenty_questions"))
+        super().__init__(load_knowledge().names, toml(__file__, "attacks.toml"))
 
     def untrue(self, name: str) -> list[str]:
         index = self.names.index(name)

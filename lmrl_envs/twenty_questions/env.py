@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.language.lists import toml
 from lmrl_envs.partners import Partner, PartnerReply, PartnerRequest, make_partner
 from lmrl_envs.twenty_questions.partner import ScriptedOracle
 from lmrl_envs.twenty_questions.prompt import OraclePrompt
@@ -26,15 +27,6 @@ from lmrl_envs.vector import vector_of
 
 OPENING = "Questions:"
 Split = Literal["all", "train", "test"]
-
-_INSTRUCTIONS = """I am thinking of one thing. Find out what it is with at most 20 yes/no questions.
-It is an everyday thing: a sport, an animal, a fruit, a vegetable, a vehicle, a piece of clothing, an electronic device,
-a musical instrument, a piece of furniture, an office supply, something to do with art, something from the kitchen,
-a part of nature, a toy, a piece of jewelry, a garden tool or a tool.
-Write one short yes/no question per message and nothing else, as in "Is it an animal?" or "Is it bigger than a car?".
-The answer is "Yes." or "No."; a question that cannot be understood is answered "No.".
-You win by asking for the right thing itself, as in "Is it a dog?". Name one thing only: a list never wins.
-Every question costs 1 point, except the one that wins. Rule out whole groups first, then guess."""
 
 
 class TwentyQuestionsEnv(PartnerTextEnv):
@@ -59,7 +51,7 @@ class TwentyQuestionsEnv(PartnerTextEnv):
     Version history: v0, initial.
     """
 
-    instructions = _INSTRUCTIONS
+    instructions = toml(__file__, "instructions.toml")["instructions"]
     option_keys = frozenset({"secret"})
 
     def __init__(

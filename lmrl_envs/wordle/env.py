@@ -6,23 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, TextEnv, check_choice, draw_index
+from lmrl_envs.language.lists import toml
 from lmrl_envs.wordle.rules import FEEDBACK, INVALID, MAX_GUESSES, PLAIN, SOLVED, clean_guess, load_words, paired_text
 
 OPENING = "Wordle:"
 GUESS_REWARD, SOLVED_REWARD = -1.0, 0.0
-
-_INSTRUCTIONS = """Find the hidden English word of five letters. You have six guesses.
-Answer each message with one five-letter word and nothing else.
-{marks}
-A guess that is not a common English word of five letters is answered "invalid" and uses up a guess.
-Every guess costs 1 point, except the one that finds the word."""
-
-_MARKS = {
-    "plain": "The reply gives one mark per letter of your guess, in order: g (right letter, right place), "
-    'y (the letter is in the word, elsewhere), b (the letter is not in the word), as in "g y b b b".',
-    "paired": "The reply gives letter, place and mark for each letter of your guess: g (right letter, right place), "
-    'y (in the word, elsewhere), b (not in the word), as in "c1g r2y a3b n4b e5b".',
-}
+_TEXTS = toml(__file__, "instructions.toml")
 
 
 class WordleEnv(TextEnv):
@@ -53,11 +42,11 @@ class WordleEnv(TextEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode=render_mode)
-        check_choice("feedback", feedback, _MARKS)
+        check_choice("feedback", feedback, _TEXTS["marks"])
         check_choice("duplicates", duplicates, FEEDBACK)
         self.words = load_words(vocabulary, duplicates)
         self.feedback = feedback
-        self.instructions = _INSTRUCTIONS.format(marks=_MARKS[feedback])
+        self.instructions = _TEXTS["instructions"].format(marks=_TEXTS["marks"][feedback])
         self._allowed, self._answers = self.words.index, self.words.answers
         self._secret = -1
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmrl_envs import Transcript
-from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled, read_toml
+from lmrl_envs.language.lists import toml
+from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
 from toy_task.rules import HIGHEST
 
 
 class Numbers(Target):
     """What is no single number never wins."""
 
-    attacks = attacks_of(read_toml("toy_task"))
+    attacks = attacks_of(toml(__file__, "attacks.toml"))
 
     def fill(self, lines: Sequence[str], hidden: Hidden, rng: random.Random) -> tuple[list[str], str]:
         other = hidden["secret"] % HIGHEST + 1
