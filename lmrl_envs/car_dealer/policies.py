@@ -24,7 +24,6 @@ class _Seller(ScriptedPolicy):
         super().__init__(seed)
         self.reward = reward
         self.stock: list[dict[str, Any]] = []
-        self._read = 0
 
     def open(self, transcript: Transcript) -> None:
         """Read the stock list; a text without one gives no cars."""
@@ -92,11 +91,8 @@ class Beliefs:
         self.far = any(
             word in text for word in ("far", "cheaper", "too much for me", "anywhere near", "miles apart", "league")
         )
-        self.hurry = (
-            2
-            if any(line.strip() in text for line in LINES["last"])
-            else int(any(line.strip() in text for line in LINES["soon"]))
-        )
+        hurries = (intent for intent in ("last", "soon") if any(line.strip() in text for line in LINES[intent]))
+        self.hurry = {"last": 2, "soon": 1}.get(next(hurries, ""), 0)
 
     def _budget(self, stated: int) -> None:
         """The true budget and the sorts of buyer that would state it so."""
@@ -133,7 +129,26 @@ class Beliefs:
         }
 
 
-class ExpertPolicy(_Seller):
+class _Listener(_Seller):
+    """A seller who keeps in mind what the buyer has said."""
+
+    def __init__(self, seed: int = 0, reward: str = "fancy", **kwargs: Any) -> None:
+        super().__init__(seed, reward, **kwargs)
+        self.beliefs = Beliefs()
+        self.car: dict[str, Any] = {}
+        self.price = 0.0
+        self._read = 0
+
+    def listen(self, transcript: Transcript) -> int:
+        """Take in what is new in the conversation; the turn it is."""
+        self.open(transcript)
+        for i in range(self._read + 1, len(transcript) - 1, 2):
+            self.beliefs.hear(transcript[i].text, transcript[i + 1].text)
+        self._read = max(self._read, len(transcript) - 1)
+        return len(transcript) // 2
+
+
+class ExpertPolicy(_Listener):
     """Asks, picks the car with the best expected reward, praises what fits, then concedes in small steps.
 
     It takes the buyer's counter-offer once it has stopped rising or patience runs out.
@@ -144,20 +159,13 @@ class ExpertPolicy(_Seller):
 
     def __init__(self, seed: int = 0, reward: str = "fancy", **kwargs: Any) -> None:
         super().__init__(seed, reward, **kwargs)
-        self.beliefs = Beliefs()
-        self.car: dict[str, Any] = {}
-        self.price = 0.0
         self.asked = 0
         self.kind = 0
         self.still = 0
         self.tried: set[str] = set()
 
     def act(self, transcript: Transcript) -> str:
-        self.open(transcript)
-        for i in range(self._read + 1, len(transcript) - 1, 2):
-            self.beliefs.hear(transcript[i].text, transcript[i + 1].text)
-        self._read = max(self._read, len(transcript) - 1)
-        turn = len(transcript) // 2
+        turn = self.listen(transcript)
         if not self.stock:
             return _SAID["welcome"][0]
         line = self.inquire(turn)
@@ -246,7 +254,7 @@ class ExpertPolicy(_Seller):
         return ""
 
 
-class SuboptimalPolicy(_Seller):
+class SuboptimalPolicy(_Listener):
     """A middling seller, made for data: it takes its time, has its own idea of the outcome, and is careless about price.
 
     The target length, the share of sales and the care about price are set so that a dataset of it has LMRL-Gym's
@@ -262,9 +270,6 @@ class SuboptimalPolicy(_Seller):
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.beliefs = Beliefs()
-        self.car: dict[str, Any] = {}
-        self.price = 0.0
         self.length = min(25, max(7, round(self.random.gauss(self.length_mean, self.length_std))))
         self.sells = self.random.random() < self.sale_share
         aim = "misjudged" if self.random.random() < self.misjudged_share else "no sale"
@@ -272,11 +277,7 @@ class SuboptimalPolicy(_Seller):
         self.talk = min(3 + int(self.random.random() * 5), self.length - 5)
 
     def act(self, transcript: Transcript) -> str:
-        self.open(transcript)
-        for i in range(self._read + 1, len(transcript) - 1, 2):
-            self.beliefs.hear(transcript[i].text, transcript[i + 1].text)
-        self._read = max(self._read, len(transcript) - 1)
-        turn = len(transcript) // 2
+        turn = self.listen(transcript)
         if turn == 0 or not self.stock:
             return self.pick(_SAID["welcome"])
         if self.sells and self.beliefs.counters and (turn >= self.length - 1 or self.beliefs.hurry == 2):

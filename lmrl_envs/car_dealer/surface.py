@@ -14,11 +14,7 @@ from lmrl_envs.surface import Invariants, Surface
 class CarDealerSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = SpeechForm("seller", "dealer", "car dealer", "salesperson", "salesman", "sales rep")
-
-    # -- playing it by hand
 
     def turn_limit(self, env: Any) -> int:
         return MAX_TURNS
@@ -26,14 +22,10 @@ class CarDealerSurface(Surface):
     def secret(self, env: Any) -> dict[str, Any]:
         return {"buyer": env.get_state()["game"]["hidden"]["buyer"]}
 
-    # -- under attack
-
     def attacks(self) -> Target:
         from lmrl_envs.car_dealer.attacks import Buyer
 
         return Buyer()
-
-    # -- what is tried on it, and what must hold then
 
     variants = ({"reward": "revenue"},)
 

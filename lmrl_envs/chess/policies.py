@@ -47,9 +47,6 @@ def past_positions(transcript: Transcript) -> Counts:
 class RandomPolicy(ScriptedPolicy):
     """A uniform legal move."""
 
-    def __init__(self, seed: int = 0, **_: Any) -> None:
-        super().__init__(seed)
-
     def act(self, transcript: Transcript) -> str | None:
         text = transcript[-1].text
         board = _position(text).copy()

@@ -19,15 +19,9 @@ from lmrl_envs.surface import Invariants, Picture, Surface, View, quoted
 class ChessSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = ChessForm()
 
-    # -- how a trained agent reads it
-
     views = {**Surface.views, "men": View(men), "turned": View(turned, turned_back)}
-
-    # -- how it looks
 
     def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
         fens = [plain_fen(text) for text in transcript.observations]
@@ -53,14 +47,10 @@ class ChessSurface(Surface):
             "moves": [{"text": text, "legal": bool(squares)} for text, squares in steps],
         } | ({} if ended is None else {"fens": fens})
 
-    # -- playing it by hand
-
     def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
         if read_move(chess.Board(plain_fen(transcript[-1].text)), action) is not None:
             return None
         return f"{quoted(action)} is no legal move here: it costs a point, and the position stays."
-
-    # -- what it is scored by
 
     same_game = Surface.same_game | {"spaced", "legal_moves", "pool_size"}
     partner_arguments = Surface.partner_arguments | {"strength", "elo", "nodes", "pool_size"}
@@ -69,8 +59,7 @@ class ChessSurface(Surface):
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
         return 1.0, "best known", "no game is worth more than a win"
 
-    # -- how its records are verified: Stockfish is not asked again, its replies are those of the record
-
+    # Stockfish is not asked again when records are verified: its replies are those of the record.
     def replay_kwargs(self, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         if env_kwargs.get("simulator") != "stockfish":
             return dict(env_kwargs)
@@ -90,8 +79,6 @@ class ChessSurface(Surface):
         turns = zip(map(plain_fen, observations), actions, map(plain_fen, observations[1:]), strict=False)
         replies = [_reply(*turn) for turn in turns]
         return {**options, "replies": [reply.uci() for reply in replies if reply is not None]}
-
-    # -- what is tried on it, and what must hold then
 
     variants = (
         {"simulator": "random"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
@@ -32,9 +32,14 @@ def answers(question: str) -> tuple[frozenset[str], ...] | None:
     return tuple(frozenset(variants(city.name, query.atoms[0].topic)) for city in cities().values())
 
 
+@cache
+def _order() -> dict[str, int]:
+    return {name: i for i, name in enumerate(cities())}
+
+
 def consistent(transcript: Transcript, names: tuple[str, ...]) -> list[str]:
     """The cities that fit everything said so far. Replies that no wording explains tell nothing."""
-    order = {name: i for i, name in enumerate(cities())}
+    order = _order()
     possible, guessed = list(names), set()
     for i in range(1, len(transcript) - 1, 2):
         question, reply = transcript[i].text, transcript[i + 1].text
@@ -67,7 +72,17 @@ class RandomPolicy(_CityPolicy):
         return self.pick(POLAR_QUESTIONS + OPEN_QUESTIONS + CHATTER)
 
 
-class ExpertPolicy(_CityPolicy):
+class _Asker(_CityPolicy):
+    bank: tuple[str, ...]
+
+    def act(self, transcript: Transcript) -> str:
+        possible = consistent(transcript, self.names)
+        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
+            return f"Is it {possible[0]}?"
+        return _best_question(tuple(possible), self.bank, tuple(transcript.actions))
+
+
+class ExpertPolicy(_Asker):
     """Asks for the landmarks, which no two cities share, and guesses. Its return of -1 is the best possible mean.
 
     Proof: a first action that is no guess costs 1, so such a game returns at most -1; one that is a guess wins with
@@ -75,11 +90,7 @@ class ExpertPolicy(_CityPolicy):
     average.
     """
 
-    def act(self, transcript: Transcript) -> str:
-        possible = consistent(transcript, self.names)
-        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
-            return f"Is it {possible[0]}?"
-        return _best_question(tuple(possible), OPEN_QUESTIONS, tuple(transcript.actions))
+    bank = OPEN_QUESTIONS
 
     def is_best(self, transcript: Transcript, action: str) -> bool | None:
         """Whether an action is optimal: a guess where few are left, else a question that no two cities answer alike.
@@ -97,41 +108,24 @@ class ExpertPolicy(_CityPolicy):
         return _largest_class(tuple(possible), action) == 1 if best == 1 else None
 
 
-class PolarExpertPolicy(_CityPolicy):
+class PolarExpertPolicy(_Asker):
     """Asks yes/no questions only: each time the one of the bank that splits the possible cities most evenly."""
 
-    def act(self, transcript: Transcript) -> str:
-        possible = consistent(transcript, self.names)
-        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
-            return f"Is it {possible[0]}?"
-        return _best_question(tuple(possible), POLAR_QUESTIONS, tuple(transcript.actions))
+    bank = POLAR_QUESTIONS
 
 
 def _largest_class(possible: tuple[str, ...], question: str) -> int:
     """How many of the possible cities may answer a question alike, at most."""
     table = answers(question)
-    if table is None:
-        return len(possible)
-    order = {name: i for i, name in enumerate(cities())}
-    return max(Counter(table[order[name]] for name in possible).values())
+    return len(possible) if table is None else max(Counter(table[_order()[name]] for name in possible).values())
 
 
 @lru_cache(maxsize=8192)
 def _best_question(possible: tuple[str, ...], bank: tuple[str, ...], asked: tuple[str, ...]) -> str:
     """The question whose largest class of answers is smallest; a guess where nothing splits."""
-    order = {name: i for i, name in enumerate(cities())}
-    best, least = f"Is it {possible[0]}?", len(possible)
-    for question in bank:
-        table = answers(question)
-        if table is None or question in asked:
-            continue
-        classes: dict[frozenset[str], int] = {}
-        for name in possible:
-            key = table[order[name]]
-            classes[key] = classes.get(key, 0) + 1
-        if max(classes.values()) < least:
-            best, least = question, max(classes.values())
-    return best
+    sizes = {question: _largest_class(possible, question) for question in bank if question not in asked}
+    best = min(sizes, key=sizes.__getitem__, default="")
+    return best if best and sizes[best] < len(possible) else f"Is it {possible[0]}?"
 
 
 class SuboptimalPolicy(_CityPolicy):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 
 from lmrl_envs.guess_my_city.geography import near_place, point_of
 from lmrl_envs.guess_my_city.query import Query, read
 from lmrl_envs.guess_my_city.table import City, cities, distance, members
-from lmrl_envs.guess_my_city.truth import POLAR, holds, is_true
+from lmrl_envs.guess_my_city.truth import holds, is_true
 from lmrl_envs.guess_my_city.words import KEPT_LENGTH, tokens
-from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import sections, table
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 _SAID = {title: tuple(lines) for title, lines in sections(__file__, "data/sentences.txt").items()}
@@ -55,6 +56,12 @@ def _hemisphere(c: City) -> str:
     return f"{'northern' if c.lat >= 0 else 'southern'} and the {'eastern' if c.lon >= 0 else 'western'}"
 
 
+def _location(c: City) -> str:
+    subregion, continent = c.country.subregion, c.country.continent
+    where = f"{subregion}, in the {'northern' if c.lat >= 0 else 'southern'} hemisphere"
+    return continent if subregion == continent else where
+
+
 def _coordinates(c: City) -> str:
     return (
         f"{abs(c.lat):.0f} degrees {'north' if c.lat >= 0 else 'south'} and "
@@ -85,6 +92,15 @@ def _sea(c: City) -> Sequence[str]:
     near = f"It lies on {c.water}. " if c.lake else "It's not on the sea. "
     flows = f" The {c.rivers[0].removeprefix('the ')} flows there." if c.rivers and not c.rivers[0].startswith(("no ", "a ", "one ")) else ""  # fmt: skip
     return (f"{near}The nearest ocean is the {ocean}.{flows}",)
+
+
+def _population(c: City) -> Sequence[str]:
+    own, whole = _number(c.population), _number(c.metro)
+    return [wording.format(own=own, whole=whole) for wording in _SAID["population"]]
+
+
+def _lake(c: City) -> Sequence[str]:
+    return (f"It lies on {c.water.split(',')[0]}.",) if c.lake else ("It isn't on a large lake.",)
 
 
 def _river(c: City) -> Sequence[str]:
@@ -130,25 +146,11 @@ def _colony(c: City) -> Sequence[str]:
     return (f"It was once ruled by {_COLONISERS.get(c.country.coloniser, c.country.coloniser)}.",)
 
 
-def _letters(c: City) -> Sequence[str]:
-    return ("I can't spell it out for you.", "I won't spell the name, but you may ask about single letters.")
-
-
 def _province(c: City) -> Sequence[str]:
     words, own = tokens(c.province), {tokens(name) for name in (*c.names, c.country.name, *c.country.aliases)}
     if any(words[i : i + len(x)] == x for x in own for i in range(len(words))):
         return _SAID["province refused"]
     return (f"It lies in {c.province}.", f"The area is {c.province}.")
-
-
-def _government(c: City) -> str:
-    if c.country.government == "theocracy":
-        return "a theocracy"
-    return f"a {c.country.government}"
-
-
-def _or_none(items: Sequence[str], none: str) -> str:
-    return listed(items) if items else none
 
 
 def _mountains(c: City) -> Sequence[str]:
@@ -158,70 +160,51 @@ def _mountains(c: City) -> Sequence[str]:
     return (f"Nearby: {text}.", f"The surroundings: {text}.")
 
 
+def _column(path: str) -> Callable[[City], str]:
+    def value(c: City) -> str:
+        found = attrgetter(path)(c)
+        return listed(found) if isinstance(found, tuple) else found
+
+    return value
+
+
+def _say(value: Callable[[City], str], wordings: Sequence[str]) -> Builder:
+    return lambda c: [wording.format(x=value(c)) for wording in wordings]
+
+
+def _which_holds(topic: str, yes: str, no: str) -> Builder:
+    return lambda c: (yes,) if is_true(topic, None, c) else (no,)
+
+
 Builder = Callable[[City], Sequence[str]]
 
-
-def _say(value: Callable[[City], str], *templates: str) -> Builder:
-    return lambda c: [template.format(x=value(c)) for template in templates]
-
+_VALUES: dict[str, Callable[[City], str]] = {
+    "continent": lambda c: "Europe and Asia" if c.name == "Istanbul" else c.country.continent,
+    "location": _location,
+    "coordinates": _coordinates,
+    "timezone": _zone,
+    "metro_population": lambda c: _number(c.metro),
+    "country_population": lambda c: _number(c.country.population / 1e6),
+    "elevation": lambda c: f"{abs(c.elevation)} metres {'above' if c.elevation >= 0 else 'below'} sea level",
+    "climate": _climate,
+    "airport": lambda c: listed(c.airports or ["an international airport named like the city"]),
+    "government": lambda c: f"a {c.country.government}",
+    "phone": lambda c: c.country.phone.lstrip("+"),
+    "hemisphere": _hemisphere,
+}
+"""What is told of a topic of the section "told" that is no column of the table."""
 
 OPEN: dict[str, Builder] = {
-    "language": _say(lambda c: listed(c.country.languages), "People speak {x}.", "You would hear {x} there.", "They speak {x}."),
-    "script": _say(lambda c: c.country.script, "They write with {x}.", "The writing is {x}."),
-    "currency": _say(lambda c: c.country.currency, "People pay with the {x}.", "The currency is the {x}.", "You would need the {x} there."),
-    "religion": _say(lambda c: c.country.religion, "Mainly {x}.", "The main religion is {x}.", "You would find mainly {x}."),
-    "continent": _say(lambda c: "Europe and Asia" if c.name == "Istanbul" else c.country.continent, "It's in {x}.", "The continent is {x}.", "You would find it in {x}."),
-    "subregion": _say(lambda c: c.country.subregion, "It's in {x}.", "It lies in {x}."),
-    "location": _say(lambda c: f"{c.country.subregion}, in the {'northern' if c.lat >= 0 else 'southern'} hemisphere" if c.country.subregion != c.country.continent else f"{c.country.continent}", "It's in {x}.", "It lies in {x}."),
-    "coordinates": _say(_coordinates, "It's at about {x}.", "Roughly {x}."),
-    "timezone": _say(_zone, "The time zone is {x}.", "Clocks show {x}.", "It's on {x}."),
-    "dst": lambda c: ("They change their clocks in summer.",) if c.utc != c.utc_summer else ("There is no summer time.",),
-    "population": lambda c: (
-        f"About {_number(c.population)} people live in the city, and about {_number(c.metro)} with the suburbs.",
-        f"Roughly {_number(c.population)} people, or {_number(c.metro)} in the whole urban area.",
-        f"It has around {_number(c.population)} inhabitants ({_number(c.metro)} with the surroundings).",
-    ),
-    "metro_population": _say(lambda c: _number(c.metro), "About {x} people live in the urban area."),
-    "country_population": _say(lambda c: _number(c.country.population / 1e6), "About {x} people live in the country."),
-    "founded": _say(lambda c: c.founded, "It was founded {x}.", "It began {x}.", "Its history began {x}."),
-    "elevation": _say(lambda c: f"{c.elevation} metres above sea level" if c.elevation >= 0 else f"{-c.elevation} metres below sea level", "It lies about {x}.", "About {x}."),
-    "river": _river,
-    "lake": lambda c: (f"It lies on {c.water.split(',')[0]}.",) if c.lake else ("It isn't on a large lake.",),
-    "mountains": _mountains,
-    "sea": _sea,
-    "coast": _coast,
-    "neighbours": _neighbours,
-    "climate": _say(_climate, "The weather is {x}.", "It's {x}.", "Expect weather that is {x}."),
-    "food": _say(lambda c: listed(c.foods), "People like {x}.", "You should try {x}.", "It is known for {x}."),
-    "landmark": _say(lambda c: listed(c.landmarks), "You can see {x}.", "Visitors go to {x}.", "People come for {x}."),
-    "known": _say(lambda c: listed(c.known), "It is known for {x}.", "People think of {x}.", "It's famous for {x}."),
-    "nickname": _say(lambda c: listed(c.nicknames), "People call it {x}.", "It is called {x}."),
-    "sports": _say(lambda c: listed(c.clubs), "The teams there include {x}.", "Fans cheer for {x}."),
-    "olympics": _olympics,
-    "worldcup": lambda c: ("It has been a host of a World Cup.",) if POLAR["worldcup"](c, None) else ("Not that I know of.",),
-    "airport": _say(lambda c: _or_none(c.airports, "an international airport named like the city"), "You would fly to {x}.", "There is {x}."),
-    "university": _say(lambda c: listed(c.universities), "You could study at {x}.", "There is {x}."),
-    "people": _say(lambda c: listed(c.people), "People such as {x} are tied to it.", "Think of {x}."),
-    "festival": _say(lambda c: c.festival, "There is {x}.", "People look forward to {x}."),
-    "industry": _say(lambda c: listed(c.industries), "The economy lives on {x}.", "Mostly {x}."),
-    "government": _say(_government, "The country is {x}.", "It's {x}."),
-    "flag": _say(lambda c: listed(c.country.flag), "The flag has {x}.", "Its colours are {x}."),
-    "drive": _say(lambda c: c.country.drive, "They drive on the {x}.", "Traffic keeps to the {x}."),
-    "phone": _say(lambda c: c.country.phone.lstrip("+"), "The calling code is +{x}.", "You would dial +{x}."),
-    "colony": _colony,
-    "letters": _letters,
-    "province": _province,
-    "former_name": lambda c: ("It has had other names, but they would give it away.",) if c.aliases else ("None that I know of.",),
-    "hemisphere": _say(_hemisphere, "It's in the {x} hemisphere.", "The {x} hemisphere."),
-    "capital": _capital,
-    "capital_of": _capital,
-    "former_capital": _capital,
-    "regional_capital": lambda c: ("It's the capital of its province or state.",) if c.regional_capital else ("It isn't a provincial capital.",),
-    "metro": lambda c: ("It has an underground railway.",) if "metro" in c.traits else ("It has no underground railway.",),
-    "tram": lambda c: ("It has trams.",) if "tram" in c.traits else ("It has no trams.",),
-    "beach": lambda c: ("It has beaches.",) if "beach" in c.traits else ("It isn't a place for beaches.",),
-    "island": lambda c: ("It's on an island.",) if {"island"} & {*c.traits, *c.country.groups} else ("It isn't on an island.",),
+    topic: _say(_column(column) if column else _VALUES[topic], wordings)
+    for (topic, _, column), wordings in ((key.partition(" = "), own) for key, own in table(_SAID["told"]).items())
+}
+OPEN |= {topic: _which_holds(topic, *said) for topic, said in table(_SAID["holds or not"]).items()}
+OPEN |= {
+    "population": _population, "river": _river, "lake": _lake, "mountains": _mountains, "sea": _sea, "coast": _coast,
+    "neighbours": _neighbours, "olympics": _olympics, "colony": _colony, "letters": lambda c: _SAID["letters"],
+    "province": _province, "capital": _capital, "capital_of": _capital, "former_capital": _capital,
 }  # fmt: skip
+"""Topic -> all wordings of the answer about a city."""
 
 
 @lru_cache(maxsize=16384)

@@ -14,23 +14,15 @@ from lmrl_envs.surface import Invariants, Surface
 class GuessMyCitySurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = QuestionForm()
-
-    # -- playing it by hand
 
     def turn_limit(self, env: Any) -> int:
         return MAX_QUESTIONS
-
-    # -- under attack
 
     def attacks(self) -> Target:
         from lmrl_envs.guess_my_city.attacks import CityOracle
 
         return CityOracle()
-
-    # -- what is tried on it, and what must hold then
 
     variants = ({"split": "test", "reveal_country": True},)
 

@@ -19,20 +19,10 @@ from lmrl_envs.guess_my_city.geography import (
 from lmrl_envs.guess_my_city.query import OPEN_ALIASES, Query
 from lmrl_envs.guess_my_city.table import City, cities, countries, distance, members, places
 from lmrl_envs.guess_my_city.words import fact_words
+from lmrl_envs.language.lists import sections, table
+from lmrl_envs.language.lists import words as listed
 
 Truth = Callable[[City, Any], bool]
-
-
-def _among(name: str) -> Truth:
-    return lambda c, v: c.name in members("cities")[name]
-
-
-def _in_countries(name: str) -> Truth:
-    return lambda c, v: c.country.name in members("countries")[name]
-
-
-def _trait(name: str) -> Truth:
-    return lambda c, v: name in c.traits
 
 
 def _usual(language: str) -> str:
@@ -48,30 +38,22 @@ def speaks(c: City, language: str) -> bool:
     return any(language == own.lower().split(" ")[0] for own in c.country.languages)
 
 
-def _compare(measure: Callable[[City], float], other: Callable[[str, str], float | None], sign: int) -> Truth:
+def _reference(measure: str, kind: str, place: str) -> float | None:
+    """What a city is compared with: a measure of another city, guessed where that one is not of the table; None if unknown."""
+    if kind == "city":
+        return getattr(cities()[place], measure)
+    if kind != "other":
+        return None
+    latitude, _, _, population = places()["cities"][place][:4]
+    return {"population": population, "mean_temperature": 27 - abs(latitude) * 0.4}.get(measure)
+
+
+def _compared(measure: str, sign: int) -> Truth:
     def truth(c: City, value: Any) -> bool:
-        kind, place = value if value else ("", "")
-        reference = other(kind, place)
-        return reference is not None and sign * (measure(c) - reference) > 0
+        reference = _reference(measure, *value) if value else None
+        return reference is not None and sign * (getattr(c, measure) - reference) > 0
 
     return truth
-
-
-def _population_of(kind: str, place: str) -> float | None:
-    if kind == "city":
-        return cities()[place].population
-    return places()["cities"][place][3] if kind == "other" else None
-
-
-def _attribute(name: str) -> Callable[[str, str], float | None]:
-    def value(kind: str, place: str) -> float | None:
-        if kind == "city":
-            return getattr(cities()[place], name)
-        if kind == "other" and name == "mean_temperature":
-            return 27 - abs(places()["cities"][place][0]) * 0.4
-        return None
-
-    return value
 
 
 def _continent_of(country: str) -> str:
@@ -101,21 +83,21 @@ def _same(c: City, value: Any) -> bool:
     return c.country.subregion == other.country.subregion
 
 
-def _letter(c: City, value: str) -> str:
+def _letters(c: City) -> str:
     return "".join(letter for letter in c.name.lower() if letter.isalpha())
 
 
 def _starts(c: City, value: str) -> bool:
-    name = _letter(c, value)
+    name = _letters(c)
     if value in ("vowel", "consonant"):
         return (name[0] in "aeiou") == (value == "vowel")
     return name.startswith(value)
 
 
 def _facts(c: City, stems: tuple[str, ...]) -> bool:
-    table = fact_words()
-    weights = [math.log(101 / max(1, len(table.get(word, ())))) for word in stems]
-    held = sum(weight for word, weight in zip(stems, weights, strict=True) if c.name in table.get(word, ()))
+    owners = [fact_words().get(word, frozenset()) for word in stems]
+    weights = [math.log(101 / max(1, len(own))) for own in owners]
+    held = sum(weight for own, weight in zip(owners, weights, strict=True) if c.name in own)
     return held > 0.55 * sum(weights)
 
 
@@ -166,9 +148,7 @@ POLAR: dict[str, Truth] = {
         any(on_water(x, v) for x in cities().values() if x.country.name == c.country.name)
         or (c.country.name, v) == ("Chile", "Pacific Ocean")
     ),
-    "country_two_continents": _in_countries("country_two_continents"),
     "not_water": lambda c, v: not on_water(c, v),
-    "hurricanes": _among("hurricanes"),
     "capitalist": lambda c, v: "communist" not in c.country.groups,
     "palms": lambda c, v: min(c.january, c.july) >= 9,
     "between": lambda c, v: POLAR["country_water"](c, v[1]) if v[0] == "water" else near_place(c.name, *v),
@@ -188,24 +168,11 @@ POLAR: dict[str, Truth] = {
     "century": lambda c, v: 100 * (v - 1) < c.year <= 100 * v,
     "largest_on_continent": lambda c, v: is_largest_in(c, "in_continent", c.country.continent),
     "largest_in": lambda c, v: is_largest_in(c, *v),
-    "second_largest": _among("second_largest"),
-    "third_largest": _among("third_largest"),
     "mainland": lambda c, v: "island" not in c.country.groups or c.country.name == "Australia",
-    "part_north": lambda c, v: in_the_part(c, v, "lat", 1),
-    "part_south": lambda c, v: in_the_part(c, v, "lat", -1),
-    "part_east": lambda c, v: in_the_part(c, v, "lon", 1),
-    "part_west": lambda c, v: in_the_part(c, v, "lon", -1),
     "inland": lambda c, v: not c.coastal,
     "landlocked_country": lambda c, v: c.country.landlocked,
-    "port": lambda c, v: "port" in c.traits,
-    "beach": _trait("beach"),
     "island": lambda c, v: "island" in c.traits or "island" in c.country.groups,
     "peninsula": lambda c, v: "peninsula" in c.country.groups,
-    "desert": lambda c, v: c.climate in ("desert", "arid"),
-    "jungle": _among("jungle"),
-    "volcano": _trait("volcano"),
-    "earthquakes": _trait("earthquakes"),
-    "hilly": _trait("hilly"),
     "flat": lambda c, v: "flat" in c.mountains,
     "river": lambda c, v: not _has_no_river(c),
     "lake": lambda c, v: c.lake,
@@ -214,20 +181,11 @@ POLAR: dict[str, Truth] = {
     "very_hot": lambda c, v: max(c.january, c.july) >= 24,
     "hot_year": lambda c, v: min(c.january, c.july) >= 19,
     "warm_year": lambda c, v: min(c.january, c.july) >= 13,
-    "dense": _among("dense"),
     "main_lang": lambda c, v: _usual(v) == c.country.languages[0].lower().split(" ")[0],
     "cold": lambda c, v: min(c.january, c.july) <= 3,
     "month": _in_month,
     "snow": lambda c, v: c.snow == "yes",
-    "rain": lambda c, v: c.climate in ("tropical", "oceanic", "humid subtropical"),
-    "dry": lambda c, v: c.climate in ("desert", "arid"),
-    "humid": lambda c, v: c.climate in ("tropical", "humid subtropical"),
-    "temperate": lambda c, v: c.climate in ("oceanic", "mediterranean", "humid subtropical", "continental", "highland"),
-    "tropical": lambda c, v: c.climate == "tropical",
     "tropics": lambda c, v: abs(c.lat) < 23.44,
-    "mediterranean": lambda c, v: c.climate == "mediterranean",
-    "climate": lambda c, v: True,
-    "seasons": lambda c, v: c.climate in ("oceanic", "mediterranean", "humid subtropical", "continental"),
     "hemisphere": lambda c, v: {"N": c.lat > 0, "S": c.lat < 0, "E": c.lon > 0, "W": c.lon < 0}.get(v or "N", True),
     "equator": lambda c, v: abs(c.lat) < 10,
     "arctic": lambda c, v: False,
@@ -239,28 +197,11 @@ POLAR: dict[str, Truth] = {
     "ancient": lambda c, v: c.year < 1000 or c.name == "Mexico City",
     "modern": lambda c, v: c.year >= 1800,
     "medieval": lambda c, v: 500 <= c.year < 1500,
-    "planned": _among("planned"),
     "high": lambda c, v: c.elevation >= 1000,
     "below_sea": lambda c, v: c.elevation < 0,
-    "metro": _trait("metro"),
-    "tram": _trait("tram"),
-    "skyscrapers": _trait("skyscrapers"),
-    "tallest": _among("tallest"),
-    "unesco": _trait("unesco"),
-    "nightlife": _trait("nightlife"),
-    "fashion": _trait("fashion"),
-    "finance": _trait("finance"),
-    "canals": _trait("canals"),
-    "expo": _trait("expo"),
     "tourist": lambda c, v: c.name not in members("cities")["quiet"],
-    "rich": _in_countries("rich"),
-    "poor": _in_countries("poor"),
-    "expensive": _among("expensive"),
     "safe": lambda c, v: c.name not in members("cities")["unsafe"],
-    "pollution": _among("pollution"),
     "traffic": lambda c, v: c.metro >= 5,
-    "tech": _among("tech"),
-    "film": _among("film"),
     "monarchy": lambda c, v: c.country.government == "monarchy",
     "republic": lambda c, v: "republic" in c.country.government,
     "communist": lambda c, v: "communist" in c.country.groups,
@@ -270,14 +211,6 @@ POLAR: dict[str, Truth] = {
     ),
     "largest_country": lambda c, v: c.country.name == "Russia",
     "most_populous_country": lambda c, v: c.country.population > 9e8,
-    "war": _among("war"),
-    "ww2": _among("ww2"),
-    "two_continents": _among("two_continents"),
-    "holy": _among("holy"),
-    "english_speaking": lambda c, v: speaks(c, "english"),
-    "french_speaking": lambda c, v: speaks(c, "french"),
-    "spanish_speaking": lambda c, v: speaks(c, "spanish"),
-    "portuguese_speaking": lambda c, v: speaks(c, "portuguese"),
     "arabic_speaking": lambda c, v: "arab" in c.country.groups,
     "euro_football": lambda c, v: c.country.continent == "Europe",
     "family": lambda c, v: any(own in members("families")[v] for own in c.country.languages[:1]),
@@ -285,27 +218,24 @@ POLAR: dict[str, Truth] = {
     "currency": lambda c, v: v is None or v in c.country.currency.lower(),
     "religion": _religion,
     "group": lambda c, v: v in c.country.groups,
-    "bloc": _in_countries("bloc"),
     "drive": lambda c, v: v is None or c.country.drive == v,
     "game": lambda c, v: (
         c.country.name not in members("countries")["not football"]
         if v == "football"
         else c.country.name in members("games")[v]
     ),
-    "sports": lambda c, v: True,
     "coast_side": lambda c, v: c.name in members("cities")[f"{v} coast"],
     "colony": _colony,
     "olympics": lambda c, v: bool(c.olympics),
     "olympic_year": lambda c, v: any(games.startswith(str(v)) for games in c.olympics),
-    "worldcup": _among("worldcup"),
     "former_name": lambda c, v: len(c.aliases) > 0,
     "former_name_polar": lambda c, v: len(c.aliases) > 0,
     "neighbours": lambda c, v: bool(c.country.neighbours),
     "nickname": lambda c, v: bool(c.nicknames),
     "dst": lambda c, v: c.utc != c.utc_summer,
     "starts": _starts,
-    "ends": lambda c, v: _letter(c, v).endswith(v),
-    "has": lambda c, v: v in _letter(c, v),
+    "ends": lambda c, v: _letters(c).endswith(v),
+    "has": lambda c, v: v in _letters(c),
     "one_word": lambda c, v: " " not in c.name,
     "mild_year": lambda c, v: min(c.january, c.july) >= 9 and max(c.january, c.july) <= 25,
     "monsoon": lambda c, v: (
@@ -313,53 +243,54 @@ POLAR: dict[str, Truth] = {
         or c.name in members("cities")["monsoon"]
     ),
     "letters": lambda c, v: " " in c.name,
-    "letters>": lambda c, v: len(_letter(c, "")) > v,
-    "letters<": lambda c, v: len(_letter(c, "")) < v,
+    "letters>": lambda c, v: len(_letters(c)) > v,
+    "letters<": lambda c, v: len(_letters(c)) < v,
     "ahead": lambda c, v: c.utc * v > 0,
     "utc": lambda c, v: v in (c.utc, c.utc_summer),
-    "bigger": _compare(lambda c: c.population, _population_of, 1),
-    "smaller": _compare(lambda c: c.population, _population_of, -1),
-    "older": _compare(lambda c: c.year, _attribute("year"), -1),
-    "younger": _compare(lambda c: c.year, _attribute("year"), 1),
-    "hotter": _compare(lambda c: c.mean_temperature, _attribute("mean_temperature"), 1),
-    "colder": _compare(lambda c: c.mean_temperature, _attribute("mean_temperature"), -1),
-    "higher": _compare(lambda c: c.elevation, _attribute("elevation"), 1),
-    "lower": _compare(lambda c: c.elevation, _attribute("elevation"), -1),
-    "north": lambda c, v: to_the(c, v, "lat", 1),
-    "south": lambda c, v: to_the(c, v, "lat", -1),
-    "east": lambda c, v: to_the(c, v, "lon", 1),
-    "west": lambda c, v: to_the(c, v, "lon", -1),
     "same": _same,
     "away<": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) < v[0],
     "away>": lambda c, v: distance((c.lat, c.lon), point_of(*v[1])) > v[0],
 }
 """Topic of a yes/no predicate -> its truth for a city and a value. A topic that is not here holds of every city."""
+_TOPICS = sections(__file__, "data/topics.txt")
+POLAR |= {topic: lambda c, v, t=topic: t in c.traits for topic in listed(_TOPICS["traits"])}
+POLAR |= {topic: lambda c, v, t=topic: c.name in members("cities")[t] for topic in listed(_TOPICS["of cities"])}
+POLAR |= {
+    topic: lambda c, v, t=topic: c.country.name in members("countries")[t] for topic in listed(_TOPICS["of countries"])
+}
+POLAR |= {topic: lambda c, v, own=own: c.climate in own for topic, own in table(_TOPICS["climates"]).items()}
+POLAR |= {
+    f"{name}_speaking": lambda c, v, n=name: speaks(c, n) for name in ("english", "french", "spanish", "portuguese")
+}
+for _measure, _more, _less in (
+    ("population", "bigger", "smaller"), ("year", "younger", "older"), ("mean_temperature", "hotter", "colder"),
+    ("elevation", "higher", "lower"),
+):  # fmt: skip
+    POLAR |= {_more: _compared(_measure, 1), _less: _compared(_measure, -1)}
+for _way, _axis, _sign in (("north", "lat", 1), ("south", "lat", -1), ("east", "lon", 1), ("west", "lon", -1)):
+    POLAR[_way] = lambda c, v, axis=_axis, sign=_sign: to_the(c, v, axis, sign)
+    POLAR[f"part_{_way}"] = lambda c, v, axis=_axis, sign=_sign: in_the_part(c, v, axis, sign)
 
 
 def _millions(v: float) -> float:
     return v / 1e6 if v >= 1e4 else v
 
 
-def _define_numbers() -> None:
-    """Comparisons with a number: population in people (or millions), age in years, elevation in metres."""
-    measures: dict[str, tuple[Callable[[City], float], Callable[[float], float]]] = {
-        "population": (lambda c: c.population, _millions),
-        "country_population": (lambda c: c.country.population / 1e6, _millions),
-        "metro_population": (lambda c: c.metro, _millions),
-        "age": (lambda c: 2025 - c.year, lambda v: v),
-        "year": (lambda c: c.year, lambda v: v),
-        "elevation": (lambda c: c.elevation, lambda v: v),
-        "latitude": (lambda c: abs(c.lat), lambda v: v),
-        "temperature": (lambda c: max(c.january, c.july), lambda v: v),
-        "olympics": (lambda c: len(c.olympics), lambda v: v),
-    }
-    for name, (measure, scale) in measures.items():
-        POLAR[f"{name}>"] = lambda c, v, m=measure, s=scale: m(c) > s(v)  # type: ignore[misc]
-        POLAR[f"{name}<"] = lambda c, v, m=measure, s=scale: m(c) < s(v)  # type: ignore[misc]
-        POLAR[f"{name}_between"] = lambda c, v, m=measure, s=scale: s(v[0]) <= m(c) <= s(v[1])  # type: ignore[misc]
-
-
-_define_numbers()
+# Comparisons with a number: population in people (or millions), age in years, elevation in metres.
+for _name, _measure_of, _scale in (
+    ("population", lambda c: c.population, _millions),
+    ("country_population", lambda c: c.country.population / 1e6, _millions),
+    ("metro_population", lambda c: c.metro, _millions),
+    ("age", lambda c: 2025 - c.year, float),
+    ("year", lambda c: c.year, float),
+    ("elevation", lambda c: c.elevation, float),
+    ("latitude", lambda c: abs(c.lat), float),
+    ("temperature", lambda c: max(c.january, c.july), float),
+    ("olympics", lambda c: len(c.olympics), float),
+):
+    POLAR[f"{_name}>"] = lambda c, v, m=_measure_of, s=_scale: m(c) > s(v)
+    POLAR[f"{_name}<"] = lambda c, v, m=_measure_of, s=_scale: m(c) < s(v)
+    POLAR[f"{_name}_between"] = lambda c, v, m=_measure_of, s=_scale: s(v[0]) <= m(c) <= s(v[1])
 
 
 def holds(query: Query, city: City) -> bool:

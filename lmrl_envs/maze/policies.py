@@ -31,9 +31,6 @@ def walls(text: str) -> str:
 class RandomPolicy(ScriptedPolicy):
     """A uniform move."""
 
-    def __init__(self, seed: int = 0, **_: Any) -> None:
-        super().__init__(seed)
-
     def act(self, transcript: Transcript) -> str | None:
         return self.pick(ACTIONS)
 

@@ -45,11 +45,7 @@ class MazeForm(FixedForm):
 class MazeSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = MazeForm()
-
-    # -- how it looks
 
     def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
         """The map as far as it has been told; after the end the whole, where it is known which place was walked."""
@@ -69,14 +65,10 @@ class MazeSurface(Surface):
     def layout(self, env: Any) -> dict[str, Any]:
         return {"rows": [row.replace("G", " ") for row in env.maze.rows], "goal": env.maze.goal}
 
-    # -- playing it by hand
-
     def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
         if action.strip() in MOVES:
             return None
         return f"{quoted(action)} is no move: it costs 4 points. Moves are {', '.join(MOVES)}."
-
-    # -- what it is scored by
 
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
         layout = str(kwargs.get("layout", ""))
@@ -86,8 +78,6 @@ class MazeSurface(Surface):
         if task(env_id).kwargs["observability"] == "full":
             return -sum(maze.distance[start] - 1 for start in maze.starts) / len(maze.starts), "exact", "shortest paths"
         return planner(maze).mean_return, "exact", "belief-state planning"
-
-    # -- what is tried on it, and what must hold then
 
     variants = (
         *({"layout": name} for name in ("umaze", "medium", "large", "random:3x4")),

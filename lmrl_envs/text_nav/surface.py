@@ -48,11 +48,7 @@ class CommandForm(FixedForm):
 class TextNavSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = CommandForm()
-
-    # -- how it looks
 
     def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
         text = transcript[-1].text
@@ -68,14 +64,10 @@ class TextNavSurface(Surface):
         house = env._engine.house
         return {"places": house.places, "links": house.links}
 
-    # -- playing it by hand
-
     def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
         if " ".join(action.lower().split()) in available(transcript[-1].text):
             return None
         return f"{quoted(action)} is not among the available actions: it is refused and uses up a turn."
-
-    # -- what is tried on it, and what must hold then
 
     variants = ({"max_moves": 7}, {"layout": "random:5"})
 

@@ -15,29 +15,19 @@ from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS, split_indices
 class TwentyQuestionsSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = QuestionForm()
-
-    # -- playing it by hand
 
     def turn_limit(self, env: Any) -> int:
         return MAX_QUESTIONS
-
-    # -- under attack
 
     def attacks(self) -> Target:
         from lmrl_envs.twenty_questions.attacks import ObjectOracle
 
         return ObjectOracle()
 
-    # -- what it is scored by
-
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
         n = len(split_indices(kwargs.get("split", "all")))
         return -least_questions(n)[0] / n, "best known", "no strategy can do better"
-
-    # -- what is tried on it, and what must hold then
 
     variants = ({"split": "test"},)
 

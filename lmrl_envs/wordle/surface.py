@@ -65,15 +65,9 @@ def _paired(transcript: Transcript) -> list[str]:
 class WordleSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
-    # -- how a language model is asked
-
     answer_form = WordleForm()
 
-    # -- how a trained agent reads it
-
     views = {**Surface.views, "paired": View(_paired)}
-
-    # -- how it looks
 
     def picture(self, transcript: Transcript, ended: Mapping[str, Any] | None = None) -> Picture:
         rows: list[dict[str, Any]] = []
@@ -89,8 +83,6 @@ class WordleSurface(Surface):
                 keys[letter] = max(mark, keys.get(letter, mark), key=MARKS.index)
         return {"kind": "tiles", "rows": rows, "keys": keys, "length": WORD_LENGTH, "guesses": MAX_GUESSES}
 
-    # -- playing it by hand
-
     def doubt(self, transcript: Transcript, action: str, env: Any) -> str | None:
         if clean_guess(action) in env.words.index:
             return None
@@ -99,12 +91,8 @@ class WordleSurface(Surface):
     def turn_limit(self, env: Any) -> int:
         return MAX_GUESSES
 
-    # -- what it is scored by
-
     same_game = Surface.same_game | {"feedback"}
     lmrl_also = frozenset({"duplicates"})
-
-    # -- what is tried on it, and what must hold then
 
     variants = (
         {"feedback": "paired"},
