@@ -486,6 +486,17 @@ TABLE: tuple[Task, ...] = (
         reference=Reference(random=-19.342, optimum=-1072 / 158, lmrl=(-20.0, -17.3, -12.6)),
         partners=PARTNERS,
     ),
+    Task(
+        id="lmrl/Headline-v0",
+        folder="lmrl_envs.headline",
+        family="headline",
+        summary="Write one headline from notes: the three most severe facts, and nothing that is not in them.",
+        tags=(LANGUAGE,),
+        return_range=(-1.0, 1.0),
+        # Both exact: all headlines of the random policy by enumeration (tests/test_headline.py).
+        reference=Reference(random=-0.63866, optimum=1.0),
+        context="last",
+    ),
 )
 
 

@@ -199,6 +199,8 @@ class Batch(Machine):
 
     @rule(name=POLICIES, seed=SEEDS, moves=st.integers(1, 8))
     def play(self, name: str, seed: int, moves: int) -> None:
+        if all(self.checks.over):
+            self.apply("reset", None, None, None)
         policies = [self.policy(name, seed + slot) for slot in range(len(self.checks.games))]
         for _ in range(moves):
             played = zip(policies, self.checks.games, strict=True)
