@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmrl_envs.core import draw_index
+from lmrl_envs.language.lists import sections, table
 
 MAX_TURNS = 25
 """Seller turns; the buyer leaves after the last one (a rule of the game)."""
@@ -66,18 +67,12 @@ class Personality:
     """How much it says of its wishes at once, 0 to 1."""
 
 
-PERSONALITIES: dict[str, Personality] = {
-    #                          base opening conc. pat. trust reveal honest flatter press  features talk
-    "friendly": Personality(0.81, 0.86, 0.80, 21, 0.60, 0.30, 1.00, 0.010, -0.010, 0.012, 0.9),
-    "impatient": Personality(0.82, 0.88, 0.60, 12, 0.45, 0.20, 1.00, 0.000, 0.010, 0.004, 0.7),
-    "frugal": Personality(0.71, 0.70, 1.80, 22, 0.45, 0.30, 0.80, 0.000, -0.010, 0.010, 0.6),
-    "suspicious": Personality(0.76, 0.76, 1.50, 17, 0.25, 0.50, 0.85, -0.015, -0.030, 0.010, 0.3),
-    "vain": Personality(0.80, 0.80, 1.00, 18, 0.50, 0.30, 1.10, 0.040, 0.000, 0.010, 0.8),
-    "cautious": Personality(0.78, 0.78, 1.30, 21, 0.40, 0.45, 0.90, 0.005, -0.025, 0.020, 0.5),
-    "enthusiastic": Personality(0.86, 0.90, 0.50, 19, 0.65, 0.10, 1.00, 0.010, 0.015, 0.025, 1.0),
-    "analytical": Personality(0.79, 0.77, 1.20, 21, 0.45, 0.40, 1.00, -0.010, -0.015, 0.022, 0.8),
-    "stubborn": Personality(0.77, 0.73, 2.50, 18, 0.40, 0.40, 0.95, 0.005, -0.020, 0.006, 0.6),
-    "shy": Personality(0.79, 0.84, 0.70, 18, 0.40, 0.50, 1.00, 0.010, 0.020, 0.012, 0.2),
+def _personality(line: str) -> Personality:
+    return Personality(*(int(number) if number.isdigit() else float(number) for number in line.split()))
+
+
+PERSONALITIES = {
+    name: _personality(line) for name, (line,) in table(sections(__file__, "buyers.txt")["personalities"]).items()
 }
 CONCESSION_FACTORS = (0.8, 1.0, 1.25)
 PATIENCE_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_envs.text_nav.house import DEFAULT, HANDS, PLAYER, ROOMS, Fact, Facts, House
+from lmrl_envs.text_nav.house import DEFAULT, HANDS, PLAYER, ROOMS, Fact, Facts, House, pairs
 
 MISSING = (
     'Text-Nav runs on TextWorld, which is not installed: pip install "lmrl[textworld]". '
@@ -28,18 +28,7 @@ MAX_SCENES = 1024
 # Part of TextWorld's rules but not of the game: they change nothing and tell nothing new.
 _IDLE = ("look", "inventory", "examine")
 
-_FEEDBACK = {
-    "take": "You pick up the {o}.",
-    "take/s": "You take the {o} off the {s}.",
-    "take/c": "You take the {o} out of the {c}.",
-    "drop": "You put the {o} on the floor.",
-    "put": "You put the {o} on the {s}.",
-    "insert": "You put the {o} into the {c}.",
-    "open/c": "You open the {c}.",
-    "close/c": "You close the {c}.",
-    "eat": "You eat the {f}.",
-    **{f"go/{way}": f"You walk {way}." for way in ("north", "east", "south", "west")},
-}
+_FEEDBACK = dict(pairs("feedback"))
 
 
 def require_textworld() -> None:

@@ -30,12 +30,13 @@ LOST: Fact = ("eaten", GOAL_FOOD)
 _DATA = sections(__file__, "house.txt")
 
 
-def _pairs(title: str) -> list[tuple[str, str]]:
+def pairs(title: str) -> list[tuple[str, str]]:
+    """The ``first: second`` lines of a section of ``house.txt``."""
     lines = (line.partition(": ") for line in _DATA[title])
     return [(first, second) for first, _, second in lines]
 
 
-ROOMS: dict[str, str] = dict(_pairs("rooms"))
+ROOMS: dict[str, str] = dict(pairs("rooms"))
 """Rooms that a house can have, each with the sentence that describes it."""
 
 FOODS = frozenset({GOAL_FOOD, "fresh food", "fruit"})
@@ -140,10 +141,10 @@ def _table(room: str) -> Furniture:
 
 
 def _default() -> House:
-    places = {room: (int(place.split()[0]), int(place.split()[1])) for room, place in _pairs("places")}
-    furniture = [_table(room) for _, room in _pairs("tables")]
-    furniture += [Furniture(name, "c", room, name) for name, room in _pairs("containers")]
-    return House(places, tuple(_pairs("links")), tuple(furniture), dict(_pairs("things")))
+    places = {room: (int(place.split()[0]), int(place.split()[1])) for room, place in pairs("places")}
+    furniture = [_table(room) for _, room in pairs("tables")]
+    furniture += [Furniture(name, "c", room, name) for name, room in pairs("containers")]
+    return House(places, tuple(pairs("links")), tuple(furniture), dict(pairs("things")))
 
 
 DEFAULT = _default()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import sections, table
 from lmrl_envs.twenty_questions.rules import Knowledge, height, load_knowledge, number, split_names, to_set
-from lmrl_envs.twenty_questions.words import SOFT, STOP, Lemmas, simple_lemma, words
+from lmrl_envs.twenty_questions.words import LINES, SOFT, STOP, Lemmas, simple_lemma, words
 
 ANY, SELF, MATERIAL, PLACE, PART, USE, WHO = SENSES = ("any", "self", "material", "place", "part", "use", "who")
 SKIP = "skip"
@@ -15,13 +15,7 @@ SKIP = "skip"
 _FALLBACK = (ANY, USE, PLACE, PART, MATERIAL, WHO, SELF)
 
 
-MARKERS = {
-    "make": MATERIAL, "consist": MATERIAL, "compose": MATERIAL, "construct": MATERIAL, "material": MATERIAL,
-    "in": PLACE, "at": PLACE, "on": PLACE, "inside": PLACE, "near": PLACE, "around": PLACE, "within": PLACE,
-    "under": PLACE, "into": PLACE, "through": PLACE, "onto": PLACE,
-    "have": PART, "contain": PART, "with": PART, "include": PART, "possess": PART, "own": PART, "cover": PART,
-    "use": USE, "for": USE, "function": USE, "help": USE, "by": WHO,
-}  # fmt: skip
+MARKERS = {word: sense for sense, own in table(LINES["markers"]).items() for word in own}
 """Words after which a phrase is meant in a certain sense."""
 
 

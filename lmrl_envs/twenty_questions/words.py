@@ -10,7 +10,8 @@ from lmrl_envs.language.lists import words as listed
 from lmrl_envs.language.text import INVISIBLE, QUOTES, SPACES, plain
 from lmrl_envs.language.words import Slips, base_forms
 
-LISTS = {title: listed(lines) for title, lines in sections(__file__, "words.txt").items()}
+LINES = sections(__file__, "words.txt")
+LISTS = {title: listed(lines) for title, lines in LINES.items()}
 STOP = frozenset(LISTS["stop"])
 """Words without a meaning of their own in a question: left out."""
 SOFT = frozenset(LISTS["soft"])
