@@ -7,7 +7,7 @@ import re
 from lmrl_envs.language.lists import sections
 
 _PATTERNS = {title: re.compile("".join(lines)) for title, lines in sections(__file__, "phrasing.txt").items()}
-"""A question, with or without its mark."""
+
 _REWRITES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ((" it", " this", " them", " to ", "eating", "using", "when ", ", like ", " one"), _PATTERNS["circumstance"], " "),
     ((" of paper", " of wood", " of metal", " of f", " of cloth", " of plastic"), _PATTERNS["sheet"], ""),
