@@ -67,8 +67,6 @@ _TOKEN = re.compile(r"[a-z0-9']+")
 
 _GROUPED = re.compile(r"[, ']\d{3}")
 _DOTTED = re.compile(r"\d{1,3}\.\d{3}")
-
-
 _PATTERNS = {title: re.compile("".join(lines)) for title, lines in sections(__file__, "price_patterns.txt").items()}
 _VOCABULARY = sections(__file__, "vocabulary.txt")
 _CUES = [frozenset(listed(_VOCABULARY[title])) for title in ("cut", "least", "listed", "never")]

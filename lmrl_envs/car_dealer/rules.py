@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,12 +68,9 @@ class Personality:
     """How much it says of its wishes at once, 0 to 1."""
 
 
-def _personality(line: str) -> Personality:
-    return Personality(*(int(number) if number.isdigit() else float(number) for number in line.split()))
-
-
 PERSONALITIES = {
-    name: _personality(line) for name, (line,) in table(sections(__file__, "buyers.txt")["personalities"]).items()
+    name: Personality(*map(json.loads, line.split()))
+    for name, (line,) in table(sections(__file__, "buyers.txt")["personalities"]).items()
 }
 CONCESSION_FACTORS = (0.8, 1.0, 1.25)
 PATIENCE_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
