@@ -109,17 +109,8 @@ def check(door: Door, spec: str) -> None:
         if not rest:
             raise DoorError(f"{place}: say what in it is meant, as in {place}:name")
     elif not rest or not _is_module(place):
-        raise DoorError(f"no {_THING[door]} {spec!r}; {near(place, points)} (or give module:name or file.py:name)")
-
-
-_THING: dict[str, str] = {
-    "lmrl.envs": "task",
-    "lmrl.agents": "agent",
-    "lmrl.algorithms": "algorithm",
-    "lmrl.rewards": "reward",
-    "lmrl.partners": "partner",
-    "lmrl.labellers": "labeller",
-}
+        thing = door.removeprefix("lmrl.").removesuffix("s")
+        raise DoorError(f"no {thing} {spec!r}; {near(place, points)} (or give module:name or file.py:name)")
 
 
 def load(place: str) -> ModuleType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -75,16 +75,12 @@ class TextVectorEnv(VectorEnv):
             observations (the opening text in reset slots, "" in the others) and infos.
         """
         options = dict(options or {})
-        mask = options.pop("reset_mask", None)
-        if mask is None:
-            slots: Sequence[int] = range(self.num_envs)
-        else:
-            mask = np.asarray(mask)
-            if mask.dtype != bool or mask.shape != (self.num_envs,):
-                raise ValueError(
-                    f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask.dtype} {mask.shape}"
-                )
-            slots = np.flatnonzero(mask).tolist()
+        mask = np.array(options.pop("reset_mask", [True] * self.num_envs))
+        if mask.dtype != bool or mask.shape != (self.num_envs,):
+            raise ValueError(
+                f"reset_mask must be a bool array of shape ({self.num_envs},), got {mask.dtype} {mask.shape}"
+            )
+        slots = np.flatnonzero(mask).tolist()
         if seed is None:
             seeds: Sequence[int | None] | None = None
         elif isinstance(seed, int | np.integer):
@@ -94,30 +90,14 @@ class TextVectorEnv(VectorEnv):
             if len(seeds) != self.num_envs:
                 raise ValueError(f"{len(seeds)} seeds for {self.num_envs} environments")
         openings, details = self._begin_slots(slots, seeds, options)
-        if mask is None:
-            observations = tuple(openings)
-            self._terminated = np.zeros(self.num_envs, bool)
-            self._truncated = np.zeros(self.num_envs, bool)
-            was_reset = np.ones(self.num_envs, bool)
-        else:
-            texts = [""] * self.num_envs
-            for slot, opening in zip(slots, openings, strict=True):
-                texts[slot] = opening
-            observations = tuple(texts)
-            self._terminated = self._terminated & ~mask
-            self._truncated = self._truncated & ~mask
-            was_reset = mask.copy()
-        infos = {
-            "turn": np.zeros(self.num_envs, np.int64),
-            "_turn": was_reset,
-            "valid": np.ones(self.num_envs, bool),
-            "_valid": was_reset.copy(),
-        }
+        self._terminated = self._terminated & ~mask
+        self._truncated = self._truncated & ~mask
+        infos = _infos(np.zeros(self.num_envs, np.int64), np.ones(self.num_envs, bool), mask)
         for slot, info in zip(slots, details, strict=False):
             if len(info) > 2:
                 own = {key: value for key, value in info.items() if key not in ("turn", "valid")}
                 infos = self._add_info(infos, own, slot)
-        return observations, infos
+        return self._in_place(slots, openings), infos
 
     def step(self, actions: Sequence[str | None]) -> Step:  # type: ignore[override]
         """Play one action per slot; None leaves a slot as it is (observation "", reward 0, flags unchanged).
@@ -128,22 +108,15 @@ class TextVectorEnv(VectorEnv):
         """
         if len(actions) != self.num_envs:
             raise ValueError(f"{len(actions)} actions for {self.num_envs} environments")
-        kinds = set(map(type, actions))
-        over = self._terminated | self._truncated
-        if kinds == {str}:
-            acting = None
-            if over.any():
-                raise ResetNeeded(
-                    f"the games of slots {np.flatnonzero(over).tolist()} are over: reset them, or pass None"
-                )
-        else:
+        over, acting = self._terminated | self._truncated, None
+        if set(map(type, actions)) != {str}:
             for action in actions:
                 if action is not None and not isinstance(action, str):
                     raise TypeError(f"an action is a str (or None to skip a slot), got {type(action).__name__}")
             acting = np.fromiter((action is not None for action in actions), bool, self.num_envs)
-            if (over & acting).any():
-                wrong = np.flatnonzero(over & acting).tolist()
-                raise ResetNeeded(f"the games of slots {wrong} are over: reset them, or pass None")
+            over &= acting
+        if over.any():
+            raise ResetNeeded(f"the games of slots {np.flatnonzero(over).tolist()} are over: reset them, or pass None")
         return self._play_slots(actions, acting)
 
     @property
@@ -162,6 +135,13 @@ class TextVectorEnv(VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         self._prototype.close()
+
+    def _in_place(self, slots: Iterable[int], texts: Sequence[str]) -> Texts:
+        """The texts of these slots among those of all, "" for the others."""
+        placed = [""] * self.num_envs
+        for slot, text in zip(slots, texts, strict=True):
+            placed[slot] = text
+        return tuple(placed)
 
     # -- the general implementation: one TextEnv per slot
 
@@ -211,12 +191,7 @@ class TextVectorEnv(VectorEnv):
             infos = self._add_info(infos, info, slot)
         if not played:  # the infos have the same form when every slot is skipped
             nobody = np.zeros(self.num_envs, bool)
-            infos = {
-                "turn": np.zeros(self.num_envs, np.int64),
-                "_turn": nobody,
-                "valid": nobody.copy(),
-                "_valid": nobody.copy(),
-            }
+            infos = _infos(np.zeros(self.num_envs, np.int64), nobody.copy(), nobody)
         return tuple(texts), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
 
@@ -353,40 +328,37 @@ class ArrayTextVectorEnv(TextVectorEnv):
             played = [action if len(action) <= MAX_ACTION_LENGTH else "" for action in played]
         texts, rewards, terminated, truncated, valid, revealed = self._play_arrays(played, slots)
         if slots is not None:
-            all_texts = [""] * self.num_envs
-            for slot, text in zip(slots.tolist(), texts, strict=True):
-                all_texts[slot] = text
-            texts = all_texts
-            rewards = self._spread(rewards, slots)
-            valid = self._spread(valid, slots)
-            revealed = {key: self._spread(value, slots) for key, value in revealed.items()}
+            observations = self._in_place(slots.tolist(), texts)
+            rewards = _placed(rewards, slots, self.num_envs)
+            valid = _placed(valid, slots, self.num_envs)
+            revealed = {key: _placed(value, slots, self.num_envs) for key, value in revealed.items()}
             self._terminated[slots], self._truncated[slots] = terminated, truncated
         else:
+            observations = tuple(texts)
             self._terminated, self._truncated = terminated, truncated
-        infos = {"turn": self._turns.copy(), "_turn": everyone, "valid": valid, "_valid": everyone}
+        infos = _infos(self._turns.copy(), valid, everyone)
         ended = (self._terminated | self._truncated) & everyone
         if ended.any():
             for key, value in revealed.items():
-                infos[key] = _masked(value, ended)
+                infos[key] = _placed(value[ended], ended, self.num_envs)
                 infos["_" + key] = ended
-        observations = tuple(texts)
         # Copies: the caller may keep using its list of actions and our arrays.
         self._log.append((tuple(actions), observations, rewards.copy()))
         if len(self._log) >= LONGEST_LOG:
             self._cut_log()
         return observations, rewards, self._terminated.copy(), self._truncated.copy(), infos
 
-    def _spread(self, values: np.ndarray, slots: np.ndarray) -> np.ndarray:
-        full = np.full(self.num_envs, None) if values.dtype == object else np.zeros(self.num_envs, values.dtype)
-        full[slots] = values
-        return full
+
+def _placed(values: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
+    """An array of ``count``: ``values`` at the places ``where`` (numbers or a mask), None or zero elsewhere."""
+    placed = np.full(count, None) if values.dtype == object else np.zeros(count, values.dtype)
+    placed[where] = values
+    return placed
 
 
-def _masked(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """``values`` where ``mask`` holds, None or zero elsewhere."""
-    masked = np.full(len(values), None) if values.dtype == object else np.zeros(len(values), values.dtype)
-    masked[mask] = values[mask]
-    return masked
+def _infos(turn: np.ndarray, valid: np.ndarray, told: np.ndarray) -> dict[str, Any]:
+    """What every info tells, of the slots of the mask ``told``."""
+    return {"turn": turn, "_turn": told, "valid": valid, "_valid": told}
 
 
 def slot_info(infos: dict[str, Any], slot: int) -> dict[str, Any]:

@@ -166,12 +166,17 @@ def test_a_partner_from_a_file_plays_and_no_record_loads_it(place: Path) -> None
     replies, _, _, _, infos = env.step(["Is it alive?", "Is it made of stone?"])
     assert replies == ("Yes.", "Yes.") and infos["valid"].all() and loaded.exists()
     env.close()
-    evaluate(EvaluationSpec(id, "random", 2, 0, env_kwargs={"simulator": simulator}), folder)
+    kwargs = {"simulator": simulator, "simulator_options": {"record": str(place / "said.jsonl")}}
+    evaluate(EvaluationSpec(id, "random", 2, 0, env_kwargs=kwargs), folder)
     assert {"No."} == {text for record in RecordFile(folder).read() for text in record.observations[1:-1]}
 
     del sys.modules[type(env.unwrapped._prototype.partner).__module__]
     loaded.unlink()
     assert ["cannot be asked again" in breach for breach in verify_records(folder)] == [True]
+    run = json.loads((folder / "run.json").read_text())
+    run["spec"]["env_kwargs"] = {"simulator": f"replay:{place / 'said.jsonl'}"}  # as the message says
+    (folder / "run.json").write_text(json.dumps(run))
+    assert not [breach for breach in verify_records(folder) if "episode" in breach]
     sample = load_dataset("twenty_questions/mixed-v0", sample=True)
     recipe = sample.manifest["recipe"] | {"env_kwargs": {"simulator": simulator}}
     with pytest.raises(DatasetError, match="asked only by name"):

@@ -242,21 +242,18 @@ def most_frequent(counts: Counter[str]) -> str:
 def _played(data: Dataset, env: Any, counts: ActionCounts, starts: list[list[Episode]]) -> dict[str, Any]:
     starts = starts[:STARTS]
     low = min(e.episode_return for group in starts for e in group)
-    values = counts.values(low)
-    entries = counts.entries
-
-    def majority(key: str) -> str | None:
-        return most_frequent(entries[key].counts) if key in entries else None
-
-    def of_successes(key: str) -> str | None:
-        return most_frequent(entries[key].successes) if key in entries and entries[key].successes else None
-
-    def stitched(key: str) -> str | None:
-        return max(values[key], key=lambda action: (values[key][action], action)) if key in values else None
-
+    tables = {
+        "majority": {key: most_frequent(entry.counts) for key, entry in counts.entries.items()},
+        "majority_of_successes": {
+            key: most_frequent(entry.successes) for key, entry in counts.entries.items() if entry.successes
+        },
+        "stitcher": {
+            key: max(actions, key=lambda action: (actions[action], action))
+            for key, actions in counts.values(low).items()
+        },
+    }
     best = [max((e.episode_return for e in group if not e.stopped), default=low) for group in starts]
-    players = {"majority": majority, "majority_of_successes": of_successes, "stitcher": stitched}
-    returns = {name: [_play(data, env, g[0], look_up) for g in starts] for name, look_up in players.items()}
+    returns = {name: [_play(data, env, group[0], table) for group in starts] for name, table in tables.items()}
     returns["expert"] = [_play(data, env, group[0], None) for group in starts]
     improved = sum(a > b + 1e-9 for a, b in zip(returns["stitcher"], best, strict=True))
     return {
@@ -266,14 +263,14 @@ def _played(data: Dataset, env: Any, counts: ActionCounts, starts: list[list[Epi
     }
 
 
-def _play(data: Dataset, env: Any, dealt: Episode, look_up: Callable[[str], str | None] | None) -> float:
+def _play(data: Dataset, env: Any, dealt: Episode, table: dict[str, str] | None) -> float:
     """The return of a table (the expert without one) in a game; where the table is empty it plays at random."""
-    name = "expert" if look_up is None else "random"
+    name = "expert" if table is None else "random"
     policy: Policy = make_policy(data.env_id, name, seed=dealt.seed, **data.env_kwargs)
     observation, _ = env.reset(seed=dealt.seed, options=dict(dealt.options))
     over = False
     while not over:
-        action = look_up(observation) if look_up else None
+        action = table.get(observation) if table else None
         observation, _, terminated, truncated, _ = env.step(action or policy.act(env.transcript) or "")
         over = terminated or truncated
     return env.transcript.episode_return

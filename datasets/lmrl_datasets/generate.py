@@ -218,7 +218,7 @@ def finish(folder: Path, spec: dict[str, Any], paths: list[Path], command: str) 
         "name": recipe["name"],
         "env_id": recipe["env"],
         "command": command,
-        "shards": [asdict(describe_shard(path)) for path in paths],
+        "shards": [describe_shard(path) for path in paths],
     }
     data = Dataset(folder, manifest)
     manifest["statistics"] = data.stats()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ ROW_GROUP = 10_000
 def require_pyarrow() -> None:
     """Raise `gymnasium.error.DependencyNotInstalled`, with the command to run, unless pyarrow is installed."""
     needs("reading and writing datasets", "pyarrow.parquet")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file of a dataset."""
-
-    file: str
-    rows: int
-    bytes: int
-    sha256: str
 
 
 @contextlib.contextmanager
@@ -54,8 +43,8 @@ def write_shard(path: Path, episodes: Iterable[Episode]) -> None:
         pq.write_table(table, temporary, compression="zstd", compression_level=9, row_group_size=ROW_GROUP)
 
 
-def describe_shard(path: Path) -> Shard:
-    """File name, rows, size and digest.
+def describe_shard(path: Path) -> dict[str, Any]:
+    """What a manifest says of a shard: ``file``, ``rows``, ``bytes``, ``sha256``.
 
     Raises:
         DatasetError: the file is no whole Parquet file.
@@ -64,7 +53,7 @@ def describe_shard(path: Path) -> Shard:
 
     with naming_damage(path):
         rows = pq.read_metadata(path).num_rows
-    return Shard(path.name, rows, path.stat().st_size, sha256_of(path))
+    return {"file": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def making_versions() -> dict[str, str]:

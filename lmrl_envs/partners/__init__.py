@@ -23,7 +23,8 @@ def make_partner(
             a factory that is called with what follows its name ("" for nothing), ``partner_prompt`` and ``options``.
         scripted: makes the task's own partner.
         partner_prompt: how a language model plays it.
-        options: keyword arguments of the factory.
+        options: keyword arguments of the factory; with ``record=FILE`` a partner that cannot record by itself is recorded
+            by `RecordingPartner`.
 
     Raises:
         ValueError: an unknown name, or options that this kind does not take.
@@ -37,8 +38,16 @@ def make_partner(
         make, argument = doors.find("lmrl.partners", str(simulator))
     except doors.DoorError as problem:
         raise ValueError(f"simulator={simulator!r} is not known: 'scripted' is the task's own; {problem}") from None
+    signature = inspect.signature(make)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    record = None if takes_all or "record" in signature.parameters else options.pop("record", None)
     try:
-        inspect.signature(make).bind(argument, partner_prompt, **options)
+        signature.bind(argument, partner_prompt, **options)
     except TypeError as problem:
         raise ValueError(f"simulator={simulator!r}: {problem}") from None
-    return make(argument, partner_prompt, **options)
+    partner = make(argument, partner_prompt, **options)
+    if record is None:
+        return partner
+    from lmrl_envs.partners.replay import RecordingPartner
+
+    return RecordingPartner(partner, record, partner_prompt)

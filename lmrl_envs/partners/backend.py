@@ -143,8 +143,8 @@ class Backend(Protocol):
         ...
 
     def fits(self, messages: Messages, max_tokens: int) -> bool:
-        """Whether a prompt leaves room for the completion, as far as can be known here."""
-        ...
+        """Whether a prompt leaves room for the completion, as far as can be known here: of a server's model nothing."""
+        return True
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
@@ -152,7 +152,7 @@ class Backend(Protocol):
 
     def fingerprint(self) -> str:
         """Identifies the weights, where they are at hand."""
-        ...
+        return ""
 
     def close(self) -> None:
         """Let go of connections, or of the model and its memory."""

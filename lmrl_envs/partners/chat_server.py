@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lmrl_envs.files import needs
-from lmrl_envs.partners.backend import FREE, Completion, Failure, Messages, Meter, Query, Results, Usage
+from lmrl_envs.partners.backend import FREE, Backend, Completion, Failure, Meter, Query, Results, Usage
 from lmrl_envs.partners.server_replies import UNREADABLE, read_completion, retry_after
 
 MAX_WAIT = 30.0
@@ -85,7 +85,7 @@ def _checked_url(url: str) -> str:
     return url
 
 
-class ChatServer:
+class ChatServer(Backend):
     """A model behind a chat endpoint, hosted or one's own: a `Backend`.
 
     The key comes from ``$OPENAI_API_KEY`` and nowhere else; it is in no message, result or repr. Servers that ask for none
@@ -319,17 +319,9 @@ class ChatServer:
         key = os.environ.get(KEY_VARIABLE)
         return text.replace(key, "[key]") if key else text
 
-    def fits(self, messages: Messages, max_tokens: int) -> bool:
-        """True: only the server knows."""
-        return True
-
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
         return {"server": self.host, "extra_body": self.settings.extra_body}
-
-    def fingerprint(self) -> str:
-        """Nothing: which weights answer is the server's affair."""
-        return ""
 
     def close(self) -> None:
         """Close the connections; asking again opens new ones."""

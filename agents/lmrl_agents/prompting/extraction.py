@@ -92,25 +92,13 @@ def visible(raw: str) -> str:
 
 def _without_block(text: str, tag: str) -> str:
     """Without ``<tag>...</tag>``: one that was opened before the text began and one that never ends go too."""
-    lower, begin, end = text.lower(), f"<{tag}>", f"</{tag}>"
-    if len(lower) != len(text) or (begin not in lower and end not in lower):
+    first = re.search(f"</?{tag}>", text, re.I)
+    if first is None:
         return text
-    first_end, first_begin = lower.find(end), lower.find(begin)
-    start = 0
-    if first_end >= 0 and (first_begin < 0 or first_end < first_begin):
-        start = first_end + len(end)
-    kept = []
-    while True:
-        opening = lower.find(begin, start)
-        if opening < 0:
-            kept.append(text[start:])
-            break
-        kept.append(text[start:opening])
-        closing = lower.find(end, opening)
-        if closing < 0:
-            break
-        start = closing + len(end)
-    return re.sub(re.escape(end), "", "".join(kept), flags=re.I)
+    if first[0].startswith("</"):
+        text = text[first.end() :]
+    text = re.sub(f"<{tag}>.*?(?:</{tag}>|\\Z)", "", text, flags=re.I | re.S)
+    return re.sub(f"</{tag}>", "", text, flags=re.I)
 
 
 def statements(text: str, in_lines: bool = False) -> Iterator[str]:
