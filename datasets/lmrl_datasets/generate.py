@@ -60,10 +60,6 @@ def play_episode(env: TextEnv, recipe: Recipe, seed: int, index: int) -> Episode
     )
 
 
-def _ranges(episodes: int, shard_size: int) -> list[range]:
-    return [range(start, min(start + shard_size, episodes)) for start in range(0, episodes, shard_size)]
-
-
 def file_name(k: int, total: int) -> str:
     """Name of shard ``k``."""
     return f"train-{k:05d}-of-{total:05d}.parquet"
@@ -140,7 +136,7 @@ def generate(
     spec = spec_of(recipe, seed, count, size)
     if take_folder(folder, spec):
         return folder
-    parts = _ranges(count, size)
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
     paths = [folder / file_name(k, len(parts)) for k in range(len(parts))]
     which, of = shard or (0, 1)
     if not 0 <= which < of:

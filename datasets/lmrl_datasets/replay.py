@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from lmrl_datasets.schema import DatasetError, Episode
 
 
-@dataclass(frozen=True)
-class Replay:
-    """What playing recorded actions again gave."""
-
-    observations: tuple[str, ...]
-    infos: tuple[dict[str, Any], ...]
-    """One per action."""
-
-
-def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> Replay:
-    """Play an episode's actions again.
+def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> tuple[list[str], list[dict[str, Any]]]:
+    """Play an episode's actions again; returns the T + 1 observations and T infos.
 
     Raises:
         DatasetError: rewards, ends or (with ``compare_texts``) texts differ from the stored ones.
@@ -41,4 +31,4 @@ def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> Re
     if compare_texts and tuple(observations) != episode.observations:
         turn = next((i for i, (a, b) in enumerate(zip(observations, episode.observations, strict=False)) if a != b), -1)
         raise DatasetError(f"{where}: observation {turn} is not what the environment says")
-    return Replay(tuple(observations), tuple(infos))
+    return observations, infos

@@ -173,7 +173,7 @@ class UciPartner:
         self._finalizer = weakref.finalize(self, self._processes.kill)
         # The first engine is started now: what cannot work is to be told when the environment is made.
         try:
-            _shared_loop().run(self._warm_up(self._processes))
+            self._processes.idle.append(_shared_loop().run(self._start(self._processes)))
         except BaseException:
             self.close()
             raise
@@ -205,9 +205,6 @@ class UciPartner:
                 time.sleep(0.005)
 
     # -- on the loop's thread
-
-    async def _warm_up(self, processes: _Processes) -> None:
-        processes.idle.append(await self._start(processes))
 
     async def _reply(self, processes: _Processes, requests: Sequence[Any]) -> list[str]:
         if processes.free is None:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from gymnasium.error import DependencyNotInstalled
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
-from lmrl_agents.prompting.spending import Budget, Journal, budget_of, key_of
+from lmrl_agents.prompting.spending import Budget, Journal, budget_of
 from lmrl_envs import Transcript, task
 from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, shared_out
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
@@ -203,17 +203,16 @@ class PromptedAgent:
 
     def _key(self, messages: Messages, request: Request) -> str:
         """A hash of everything that an answer may depend on."""
-        return key_of(
-            {
-                "model": self.name,
-                "messages": messages,
-                "seed": _seed(request),
-                "temperature": self.settings.temperature,
-                "max_tokens": self.max_tokens,
-                "backend": self.backend.describe().get("extra_body"),
-                "read": [self.settings.read, PROMPT_VERSION],
-            }
-        )
+        parts = {
+            "model": self.name,
+            "messages": messages,
+            "seed": _seed(request),
+            "temperature": self.settings.temperature,
+            "max_tokens": self.max_tokens,
+            "backend": self.backend.describe().get("extra_body"),
+            "read": [self.settings.read, PROMPT_VERSION],
+        }
+        return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     # -- what evaluations ask for
 

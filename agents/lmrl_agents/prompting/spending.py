@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,11 +170,6 @@ def budget_of(
     if usd_per_million_input is None or usd_per_million_output is None:
         raise AgentArgumentError("give both usd_per_million_input and usd_per_million_output")
     return Budget(Prices(usd_per_million_input, usd_per_million_output, usd_per_million_cached_input), max_cost_usd)
-
-
-def key_of(request: Mapping[str, Any]) -> str:
-    """A hash of everything that an answer may depend on."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
 
 
 class Journal:

@@ -82,7 +82,7 @@ class Record:
             self.episode, env_id, self.seed, "", self.observations, self.actions, self.rewards, self.terminated,
             self.truncated or failed, stopped=failed, options=self.options,
         )  # fmt: skip
-        infos = replay_episode(env, episode).infos
+        _, infos = replay_episode(env, episode)
         where = f"episode {self.episode} (seed {self.seed})"
         valid = sum(bool(info["valid"]) for info in infos)
         if valid != self.valid_actions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -319,8 +320,8 @@ class Dataset:
         done = 0
         for batch in self.iter_batches():
             for episode in batch:
-                replayed = replay_episode(env, episode)
-                if not episode.stopped and replayed.infos[-1].get("success") != episode.success:
+                _, infos = replay_episode(env, episode)
+                if not episode.stopped and infos[-1].get("success") != episode.success:
                     raise DatasetError(f"episode {episode.episode_id}: success is not what the environment says")
             done += len(batch)
             if progress:
@@ -347,9 +348,8 @@ class RewordedDataset(Dataset):
         return self.recover_environment().unwrapped
 
     def _reworded(self, episode: Episode) -> Episode:
-        observations = replay_episode(self._env, episode, compare_texts=False).observations
-        values = {name: getattr(episode, name) for name in Episode.__dataclass_fields__}
-        return Episode(**{**values, "env_id": self.env_id, "env_kwargs": self.env_kwargs, "observations": observations})
+        observations, _ = replay_episode(self._env, episode, compare_texts=False)
+        return replace(episode, env_id=self.env_id, env_kwargs=self.env_kwargs, observations=tuple(observations))
 
     def _with_rows(self, rows: np.ndarray) -> Dataset:
         return RewordedDataset(self._base, self._env_id, self._kwargs, np.asarray(rows, np.int64))
