@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from lmrl_envs.guess_my_city.words import Entry
+from lmrl_envs.guess_my_city.words import WORDS, Entry
 from lmrl_envs.language.lists import sections, table
 
-_OF_COUNTRY = {topic: own for topic, (own,) in table(sections(__file__, "data/topics.txt")["of the country"]).items()}
+_TOPICS = sections(__file__, "data/topics.txt")
+_OF_COUNTRY = {topic: own for topic, (own,) in table(_TOPICS["of the country"]).items()}
 """What a topic becomes when a question is about the country."""
-_PAST = frozenset(["ever", "once", "formerly", "previously", "until", "past", "originally", "historically"])
-_MAIN = frozenset(["main", "primary", "dominant", "principal", "majority"])
+_PAST, _MAIN = WORDS["past"], WORDS["main"]
 
 
 Found = tuple[int, str, Any]
@@ -91,11 +91,7 @@ _SOUTHERN_SUMMER = frozenset(["december", "january", "february", "christmas"])
 _SOUTHERN_WINTER = frozenset(["june", "july", "august"])
 
 
-_MONTHS = {
-    **dict.fromkeys(["december", "january", "february"], "january"),
-    **dict.fromkeys(["june", "july", "august"], "july"),
-    **dict.fromkeys(["march", "april", "may", "september", "october", "november"], "between"),
-}
+_MONTHS = {month: like for like, months in table(_TOPICS["months"]).items() for month in months}
 """Month -> the month of the table it is like ("between": their mean)."""
 _FEELS = {"hot": "hot", "very_hot": "hot", "cold": "cold", "snow": "snow"}
 
@@ -289,10 +285,7 @@ def relations(items: list[Any], words: tuple[str, ...], used: set[int]) -> list[
     return found
 
 
-_KILOMETRES = {
-    **dict.fromkeys(("km", "kms", "kilometers", "kilometres", "kilometer", "kilometre"), 1.0),
-    **dict.fromkeys(("mile", "miles"), 1.609),
-}
+_KILOMETRES = {unit: float(size) for size, units in table(_TOPICS["kilometres"]).items() for unit in units}
 
 
 def _away(items: list[Any], i: int, used: set[int], words: tuple[str, ...]) -> tuple[float, tuple[str, str]] | None:
@@ -306,29 +299,20 @@ def _away(items: list[Any], i: int, used: set[int], words: tuple[str, ...]) -> t
 
 
 _COMPARED_NUMBER = {
-    "bigger": ("population", ">"), "smaller": ("population", "<"), "more": ("", ">"), "less": ("", "<"),
-    "older": ("age", ">"), "younger": ("age", "<"), "before": ("year", "<"), "after": ("year", ">"),
-    "hotter": ("temperature", ">"), "colder": ("temperature", "<"), "higher": ("elevation", ">"), "lower": ("elevation", "<"),
-}  # fmt: skip
+    relation: (of, sign)
+    for sign, own in table(_TOPICS["compared numbers"]).items()
+    for relation, _, of in (one.partition(" ") for one in own)
+}
+
+
+_DIMENSIONS = table(_TOPICS["dimensions"])
+_UNLESS = {"olympics": {"people", "population"}, "country_population": {"city"}}
 
 
 def _dimension(words: tuple[str, ...]) -> str:
     """What a bare number counts."""
-    present = set(words)
-    if present & {"old", "age", "years", "year"}:
-        return "age"
-    if present & {"meters", "metres", "feet", "altitude", "elevation", "metre", "meter", "elevated", "sea"}:
-        return "elevation"
-    if present & {"latitude", "parallel", "latitudes"}:
-        return "latitude"
-    if present & {"degrees", "celsius", "temperature", "temperatures"}:
-        return "temperature"
-    if present & {"letters"}:
-        return "letters"
-    if present & {"olympics", "olympic", "games", "times"} and not present & {"people", "population"}:
-        return "olympics"
-    if present & {"metro", "metropolitan", "greater", "suburbs", "urban", "agglomeration", "surroundings"}:
-        return "metro_population"
-    if present & {"country", "nation"} and "city" not in present:
-        return "country_population"
+    said = set(words)
+    for dimension, own in _DIMENSIONS.items():
+        if not said.isdisjoint(own) and said.isdisjoint(_UNLESS.get(dimension, ())):
+            return dimension
     return "population"

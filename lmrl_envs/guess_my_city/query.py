@@ -46,9 +46,7 @@ _ALTERNATIVES = tuple(set(line.split()) for line in _TOPICS["alternatives"])
 _EXHAUSTIVE = tuple(family for family in _ALTERNATIVES if not family & {"religion", "currency"})
 
 _WH, _IMPERATIVES, _LEADS = WORDS["question words"], WORDS["imperatives"], WORDS["leads"]
-_PREPOSITIONS = frozenset(
-    ["in", "on", "at", "to", "of", "for", "with", "from", "by", "near", "through", "under", "into", "about", "which"]
-)
+_PREPOSITIONS = WORDS["prepositions"]
 
 
 def _form(words: tuple[str, ...]) -> str:

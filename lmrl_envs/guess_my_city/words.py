@@ -40,11 +40,6 @@ Entry = dict[str, Any]
 Item = tuple[str, Entry | None, int]
 """A piece of a question: its text, its entry in the lexicon or None, its position."""
 
-_ADDITIONAL_COUNTRIES = {
-    "Netherlands": "holland, the netherlands", "North Korea": "dprk", "Israel": "", "Switzerland": "", "Greece": "",
-    "Ivory Coast": "cote d ivoire", "Eswatini": "swaziland",
-}  # fmt: skip
-
 _NOT_ADJECTIVES = frozenset({"new", "us"})
 
 
@@ -58,7 +53,7 @@ class PhraseTable:
     def __init__(self) -> None:
         self.entries: dict[tuple[str, ...], Entry] = {}
         lexicon = sections(__file__, "data/lexicon.txt")
-        for kind in ("topic", "region", "continent", "water", "relation"):
+        for kind in ("topic", "region", "continent", "water", "country", "relation"):
             for value, phrases in table(lexicon[kind]).items():
                 for phrase in phrases:
                     self.add(phrase, kind, value)
@@ -115,13 +110,9 @@ class PhraseTable:
                     self.add(name, "country", country.name)
             for adjective in country.adjectives:
                 self.add(adjective, "adjective", country.name)
-        for phrase in ("in us", "us city", "us cities", "of us", "us citizens"):
-            self.add(phrase, "country", "United States")
         for name, (_, demonym, *_rest) in places()["countries"].items():
             if name not in countries():
                 self.add(name, "country", name)
-                for phrase in _phrases(_ADDITIONAL_COUNTRIES.get(name, "")):
-                    self.add(phrase, "country", name)
                 if demonym and demonym.lower() not in _NOT_ADJECTIVES:
                     self.add(demonym, "adjective", name)
         for name in places()["cities"]:
