@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from lmrl_agents import load_agent
-from lmrl_benchmarks.reporting.report import load_results, overall_of, rows_of, write_report
+from lmrl_benchmarks.reporting.report import write_report
+from lmrl_benchmarks.reporting.results import load_results, overall_of
 from lmrl_benchmarks.running.cells import Job, Plan, cells, evaluation_of
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.jobs import how_far
@@ -103,7 +104,7 @@ def test_unknown_suite() -> None:
 
 
 def test_a_run_is_whole_and_verifies(finished: Path) -> None:
-    rows = rows_of(finished)
+    rows = load_results(finished).rows
     assert [(row.task, row.agent, row.episodes) for row in rows] == [
         ("Wordle", "random", 30),
         ("Wordle", "expert", 30),
@@ -154,7 +155,7 @@ def test_a_job_that_fails_is_reported_and_what_needs_it_is_not_run(tmp_path: Pat
     (tmp_path / "broken.toml").write_text(broken)
     failed = run_suite(load_suite(str(tmp_path / "broken.toml")), tmp_path / "run")
     assert len(failed) == 2 and all("no-such-agent" in problem for problem in failed.values())
-    assert len(rows_of(tmp_path / "run")) == 4
+    assert len(load_results(tmp_path / "run").rows) == 4
 
 
 # -- records
@@ -260,7 +261,7 @@ def test_a_killed_worker_loses_no_job(suite_file: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv("MARKER", str(tmp_path / "killed"))
     suite = load_suite(str(suite_file))
     assert run_suite(suite, tmp_path / "run", agents=suite.only(["random", f"{tmp_path}/killer.py:Killer"])) == {}
-    assert (tmp_path / "killed").exists() and len(rows_of(tmp_path / "run")) == 4
+    assert (tmp_path / "killed").exists() and len(load_results(tmp_path / "run").rows) == 4
 
 
 def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp_path: Path) -> None:
@@ -281,7 +282,7 @@ def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp
     )
     assert deaths.read_text() == "xxxx"  # each of its cells is tried twice
     assert len(told) == 2 and all("dies.py:D" in name and "died twice" in why for name, why in told.items())
-    assert {row.agent for row in rows_of(tmp_path / "run")} == {"waits.py:W"}
+    assert {row.agent for row in load_results(tmp_path / "run").rows} == {"waits.py:W"}
     assert all("dies.py:D" in problem and "died twice" in problem for problem in breaches(tmp_path / "run"))
 
 
@@ -740,8 +741,8 @@ def test_a_killed_run_goes_on(suite_file: Path, finished: Path, tmp_path: Path) 
         process.wait()
     assert run_suite(load_suite(str(suite_file)), tmp_path / "out", workers=1) == {}
     assert breaches(tmp_path / "out") == []
-    assert [(r.task, r.agent, r.score) for r in rows_of(tmp_path / "out")] == [
-        (r.task, r.agent, r.score) for r in rows_of(finished)
+    assert [(r.task, r.agent, r.score) for r in load_results(tmp_path / "out").rows] == [
+        (r.task, r.agent, r.score) for r in load_results(finished).rows
     ]
 
 
@@ -754,7 +755,7 @@ def test_an_agent_that_hangs_loses_only_its_own_cells(suite_file: Path, tmp_path
     chosen = suite.only(["random", f"{tmp_path}/hangs.py:H"])
     told = run_suite(suite, tmp_path / "run", agents=chosen, workers=2, patience=8.0)
     assert list(told) == ["eval hangs.py:H Wordle seed 0"] and "hangs" in told["eval hangs.py:H Wordle seed 0"]
-    assert len(rows_of(tmp_path / "run")) == 3
+    assert len(load_results(tmp_path / "run").rows) == 3
     assert "hangs" in load_results(tmp_path / "run").missing["eval hangs.py:H Wordle seed 0"]
 
 

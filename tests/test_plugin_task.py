@@ -49,7 +49,8 @@ summary = evaluate(EvaluationSpec(id, "expert", 40, 0), out / "eval")
 assert summary["success_rate"] == 1.0 and list(verify_records(out / "eval")) == []
 
 from lmrl_benchmarks.reporting.boards import shown_games
-from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.reporting.report import write_report
+from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.cells import cells, evaluation_of
 from lmrl_envs.files import provenance
 from lmrl_benchmarks.running.suite import load_suite

@@ -12,7 +12,8 @@ import pytest
 
 from lmrl_benchmarks.reporting.boards import SHOWN_TURNS, choose, shown_games
 from lmrl_benchmarks.reporting.figures import learning_curves
-from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.reporting.report import write_report
+from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
 from lmrl_envs.maze.rules import named_maze

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lmrl_benchmarks.reporting.report import load_results
+from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.cells import Plan, cells, evaluation_of
 from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.records import EPISODES, RecordFile

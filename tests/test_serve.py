@@ -23,13 +23,13 @@ import pytest
 from serving import Server, environment
 
 from lmrl_benchmarks.commands.cli import run as main
-from lmrl_benchmarks.reporting.report import rows_of
+from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.records import RecordFile, read_as_dataset
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteTask, load_suite
 from lmrl_benchmarks.running.verify import verify_records, verify_run
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused
-from lmrl_benchmarks.serve.games import Game, Limits
+from lmrl_benchmarks.serve.game import Limits, LiveGame
 from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_datasets import load_dataset
@@ -460,7 +460,7 @@ def test_games_become_a_dataset_and_stand_on_the_leaderboard(server: Server, pla
         last = play(server, "Wordle", mode="ranked", policy="expert")[-1]
     assert last["result"]["kept"] and last["result"]["episode"] is not None
     assert breaches(out) == []
-    rows = {row.task: row for row in rows_of(out)}
+    rows = {row.task: row for row in load_results(out).rows}
     assert set(rows) == {slug_of(id) for id in task_ids()} and {row.agent for row in rows.values()} == {"human"}
     progress = {t["slug"]: t["ranked"] for t in server.http.get("/api/tasks").json()["tasks"]}
     assert rows["Wordle"].episodes == progress["Wordle"]["played"] >= 3 and progress["Wordle"]["of"] == 1000
@@ -521,7 +521,9 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
         first, second = (server.begin("Wordle", mode="ranked") for _ in range(2))
         while not second["over"]:
             second = server.act(second, "about")
-        assert breaches(out) == [] and {row.agent for row in rows_of(out)} == {"random"}  # waits for episode 0
+        assert breaches(out) == [] and {row.agent for row in load_results(out).rows} == {
+            "random"
+        }  # waits for episode 0
         first = server.act(first, "crane")
         server.stop(signal.SIGKILL)
     journal = out / "human" / "Wordle" / "episodes.jsonl"
@@ -545,7 +547,7 @@ def test_people_join_a_run_and_a_kill_loses_only_the_games_under_way(tmp_path: P
     assert records[2].error == "given up by the player"
     summary = json.loads((cell / "summary.json").read_text())
     assert summary["return_mean"] == (-6 - 6 + task("lmrl/Wordle-v0").return_range[0]) / 3 and summary["errors"] == 1
-    assert [(row.task, row.agent) for row in rows_of(out)][-1] == ("Wordle", "human")
+    assert [(row.task, row.agent) for row in load_results(out).rows][-1] == ("Wordle", "human")
     assert (
         main(
             ["data", "import", str(out / "human" / "Wordle"), "--name", "wordle/human-v0", "--out", str(tmp_path / "d")]
@@ -606,7 +608,7 @@ def test_a_plug_ins_task_is_played_too() -> None:
 # -- games that are left
 
 
-def aged(game: Game, seconds: float) -> None:
+def aged(game: LiveGame, seconds: float) -> None:
     game.used -= seconds
 
 

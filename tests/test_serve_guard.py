@@ -18,7 +18,7 @@ from serving import Server
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.serve.environments import EnvironmentPool
-from lmrl_benchmarks.serve.games import Limits
+from lmrl_benchmarks.serve.game import Limits
 from lmrl_benchmarks.serve.guard import Door, Rates
 from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_benchmarks.serve.server import make_app

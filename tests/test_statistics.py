@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,15 +16,26 @@ from lmrl_benchmarks.scores.comparison import (
     profile_band,
 )
 from lmrl_benchmarks.scores.statistics import (
+    BOOTSTRAPS,
     bootstrap_interval,
     bootstrap_means,
     interval,
     iqm,
     mean,
     optimality_gap,
-    stratified_draws,
-    stratified_interval,
+    run_draws,
 )
+
+
+def stratified_draws(scores: list[Any], seed: int = 0, n: int = BOOTSTRAPS) -> list[np.ndarray]:
+    """Draws of every task, as reports make them."""
+    rng = np.random.default_rng(seed)
+    return [run_draws(runs, rng, n) for runs in scores]
+
+
+def stratified_interval(scores: list[Any], seed: int = 0, n: int = BOOTSTRAPS) -> tuple[float, float]:
+    return interval(stratified_draws(scores, seed, n))
+
 
 # The worked example of rliable (the code of arXiv 2108.13264), rows there are runs; here a list per task.
 RLIABLE_X = np.array([[1, 2], [2, 2], [1, 1], [2, 1]], float).T.tolist()

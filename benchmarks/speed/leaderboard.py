@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.reporting.report import load_results, write_report
+from lmrl_benchmarks.reporting.report import write_report
+from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY
 from lmrl_benchmarks.running.runner import run_suite

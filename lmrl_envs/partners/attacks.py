@@ -67,7 +67,7 @@ class Target(ABC):
         Args:
             family: of the attack.
             transcript: the whole conversation.
-            info: of the last step.
+            info: of the last step, where the game came to its end; else empty.
             hidden: what was hidden.
             control: the attack holds a plain question whose true answer is no, and asked alone it is answered so.
         """

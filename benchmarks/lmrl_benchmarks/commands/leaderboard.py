@@ -33,7 +33,8 @@ def run(
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
     """
     from lmrl_agents.playing.loading import check_spec
-    from lmrl_benchmarks.reporting.report import load_results, print_table, write_report
+    from lmrl_benchmarks.reporting.report import print_table, write_report
+    from lmrl_benchmarks.reporting.results import load_results
     from lmrl_benchmarks.running.runner import run_suite
     from lmrl_benchmarks.running.suite import load_suite
 

@@ -55,7 +55,7 @@ def serve(
     import uvicorn
 
     from lmrl_benchmarks.serve.environments import EnvironmentPool
-    from lmrl_benchmarks.serve.games import Limits
+    from lmrl_benchmarks.serve.game import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
     from lmrl_benchmarks.serve.human_records import HumanRecords
     from lmrl_benchmarks.serve.live_games import LiveGames

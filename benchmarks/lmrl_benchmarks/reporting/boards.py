@@ -31,7 +31,7 @@ class ShownTurn:
 
 
 @dataclass(frozen=True)
-class Game:
+class ShownGame:
     """A shown game."""
 
     task: str
@@ -72,7 +72,7 @@ def choose(played: FinishedCell, most: int) -> list[tuple[int, str]]:
     return [(i, why) for i, why in wanted if not (i in seen or seen.add(i))][:most]
 
 
-def shown_games(played: Sequence[FinishedCell]) -> list[Game]:
+def shown_games(played: Sequence[FinishedCell]) -> list[ShownGame]:
     """The games of the page: of every agent and task those of the first training seed, fewer where there are many cells."""
     first: dict[tuple[str, str], FinishedCell] = {}
     for cell in played:
@@ -86,7 +86,7 @@ def shown_games(played: Sequence[FinishedCell]) -> list[Game]:
     return games
 
 
-def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, painter: _Painter) -> Game:
+def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, painter: _Painter) -> ShownGame:
     observations, actions, rewards = record["observations"], record["actions"], record["rewards"]
     details = record.get("details") or []
     turns = []
@@ -98,7 +98,7 @@ def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, 
     info = {
         key: shortened(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden
     }
-    return Game(
+    return ShownGame(
         task=played.cell.task.slug,
         agent=played.cell.agent.name,
         seed=played.cell.seed,

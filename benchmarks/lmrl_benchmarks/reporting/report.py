@@ -6,12 +6,9 @@ from pathlib import Path
 
 from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TURNS, shown_games
 from lmrl_benchmarks.reporting.figures import all_figures
-from lmrl_benchmarks.reporting.results import DAMAGED, Results, Row, load_results, overall_of, rows_of
-from lmrl_datasets.schema import storable
+from lmrl_benchmarks.reporting.pages import write_page
+from lmrl_benchmarks.reporting.results import DAMAGED, Results, load_results
 from lmrl_envs.core import printable
-from lmrl_envs.files import write_atomically
-
-__all__ = ["Results", "Row", "load_results", "overall_of", "print_table", "rows_of", "write_report"]
 
 
 def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
@@ -25,19 +22,11 @@ def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
     Raises:
         SuiteError: the folder holds no run.
     """
-    import jinja2
-
     results = results or load_results(out)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lmrl_benchmarks.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    games = shown_games(results.played)
     figures = all_figures(results)
-    page = environment.get_template("report.html").render(
+    return write_page(
+        html,
+        "report.html",
         suite=results.suite,
         results=results,
         digest=results.about["digest"],
@@ -51,14 +40,11 @@ def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
         },
         pairs=results.pairs(),
         figures=figures,
-        games=games,
+        games=shown_games(results.played),
         most=max(1, min(GAMES_OF_CELL, ALL_GAMES // max(1, len(results.rows)))),
         shown_turns=SHOWN_TURNS,
         sections=_sections(results, figures),
     )
-    html.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(html, storable(page))
-    return html.resolve()
 
 
 def _sections(results: Results, figures: dict[str, str]) -> list[tuple[str, str]]:

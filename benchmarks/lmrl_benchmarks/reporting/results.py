@@ -83,7 +83,7 @@ def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One agent on one task, over its training seeds. Scores are None where the game has no references."""
 
     task: str
@@ -145,7 +145,7 @@ class Results:
     about: dict[str, Any]
     """The whole ``suite.json``."""
     played: list[FinishedCell]
-    rows: list[Row]
+    rows: list[ResultRow]
     missing: dict[str, str]
     """Cells without results: name -> why."""
 
@@ -164,7 +164,7 @@ class Results:
         """See `overall_of`."""
         return overall_of(self.rows)
 
-    def scored(self, agent: str) -> dict[str, Row]:
+    def scored(self, agent: str) -> dict[str, ResultRow]:
         """An agent's rows that have a score, by task."""
         return {row.task: row for row in self.rows if row.agent == agent and row.score is not None}
 
@@ -242,12 +242,7 @@ def load_results(out: Path) -> Results:
     return Results(out, suite, about, played, [_row(group) for group in groups.values()], missing)
 
 
-def rows_of(out: Path) -> list[Row]:
-    """The rows of a run, in the order of the suite; unfinished cells are left out."""
-    return load_results(out).rows
-
-
-def _row(group: list[FinishedCell]) -> Row:
+def _row(group: list[FinishedCell]) -> ResultRow:
     cell = group[0].cell
     scale = scale_of(cell.task.id, cell.task.kwargs)
     means = [float(played.returns.mean()) for played in group]
@@ -263,7 +258,7 @@ def _row(group: list[FinishedCell]) -> Row:
         return float(np.mean([summary[key] for summary in summaries]))
 
     lmrl = summaries[0].get("normalized_score_lmrl")
-    return Row(
+    return ResultRow(
         task=cell.task.slug,
         agent=cell.agent.name,
         seeds=len(group),
@@ -307,7 +302,7 @@ def _costs(group: list[FinishedCell]) -> dict[str, float]:
     return {key: value for key, value in found.items() if value is not None and value > 0}
 
 
-def overall_of(rows: Sequence[Row]) -> list[Overall]:
+def overall_of(rows: Sequence[ResultRow]) -> list[Overall]:
     """Aggregates over the tasks that an agent played, with stratified bootstrap intervals; most tasks first, then best.
 
     The IQM pools runs, so it weighs tasks equally only where all have as many; elsewhere it is taken over the tasks' means.

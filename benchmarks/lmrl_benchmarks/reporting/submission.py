@@ -13,17 +13,18 @@ import lzma
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY
 from lmrl_benchmarks.running.suite import NAME
 from lmrl_benchmarks.running.verify import verify_run
-from lmrl_envs.files import replacing, sha256_of, write_atomically
+from lmrl_envs.files import replacing, sha256_of
 
 MANIFEST = "submission.json"
 SCHEMA_VERSION = 1
@@ -201,7 +202,8 @@ def publish(results: Path, out: Path) -> list[Page]:
     Raises:
         SubmissionError: there is no archive, or one is damaged.
     """
-    from lmrl_benchmarks.reporting.report import load_results, write_report
+    from lmrl_benchmarks.reporting.report import write_report
+    from lmrl_benchmarks.reporting.results import load_results
 
     archives = sorted(results.glob("*.tar.xz"))
     if not archives:
@@ -225,7 +227,7 @@ def publish(results: Path, out: Path) -> list[Page]:
             pages.append(
                 Page(file, suite.name, suite.version, digest, suite.description, tuple(names), tuple(found.agents))
             )
-    write_atomically(out / "index.html", _index(pages))
+    write_page(out / "index.html", "index.html", pages=sorted(pages, key=lambda page: (page.suite, page.file)))
     return pages
 
 
@@ -242,14 +244,3 @@ def _merge(source: Path, target: Path, label: str) -> None:
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(training, place)
-
-
-def _index(pages: Iterable[Page]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lmrl_benchmarks.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template("index.html").render(pages=sorted(pages, key=lambda page: (page.suite, page.file)))

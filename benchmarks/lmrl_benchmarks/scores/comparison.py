@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmrl_benchmarks.scores.statistics import bootstrap_means, percentile_interval
+from lmrl_benchmarks.scores.statistics import BOOTSTRAPS, TAILS, bootstrap_means, percentile_interval
 
 Runs = Sequence[Sequence[float]] | Sequence[np.ndarray]
 
@@ -20,15 +20,10 @@ def profile(scores: Runs, thresholds: np.ndarray) -> np.ndarray:
     return np.mean([_above(np.asarray(runs, float)[None], thresholds)[0] for runs in scores], axis=0)
 
 
-def profile_band(
-    draws: Sequence[np.ndarray], thresholds: np.ndarray, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pointwise band of a performance profile: low and high [thresholds]."""
-    total = np.zeros((len(draws[0]), len(thresholds)))
-    for task in draws:
-        total += _above(task, thresholds)
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(total / len(draws), [tail, 100 - tail], axis=0)
+def profile_band(draws: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pointwise 95 % band of a performance profile: low and high [thresholds]."""
+    total = sum(_above(task, thresholds) for task in draws)
+    low, high = np.percentile(total / len(draws), TAILS, axis=0)
     return low, high
 
 
@@ -49,9 +44,9 @@ def improvement(x: Runs, y: Runs) -> float:
     return float(np.mean([_beats(np.asarray(a, float)[None], np.asarray(b, float)[None])[0] for a, b in _pairs(x, y)]))
 
 
-def improvement_interval(x: Sequence[np.ndarray], y: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
+def improvement_interval(x: Sequence[np.ndarray], y: Sequence[np.ndarray]) -> tuple[float, float]:
     """Interval of `improvement` from the draws of both."""
-    return percentile_interval(np.mean([_beats(a, b) for a, b in _pairs(x, y)], axis=0), level)
+    return percentile_interval(np.mean([_beats(a, b) for a, b in _pairs(x, y)], axis=0))
 
 
 def _pairs(x: Runs, y: Runs) -> list[tuple]:
@@ -83,7 +78,7 @@ class NotPairable(ValueError):
     """Two evaluations that share no episodes; the message says why."""
 
 
-def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level: float = 0.95, n: int = 2000) -> Paired:
+def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, n: int = BOOTSTRAPS) -> Paired:
     """Bootstrap over episodes of the difference of returns on equal evaluation seeds.
 
     The same secret, start or buyer makes the games of both agents hard or easy alike; in the difference this cancels.
@@ -93,7 +88,6 @@ def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level:
         x: return by evaluation seed, of the first agent (averaged over its training seeds).
         y: the same of the second.
         seed: of the resampling.
-        level: of the interval.
         n: resamples.
 
     Raises:
@@ -109,6 +103,6 @@ def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, level:
     if not common:
         raise NotPairable("not pairable: there are no episodes")
     differences = np.array([x[key] - y[key] for key in sorted(common)])
-    low, high = percentile_interval(bootstrap_means(differences, np.random.default_rng(seed), n), level)
+    low, high = percentile_interval(bootstrap_means(differences, np.random.default_rng(seed), n))
     wins = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
     return Paired(float(differences.mean()), low, high, len(differences), wins)

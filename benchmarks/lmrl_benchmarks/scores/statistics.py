@@ -10,7 +10,6 @@ on the resamples as on the runs themselves; `lmrl_benchmarks.scores.comparison` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -18,6 +17,8 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 """Scores [..., n] -> [...]."""
 
 BOOTSTRAPS = 2000
+TAILS = (2.5, 97.5)
+"""Percentiles between which an interval lies."""
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
@@ -63,14 +64,6 @@ def run_draws(runs: Sequence[float] | np.ndarray, rng: np.random.Generator, n: i
     return runs[rng.integers(len(runs), size=(n, len(runs)))]
 
 
-def stratified_draws(
-    scores: Sequence[Sequence[float] | np.ndarray], seed: int = 0, n: int = BOOTSTRAPS
-) -> list[np.ndarray]:
-    """For every task resamples [n, runs] of its runs: the tasks are fixed, the runs of each are drawn among themselves."""
-    rng = np.random.default_rng(seed)
-    return [run_draws(runs, rng, n) for runs in scores]
-
-
 def _parts(n: int, size: int) -> list[int]:
     """Split ``n`` resamples so that one part holds at most about four million numbers."""
     most = max(1, 4_000_000 // size)
@@ -80,46 +73,22 @@ def _parts(n: int, size: int) -> list[int]:
 # -- intervals
 
 
-def percentile_interval(estimates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """The middle ``level`` of bootstrap estimates."""
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(estimates, [tail, 100 - tail])
+def percentile_interval(estimates: np.ndarray) -> tuple[float, float]:
+    """The middle 95 % of bootstrap estimates."""
+    low, high = np.percentile(estimates, TAILS)
     return float(low), float(high)
 
 
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray,
-    seed: int = 0,
-    level: float = 0.95,
-    n: int = BOOTSTRAPS,
-) -> tuple[float, float]:
+def bootstrap_interval(values: Sequence[float] | np.ndarray, seed: int = 0, n: int = BOOTSTRAPS) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of independent values; one value gives a point."""
-    return percentile_interval(bootstrap_means(values, np.random.default_rng(seed), n), level)
+    return percentile_interval(bootstrap_means(values, np.random.default_rng(seed), n))
 
 
-def interval(draws: Sequence[np.ndarray], statistic: Statistic = mean, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a statistic pooled over tasks, from their draws [n, runs]."""
-    return percentile_interval(statistic(np.concatenate(draws, axis=1)), level)
+def interval(draws: Sequence[np.ndarray], statistic: Statistic = mean) -> tuple[float, float]:
+    """Interval of a statistic pooled over tasks, from the draws [n, runs] of each: the tasks are fixed, the runs of each are
+    drawn among themselves."""
+    return percentile_interval(statistic(np.concatenate(draws, axis=1)))
 
 
-def stratified_interval(
-    scores: Sequence[Sequence[float]],
-    seed: int = 0,
-    level: float = 0.95,
-    statistic: Statistic = mean,
-    n: int = BOOTSTRAPS,
-) -> tuple[float, float]:
-    """Interval of a statistic pooled over tasks: each task's runs are drawn again among themselves.
-
-    Args:
-        scores: for every task the scores of its runs (training seeds), normalised.
-        seed: of the resampling.
-        level: of the interval.
-        statistic: of the pooled scores.
-        n: resamples.
-    """
-    return interval(stratified_draws(scores, seed, n), statistic, level)
-
-
-AGGREGATES: dict[str, Statistic] = {"mean": mean, "iqm": iqm, "gap": partial(optimality_gap, target=100.0)}
+AGGREGATES: dict[str, Statistic] = {"mean": mean, "iqm": iqm, "gap": optimality_gap}
 """What is told of an agent over all tasks; ``gap`` is the optimality gap to a score of 100."""

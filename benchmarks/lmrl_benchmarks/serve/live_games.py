@@ -18,7 +18,7 @@ from lmrl_agents.playing.rollout import actions_of
 from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
-from lmrl_benchmarks.serve.games import Game, Limits, Mode
+from lmrl_benchmarks.serve.game import Limits, LiveGame, Mode
 from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_envs import SimulatorError, task
 from lmrl_envs.seeding import episode_seed
@@ -42,7 +42,7 @@ class LiveGames:
             if hasattr(agent, "tell_all"):
                 agent.tell_all()  # type: ignore[attr-defined]
         self.limits = limits or Limits()
-        self._games: OrderedDict[str, Game] = OrderedDict()
+        self._games: OrderedDict[str, LiveGame] = OrderedDict()
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._agent_locks = {name: threading.Lock() for name in self.agents}
@@ -52,7 +52,7 @@ class LiveGames:
 
     # -- beginning
 
-    def begin(self, entry: SuiteTask, mode: Mode, agent: str | None, seed: int | None) -> Game:
+    def begin(self, entry: SuiteTask, mode: Mode, agent: str | None, seed: int | None) -> LiveGame:
         """Start a game.
 
         Raises:
@@ -77,7 +77,7 @@ class LiveGames:
                 if episode is not None and self.records:
                     self.records.release(entry, episode)
                 raise
-        game = Game(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
+        game = LiveGame(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
         if mode == "watch" and agent is not None:
             game.agent_name, game.agent = agent, self.agents[agent]
         game.shown_state = game.state()
@@ -109,7 +109,7 @@ class LiveGames:
         for game in dropped:
             self._leave(game)
 
-    def _leave(self, game: Game) -> None:
+    def _leave(self, game: LiveGame) -> None:
         """A game that counts and was begun is kept as one that failed; one that was only looked at is played by the next."""
         with game.busy:
             if game.over:
@@ -124,7 +124,7 @@ class LiveGames:
     # -- playing
 
     @contextlib.contextmanager
-    def _turn(self, key: str, turn: Any = None) -> Iterator[Game]:
+    def _turn(self, key: str, turn: Any = None) -> Iterator[LiveGame]:
         """Hold a game for one move."""
         game = self.find(key)
         if not game.busy.acquire(blocking=False):
@@ -140,7 +140,7 @@ class LiveGames:
             game.used = time.monotonic()
             game.busy.release()
 
-    def find(self, key: str) -> Game:
+    def find(self, key: str) -> LiveGame:
         """A game by its key.
 
         Raises:
@@ -158,7 +158,7 @@ class LiveGames:
         game.used = time.monotonic()
         return game
 
-    def act(self, key: str, action: str, turn: Any, sure: bool) -> Game | str:
+    def act(self, key: str, action: str, turn: Any, sure: bool) -> LiveGame | str:
         """Play a person's action; of one that would be wasted, unless ``sure``, only say why it would be."""
         with self._turn(key, turn) as game:
             if game.mode == "watch":
@@ -175,7 +175,7 @@ class LiveGames:
                 self._keep(game)
             return game
 
-    def _step(self, game: Game, action: str) -> None:
+    def _step(self, game: LiveGame, action: str) -> None:
         try:
             with self.pool.lock(game.entry):
                 game.step(action)
@@ -189,7 +189,7 @@ class LiveGames:
                 retry=True,
             ) from None
 
-    def advance(self, key: str, turn: Any) -> Game:
+    def advance(self, key: str, turn: Any) -> LiveGame:
         """Let the watched agent play one action."""
         with self._turn(key, turn) as game:
             if game.agent is None:
@@ -218,7 +218,7 @@ class LiveGames:
             game.hints[-1] += 1
             return action
 
-    def give_up(self, key: str) -> Game:
+    def give_up(self, key: str) -> LiveGame:
         """End a game before its end."""
         with self._turn(key) as game:
             game.error = GIVEN_UP
@@ -226,7 +226,7 @@ class LiveGames:
                 self._keep(game)
             return game
 
-    def _keep(self, game: Game) -> None:
+    def _keep(self, game: LiveGame) -> None:
         if self.records is None or (game.episode is None and not game.env.transcript.actions):
             return
         try:

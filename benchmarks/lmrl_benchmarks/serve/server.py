@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lmrl_benchmarks.serve.environments import Refused
-from lmrl_benchmarks.serve.games import MODES, Limits
+from lmrl_benchmarks.serve.game import MODES, Limits
 from lmrl_benchmarks.serve.guard import Door, Guard, answer, body_of, same, set_cookie
 from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_envs import __version__, task

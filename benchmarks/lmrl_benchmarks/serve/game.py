@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass
-class Game:
+class LiveGame:
     """One game. Every method that changes it is called with ``busy`` held."""
 
     key: str
