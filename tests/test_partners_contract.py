@@ -208,7 +208,7 @@ def test_repeats_balance_kinds() -> None:
 def test_the_command_trains_on_games_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "oracle"
     arguments = ["simulator", "train", "--env", "lmrl/TwentyQuestions-v0", "--out", str(out)]
-    small = ["--episodes", "4", "--max-steps", "2", "--width", "32", "--layers", "1", "--holdout-secrets", "0"]
+    small = ["--episodes", "4", "--set", "max_steps=2", "width=32", "layers=1", "holdout_secrets=0"]
     assert run([*arguments, *small]) == 0
     report = json.loads((out / "agreement.json").read_text("utf-8"))
     assert report["held_out_turns"]["same"] is not None and report["held_out_secrets"] is None
@@ -220,6 +220,7 @@ def test_the_command_trains_on_games_of_its_own(tmp_path: Path, capsys: pytest.C
         ["--data", "wordle/mixed-v0", "--sample"],
         ["--env", "lmrl/CarDealer-v0", "--policy", "nobody"],
         ["--data", "car_dealer/mixed-v0", "--policy", "random"],
+        ["--env", "lmrl/CarDealer-v0", "--set", "epoch=3"],
     ):
         status = run(["simulator", "train", "--out", str(tmp_path / "none"), *wrong])
         assert status in (1, 2), wrong

@@ -78,7 +78,7 @@ class _Board:
 
 
 class Ticker:
-    """Counts tokens and seconds, and shows a progress bar on a terminal."""
+    """Counts tokens and seconds, and shows progress (see `lmrl_envs.work.progress_bar`)."""
 
     def __init__(self, title: str, total: int, first: int, show: bool) -> None:
         self._bar = progress_bar(title, show=show)

@@ -53,7 +53,8 @@ class Session:
         torch.manual_seed(run.seed)
         self.done = load_checkpoint(run, policy, modules, optimizers, self.state) if run.resume else 0
         self.metrics = Metrics(run.out / METRICS, self.done, silent=rank() != 0)
-        self.ticker = Ticker(f"{run.algorithm} {run.env_id} seed {run.seed}", steps, self.done, run.show_progress)
+        shown = run.show_progress and rank() == 0
+        self.ticker = Ticker(f"{run.algorithm} {run.env_id} seed {run.seed}", steps, self.done, shown)
         self.seconds = float(self.state.get("seconds", 0.0))
         self.note = ""
 

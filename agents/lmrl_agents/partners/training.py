@@ -15,7 +15,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from lmrl_agents.partners.pairs import (
     split_pairs,
 )
 from lmrl_agents.partners.tokens import train_chat_tokenizer
+from lmrl_envs.files import near
 from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.base import PartnerPrompt
 from lmrl_envs.partners.local_model import Prompter
@@ -64,7 +65,7 @@ class PartnerTraining:
     """Model to fine-tune, a folder or a hub id; None: a small Llama from scratch with a tokenizer trained on the pairs."""
     vocab_size: int = 4096
     """Tokens of the trained tokenizer at most (from scratch only)."""
-    layers: int = 4
+    layers: int = 2
     """Layers (from scratch only)."""
     width: int = 128
     """Hidden size, a multiple of 2 x heads (from scratch only)."""
@@ -110,6 +111,23 @@ class PartnerTraining:
             raise ValueError(f"balance={self.balance} must be from 0 to 1")
         if self.model is None and self.width % (2 * self.heads):
             raise ValueError(f"width={self.width} must be a multiple of 2 x heads={self.heads}")
+
+    @classmethod
+    def of(
+        cls, overrides: Mapping[str, Any], preset: Mapping[str, Any], model: str | None, seed: int, device: str
+    ) -> PartnerTraining:
+        """Settings that stand in place of a preset's.
+
+        Raises:
+            ValueError: a setting that there is not.
+        """
+        known = [entry.name for entry in dataclasses.fields(cls) if entry.name not in ("model", "seed", "device")]
+        for name in overrides:
+            if name not in known:
+                raise ValueError(f"partners have no setting {name!r}; {near(name, known)}")
+        if "epochs" in overrides:
+            preset = {**preset, "max_steps": None}  # so many epochs are asked for
+        return cls(**{**preset, **overrides, "model": model, "seed": seed, "device": device})
 
     def cloning(self, turns: int) -> bc.Config:
         """How so many turns are cloned."""

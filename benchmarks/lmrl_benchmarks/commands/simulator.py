@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import gymnasium
+from tyro.conf import arg
+
+from lmrl_agents.settings import KeyValues
 
 
 def train(
@@ -17,13 +20,7 @@ def train(
     sample: bool = False,
     episodes: int | None = None,
     model: str | None = None,
-    layers: int | None = None,
-    width: int | None = None,
-    epochs: int | None = None,
-    max_steps: int | None = None,
-    batch_size: int | None = None,
-    balance: float | None = None,
-    holdout_secrets: float | None = None,
+    overrides: Annotated[KeyValues, arg(name="set")] = {},
     seed: int = 0,
     device: str = "cpu",
     threads: int = 1,
@@ -41,14 +38,8 @@ def train(
         data: Dataset name or folder of a dialogue task, instead of --env.
         sample: Take the dataset's sample that ships with the package.
         episodes: Episodes to train on at most.
-        model: Folder or hub id of a causal model; without it a small one is made, with a tokenizer of its own.
-        layers: Layers of the small model.
-        width: Width of the small model.
-        epochs: Passes over the turns.
-        max_steps: Stop after so many steps.
-        batch_size: Turns in a step.
-        balance: How far kinds of replies (yes and no, a decision) are made equally frequent in training: 0 to 1.
-        holdout_secrets: Share of the objects, cities or buyers that are kept out of training; 0 for a partner that knows all.
+        model: Folder or hub id of a causal model to fine-tune; without it a small one is made, with a tokenizer of its own.
+        overrides: Settings in place of the task's preset, as name=value (epochs=3, layers=4, balance=0.5, holdout_secrets=0).
         seed: Of games, split, weights and order.
         device: Where to train.
         threads: CPU threads; one is fastest for small models.
@@ -62,33 +53,21 @@ def train(
 
     if (env is None) == (data is None):
         raise ValueError("name either --env (games are played on the spot) or --data (a dataset)")
-    if data is not None:
-        if policy is not None:
-            raise ValueError(f"--policy {policy} goes with --env; the games of {data} are recorded already")
-        dataset = load_dataset(data, sample=sample)[: episodes or 1000]
-        env_id, heard = dataset.env_id, partner_episodes(dataset)
-    else:
-        assert env is not None
-        env_id = load_task(env).spec
-        preset = partner_preset(env_id)
-        if preset is None:
-            able = ", ".join(id for id in task_ids() if partner_preset(id))
-            raise ValueError(f"{env_id} has no partner that a language model could play; tasks with one: {able}")
-        heard = played_episodes(env_id, policy or preset.policy, episodes or preset.episodes, seed)
+    if data is not None and policy is not None:
+        raise ValueError(f"--policy {policy} goes with --env; the games of {data} are recorded already")
+    dataset = load_dataset(data, sample=sample)[: episodes or 1000] if data is not None else None
+    env_id = dataset.env_id if dataset is not None else load_task(str(env)).spec
+    preset = partner_preset(env_id)
     partner_prompt = getattr(gymnasium.make(task(env_id).id).unwrapped, "partner_prompt", None)
-    if partner_prompt is None:
-        raise ValueError(f"{env_id} has no partner that a language model could play")
-    settings: dict[str, Any] = {"layers": 2, "width": 128}
-    if model is None and (preset := partner_preset(env_id)):
-        settings |= preset.settings
-    asked = {
-        "layers": layers, "width": width, "epochs": epochs, "max_steps": max_steps, "batch_size": batch_size, "balance": balance,
-        "holdout_secrets": holdout_secrets,
-    }  # fmt: skip
-    settings |= {key: value for key, value in asked.items() if value is not None}
-    if epochs is not None and max_steps is None:
-        settings.pop("max_steps", None)  # so many epochs were asked for
-    config = PartnerTraining(model=model, seed=seed, device=device, **settings)
+    if partner_prompt is None or (preset is None and dataset is None):
+        able = ", ".join(id for id in task_ids() if partner_preset(id))
+        raise ValueError(f"{env_id} has no partner that a language model could play; tasks with one: {able}")
+    config = PartnerTraining.of(overrides, preset.settings if preset and model is None else {}, model, seed, device)
+    if dataset is not None:
+        heard = partner_episodes(dataset)
+    else:
+        assert preset is not None
+        heard = played_episodes(env_id, policy or preset.policy, episodes or preset.episodes, seed)
     torch.set_num_threads(threads)
     report = train_partner(heard, partner_prompt, out, config, show_progress=True)
     for key, value in dataclasses.asdict(report).items():
