@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional
 
 from lmrl_agents.settings import KeyValues
 
@@ -35,7 +34,7 @@ def list_agents() -> None:
     )
 
 
-def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> int:
+def new(name: Positional[str], out: Path | None = None) -> int:
     """Write a package with an agent of your own and a passing test.
 
     Args:
@@ -49,7 +48,7 @@ def new(name: Annotated[str, tyro.conf.Positional], out: Path | None = None) -> 
     return 0
 
 
-def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
+def export(run: Positional[Path], out: Path) -> int:
     """Write a trained policy as a Hugging Face folder: config, safetensors, tokenizer. vLLM serves it as it is.
 
     Args:
@@ -75,7 +74,7 @@ def export(run: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
     return 0
 
 
-def check(spec: Annotated[str, tyro.conf.Positional], env: tuple[str, ...] = (), agent_arg: KeyValues = {}) -> int:
+def check(spec: Positional[str], env: tuple[str, ...] = (), agent_arg: KeyValues = {}) -> int:
     """Check that an agent keeps the protocol: strings, batch equal to single, seeds obeyed, no state across games.
 
     Args:

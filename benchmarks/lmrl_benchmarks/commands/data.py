@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional
 
-import lmrl_datasets
 from lmrl_benchmarks.commands.terminal import shown
 from lmrl_benchmarks.running.records import read_as_dataset
+from lmrl_datasets import Dataset, load_dataset, read_jsonl
+from lmrl_datasets import generate as make
 from lmrl_datasets.coverage import coverage, in_words
 from lmrl_datasets.exchange import to_minari, write_jsonl
 from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
@@ -34,7 +34,7 @@ def list_datasets() -> None:
 
 
 def generate(
-    name: Annotated[str, tyro.conf.Positional],
+    name: Positional[str],
     episodes: int | None = None,
     out: Path | None = None,
     seed: int = 0,
@@ -60,7 +60,7 @@ def generate(
             raise ValueError(f"--shard {shard!r} is not i/n")
         part = (int(which), int(of))
     with progress_bar(name, "episodes") as tell:
-        folder = lmrl_datasets.generate(
+        folder = make(
             name,
             out or data_home() / name,
             episodes=episodes,
@@ -71,24 +71,20 @@ def generate(
             progress=tell,
         )
     if (folder / "manifest.json").is_file():
-        print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
+        print(f"{load_dataset(folder)} in {folder}")
     else:
         print(f"this part is done; other shards of {folder} are still missing")
     return 0
 
 
-def _open(name: str, sample: bool) -> lmrl_datasets.Dataset:
-    return lmrl_datasets.load_dataset(name, sample=sample)
-
-
-def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
+def info(name: Positional[str], sample: bool = False) -> None:
     """What a dataset is: who plays what, files, versions, statistics, and what it covers.
 
     Args:
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
     """
-    data = _open(name, sample)
+    data = load_dataset(name, sample=sample)
     manifest, recipe, console = data.manifest, data.manifest["recipe"], Console(highlight=False)
     console.print(f"[bold]{shown(data.name)}[/bold]  {shown(data.folder)}")
     console.print(shown(recipe["description"].strip()), style="italic", soft_wrap=True)
@@ -110,17 +106,17 @@ def info(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> No
         console.print(f"- {shown(line)}", soft_wrap=True)
 
 
-def stats(name: Annotated[str, tyro.conf.Positional], sample: bool = False) -> None:
+def stats(name: Positional[str], sample: bool = False) -> None:
     """Statistics of a dataset, beside those of LMRL-Gym's Table 1 where there are any.
 
     Args:
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
     """
-    _print_stats(_open(name, sample), Console())
+    _print_stats(load_dataset(name, sample=sample), Console())
 
 
-def _print_stats(data: lmrl_datasets.Dataset, console: Console) -> None:
+def _print_stats(data: Dataset, console: Console) -> None:
     published = data.manifest["recipe"].get("published", {})
     table = Table(title=f"{shown(data.name)}: {len(data):,} episodes", title_justify="left")
     for column in ("", "here", "published"):
@@ -131,7 +127,7 @@ def _print_stats(data: lmrl_datasets.Dataset, console: Console) -> None:
     console.print(table)
 
 
-def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sample: bool = False) -> int:
+def verify(name: Positional[str], replay: bool = False, sample: bool = False) -> int:
     """Check a dataset: every file against the manifest's digests; with --replay every reward against the environment.
 
     Args:
@@ -139,7 +135,7 @@ def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sam
         replay: Play every stored action again and compare texts, rewards and ends.
         sample: Take the sample that ships with the package.
     """
-    data = _open(name, sample)
+    data = load_dataset(name, sample=sample)
     with progress_bar("replay", "episodes", show=replay) as tell:
         data.verify(replay, tell)
     print(
@@ -150,8 +146,8 @@ def verify(name: Annotated[str, tyro.conf.Positional], replay: bool = False, sam
 
 
 def export(
-    name: Annotated[str, tyro.conf.Positional],
-    file: Annotated[Path | None, tyro.conf.Positional] = None,
+    name: Positional[str],
+    file: Positional[Path | None] = None,
     minari: str | None = None,
     sample: bool = False,
 ) -> int:
@@ -165,7 +161,7 @@ def export(
     """
     if (file is None) == (minari is None):
         raise ValueError("give either a file name or --minari ID")
-    data = _open(name, sample)
+    data = load_dataset(name, sample=sample)
     if file is not None:
         print(f"{write_jsonl(data, file):,} episodes in {file}")
     else:
@@ -173,7 +169,7 @@ def export(
     return 0
 
 
-def import_file(file: Annotated[Path, tyro.conf.Positional], name: str, out: Path | None = None) -> int:
+def import_file(file: Positional[Path], name: str, out: Path | None = None) -> int:
     """Make a dataset of a file of JSON lines, as lmrl data export writes them, or of a folder of evaluation records, such as those
     of people's games that lmrl serve keeps. What is read is checked as a whole first.
 
@@ -182,15 +178,13 @@ def import_file(file: Annotated[Path, tyro.conf.Positional], name: str, out: Pat
         name: The dataset's name, such as wordle/mine-v0.
         out: Folder; by default where datasets are looked for by name.
     """
-    read = read_as_dataset if file.is_dir() else lmrl_datasets.read_jsonl
+    read = read_as_dataset if file.is_dir() else read_jsonl
     folder = read(file, out or data_home() / name, name)
-    print(f"{lmrl_datasets.load_dataset(folder)} in {folder}")
+    print(f"{load_dataset(folder)} in {folder}")
     return 0
 
 
-def show(
-    name: Annotated[str, tyro.conf.Positional], number: Annotated[int, tyro.conf.Positional], sample: bool = False
-) -> None:
+def show(name: Positional[str], number: Positional[int], sample: bool = False) -> None:
     """Print an episode as a person reads it.
 
     Args:
@@ -198,7 +192,7 @@ def show(
         number: Which episode, from 0; negative numbers count from the end.
         sample: Take the sample that ships with the package.
     """
-    data = _open(name, sample)
+    data = load_dataset(name, sample=sample)
     episode = data[number]
     console = Console(highlight=False)
     end = "stopped" if episode.stopped else "terminated" if episode.terminated else "truncated"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import tyro
+from tyro.conf import Positional
 
 from lmrl_envs.work import progress_bar
 
 
 def run(
-    suite: Annotated[str, tyro.conf.Positional],
+    suite: Positional[str],
     out: Path,
     agents: str | None = None,
     workers: int | None = None,
@@ -64,7 +63,7 @@ def run(
     return 1 if failed else 0
 
 
-def report(out: Annotated[Path, tyro.conf.Positional], html: Path) -> int:
+def report(out: Positional[Path], html: Path) -> int:
     """Write the report of a run as one HTML file.
 
     Args:
@@ -77,7 +76,7 @@ def report(out: Annotated[Path, tyro.conf.Positional], html: Path) -> int:
     return 0
 
 
-def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
+def verify(out: Positional[Path], workers: int = 1) -> int:
     """Replay every recorded action of a run and check every number; no model is needed.
 
     Args:
@@ -99,7 +98,7 @@ def verify(out: Annotated[Path, tyro.conf.Positional], workers: int = 1) -> int:
     return 1 if breaches or not checked else 0
 
 
-def submit(out: Annotated[Path, tyro.conf.Positional], to: Path = Path()) -> int:
+def submit(out: Positional[Path], to: Path = Path()) -> int:
     """Verify a run and pack its records, with provenance and checksums, into one archive.
 
     Args:
@@ -113,7 +112,7 @@ def submit(out: Annotated[Path, tyro.conf.Positional], to: Path = Path()) -> int
     return 0
 
 
-def publish(results: Annotated[Path, tyro.conf.Positional], out: Path) -> int:
+def publish(results: Positional[Path], out: Path) -> int:
     """Rebuild the published pages from the accepted archives.
 
     Args:

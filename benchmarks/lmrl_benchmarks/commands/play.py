@@ -6,12 +6,12 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import gymnasium
-import tyro
 from rich.console import Console
 from rich.table import Table
+from tyro.conf import Positional
 
 from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.commands.terminal import shown
@@ -43,7 +43,7 @@ def envs() -> None:
 
 
 def play(
-    id: Annotated[str, tyro.conf.Positional],
+    id: Positional[str],
     seed: int | None = None,
     simulator: str | None = None,
     hint: bool = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any
@@ -80,7 +81,7 @@ def shown_games(played: Sequence[FinishedCell]) -> list[ShownGame]:
     most = max(1, min(GAMES_OF_CELL, ALL_GAMES // max(1, len(first))))
     games = []
     for cell in first.values():
-        with _Painter(cell) as painter:
+        with closing(_Painter(cell)) as painter:
             for place, why in choose(cell, most):
                 games.append(_game(cell, cell.record(place), float(cell.returns[place]), why, painter))
     return games
@@ -129,10 +130,7 @@ class _Painter:
         self.row, self.kwargs = task(played.cell.task.id), played.cell.task.kwargs
         self.env: Any = None
 
-    def __enter__(self) -> _Painter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self.env is not None:
             self.env.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,25 +38,7 @@ def _style(name: str) -> Iterator[Any]:
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "text.color": INK,
-        "axes.labelcolor": SOFT,
-        "axes.edgecolor": LINE,
-        "xtick.color": SOFT,
-        "ytick.color": SOFT,
-        "ytick.labelcolor": INK,
-        "axes.titlesize": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "grid.color": LINE,
-        "axes.axisbelow": True,
-        "text.parse_math": False,
-    }
-    with plt.rc_context(settings):
+    with plt.style.context([Path(__file__).parent / "figures.mplstyle", {"svg.hashsalt": name}]):
         yield plt
         plt.close("all")
 
@@ -249,10 +231,10 @@ def learning_figure(curves: dict[str, dict[str, Curve]]) -> str:
 
 def all_figures(results: Results) -> dict[str, str]:
     """Every figure of the page; "" for those that there is nothing for."""
-    makers: Sequence[tuple[str, Any]] = (
-        ("aggregates", aggregates_figure),
-        ("scores", scores_figure),
-        ("profile", profile_figure),
-        ("cost", cost_figure),
-    )
-    return {name: maker(results) for name, maker in makers} | {"learning": learning_figure(learning_curves(results))}
+    return {
+        "aggregates": aggregates_figure(results),
+        "scores": scores_figure(results),
+        "profile": profile_figure(results),
+        "cost": cost_figure(results),
+        "learning": learning_figure(learning_curves(results)),
+    }

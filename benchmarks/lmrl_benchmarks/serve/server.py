@@ -52,7 +52,7 @@ def make_app(games: LiveGames, door: Door) -> Guard:
     api = _Api(games)
     routes = [
         Route("/", functools.partial(_page, "index.html")),
-        Route("/login", _Login(door, games.limits), methods=["GET", "POST"]),
+        Route("/login", functools.partial(_login, door, games.limits), methods=["GET", "POST"]),
         Mount("/static", _Static(directory=STATIC)),
         Route("/api/tasks", api.tasks),
         Route("/api/games", api.begin, methods=["POST"]),
@@ -167,28 +167,19 @@ def _shown(simulator: str | None) -> str | None:
     return f"{kind}{separator}{Path(argument).name}" if kind in ("transformers", "replay") else simulator
 
 
-class _Login:
+async def _login(door: Door, limits: Limits, request: Request) -> Response:
     """The page that asks for the token, for browsers that came without the printed link."""
-
-    def __init__(self, door: Door, limits: Limits) -> None:
-        self.door, self.limits = door, limits
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
-        await (await self._answer(request))(scope, receive, send)
-
-    async def _answer(self, request: Request) -> Response:
-        if self.door.token is None:
-            return RedirectResponse("/", 303)
-        if request.method != "POST":
-            return await _page("login.html", request)
-        given = parse_qs((await body_of(request, self.limits)).decode("utf-8", "replace")).get("token", [""])[0].strip()
-        if not same(given, self.door.token):
-            page = (STATIC / "login.html").read_text("utf-8").replace("hidden>", ">")
-            return Response(page, 401, media_type="text/html")
-        response = RedirectResponse("/", 303)
-        set_cookie(response, self.door)
-        return response
+    if door.token is None:
+        return RedirectResponse("/", 303)
+    if request.method != "POST":
+        return await _page("login.html", request)
+    given = parse_qs((await body_of(request, limits)).decode("utf-8", "replace")).get("token", [""])[0].strip()
+    if not same(given, door.token):
+        page = (STATIC / "login.html").read_text("utf-8").replace("hidden>", ">")
+        return Response(page, 401, media_type="text/html")
+    response = RedirectResponse("/", 303)
+    set_cookie(response, door)
+    return response
 
 
 async def _page(name: str, request: Request) -> Response:
