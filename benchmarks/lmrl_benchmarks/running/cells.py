@@ -230,12 +230,9 @@ def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str
             find_engine()
         except DependencyNotInstalled as problem:
             return f"needs Stockfish: {problem}"
-    return _missing_algorithm(train) if train else None
-
-
-def _missing_algorithm(name: str) -> str | None:
     try:
-        doors.check("lmrl.algorithms", name)
+        if train:
+            doors.check("lmrl.algorithms", train)
     except doors.DoorError as problem:
         return f"needs an algorithm that is not installed: {problem}"
     return None

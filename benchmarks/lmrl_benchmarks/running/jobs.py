@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lmrl_benchmarks.running.records import SUMMARY
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
 from lmrl_envs.files import write_atomically
+from lmrl_envs.work import Progress
 
 PROGRESS = ".progress"
 SLOTS = 128
@@ -60,30 +62,27 @@ def _do_eval(out: Path, folder: Path, spec: EvaluationSpec, trained: bool, devic
         agent = load_agent(str(out / spec.agent), **spec.agent_kwargs, device=device)
     else:
         agent = load_agent(spec.agent, **spec.agent_kwargs)
-    with _Note(folder, spec.episodes) as note:
-        evaluate(spec, folder, agent=agent, slots=SLOTS, progress=note.write)
+    with _progress_file(folder, spec.episodes) as progress:
+        evaluate(spec, folder, agent=agent, slots=SLOTS, progress=progress)
 
 
 _DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "eval": _do_eval}
 
 
-class _Note:
-    """A file with the episodes done and the process that plays them, there while it plays."""
+@contextlib.contextmanager
+def _progress_file(folder: Path, episodes: int) -> Iterator[Progress]:
+    """A file with the episodes done and the process that plays them, there while it plays; yields what writes it."""
+    path = folder / PROGRESS
 
-    def __init__(self, folder: Path, episodes: int) -> None:
-        self.path, self.episodes = folder / PROGRESS, episodes
+    def write(done: int, total: int) -> None:
+        write_atomically(path, f"{done}/{total} {os.getpid()}")
 
-    def __enter__(self) -> _Note:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.write(0, self.episodes)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def write(self, done: int, total: int) -> None:
-        """Tell how far it is."""
-        write_atomically(self.path, f"{done}/{total} {os.getpid()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write(0, episodes)
+    try:
+        yield write
+    finally:
+        path.unlink(missing_ok=True)
 
 
 class Watch:

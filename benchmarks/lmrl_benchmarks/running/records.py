@@ -16,6 +16,7 @@ from typing import Any
 from lmrl_datasets import DatasetError, Episode, read_jsonl
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import to_json
+from lmrl_envs import __version__
 from lmrl_envs.files import JsonLines, claim, provenance
 
 SCHEMA_VERSION = 1
@@ -192,13 +193,6 @@ def _essence(spec: dict[str, Any], operational: Collection[str]) -> dict[str, An
     return {**spec, "agent_kwargs": {key: value for key, value in kwargs.items() if key not in operational}}
 
 
-def installed_version() -> str:
-    """The version of lmrl that runs."""
-    from lmrl_envs import __version__
-
-    return __version__
-
-
 def recorded_version(run: dict[str, Any]) -> str:
     """The version of lmrl that a ``run.json`` or ``suite.json`` was made with."""
     return str(run.get("provenance", {}).get("packages", {}).get("lmrl"))
@@ -206,9 +200,9 @@ def recorded_version(run: dict[str, Any]) -> str:
 
 def other_version(run: dict[str, Any]) -> Iterator[str]:
     """That a run was begun with another version of lmrl, whose results are not mixed with those of this one."""
-    mine, theirs = installed_version(), recorded_version(run)
-    if mine != theirs:
-        yield f"lmrl: {theirs} there, {mine} here"
+    theirs = recorded_version(run)
+    if theirs != __version__:
+        yield f"lmrl: {theirs} there, {__version__} here"
 
 
 def read_run(folder: Path) -> dict[str, Any]:

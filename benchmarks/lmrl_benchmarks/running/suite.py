@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 OPTIONAL = frozenset({"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description"})
 """Keys that are left out of what is hashed where they are empty."""
 HUMAN = "human"
-"""The agent under whose name the games of people stand (`lmrl serve`); it may have played fewer episodes than others."""
+"""The agent under whose name the games of people stand (`lmrl serve`); it need not play every task, nor every episode."""
 
 
 class SuiteError(ValueError):

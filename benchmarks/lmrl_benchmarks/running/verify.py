@@ -21,17 +21,14 @@ from lmrl_benchmarks.running.records import (
     WRITTEN,
     RecordError,
     RecordFile,
-    installed_version,
     read_run,
     recorded_version,
 )
-from lmrl_benchmarks.running.suite import Suite, SuiteAgent
+from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent
 from lmrl_datasets import DatasetError
 from lmrl_datasets.schema import to_json
+from lmrl_envs import __version__
 from lmrl_envs.work import process_pool
-
-PARTIAL = frozenset({"human"})
-"""Agents that need not play every task, nor every episode."""
 
 
 def _expected(suite: Suite, found: list[Cell]) -> list[Cell]:
@@ -39,7 +36,7 @@ def _expected(suite: Suite, found: list[Cell]) -> list[Cell]:
     present = {cell.agent.name for cell in found}
     known = {agent.name for agent in suite.agents}
     agents = [agent for agent in suite.agents if agent.name in present]
-    agents += [SuiteAgent(name=name) for name in sorted(present - known - PARTIAL)]
+    agents += [SuiteAgent(name=name) for name in sorted(present - known - {HUMAN})]
     expected = cells(suite, agents)
     return [*expected, *(cell for cell in found if cell not in expected)]
 
@@ -48,17 +45,17 @@ def verify_run(out: Path, workers: int = 1) -> Iterator[tuple[str, list[str]]]:
     """For every cell that the run must have, and every other one found: its name and the breaches (none when all holds).
 
     A run may leave agents of the suite out, but an agent that plays one task has to play all: nobody picks the easy ones.
-    (People may: see `PARTIAL`.)
+    (People may.)
 
     Args:
         out: folder of the run.
         workers: processes that replay; the order of what is yielded does not depend on them.
     """
     suite, record = read_suite(out)
-    version, installed = recorded_version(record), installed_version()
+    version = recorded_version(record)
     about = [] if record["digest"] == suite.digest else ["suite.json has been changed: its digest does not fit"]
-    if version != installed:
-        about.append(f"recorded with lmrl {version}, this is {installed}: verify with that version")
+    if version != __version__:
+        about.append(f"recorded with lmrl {version}, this is {__version__}: verify with that version")
     found = found_cells(suite, out)
     if not found:
         about.append("there are no cells")
@@ -92,7 +89,7 @@ def _verify_cell(out: Path, suite: Suite, version: str, problems: dict[str, str]
         if all(agent.name != cell.agent.name for agent in suite.agents):
             # An agent added by name: what it was made from is in its own spec.
             wanted |= {key: spec[key] for key in ("agent", "agent_kwargs")}
-        if spec["agent"] in PARTIAL:  # people play the first episodes of the list, as many as they like
+        if spec["agent"] == HUMAN:  # people play the first episodes of the list, as many as they like
             wanted["episodes"] = min(wanted["episodes"], spec["episodes"])
         breaches += [
             f"run.json: {key} is {spec.get(key)!r}, the suite says {value!r}"
