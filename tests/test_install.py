@@ -117,7 +117,9 @@ def test_the_page_on_tasks_runs_as_written(place: Place) -> None:
     place.work = place.folder / "task"
     package = place.work / "toy-task" / "toy_task"
     shutil.copytree(ROOT / "tests" / "toy_task", package, ignore=shutil.ignore_patterns("__pycache__"))
-    project, suite = blocks("add-a-task.md", "toml")
+    tables = blocks("add-a-task.md", "toml")
+    project = next(table for table in tables if "[build-system]" in table)
+    suite = next(table for table in tables if 'name = "hot-cold"' in table)
     (package.parent / "pyproject.toml").write_text(project)
     assert suite == (package / "suites" / "hot-cold.toml").read_text()
     (commands,) = blocks("add-a-task.md", "sh")

@@ -179,7 +179,17 @@ def test_a_task_without_references_has_returns_and_no_scores(tmp_path: Path) -> 
 
 def test_the_walk_through_shows_these_very_files() -> None:
     page = (TESTS.parent / "docs" / "add-a-task.md").read_text("utf-8")
-    for name in ("__init__.py", "rules.py", "env.py", "policies.py", "surface.py", "presets.toml", "references.toml"):
+    for name in (
+        "__init__.py",
+        "rules.py",
+        "env.py",
+        "policies.py",
+        "surface.py",
+        "attacks.py",
+        "attacks.toml",
+        "presets.toml",
+        "references.toml",
+    ):
         assert (TESTS / "toy_task" / name).read_text("utf-8").strip() in page, (
             f"docs/add-a-task.md shows another {name}"
         )

@@ -19,7 +19,7 @@ from lmrl_envs.contract import batch as batches
 from lmrl_envs.contract.batch import CheckedBatch
 from lmrl_envs.contract.game import REFUSED, Breach, CheckedGame, demand
 from lmrl_envs.core import TextEnv, Transcript
-from lmrl_envs.tasks import make_policy, task, task_ids
+from lmrl_envs.tasks import load_task, make_policy, task, task_ids
 
 HOSTILE_ACTIONS: tuple[str, ...] = (
     "",
@@ -68,6 +68,8 @@ def check_text_env(
         max_steps: an episode that lasts longer is a breach.
         kwargs: for `gymnasium.make`, when ``env_or_id`` is an id.
     """
+    if isinstance(env_or_id, str) and ":" in env_or_id:
+        env_or_id = load_task(env_or_id).id
     env = gymnasium.make(env_or_id, **kwargs) if isinstance(env_or_id, str) else env_or_id
     base = env.unwrapped
     demand(isinstance(base, TextEnv), f"the unwrapped environment is a {type(base).__name__}, not a TextEnv")

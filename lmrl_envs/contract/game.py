@@ -41,6 +41,8 @@ def expect(error: type[Exception], what: str, act: Callable[[], Any]) -> None:
         act()
     except error:
         return
+    except Exception as other:
+        raise Breach(f"{what} must raise {error.__name__}, not {type(other).__name__}: {other}") from other
     raise Breach(f"{what} must raise {error.__name__}")
 
 

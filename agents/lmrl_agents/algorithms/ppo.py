@@ -1,5 +1,6 @@
-"""Proximal policy optimisation over tokens, with a KL penalty to the starting policy (Schulman et al., arXiv 1707.06347;
-Ziegler et al., arXiv 1909.08593).
+"""Proximal policy optimisation over tokens, with a KL penalty to the starting policy.
+
+Schulman et al., arXiv 1707.06347; Ziegler et al., arXiv 1909.08593.
 
     r~_t = r_t - b (log pi_old(x_t | s_t) - log pi_start(x_t | s_t))
     A, R by generalised advantage estimation over the action tokens of whole episodes; a cut-off episode bootstraps

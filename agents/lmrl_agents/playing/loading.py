@@ -54,7 +54,7 @@ def check_spec(spec: str) -> None:
     """
     if is_model_folder(Path(spec)):
         return
-    if Path(spec).is_dir():
+    if Path(spec).is_dir() and spec not in doors.installed("lmrl.agents"):
         raise UnknownAgent(f"{spec} holds no trained model")
     try:
         doors.check("lmrl.agents", spec)

@@ -106,7 +106,7 @@ def print_table(results: Results) -> None:
     console.print("* one seed: the interval is over episodes and shows evaluation noise only")
     console.print("+ fewer than five training seeds: the interval is hardly more than their range")
     if any(row.score is None for row in results.rows):
-        console.print("n/a: no references are known for this variant of the task")
+        console.print("n/a: no references are known for this game")
     for name, why in results.missing.items():
         if why == DAMAGED:
             console.print(f"{name}: {why}", style="red", markup=False, soft_wrap=True)
