@@ -91,8 +91,10 @@ class _Layer(CacheLayerMixin):
         self.cache = cache
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        slots, capacity = self.cache.slots, self.cache.capacity
+        # What is masked counts for nothing, unless it is not a number: hence zeros.
         self.keys, self.values = (
-            self.cache.buffer(new, new.shape[1], new.shape[3]).zero_() for new in (key_states, value_states)
+            new.new_zeros(slots, new.shape[1], capacity, new.shape[3]) for new in (key_states, value_states)
         )
         self.is_initialized = True
 
@@ -121,8 +123,7 @@ class SlotCache(Cache):
     """The cache of one network: per layer, keys and values of all slots, each [slots, heads, capacity, width].
 
     Set ``rows`` before each forward pass. Capacity grows to what is asked for and no further, since slots that lie close
-    together are read faster. On CPU the memory behind it is larger from the start and used again: pages that nobody
-    touched cost nothing, touching new ones costs more than copying.
+    together are read faster.
     """
 
     def __init__(self) -> None:
@@ -130,7 +131,6 @@ class SlotCache(Cache):
         self.slots = 0
         self.capacity = 0
         self.rows: Rows | None = None
-        self._spare: list[torch.Tensor] = []
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -139,17 +139,6 @@ class SlotCache(Cache):
             self.layers.append(_Layer(self))
         return self.layers[layer_idx].update(key_states, value_states)
 
-    def buffer(self, like: torch.Tensor, heads: int, width: int) -> torch.Tensor:
-        """A tensor [slots, heads, capacity, width] of whatever was in memory before."""
-        size = self.slots * heads * self.capacity * width
-        for i, memory in enumerate(self._spare):
-            if memory.numel() >= size and memory.dtype == like.dtype and memory.device == like.device:
-                del self._spare[i]
-                break
-        else:
-            memory = like.new_empty(size * 4 if like.device.type == "cpu" else size)
-        return memory[:size].view(self.slots, heads, self.capacity, width)
-
     def reserve(self, capacity: int, slots: int = 0) -> None:
         """Make room for ``capacity`` positions in each of ``slots`` slots; what is there stays."""
         there = self.slots, self.capacity
@@ -157,28 +146,13 @@ class SlotCache(Cache):
         if there == (self.slots, self.capacity):
             return
         for layer, name, buffer in self._buffers():
-            larger = self.buffer(buffer, buffer.shape[1], buffer.shape[3])
+            larger = buffer.new_zeros(self.slots, buffer.shape[1], self.capacity, buffer.shape[3])
             larger[: there[0], :, : there[1]] = buffer
-            # What is masked counts for nothing, unless it is not a number.
-            larger[: there[0], :, there[1] :].zero_()
-            larger[there[0] :].zero_()
             setattr(layer, name, larger)
-            self._put_by(buffer)
-
-    def forget(self) -> None:
-        """Empty all slots; the memory is kept for what comes next."""
-        buffers = list(self._buffers())
-        self.layers, self.capacity, self.rows = [], 0, None
-        for _, _, buffer in buffers:
-            self._put_by(buffer)
 
     def clear(self) -> None:
         """Empty all slots and give the memory back."""
-        self.layers, self.capacity, self.rows, self._spare = [], 0, None, []
-
-    def _put_by(self, buffer: torch.Tensor) -> None:
-        memory = buffer.new_empty(0).set_(buffer.untyped_storage())
-        self._spare = [*(spare for spare in self._spare if spare.numel() >= memory.numel()), memory]
+        self.layers, self.rows = [], None
 
     def _buffers(self) -> Iterator[tuple[_Layer, str, torch.Tensor]]:
         for layer in self.layers:
@@ -191,11 +165,6 @@ class SlotCache(Cache):
         """Positions ``first`` to ``last`` of a slot into others."""
         for _, _, buffer in self._buffers():
             buffer[list(targets), :, first:last] = buffer[source, :, first:last]
-
-    def exchange(self, a: Sequence[int], b: Sequence[int], length: int) -> None:
-        """The first ``length`` positions of the slots ``a[i]`` and ``b[i]``, for all i."""
-        for _, _, buffer in self._buffers():
-            buffer[[*a, *b], :, :length] = buffer[[*b, *a], :, :length]
 
 
 def slot_attention(
