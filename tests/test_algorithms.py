@@ -372,7 +372,7 @@ def test_a_batch_reads_each_row_once_and_changes_no_gradient() -> None:
     gradients = []
     for which, counts in (steps.distinct(everything)[:2], (everything, None)):
         batch = steps.batch(which, counts)
-        logprobs, _, _ = new_logprobs(model, batch, 1.0)
+        logprobs, _ = new_logprobs(model, batch, 1.0)
         model.zero_grad()
         (-(logprobs * batch.weight).sum() / batch.weight.sum()).backward()
         gradients.append(torch.cat([p.grad.flatten().clone() for p in model.parameters() if p.grad is not None]))

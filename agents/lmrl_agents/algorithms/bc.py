@@ -13,10 +13,8 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -38.1, -36.4, -38.0; optim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,11 +23,10 @@ from lmrl_agents.learning.optimisation import adamw, batch_indices, cosine_decay
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import fresh_model
-from lmrl_agents.models.distributed import shard, unsharded
+from lmrl_agents.models.distributed import shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
-from lmrl_agents.playing.policy_agent import mean_return
 
 SHARDABLE = True
 
@@ -74,22 +71,16 @@ def imitate(run: TrainingRun, config: Config, model: LanguageModel, steps: StepS
     session = fit(run, config, model, steps)
     if not config.temperatures:
         return session.finish()
-    return session.finish(decoding=best_temperature(run, model, config.temperatures, config.evaluation_episodes))
+    temperatures, games = config.temperatures, config.evaluation_episodes
+    return session.finish(decoding=session.choose("temperature", temperatures, lambda t: (model, t), games))
 
 
 def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore) -> Session:
     """The loop, over any steps."""
     if run.shard:
         shard(model)
-    session = Session(
-        run,
-        model,
-        config.steps,
-        {"policy": model},
-        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-    )
+    optimizer = adamw(config.learning_rate, config.weight_decay, model)
+    session = Session(run, model, config, {"policy": model}, {"policy": optimizer})
     model.train()
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, steps.groups, config.batch_size))
@@ -98,9 +89,7 @@ def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore
             logits = model.action_logits(batch)
             loss = cross_entropy(logits, batch.token, batch.weight)
         rate = cosine_decay(step, config.steps, config.learning_rate, config.warmup)
-        norm = session.update(
-            "policy", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
-        )
+        norm = session.update("policy", loss, rate, batch)
         session.note = f"loss {loss.item():.3f}"
         with torch.no_grad():
             accuracy = mean((logits.argmax(dim=1) == batch.token).float(), batch.weight).item()
@@ -108,14 +97,3 @@ def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
     return session
-
-
-def best_temperature(
-    run: TrainingRun, model: LanguageModel, temperatures: Sequence[float], episodes: int
-) -> dict[str, Any]:
-    """The temperature with the best mean return on validation games, and what each reached."""
-    model.eval()
-    with unsharded(model):
-        tried = {t: mean_return(model, model.form, run.env_id, episodes, t, run.env_kwargs) for t in temperatures}
-    chosen = max(tried, key=lambda t: tried[t])
-    return {"temperature": chosen, "validation_return": {str(t): r for t, r in tried.items()}}

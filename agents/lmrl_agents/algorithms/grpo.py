@@ -111,18 +111,10 @@ def train(run: TrainingRun) -> Path:
     model = start_policy(run)
     start = frozen(model)
     state = {"rate": 1.0}
-    session = Session(
-        run,
-        model,
-        config.iterations,
-        {"policy": model},
-        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
-        checkpoint_every=config.checkpoint_every,
-        log_every=1,
-        state=state,
-    )
-    guard = RoundGuard(run, session, model, config)
-    for round_, episodes in rounds(run, session, model, config, config.group_size):
+    optimizer = adamw(config.learning_rate, config.weight_decay, model)
+    session = Session(run, model, config, {"policy": model}, {"policy": optimizer}, state)
+    guard = RoundGuard(session, config)
+    for round_, episodes in rounds(session, config, config.group_size):
         steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         found, flat = advantages_of(episodes, steps, config)
         # "constant" divides by the first round's mean length, whatever lengths become.
@@ -131,20 +123,20 @@ def train(run: TrainingRun) -> Path:
         weights = token_weights(steps, config.norm)
         advantages, old = floats(found * factor, run.device), floats(steps.logprob, run.device)
         if config.kl_weight:
-            reference = floats(predict_logprobs(start, steps, config.temperature, run.device)[0], run.device)
+            reference = floats(predict_logprobs(start, steps, config.temperature), run.device)
         rate = config.rate(round_) * state["rate"]
         facts: dict[str, float] = {}
         guard.before()
-        for epoch in range(config.epochs):
-            for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch), run.device, weights):
-                with precision(run):
-                    logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
-                    loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
-                    if config.kl_weight:
-                        k3 = kl_estimates(logprobs, reference[index])[2]
-                        loss = loss + config.kl_weight * mean(k3, batch.weight)
-                session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
-                facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
+        size, epochs = config.batch_size, range(config.epochs)
+        for index, batch in minibatches(steps, size, (run.seed, round_), run.device, epochs, weights):
+            with precision(run):
+                logprobs, entropy = new_logprobs(model, batch, config.temperature)
+                loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+                if config.kl_weight:
+                    k3 = kl_estimates(logprobs, reference[index])[2]
+                    loss = loss + config.kl_weight * mean(k3, batch.weight)
+            session.update("policy", loss, rate, batch)
+            facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts, flat_groups=flat)
     return session.finish()

@@ -47,17 +47,10 @@ def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
     model = start_policy(run)
-    session = Session(
-        run,
-        model,
-        config.iterations,
-        {"policy": model},
-        {"policy": adamw(config.learning_rate, config.weight_decay, model)},
-        checkpoint_every=config.checkpoint_every,
-        log_every=1,
-    )
+    optimizer = adamw(config.learning_rate, config.weight_decay, model)
+    session = Session(run, model, config, {"policy": model}, {"policy": optimizer})
     remembered: list[list[TokenEpisode]] = []
-    for round_, episodes in rounds(run, session, model, config):
+    for round_, episodes in rounds(session, config):
         remembered = [*remembered, episodes][-config.memory :]
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
@@ -72,7 +65,7 @@ def train(run: TrainingRun) -> Path:
             with precision(run):
                 logits = model.action_logits(batch) / config.temperature
                 loss = cross_entropy(logits, batch.token, batch.weight)
-            session.update("policy", loss, rate, config.clip, float(batch.weight.sum()), int(batch.length.sum()))
+            session.update("policy", loss, rate, batch)
             facts = {"loss": loss.item()}
         session.log(**facts, least_return=min(scores[i] for i in kept))
     return session.finish()

@@ -120,27 +120,18 @@ def train(run: TrainingRun) -> Path:
         }
     data = cached_steps(run.load_data(), model.tokenizer, model.form) if config.pretraining_weight else None
     state = {"kl_weight": config.kl_weight, "rate": 1.0}
-    session = Session(
-        run,
-        model,
-        config.iterations,
-        {"policy": model, "critic": critic},
-        optimizers,
-        checkpoint_every=config.checkpoint_every,
-        log_every=1,
-        state=state,
-    )
-    guard = RoundGuard(run, session, model, config, [critic.heads] if shared else [])
-    for round_, episodes in rounds(run, session, model, config):
+    session = Session(run, model, config, {"policy": model, "critic": critic}, optimizers, state)
+    guard = RoundGuard(session, config, [critic.heads] if shared else [])
+    for round_, episodes in rounds(session, config):
         steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
-        old, _ = predict_logprobs(start, steps, config.temperature, run.device)
+        old = predict_logprobs(start, steps, config.temperature)
         divergence = all_reduce(float(np.mean(steps.logprob - old)))
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
-        values, after = predict_values(critic, steps, run.device)
+        values, after = predict_values(critic, steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
         scaled = normalize(advantages, config.least_std)
         guard.before()
-        facts = _learn(run, config, session, (model, critic, data), steps, (scaled, returns, values), round_)
+        facts = _learn(session, config, critic, data, steps, (scaled, returns, values), round_)
         facts |= guard.after(steps, steady=not facts["stopped"])
         if config.kl_target:
             state["kl_weight"] = adapt(
@@ -157,57 +148,46 @@ def train(run: TrainingRun) -> Path:
 
 
 def _learn(
-    run: TrainingRun,
-    config: Config,
     session: Session,
-    networks: tuple,
+    config: Config,
+    critic: Critic,
+    data: StepStore | None,
     steps: StepStore,
     targets: Sequence[np.ndarray],
     round_: int,
 ) -> dict[str, float]:
     """The minibatches of a round; returns means of what was measured."""
-    model, critic, data = networks
-    shared = config.value_trunk == "shared"
+    run, model, shared = session.run, session.policy, config.value_trunk == "shared"
     advantages, returns, values, old = (floats(numbers, run.device) for numbers in (*targets, steps.logprob))
     rate = config.rate(round_) * session.state["rate"]
     value_rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
-    sums: dict[str, float] = {}
-    count, stop = 0, False
-    for epoch in range(config.epochs):
-        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch), run.device):
-            with precision(run):
-                states = states_of(model.lm.base_model, batch)
-                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature, states)
-                loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
-                loss = loss - config.entropy * mean(entropy, batch.weight)
-                if data is not None:
-                    drawn = batch_indices(run.seed, round_ * 1000 + count, data.groups, config.pretraining_rows)
-                    real = data.clone_batch(drawn).to(run.device)
-                    cloning = cross_entropy(model.action_logits(real), real.token, real.weight)
-                    loss = loss + config.pretraining_weight * cloning
-                predicted = critic.value(states if shared else critic.states(batch))[batch.state]
-                value_clip = config.value_clip or float("inf")
-                value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
-            divergence = all_reduce(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
-            if config.kl_stop and divergence > config.kl_stop:
-                stop = True
-                break
-            read = int(batch.length.sum())
-            if shared:
-                both = loss + config.value_weight * value_loss
-                session.update("policy", both, rate, config.clip, weight=len(index), tokens=read)
-            else:
-                session.update("policy", loss, rate, config.clip, weight=len(index), tokens=2 * read)
-                session.update("critic", value_loss, value_rate, config.clip, weight=len(index))
-            count += 1
-            for name, number in (
-                ("loss", loss.item()),
-                ("value_loss", value_loss.item()),
-                ("entropy", mean(entropy, batch.weight).item()),
-                ("kl_played", divergence),
-            ):
-                sums[name] = sums.get(name, 0.0) + number
+    value_clip = config.value_clip or float("inf")
+    measured: list[dict[str, float]] = []
+    stop, epochs = False, range(config.epochs)
+    for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
+        with precision(run):
+            states = states_of(model.lm.base_model, batch)
+            logprobs, entropy = new_logprobs(model, batch, config.temperature, states)
+            loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+            loss = loss - config.entropy * mean(entropy, batch.weight)
+            if data is not None:
+                number = round_ * 1000 + len(measured)
+                drawn = batch_indices(run.seed, number, data.groups, config.pretraining_rows)
+                real = data.clone_batch(drawn).to(run.device)
+                cloning = cross_entropy(model.action_logits(real), real.token, real.weight)
+                loss = loss + config.pretraining_weight * cloning
+            predicted = critic.value(states if shared else critic.states(batch))[batch.state]
+            value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
+        divergence = all_reduce(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
+        stop = bool(config.kl_stop and divergence > config.kl_stop)
         if stop:
             break
-    means = {name: total / max(1, count) for name, total in sums.items()}
-    return {**means, "updates": float(count), "stopped": float(stop)}
+        if shared:
+            session.update("policy", loss + config.value_weight * value_loss, rate, batch)
+        else:
+            session.update("policy", loss, rate, batch)
+            session.update("critic", value_loss, value_rate, batch)
+        facts = {"loss": loss.item(), "value_loss": value_loss.item(), "kl_played": divergence}
+        measured.append({**facts, "entropy": mean(entropy, batch.weight).item()})
+    means = {name: sum(m[name] for m in measured) / len(measured) for name in measured[0]} if measured else {}
+    return {**means, "updates": float(len(measured)), "stopped": float(stop)}

@@ -91,31 +91,22 @@ def train(run: TrainingRun) -> Path:
         "policy": adamw(config.learning_rate, config.weight_decay, model),
         "critic": adamw(config.value_rate, config.weight_decay, critic),
     }
-    session = Session(
-        run,
-        model,
-        config.iterations,
-        {"policy": model, "critic": critic},
-        optimizers,
-        checkpoint_every=config.checkpoint_every,
-        log_every=1,
-        state=state,
-    )
-    guard = RoundGuard(run, session, model, config)
-    for round_, episodes in rounds(run, session, model, config):
+    session = Session(run, model, config, {"policy": model, "critic": critic}, optimizers, state)
+    guard = RoundGuard(session, config)
+    for round_, episodes in rounds(session, config):
         steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         rewards = config.reward_scale * steps.reward
         if config.kl_weight:
-            old, _ = predict_logprobs(start, steps, config.temperature, run.device)
+            old = predict_logprobs(start, steps, config.temperature)
             rewards = rewards - config.kl_weight * (steps.logprob - old)
         rate = config.rate(round_) * state["rate"]
         facts: dict[str, float] = {}
         if config.baseline == "value":
-            values, after = predict_values(critic, steps, run.device)
+            values, after = predict_values(critic, steps)
             advantages, goals = generalized_advantages(
                 rewards, values, steps.last, after, config.discount, config.decay
             )
-            facts["value_loss"] = _fit_values(run, config, session, critic, steps, goals, round_)
+            facts["value_loss"] = _fit_values(session, config, critic, steps, goals, round_)
         else:
             goals = returns_to_go(rewards, steps.last, config.discount)
             if config.baseline == "batch":
@@ -130,12 +121,12 @@ def train(run: TrainingRun) -> Path:
             advantages = normalize(advantages, config.least_std, centre)
         weight = floats(advantages, run.device)
         guard.before()
-        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, 0), run.device):
+        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, [0]):
             with precision(run):
-                logprobs, entropy, _ = new_logprobs(model, batch, config.temperature)
+                logprobs, entropy = new_logprobs(model, batch, config.temperature)
                 loss = policy_gradient_loss(logprobs, weight[index], batch.weight)
                 loss = loss - config.entropy * mean(entropy, batch.weight)
-            session.update("policy", loss, rate, config.clip, len(index), int(batch.length.sum()))
+            session.update("policy", loss, rate, batch)
             facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts)
@@ -143,20 +134,15 @@ def train(run: TrainingRun) -> Path:
 
 
 def _fit_values(
-    run: TrainingRun,
-    config: Config,
-    session: Session,
-    critic: Critic,
-    steps: StepStore,
-    returns: np.ndarray,
-    round_: int,
+    session: Session, config: Config, critic: Critic, steps: StepStore, returns: np.ndarray, round_: int
 ) -> float:
     """Fit the value network to the round's returns; returns the last loss."""
+    run = session.run
     goal, loss = floats(returns, run.device), torch.zeros(())
     rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
-    for epoch in range(config.value_epochs):
-        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_, epoch + 1), run.device):
-            with precision(run):
-                loss = squared_error(critic.value(critic.states(batch))[batch.state], goal[index], batch.weight)
-            session.update("critic", loss, rate, config.clip, len(index), int(batch.length.sum()))
+    epochs = range(1, config.value_epochs + 1)
+    for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
+        with precision(run):
+            loss = squared_error(critic.value(critic.states(batch))[batch.state], goal[index], batch.weight)
+        session.update("critic", loss, rate, batch)
     return loss.item()

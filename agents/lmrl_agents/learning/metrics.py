@@ -1,4 +1,4 @@
-"""What a training run tells: lines of metrics, TensorBoard events, a progress bar."""
+"""What a training run tells: lines of metrics and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_envs.files import JsonLines
-from lmrl_envs.work import progress_bar
 
 
 class Metrics:
@@ -75,37 +74,3 @@ class _Board:
 
     def close(self) -> None:
         self._writer.close()
-
-
-class Ticker:
-    """Counts tokens and seconds, and shows progress (see `lmrl_envs.work.progress_bar`)."""
-
-    def __init__(self, title: str, total: int, first: int, show: bool) -> None:
-        self._bar = progress_bar(title, show=show)
-        self._total = total
-        self._started = time.monotonic()
-        self.ticks = first
-        self.tokens = 0
-        """Read by the network, equal rows once."""
-
-    def __enter__(self) -> Ticker:
-        self._tell = self._bar.__enter__()
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        self._bar.__exit__(*problem)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens trained on per second, equal rows counted once."""
-        return self.tokens / max(self.seconds, 1e-9)
-
-    def tick(self, step: int, note: str) -> None:
-        """One step done."""
-        self.ticks = step
-        self._tell(step, self._total, f"{note}  {self.tokens_per_second:,.0f} tokens/s")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +15,10 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
-from lmrl_agents.models.distributed import shard, unsharded
+from lmrl_agents.models.distributed import shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepBatch, StepStore
-from lmrl_agents.playing.policy_agent import mean_return
 
 
 @dataclass(frozen=True)
@@ -113,39 +111,22 @@ def fit(
     optimizer = adamw(
         config.learning_rate, config.weight_decay, critic.trunk, critic.heads, scales=(config.trunk_scale, 1.0)
     )
-    session = Session(
-        run,
-        model,
-        config.steps,
-        {"critic": critic, "target": target},
-        {"critic": optimizer},
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-    )
+    session = Session(run, model, config, {"critic": critic, "target": target}, {"critic": optimizer})
     critic.train()
+
+    def tilted(beta: float) -> tuple[GuidedPolicy, float]:
+        return GuidedPolicy(model, target, beta, config.support), 1.0
+
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
         with precision(run):
             batch, loss, measured = losses_of(groups)
         rate = cosine_decay(step, config.steps, config.learning_rate)
-        norm = session.update(
-            "critic", loss, rate, config.clip, weight=float(batch.weight.sum()), tokens=int(batch.length.sum())
-        )
+        norm = session.update("critic", loss, rate, batch)
         target.follow(critic, config.polyak)
         session.note = f"loss {loss.item():.3f}"
         session.log(loss=loss.item(), gradient_norm=norm, **{name: part.item() for name, part in measured.items()})
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
-            policy = GuidedPolicy(model, target, config.evaluation_beta, config.support)
-            session.validate(policy, config.validation_episodes)
-    return session.finish(target, decoding=_best_beta(run, config, model, target))
-
-
-def _best_beta(run: TrainingRun, config: OfflineConfig, model: LanguageModel, critic: Critic) -> dict[str, Any]:
-    """The weight of the values with the best mean return on validation games, played at temperature 1."""
-    tried = {}
-    with unsharded(model, critic):
-        for beta in config.betas:
-            policy = GuidedPolicy(model, critic, beta, config.support)
-            tried[beta] = mean_return(policy, model.form, run.env_id, config.validation_episodes, 1.0, run.env_kwargs)
-    chosen = max(tried, key=lambda beta: tried[beta])
-    return {"beta": chosen, "support": config.support, "validation_return": {str(b): r for b, r in tried.items()}}
+            session.validate(tilted(config.evaluation_beta)[0], config.validation_episodes)
+    decoding = session.choose("beta", config.betas, tilted, config.validation_episodes)
+    return session.finish(target, decoding={**decoding, "support": config.support})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,16 @@ class OnlineConfig:
     evaluation_episodes: int = 64
     """Games of a validation, sampled and greedy."""
 
+    @property
+    def steps(self) -> int:
+        """Of the loop: rounds."""
+        return self.iterations
+
+    @property
+    def log_every(self) -> int:
+        """Every round is logged."""
+        return 1
+
     def rate(self, round_: int) -> float:
         """The policy's learning rate in a round."""
         return linear_decay(round_, self.iterations, self.learning_rate, self.floor, self.warmup)
@@ -76,28 +87,19 @@ class RoundGuard:
     Adam's first steps are large whatever the gradient, and a check between minibatches looks only before the next one.
 
     Args:
-        run: what is trained.
-        session: its loop; ``session.state["rate"]`` holds the factor on the learning rate.
-        model: the policy, updated by the session's optimizer "policy".
+        session: the loop; its optimizer "policy" updates the policy, ``session.state["rate"]`` holds the factor on the
+            learning rate.
         config: limit and temperature.
         others: what else that optimizer updates.
     """
 
-    def __init__(
-        self,
-        run: TrainingRun,
-        session: Session,
-        model: LanguageModel,
-        config: GradientConfig,
-        others: Sequence[torch.nn.Module] = (),
-    ) -> None:
-        self.run, self.model, self.config = run, model, config
-        self.optimizer, self.state = session.optimizers["policy"], session.state
-        self._updated = [model, *others]
+    def __init__(self, session: Session, config: GradientConfig, others: Sequence[torch.nn.Module] = ()) -> None:
+        self.model, self.config, self.state = session.policy, config, session.state
+        self._updated: list[Any] = [session.policy, *others, session.optimizers["policy"]]
 
     def before(self) -> None:
         """Remember the policy as it is."""
-        self._kept = copy.deepcopy([part.state_dict() for part in (*self._updated, self.optimizer)])
+        self._kept = copy.deepcopy([part.state_dict() for part in self._updated])
 
     def after(self, steps: StepStore, steady: bool = True) -> dict[str, float]:
         """Judge what a round's learning from ``steps`` did; the rate grows again after ``steady`` rounds only.
@@ -105,12 +107,11 @@ class RoundGuard:
         Returns:
             what is logged: the KL ``kl_moved`` and the learning rate's factor ``rate``.
         """
-        now, _ = predict_logprobs(self.model, steps, self.config.temperature, self.run.device)
-        change = now - steps.logprob
+        change = predict_logprobs(self.model, steps, self.config.temperature) - steps.logprob
         # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
         moved = all_reduce(float(np.mean(np.expm1(change) - change)))
         if self.config.kl_limit and not moved <= self.config.kl_limit:
-            for part, kept in zip((*self._updated, self.optimizer), self._kept, strict=True):
+            for part, kept in zip(self._updated, self._kept, strict=True):
                 part.load_state_dict(kept)
             self.state["rate"] *= 0.5
         elif steady:
@@ -150,18 +151,17 @@ def play(
     return [recorder.episodes[n] for n in wanted]
 
 
-def rounds(
-    run: TrainingRun, session: Session, model: LanguageModel, config: OnlineConfig, group_size: int = 1
-) -> Iterator[tuple[int, list[TokenEpisode]]]:
+def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Iterator[tuple[int, list[TokenEpisode]]]:
     """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
     for round_ in session:
-        episodes = play(run, model, range(round_ * config.episodes, (round_ + 1) * config.episodes), config, group_size)
+        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
+        episodes = play(session.run, session.policy, numbers, config, group_size)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played)
         yield round_, episodes
         if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(model, config.evaluation_episodes)
+            session.validate(session.policy, config.evaluation_episodes)
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
@@ -175,15 +175,14 @@ def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
 
 def new_logprobs(
     model: LanguageModel, batch: StepBatch, temperature: float, states: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probabilities of the steps' tokens, entropies, and the logits of the batch's states [S, V].
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities of the steps' tokens and entropies, float [N] each.
 
     ``states`` are the policy's hidden states, float [S, width], where they are known.
     """
     states = states_of(model.lm.base_model, batch) if states is None else states
     logits = model.logits([states]).float() / temperature
-    logprobs, entropy = chosen(logits[batch.state], batch.token)
-    return logprobs, entropy, logits
+    return chosen(logits[batch.state], batch.token)
 
 
 def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]:
@@ -196,12 +195,18 @@ def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]
 
 
 def minibatches(
-    steps: StepStore, size: int, seed: Sequence[int], device: str, weights: np.ndarray | None = None
+    steps: StepStore,
+    size: int,
+    seed: Sequence[int],
+    device: str,
+    epochs: Iterable[int],
+    weights: np.ndarray | None = None,
 ) -> Iterator[tuple[torch.Tensor, StepBatch]]:
-    """All steps once, as `slices`: positions int64 [N] with their batch, weighted by ``weights`` if given."""
-    for which in slices(steps, size, seed):
-        batch = steps.batch(which, None if weights is None else weights[which], successors=False)
-        yield torch.from_numpy(which).to(device), batch.to(device)
+    """All steps once an epoch, as `slices`: positions int64 [N] with their batch, weighted by ``weights`` if given."""
+    for epoch in epochs:
+        for which in slices(steps, size, (*seed, epoch)):
+            batch = steps.batch(which, None if weights is None else weights[which], successors=False)
+            yield torch.from_numpy(which).to(device), batch.to(device)
 
 
 def floats(numbers: np.ndarray, device: str) -> torch.Tensor:
@@ -219,28 +224,26 @@ def _in_order(steps: StepStore, size: int = 8192) -> Iterator[np.ndarray]:
         yield np.arange(start, min(start + size, len(steps)))
 
 
-def predict_values(critic: Critic, steps: StepStore, device: str) -> tuple[np.ndarray, np.ndarray]:
+@torch.inference_mode()
+def predict_values(critic: Critic, steps: StepStore) -> tuple[np.ndarray, np.ndarray]:
     """Values of the states of all steps and of the states after them, float [N] each (0 after termination)."""
     values, after = np.zeros(len(steps)), np.zeros(len(steps))
-    with torch.inference_mode():
-        for which in _in_order(steps):
-            batch = steps.batch(which).to(device)
-            found = critic.value(critic.states(batch))
-            values[which] = found[batch.state].float().cpu().numpy()
-            after[which] = (found[batch.next_state].float() * batch.goes_on).cpu().numpy()
+    for which in _in_order(steps):
+        batch = steps.batch(which).to(critic.device)
+        found = critic.value(critic.states(batch))
+        values[which] = found[batch.state].cpu().numpy()
+        after[which] = (found[batch.next_state] * batch.goes_on).cpu().numpy()
     return values, after
 
 
-def predict_logprobs(
-    model: LanguageModel, steps: StepStore, temperature: float, device: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log-probability of every step's token under a policy, and the policy's entropy there, float [N] each."""
-    logprobs, entropy = np.zeros(len(steps)), np.zeros(len(steps))
-    with torch.inference_mode():
-        for which in _in_order(steps):
-            found = new_logprobs(model, steps.batch(which, successors=False).to(device), temperature)
-            logprobs[which], entropy[which] = found[0].cpu().numpy(), found[1].cpu().numpy()
-    return logprobs, entropy
+@torch.inference_mode()
+def predict_logprobs(model: LanguageModel, steps: StepStore, temperature: float) -> np.ndarray:
+    """Log-probability of every step's token under a policy, float [N]."""
+    logprobs = np.zeros(len(steps))
+    for which in _in_order(steps):
+        batch = steps.batch(which, successors=False).to(model.device)
+        logprobs[which] = new_logprobs(model, batch, temperature)[0].cpu().numpy()
+    return logprobs
 
 
 def normalize(advantages: np.ndarray, least_std: float, centre: float | None = None) -> np.ndarray:

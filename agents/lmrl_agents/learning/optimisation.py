@@ -47,7 +47,7 @@ def adamw(rate: float, weight_decay: float, *modules: nn.Module, scales: tuple[f
 
 def precision(run: TrainingRun) -> torch.autocast:
     """A context of automatic mixed precision if the run asks for bfloat16."""
-    return torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.dtype in ("bf16", "bfloat16"))
+    return torch.autocast(torch.device(run.device).type, torch.bfloat16, enabled=run.dtype == "bf16")
 
 
 def batch_indices(seed: int, step: int, size: int, batch: int) -> np.ndarray:

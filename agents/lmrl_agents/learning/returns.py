@@ -52,15 +52,8 @@ def generalized_advantages(
         discount: gamma, per action token.
         decay: lambda.
     """
-    advantages = np.zeros(len(rewards))
-    ahead = 0.0
-    for t in range(len(rewards) - 1, -1, -1):
-        if last[t]:
-            ahead, after = 0.0, float(final[t])
-        else:
-            after = float(values[t + 1])
-        ahead = rewards[t] + discount * after - values[t] + discount * decay * ahead
-        advantages[t] = ahead
+    after = np.where(last, final, np.append(values[1:], 0.0))
+    advantages = returns_to_go(rewards + discount * after - values, last, discount * decay)
     return advantages, advantages + values
 
 

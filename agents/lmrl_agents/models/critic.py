@@ -86,6 +86,11 @@ class Critic(nn.Module):
             trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
         return cls(trunk, trunk.config.hidden_size, model.tokenizer, config, initial).to(model.device)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
     def states(self, batch: StepBatch) -> torch.Tensor:
         """Hidden states float [S, width] of the batch's states."""
         return states_of(self.trunk, batch)
