@@ -192,7 +192,7 @@ def plain_ilql_rate(tokenizer: TaskTokenizer, warm: int, steps: int, published: 
     rng, marks = np.random.default_rng(0), []
     for _ in range(warm + steps):
         batch = store.clone_batch(rng.integers(store.groups, size=BATCH))
-        mask = batch.attention_mask.long()
+        mask = (torch.arange(batch.tokens.shape[1]) < batch.length[:, None]).long()
         place = batch.state_row[batch.state], batch.state_column[batch.state]
         acts, rewards = torch.zeros_like(mask, dtype=torch.bool), torch.zeros(mask.shape)
         tokens = torch.zeros_like(mask)

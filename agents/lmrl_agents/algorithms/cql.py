@@ -85,14 +85,14 @@ def train(run: TrainingRun) -> Path:
     model, data = load(run)
     critic = critic_of(model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config)
     target = critic.target()
-    next_token = np.where(data.last, -1, np.roll(data.token.astype(np.int64), -1))
+    next_token = np.where(data.last, -1, np.roll(data.token, -1))
 
     def losses_of(groups: np.ndarray) -> Losses:
         # "sarsa" tells steps apart by the data's next token, too.
         label = next_token if config.backup == "sarsa" else None
         steps, counts, _ = data.distinct(data.steps_of(groups), label=label)
         batch = data.batch(steps, counts).to(run.device)
-        following = torch.from_numpy(next_token[steps]).to(run.device)
+        following = torch.from_numpy(next_token[steps].astype(np.int64)).to(run.device)
         y = batch.reward + config.discount * batch.goes_on * backup(model, target, batch, following, config)
         states = critic.states(batch)[batch.state]
         loss, parts = cql_loss(critic.q(states), y, batch.token, batch.weight, config.conservatism)

@@ -209,8 +209,11 @@ class GuidedPolicy(nn.Module):
 
     def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """States of policy and critic, float [N, width] each, to the tilted log-probabilities float [N, V]."""
+        prior, supported, q = self.parts(states)
+        return (prior + self.beta * q).masked_fill(~supported, float("-inf"))
+
+    def parts(self, states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The data's log-probabilities, which tokens it supports, and the least Q: float, bool, float [N, V]."""
         prior = torch.log_softmax(self.model.logits(states[:1]).float(), dim=1)
-        supported = prior.exp() >= self.support
-        supported |= prior == prior.amax(dim=1, keepdim=True)
-        tilted = prior + self.beta * self.critic.least_q(states[1])
-        return tilted.masked_fill(~supported, float("-inf"))
+        supported = (prior.exp() >= self.support) | (prior == prior.amax(dim=1, keepdim=True))
+        return prior, supported, self.critic.least_q(states[1])

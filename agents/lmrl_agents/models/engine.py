@@ -181,6 +181,28 @@ class SlotEngine:
             claimed.append(slot)
         return claimed
 
+    def _neighbours(self, slots: list[_Slot]) -> tuple[int, int]:
+        """A run of slots, first and one past the last, with these slots and few others; moves slots if need be."""
+        indices = sorted(slot.index for slot in slots)
+        first, last = indices[0], indices[-1] + 1
+        if len(indices) >= 0.75 * (last - first):
+            return first, last
+        # The run that holds most of them already; those outside change places with the others inside.
+        size = len(indices)
+        inside = [sum(1 for i in indices[k:] if i < begin + size) for k, begin in enumerate(indices)]
+        first = min(indices[inside.index(max(inside))], len(self._slots) - size)
+        taken = set(indices)
+        outside = [i for i in indices if not first <= i < first + size]
+        holes = [i for i in range(first, first + size) if i not in taken]
+        length = max(len(self._slots[i].ids) for i in (*outside, *holes))
+        for cache in self._caches:
+            cache.exchange(outside, holes, length)
+        for a, b in zip(outside, holes, strict=True):
+            there, here = self._slots[a], self._slots[b]
+            self._slots[a], self._slots[b] = here, there
+            there.index, here.index = b, a
+        return first, first + size
+
     # -- forward passes
 
     def _play(
@@ -257,18 +279,20 @@ class SlotEngine:
 
     def _advance(self, slots: list[_Slot], tokens: list[int]) -> tuple[Tables, list[int]]:
         """One more token for each slot; as `_read`."""
-        run = sorted(slots, key=lambda slot: slot.index)
-        first, last = run[0].index, run[-1].index + 1
-        if len(run) >= 0.75 * (last - first):
-            run = self._slots[first:last]  # idle rows between cost less than gathering the others
-        column = dict(zip((slot.index for slot in slots), tokens, strict=True))
-        logits = self._forward(run, [[column.get(slot.index, self.policy.tokenizer.eoa)] for slot in run])
+        first, last = self._neighbours(slots)
+        run = self._slots[first:last]
+        column = [[self.policy.tokenizer.eoa]] * len(run)
+        for slot, token in zip(slots, tokens, strict=True):
+            column[slot.index - first] = [token]
+        logits = self._forward(run, column)
         self.counts.rows += len(run)
         for slot, token in zip(slots, tokens, strict=True):
             slot.ids.append(token)
-        place = {slot.index: row for row, slot in enumerate(run)}
-        rows = [place[slot.index] for slot in slots]
-        return tables_of(logits[torch.tensor(rows, device=logits.device)], self.sampling), list(range(len(rows)))
+        rows = [slot.index - first for slot in slots]
+        if len(rows) < len(run):
+            logits = logits[torch.tensor(rows, device=logits.device)]
+            rows = list(range(len(rows)))
+        return tables_of(logits, self.sampling), rows
 
     def _forward(self, slots: list[_Slot], new: list[list[int]]) -> torch.Tensor:
         """Logits [N, V] after the last new token of each slot; the caches then hold the new tokens."""

@@ -19,8 +19,6 @@ from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
 
-ModelOutput = tuple[torch.Tensor, torch.Tensor]
-
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -166,6 +166,11 @@ class SlotCache(Cache):
         for _, _, buffer in self._buffers():
             buffer[list(targets), :, first:last] = buffer[source, :, first:last]
 
+    def exchange(self, a: Sequence[int], b: Sequence[int], length: int) -> None:
+        """The first ``length`` positions of the slots ``a[i]`` and ``b[i]``, for all i."""
+        for _, _, buffer in self._buffers():
+            buffer[[*a, *b], :, :length] = buffer[[*b, *a], :, :length]
+
 
 def slot_attention(
     module: torch.nn.Module,

@@ -164,11 +164,6 @@ class StepBatch:
     weight: torch.Tensor
     """float32 [N]: how many equal steps a step stands for."""
 
-    @property
-    def attention_mask(self) -> torch.Tensor:
-        """bool [R, T]"""
-        return torch.arange(self.tokens.shape[1], device=self.tokens.device)[None, :] < self.length[:, None]
-
     def to(self, device: torch.device | str) -> StepBatch:
         """The batch on another device."""
         return StepBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})

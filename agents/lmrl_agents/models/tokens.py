@@ -102,10 +102,6 @@ class TextFormat:
         """Ids of the observation that an unfinished episode waits with."""
         return self.observation(self.reading.texts(transcript)[-1], tokenizer)
 
-    def env_action(self, text: str, transcript: Transcript) -> str:
-        """The action for the environment when the model answers a conversation with ``text``."""
-        return self.reading.action(text, transcript)
-
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an action with its end token."""
         return (*tokenizer.encode(text), tokenizer.eoa)[: self.max_action_tokens]

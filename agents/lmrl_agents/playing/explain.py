@@ -7,6 +7,7 @@ so values are read there alone: at the tokens for which the data's policy suppor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -93,14 +94,11 @@ def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[
     """At some places (row, column): log-probabilities of the data's policy [N, V], support [N, V], Q [N, V] and V [N]."""
     batch = _batch(rows, places, policy.tokenizer.pad).to(policy.device)
     states = [states_of(network, batch) for network in policy.networks]
-    tilted = policy.logits(states)
-    prior = torch.log_softmax(policy.model.logits(states[:1]).float(), dim=1)
-    q = policy.critic.least_q(states[1])
-    supported = torch.isfinite(tilted)
+    prior, supported, q = policy.parts(states)
     if "value" in policy.critic.heads:
         value = policy.critic.value(states[1])
     else:
-        value = (torch.softmax(tilted, dim=1) * q.masked_fill(~supported, 0.0)).sum(dim=1)
+        value = (torch.softmax(policy.logits(states), dim=1) * q.masked_fill(~supported, 0.0)).sum(dim=1)
     return prior.cpu(), supported.cpu(), q.cpu(), value.cpu()
 
 
@@ -139,7 +137,7 @@ def _others(
 ) -> list[tuple[tuple[str, float], ...]]:
     """The actions that the data's policy supports, where they are few and short."""
     tokenizer = policy.tokenizer
-    open_, done = [_Path(k) for k in range(len(contexts))], [[] for _ in contexts]
+    open_, done = [_Path(k) for k in range(len(contexts))], []
     too_many: set[int] = set()
     for _ in range(min(LONGEST_ALTERNATIVE, form.max_action_tokens)):
         open_ = [path for path in open_ if path.owner not in too_many]
@@ -153,20 +151,13 @@ def _others(
             for token in ways:
                 value = float(q[k, token]) if len(ways) > 1 else path.value
                 grown = _Path(path.owner, (*path.ids, token), path.logprob + float(prior[k, token]), value)
-                (done[path.owner] if token == tokenizer.eoa else fresh).append(grown)
+                (done if token == tokenizer.eoa else fresh).append(grown)
         open_ = fresh
-        for owner in range(len(contexts)):
-            if len(done[owner]) + sum(path.owner == owner for path in open_) > MOST_ALTERNATIVES:
-                too_many.add(owner)
+        counts = Counter(path.owner for path in (*open_, *done))
+        too_many |= {owner for owner, count in counts.items() if count > MOST_ALTERNATIVES}
     too_many |= {path.owner for path in open_}
-    return [
-        ()
-        if owner in too_many
-        else tuple(
-            sorted(
-                ((tokenizer.decode(path.ids), path.value) for path in paths if path.value is not None),
-                key=lambda pair: -pair[1],
-            )
-        )
-        for owner, paths in enumerate(done)
-    ]
+    found: list[list[tuple[str, float]]] = [[] for _ in contexts]
+    for path in done:
+        if path.owner not in too_many and path.value is not None:
+            found[path.owner].append((tokenizer.decode(path.ids), path.value))
+    return [tuple(sorted(pairs, key=lambda pair: -pair[1])) for pairs in found]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from lmrl_agents.models.critic import WEIGHTS as CRITIC_WEIGHTS
 from lmrl_agents.models.engine import SlotEngine, unsupported
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, Memo, Policy, Sampling, generate
-from lmrl_agents.models.tokenizer import EOA
+from lmrl_agents.models.tokenizer import EOA, TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.explain import Explained, explain, state_values
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, Request
@@ -28,49 +28,34 @@ MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
 
 
-class Engine(Protocol):
-    """Draws actions for many games at once."""
-
-    def generate(
-        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
-    ) -> list[Generated]:
-        """One action per game; see `SlotEngine.generate`."""
-        ...
-
-    def release(self, keys: Sequence[Hashable]) -> None:
-        """These games are over."""
-        ...
-
-
-class PolicyAgent:
-    """Acts with a policy whose weights do not change meanwhile.
+class TokenAgent:
+    """Reads conversations as tokens and answers with tokens that `generate` draws.
 
     Args:
-        policy: a language model, alone or guided.
+        tokenizer: of the model.
         form: how conversations become tokens.
         sampling: temperature and cuts.
-        engine: where actions are drawn; default: here, see `SlotEngine` and `sampling.generate`.
     """
 
     candidates = 1
     """Actions drawn for each request."""
 
-    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling, engine: Engine | None = None) -> None:
-        self.policy, self.form, self.sampling = policy, form, sampling
-        # Contexts of the last observations recur; whole conversations hardly do, but they grow.
-        windowed = form.context_turns is not None
-        self._memo = Memo(policy, sampling) if windowed and engine is None else None
-        if engine is None and not windowed and not unsupported(policy):
-            engine = SlotEngine(policy, sampling, MOST_SLOTS)
-        self._engine = engine
+    def __init__(self, tokenizer: TaskTokenizer, form: TextFormat, sampling: Sampling) -> None:
+        self.tokenizer, self.form, self.sampling = tokenizer, form, sampling
         self.tokens_generated = 0
+
+    def generate(
+        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
+    ) -> list[Generated]:
+        """One action per context, see `SlotEngine.generate`."""
+        raise NotImplementedError
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """One sampled (or greedy) action per request."""
         return [self._said(request, sampled) for request, sampled in zip(requests, self.sample(requests), strict=True)]
 
     def _said(self, request: Request, sampled: Generated) -> str:
-        return self.form.env_action(self.policy.tokenizer.decode(sampled.ids), request.transcript)
+        return self.form.reading.action(self.tokenizer.decode(sampled.ids), request.transcript)
 
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """Sampled ids and log-probabilities of one action per request."""
@@ -78,9 +63,8 @@ class PolicyAgent:
 
     def contexts(self, requests: Sequence[Request]) -> list[list[int]]:
         """What the policy is given of each conversation, as ids."""
-        tokenizer = self.policy.tokenizer
         return [
-            self.form.context(TokenEpisode.from_transcript(request.transcript, False, False, tokenizer, self.form))
+            self.form.context(TokenEpisode.from_transcript(request.transcript, False, False, self.tokenizer, self.form))
             for request in requests
         ]
 
@@ -93,16 +77,13 @@ class PolicyAgent:
         seeds = [(r.seed, len(r.transcript), *([k] if k else [])) for r in requests for k in copies]
         uniforms = [np.random.default_rng(seed).random for seed in seeds]
         contexts = [context for context in contexts for _ in copies]
-        if self._engine is None:
-            sampled = generate(self.policy, contexts, uniforms, self.sampling, self._memo)
-        else:
-            sampled = self._engine.generate(self._keys([r.episode for r in requests]), contexts, uniforms)
+        sampled = self.generate([(r.episode, k) for r in requests for k in copies], contexts, uniforms)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
 
     def told_logprobs(self, sampled: Generated) -> list[tuple[str, float]]:
         """The tokens of an action as text, with their log-probabilities, for the records."""
-        tokenizer, told, shown = self.policy.tokenizer, [], ""
+        tokenizer, told, shown = self.tokenizer, [], ""
         for k, (token, logprob) in enumerate(zip(sampled.ids, sampled.logprobs, strict=True)):
             text, so_far = "", tokenizer.decode(sampled.ids[: k + 1])
             # A token may be a part of a character: the one that completes it gets it.
@@ -112,13 +93,32 @@ class PolicyAgent:
             told.append((EOA if token == tokenizer.eoa else text, round(logprob, 4)))
         return told
 
+
+class PolicyAgent(TokenAgent):
+    """Acts with a policy whose weights do not change meanwhile: a language model, alone or guided."""
+
+    def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
+        super().__init__(policy.tokenizer, form, sampling)
+        self.policy = policy
+        self._memo = self._engine = None
+        # Contexts of the last observations recur; whole conversations hardly do, but they grow.
+        if form.context_turns is not None:
+            self._memo = Memo(policy, sampling)
+        elif not unsupported(policy):
+            self._engine = SlotEngine(policy, sampling, MOST_SLOTS)
+
+    def generate(
+        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
+    ) -> list[Generated]:
+        """As `TokenAgent.generate`."""
+        if self._engine is None:
+            return generate(self.policy, contexts, uniforms, self.sampling, self._memo)
+        return self._engine.generate(keys, contexts, uniforms)
+
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
         if self._engine is not None:
-            self._engine.release(self._keys(episodes))
-
-    def _keys(self, episodes: Sequence[int]) -> list[tuple[int, int]]:
-        return [(episode, k) for episode in episodes for k in range(self.candidates)]
+            self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
 
 class Recorder(PolicyAgent):
@@ -134,16 +134,13 @@ class Recorder(PolicyAgent):
         for request in requests:
             episode = self.episodes.setdefault(request.episode, TokenEpisode())
             if len(episode.observations) == len(episode.actions):  # else it is asked again
-                episode.observations.append(self._observation(request))
+                episode.observations.append(self.form.last_observation(request.transcript, self.tokenizer))
             contexts.append(self.form.context(episode))
         sampled = self.draw(requests, contexts)
         for request, action in zip(requests, sampled, strict=True):
             self.episodes[request.episode].actions.append(action.ids)
             self.episodes[request.episode].logprobs.append(action.logprobs)
         return sampled
-
-    def _observation(self, request: Request) -> tuple[int, ...]:
-        return self.form.last_observation(request.transcript, self.policy.tokenizer)
 
 
 class LanguageModelAgent(PolicyAgent):
@@ -259,7 +256,8 @@ class LanguageModelAgent(PolicyAgent):
         told = explain(self.policy, self.form, contexts, [sampled.ids for sampled in played])
         return [
             replace(
-                one, alternatives=tuple((self.form.env_action(text, r.transcript), q) for text, q in one.alternatives)
+                one,
+                alternatives=tuple((self.form.reading.action(text, r.transcript), q) for text, q in one.alternatives),
             )
             for one, r in zip(told, requests, strict=True)
         ]

@@ -21,13 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lmrl_agents.models.critic import DESCRIPTION
 from lmrl_agents.models.sampling import Generated, Sampling
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
-from lmrl_agents.playing.policy_agent import PolicyAgent, chosen_temperature, model_folder
+from lmrl_agents.playing.policy_agent import TokenAgent, chosen_temperature, model_folder
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
 from lmrl_envs.files import sha256_of
 from lmrl_envs.partners.backend import Completion, Failure, Query
@@ -112,64 +110,7 @@ class TokenServer(ChatServer):
         return ""
 
 
-class ServerEngine:
-    """Draws actions on a server, as `SlotEngine` does here.
-
-    Args:
-        server: where the model runs.
-        max_positions: most tokens of context and action together.
-    """
-
-    def __init__(self, server: TokenServer, max_positions: int) -> None:
-        self.server, self.max_positions = server, max_positions
-
-    def generate(
-        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
-    ) -> list[Generated]:
-        """One action per game, requests at once up to the server's ``concurrency``.
-
-        Raises:
-            AgentStopped: a request came to nothing, after all retries.
-        """
-        server, sampling = self.server, self.server.sampling
-        room, heat = self.max_positions - sampling.max_tokens, max(0.0, sampling.temperature)
-        queries = [
-            TokenQuery([], int(uniform() * 2**31), heat, ids=tuple(context[-room:]))
-            for context, uniform in zip(contexts, uniforms, strict=True)
-        ]
-        drawn: dict[int, Generated] = {}
-        with closing(server.complete(queries, sampling.max_tokens)) as results:
-            for i, result in results:
-                if isinstance(result, Failure):
-                    raise AgentStopped(f"model {server.model!r} on {server.host}: {result.why}")
-                assert isinstance(result, Continuation)
-                drawn[i] = Generated(result.ids, result.logprobs)
-        return [drawn[i] for i in range(len(queries))]
-
-    def release(self, keys: Sequence[Hashable]) -> None:
-        """Nothing: what the server keeps is its own affair."""
-
-
-class _Remote:
-    """What agents ask of a policy, of one that is not here."""
-
-    networks = ()
-    device = torch.device("cpu")
-
-    def __init__(self, tokenizer: TaskTokenizer, max_positions: int) -> None:
-        self.tokenizer, self.max_positions = tokenizer, max_positions
-
-    def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
-        raise AgentError("the network is on a server")
-
-    def eval(self) -> Any:
-        return self
-
-    def train(self, mode: bool = True) -> Any:
-        return self
-
-
-class ServedAgent(PolicyAgent):
+class ServedAgent(TokenAgent):
     """Acts with a trained model that a server holds.
 
     Args:
@@ -214,12 +155,35 @@ class ServedAgent(PolicyAgent):
         if critic.is_file() and description.get("decoding", {}).get("beta") is not None:
             raise AgentError(f"{self.folder}: its actions are guided by values, which a server does not know of")
         form = TextFormat(**description["format"])
-        positions = network.get("max_position_embeddings") or network.get("n_positions") or 10**9
+        self._positions = network.get("max_position_embeddings") or network.get("n_positions") or 10**9
         sampling = Sampling(heat, top_k, top_p, form.max_action_tokens)
         self.server = TokenServer(served_model, settings, f"agent {str(folder)!r}", tokenizer, sampling)
-        super().__init__(_Remote(tokenizer, positions), form, sampling, ServerEngine(self.server, positions))
+        super().__init__(tokenizer, form, sampling)
         self.slots, self.record_logprobs = self.server.slots, record_logprobs
         self._description = description
+
+    def generate(
+        self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
+    ) -> list[Generated]:
+        """One action per context, requests at once up to the server's ``concurrency``.
+
+        Raises:
+            AgentStopped: a request came to nothing, after all retries.
+        """
+        server, most = self.server, self.sampling.max_tokens
+        room, heat = self._positions - most, max(0.0, self.sampling.temperature)
+        queries = [
+            TokenQuery([], int(uniform() * 2**31), heat, ids=tuple(context[-room:]))
+            for context, uniform in zip(contexts, uniforms, strict=True)
+        ]
+        drawn: dict[int, Generated] = {}
+        with closing(server.complete(queries, most)) as results:
+            for i, result in results:
+                if isinstance(result, Failure):
+                    raise AgentStopped(f"model {server.model!r} on {server.host}: {result.why}")
+                assert isinstance(result, Continuation)
+                drawn[i] = Generated(result.ids, result.logprobs)
+        return [drawn[i] for i in range(len(queries))]
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """As `act`, with token counts and what was asked to be recorded."""
