@@ -74,7 +74,7 @@ class PartnerTraining:
     epochs: int = 3
     """Passes over the pairs."""
     max_steps: int | None = None
-    """Stop after so many steps."""
+    """Stop after this many steps."""
     batch_size: int = 32
     """Pairs in a step."""
     learning_rate: float | None = None

@@ -79,7 +79,7 @@ def check(spec: Positional[str], env: tuple[str, ...] = (), agent_arg: KeyValues
 
     Args:
         spec: Name (lmrl agents list), folder of a trained model, or file.py:factory.
-        env: Task ids to check it on; by default one whose last text is all there is to know, and one that is a conversation.
+        env: Task ids to check it on; by default one fully observed, and one that is a conversation.
         agent_arg: Arguments of the agent, as key=value.
     """
     from lmrl_agents import load_agent

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data stats": ("data:stats", "statistics of a dataset, beside the published ones"),
     "data verify": ("data:verify", "check a dataset's files, and with --replay every reward"),
     "data export": ("data:export", "write a dataset as JSON lines or for Minari"),
-    "data import": ("data:import_file", "make a dataset of a file of JSON lines"),
+    "data import": ("data:import_file", "make a dataset of JSON lines or of evaluation records"),
     "data show": ("data:show", "print an episode as a person reads it"),
     "train": ("train:train", "train an agent"),
     "eval": ("evaluate:evaluate", "evaluate an agent on a task"),

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from lmrl_benchmarks.commands.terminal import shown
+from lmrl_benchmarks.commands.terminal import shown, wide_console
 from lmrl_benchmarks.running.records import read_as_dataset
 from lmrl_datasets import Dataset, load_dataset, read_jsonl
 from lmrl_datasets import generate as make
@@ -25,12 +25,12 @@ def list_datasets() -> None:
     here, shipped = set(installed_datasets()), set(samples())
     table = Table()
     for column in ("name", "task", "policy", "episodes", "here"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for name in dataset_names():
         recipe = load_recipe(name)
         where = ", ".join(kind for kind, names in (("generated", here), ("sample", shipped)) if name in names)
         table.add_row(name, recipe.env, recipe.policy, f"{recipe.episodes:,}", where or "-")
-    Console().print(table)
+    wide_console().print(table)
 
 
 def generate(
@@ -50,7 +50,7 @@ def generate(
         out: Folder; by default where datasets are looked for by name.
         seed: Seed of the dataset. The same seed gives the same bytes, whatever the number of workers.
         workers: Processes.
-        shard: i/n, make only every n-th file from the i-th (from 0); for several machines on one folder.
+        shard: i/n: make only every n-th file from the i-th (from 0); for several machines on one folder.
         ray: Make the files on the Ray cluster at this address ("local": on this machine); same bytes.
     """
     part = None
@@ -155,7 +155,7 @@ def export(
 
     Args:
         name: Dataset name or folder.
-        file: Where to, a name in .jsonl or .jsonl.zst.
+        file: File to write, ending in .jsonl or .jsonl.zst.
         minari: Instead of a file, the id of a Minari dataset, such as lmrl/wordle-v0.
         sample: Take the sample that ships with the package.
     """

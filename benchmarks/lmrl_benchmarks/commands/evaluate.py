@@ -27,7 +27,7 @@ def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64) 
     Args:
         spec: What is evaluated.
         out: Folder for run.json, episodes.jsonl and summary.json.
-        slots: Games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
+        slots: Most games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
     """
     spec = replace(spec, env_id=load_task(spec.env_id).spec)
     player: Any = load_agent(spec.agent, **spec.agent_kwargs)

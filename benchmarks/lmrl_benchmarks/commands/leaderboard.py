@@ -23,7 +23,7 @@ def run(
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
     Args:
-        suite: Name of a suite (quick, core, paper, generalisation, llm) or a .toml file.
+        suite: Name of a suite (quick, core, paper, generalisation, llm, small, learning-...) or a .toml file.
         out: Folder of the run; the same command goes on with a run that was stopped.
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
         workers: Processes; by default one per core.

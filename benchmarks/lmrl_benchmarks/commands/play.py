@@ -14,7 +14,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import shown
+from lmrl_benchmarks.commands.terminal import shown, wide_console
 from lmrl_envs import TextEnv, load_task, make_policy, task, task_ids
 from lmrl_envs.surface import Surface
 
@@ -22,7 +22,7 @@ from lmrl_envs.surface import Surface
 def envs() -> None:
     """List all tasks: capability tags, random and best mean return, LMRL-Gym's scale, simulators."""
     table = Table(title=f"{len(task_ids())} tasks", title_justify="left", show_lines=True)
-    table.add_column("task")
+    table.add_column("task", min_width=max(map(len, task_ids())))
     for column in ("random", "optimum", "LMRL-Gym's min, average, max"):
         table.add_column(column, justify="right")
     for id in task_ids():
@@ -39,7 +39,7 @@ def envs() -> None:
         if row.extra:
             lines.append(f'[dim]needs: pip install "lmrl\\[{row.extra}]"[/dim]')
         table.add_row("\n".join(lines), random, optimum, scale)
-    Console().print(table)
+    wide_console().print(table)
 
 
 def play(

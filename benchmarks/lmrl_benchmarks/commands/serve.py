@@ -47,8 +47,8 @@ def serve(
         env_arg: Arguments of the environment, as key=value; with one task only.
         out: Folder for the games: a leaderboard run that people then join, or a new one.
         record: Keep the games of people.
-        max_games: Games kept at once.
-        idle_minutes: A game that nothing is asked about for so long is dropped.
+        max_games: Most games kept at once.
+        idle_minutes: A game that nothing is asked about for this many minutes is dropped.
         rate: Requests a second that one address may make.
         verbose: Print every request, and why a simulator failed (which may tell what is hidden).
     """

@@ -40,7 +40,7 @@ def train(
         episodes: Episodes to train on at most.
         model: Folder or hub id of a causal model to fine-tune; without it a small one is made, with a tokenizer of its own.
         overrides: Settings in place of the task's preset, as name=value (epochs=3, layers=4, balance=0.5, holdout_secrets=0).
-        seed: Of games, split, weights and order.
+        seed: Seed of the games, the split, the weights and the order.
         device: Where to train.
         threads: CPU threads; one is fastest for small models.
     """

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.markup import escape
 
 from lmrl_envs.core import printable
+
+
+def wide_console(least: int = 120) -> Console:
+    """A console on which a table's names are whole, also through a pipe: a narrower terminal wraps its lines."""
+    return Console(width=max(Console().width, least))
 
 
 def shown(text: object) -> str:
