@@ -83,7 +83,8 @@ def test_a_folder_is_taken_once(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_told_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     needs("this", "json", "numpy.linalg")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for module in ("pyarrow", "pyarrow.parquet"):  # another test may have imported it
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(DependencyNotInstalled, match=r'^this needs pyarrow \(.*\): pip install "lmrl\[data\]"$'):
         needs("this", "pyarrow.parquet")
 
