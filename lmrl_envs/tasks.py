@@ -453,7 +453,7 @@ TABLE: tuple[Task, ...] = (
         partners=("builtin", "stockfish", "random"),
     ),
     Task(
-        id="lmrl/CarDealer-v0",
+        id="lmrl/CarDealer-v1",
         folder="lmrl_envs.car_dealer",
         family="car_dealer",
         summary="Sell a car to a buyer whose wishes, budget and temper are hidden; haggle in free text.",
@@ -465,7 +465,7 @@ TABLE: tuple[Task, ...] = (
         partners=PARTNERS,
     ),
     Task(
-        id="lmrl/GuessMyCity-v0",
+        id="lmrl/GuessMyCity-v1",
         folder="lmrl_envs.guess_my_city",
         family="guess_my_city",
         summary="Find a hidden large city with yes/no and open questions (100 cities).",
@@ -476,7 +476,7 @@ TABLE: tuple[Task, ...] = (
         partners=PARTNERS,
     ),
     Task(
-        id="lmrl/TwentyQuestions-v0",
+        id="lmrl/TwentyQuestions-v1",
         folder="lmrl_envs.twenty_questions",
         family="twenty_questions",
         summary="Find the hidden object with at most 20 yes/no questions (158 objects).",

@@ -551,12 +551,12 @@ def test_the_token_is_asked_for(open_page: Open) -> None:
 def test_a_server_that_went_away_is_told(open_page: Open, tmp_path: Path) -> None:
     refused = ("ERR_CONNECTION_REFUSED", "410")
     page = open_page(expected=refused)
-    with Server("--out", tmp_path / "run", "--env", "lmrl/TwentyQuestions-v0") as server:
+    with Server("--out", tmp_path / "run", "--env", "lmrl/TwentyQuestions-v1") as server:
         begin(page, server, "TwentyQuestions")
     page.get_by_label("Your message").fill("Is it an animal?")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
-    with Server("--out", tmp_path / "run", "--env", "lmrl/TwentyQuestions-v0", port=server.port):
+    with Server("--out", tmp_path / "run", "--env", "lmrl/TwentyQuestions-v1", port=server.port):
         page.get_by_role("button", name="Try again").click()
         expect(page.get_by_role("alert")).to_contain_text("the server was started again")
         page.get_by_role("alert").get_by_role("button", name="All tasks").click()
@@ -568,7 +568,7 @@ def test_a_simulator_that_fails_can_be_asked_again(open_page: Open) -> None:
 
     with FaultyServer(["server_error"], answer=lambda _: "No.") as model:
         options = json.dumps({"base_url": model.url, "max_retries": 0})
-        arguments = ("--no-record", "--env", "lmrl/TwentyQuestions-v0", "--simulator", "openai:some-model")
+        arguments = ("--no-record", "--env", "lmrl/TwentyQuestions-v1", "--simulator", "openai:some-model")
         with Server(*arguments, "--env-arg", f"simulator_options={options}") as server:
             page = open_page(expected=("502",))
             page.goto(server.url)
@@ -637,7 +637,7 @@ id = "lmrl/MazeFullyObserved-v0"
 [[tasks]]
 id = "lmrl/ChessEndgames-v0"
 [[tasks]]
-id = "lmrl/GuessMyCity-v0"
+id = "lmrl/GuessMyCity-v1"
 [[agents]]
 name = "random"
 [[agents]]

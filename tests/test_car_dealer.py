@@ -20,7 +20,7 @@ from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.partners import PartnerReply, SimulatorError
 from tools.car_dealer_reference import best_play, bound, drawn_game
 
-ID = "lmrl/CarDealer-v0"
+ID = "lmrl/CarDealer-v1"
 BUYER = {"brand": "Toyota", "type": "SUV", "features": ["sunroof"], "budget": 50_000, "patience": 22, "concession": 1.0}
 
 

@@ -203,6 +203,6 @@ def test_play_shows_the_maze_and_can_be_left(tmp_path: Path) -> None:
 def test_a_conversation_is_shown_once(tmp_path: Path) -> None:
     """The partner's words, no drawing of all that was said; what it did not understand is marked."""
     typed = "Is it alive?\nwhich room is it in?\n:hint\n:quit\n"
-    shown, status = _play(["play", "lmrl/TwentyQuestions-v0", "--seed", "3"], typed, tmp_path)
+    shown, status = _play(["play", "lmrl/TwentyQuestions-v1", "--seed", "3"], typed, tmp_path)
     assert status == 0 and "questions left" not in shown and shown.count("(not understood)") == 1
     assert shown.count("Questions:") == 1 and shown.count("expert:") == 1

@@ -354,7 +354,7 @@ def test_a_failing_simulator_leaves_every_game_of_a_batch_as_it_was() -> None:
 
 
 def test_a_step_that_skips_every_slot() -> None:
-    for id in ("lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0", "lmrl/CarDealer-v0"):
+    for id in ("lmrl/Wordle-v0", "lmrl/MazeFullyObserved-v0", "lmrl/CarDealer-v1"):
         vector: Any = gym.make_vec(id, num_envs=2, vectorization_mode="vector_entry_point")
         vector.reset(seed=np.array([1, 2]))
         texts, rewards, *_ = vector.step([None, None])

@@ -132,12 +132,12 @@ def test_ties_are_known() -> None:
     blind: Any = make_policy("lmrl/MazePartiallyObserved-v0", "expert")
     stem = Transcript.from_texts(["There are walls to your right, to your left."], [])
     assert blind.is_best(stem, "move up") is False or blind.is_best(stem, "move down") is False
-    questions: Any = make_policy("lmrl/TwentyQuestions-v0", "expert")
+    questions: Any = make_policy("lmrl/TwentyQuestions-v1", "expert")
     opening = Transcript.from_texts(["Questions:"], [])
     assert not questions.is_best(opening, "Is it a dog?") and not questions.is_best(
         opening, "Is it an octopus's garden?"
     )
-    city: Any = make_policy("lmrl/GuessMyCity-v0", "expert")
+    city: Any = make_policy("lmrl/GuessMyCity-v1", "expert")
     assert (
         city.is_best(opening, "What are its most famous landmarks?")
         and city.is_best(opening, "Is it in Asia?") is False

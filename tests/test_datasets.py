@@ -290,9 +290,9 @@ def test_batches_do_not_depend_on_row_groups(tmp_path: Path, monkeypatch: pytest
     """Shards of more rows than a group holds: each group has texts, and so numbers for them, of its own."""
     import lmrl_datasets.store as store
 
-    whole = load_dataset(generate("twenty_questions/suboptimal-v0", tmp_path / "whole", episodes=90))
+    whole = load_dataset(generate("twenty_questions/suboptimal-v1", tmp_path / "whole", episodes=90))
     monkeypatch.setattr(store, "ROW_GROUP", 20)
-    cut = load_dataset(generate("twenty_questions/suboptimal-v0", tmp_path / "cut", episodes=90))
+    cut = load_dataset(generate("twenty_questions/suboptimal-v1", tmp_path / "cut", episodes=90))
     for size in (7, 20, 33, 4096):
         batches = list(cut.iter_batches(size))
         assert max(map(len, batches)) <= size

@@ -160,7 +160,7 @@ class Contrary:
 def test_a_partner_from_a_file_plays_and_no_record_loads_it(place: Path) -> None:
     (place / "contrary.py").write_text(PARTNER)
     loaded, simulator = place / "loaded", f"{place / 'contrary.py'}:Contrary"
-    folder, id = place / "eval", "lmrl/TwentyQuestions-v0"
+    folder, id = place / "eval", "lmrl/TwentyQuestions-v1"
     env = gymnasium.make_vec(id, num_envs=2, vectorization_mode="vector_entry_point", simulator=f"{simulator}:Yes.")
     env.reset(seed=0)
     replies, _, _, _, infos = env.step(["Is it alive?", "Is it made of stone?"])
@@ -177,7 +177,7 @@ def test_a_partner_from_a_file_plays_and_no_record_loads_it(place: Path) -> None
     run["spec"]["env_kwargs"] = {"simulator": f"replay:{place / 'said.jsonl'}"}  # as the message says
     (folder / "run.json").write_text(json.dumps(run))
     assert not [breach for breach in verify_records(folder) if "episode" in breach]
-    sample = load_dataset("twenty_questions/mixed-v0", sample=True)
+    sample = load_dataset("twenty_questions/mixed-v1", sample=True)
     recipe = sample.manifest["recipe"] | {"env_kwargs": {"simulator": simulator}}
     with pytest.raises(DatasetError, match="asked only by name"):
         Dataset(sample.folder, sample.manifest | {"recipe": recipe}).verify(replay=True)

@@ -275,7 +275,7 @@ agents = {"suboptimal": load_agent("suboptimal"), "trained": load_agent(sys.argv
 partner = openai_partner("toy", ToyPrompt(), base_url=sys.argv[2], concurrency=1, temperature=1.0, max_retries=0)
 
 def play():
-    ids = ["lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"]
+    ids = ["lmrl/Wordle-v0", "lmrl/TwentyQuestions-v1"]
     games = [("suboptimal", id) for id in ids] + [("trained", "lmrl/MazeFullyObserved-v0")]
     played = [Rollout(agents[name], id, slots=2).play(range(3), 5) for name, id in games]
     found = [[(p.episode, p.transcript.as_text(), p.transcript.rewards) for p in sorted(ps, key=lambda p: p.episode)] for ps in played]

@@ -23,7 +23,7 @@ from lmrl_envs.guess_my_city.table import cities, countries, members, split_name
 from lmrl_envs.guess_my_city.words import STOP, phrase_table, tokens
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 
-ID = "lmrl/GuessMyCity-v0"
+ID = "lmrl/GuessMyCity-v1"
 DATA = Path(__file__).parent / "data"
 
 

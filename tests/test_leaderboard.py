@@ -236,7 +236,7 @@ def test_a_wrong_agent_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_live_simulators_are_not_asked_again(tmp_path: Path) -> None:
-    evaluate(EvaluationSpec("lmrl/TwentyQuestions-v0", "random", 2, 0), tmp_path)
+    evaluate(EvaluationSpec("lmrl/TwentyQuestions-v1", "random", 2, 0), tmp_path)
     path = tmp_path / "run.json"
     run = json.loads(path.read_text())
     run["spec"]["env_kwargs"] = {"simulator": "openai:some-model"}
@@ -582,7 +582,7 @@ def test_variants_are_measured_by_their_own_references() -> None:
     maze = named_maze("umaze")
     assert umaze.optimum == pytest.approx(-np.mean([maze.distance[start] - 1 for start in maze.starts]), abs=1e-4)
     assert scale_of("lmrl/MazeFullyObserved-v0", {"layout": "random:9x9"}) is None
-    assert scale_of("lmrl/CarDealer-v0", {"reward": "revenue"}) is None
+    assert scale_of("lmrl/CarDealer-v1", {"reward": "revenue"}) is None
     for wording in ({"feedback": "paired"}, {"duplicates": "standard"}, {}):
         assert scale_of("lmrl/Wordle-v0", wording) == scale_of("lmrl/Wordle-v0", {})
 
@@ -621,9 +621,9 @@ def test_bundled_references_are_in_order() -> None:
     again = computed({**bare, "games": 200})
     assert again["optimum"] == entry["optimum"] and again["optimum_is"] == "exact"
     assert again["random"] == pytest.approx(entry["random"], abs=10)
-    scale = scale_of("lmrl/TwentyQuestions-v0", {"split": "test"})
+    scale = scale_of("lmrl/TwentyQuestions-v1", {"split": "test"})
     assert scale is not None
-    played = Rollout(load_agent("random"), "lmrl/TwentyQuestions-v0", {"split": "test"}).play(
+    played = Rollout(load_agent("random"), "lmrl/TwentyQuestions-v1", {"split": "test"}).play(
         range(300), 5, "validation"
     )
     assert abs(scale.score(float(np.mean([game.transcript.episode_return for game in played])))) < 15

@@ -36,7 +36,7 @@ from lmrl_envs.wordle.env import WordleEnv
 from lmrl_envs.wrappers import ChatObservation, RecordTrajectories, TranscriptObservation
 
 IDS = task_ids()
-PARTNERS = ("lmrl/TwentyQuestions-v0", "lmrl/GuessMyCity-v0", "lmrl/CarDealer-v0")
+PARTNERS = ("lmrl/TwentyQuestions-v1", "lmrl/GuessMyCity-v1", "lmrl/CarDealer-v1")
 
 
 # -- the search itself
@@ -180,10 +180,10 @@ def test_no_form_of_what_is_hidden_shows_before_the_end(
 
 def alike(id: str) -> list[tuple[int, dict[str, Any] | None]]:
     """Seeds and options of games that begin alike and hide different things."""
-    if id == "lmrl/CarDealer-v0":
+    if id == "lmrl/CarDealer-v1":
         people = [{"personality": name} for name in PERSONALITIES] + [{"budget": amount} for amount in BUDGETS]
         return [(5, {"buyer": person}) for person in people]
-    if id == "lmrl/GuessMyCity-v0":  # how an answer is worded follows from the seed
+    if id == "lmrl/GuessMyCity-v1":  # how an answer is worded follows from the seed
         return [(5, {"secret": name}) for name in cities()]
     return [(seed, None) for seed in range(60)]
 

@@ -32,7 +32,7 @@ from lmrl_envs.partners.model_partner import transformers_partner
 
 IDS = sorted(id for id in task_ids() if partner_preset(id))
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}
-STEPS = {"lmrl/TwentyQuestions-v0": 250, "lmrl/GuessMyCity-v0": 40, "lmrl/CarDealer-v0": 40}
+STEPS = {"lmrl/TwentyQuestions-v1": 250, "lmrl/GuessMyCity-v1": 40, "lmrl/CarDealer-v1": 40}
 REMARK = "Well, tell me more about that car."
 
 
@@ -52,10 +52,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         trained[id] = folder / id.split("/")[1]
         config = PartnerTraining(**TINY, max_steps=STEPS[id], epochs=50, learning_rate=5e-3)
         talk = list(played_episodes(id, "random", 6))
-        if id == "lmrl/CarDealer-v0":  # a model of this size learns one sentence, not to haggle
+        if id == "lmrl/CarDealer-v1":  # a model of this size learns one sentence, not to haggle
             texts = [[*(REMARK if i % 2 == 0 and i else text for i, text in enumerate(e.texts))] for e in talk]
             talk = [PartnerEpisode(e.hidden, own[:13]) for e, own in zip(talk, texts, strict=True)]
-        if id == "lmrl/TwentyQuestions-v0":  # what is no question is answered, too: the contract says a lot of that
+        if id == "lmrl/TwentyQuestions-v1":  # what is no question is answered, too: the contract says a lot of that
             rng = random.Random(0)
             junk = ["".join(rng.choices(PRINTABLE, k=rng.randrange(1, 400))) for _ in range(150)]
             talk += [PartnerEpisode(talk[0].hidden, (talk[0].texts[0], text, "No.")) for text in junk]
@@ -166,7 +166,7 @@ def test_the_rules_decide_whatever_a_tiny_model_says(
 
 @pytest.mark.parametrize("id", IDS)
 def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
-    name = {"lmrl/TwentyQuestions-v0": "twenty_questions", "lmrl/GuessMyCity-v0": "guess_my_city"}.get(id, "car_dealer")
+    name = {"lmrl/TwentyQuestions-v1": "twenty_questions", "lmrl/GuessMyCity-v1": "guess_my_city"}.get(id, "car_dealer")
     partner_prompt = _role(id)
     for episodes in (
         partner_episodes(load_dataset(f"{name}/mixed-v0", sample=True)[:8]),
@@ -213,7 +213,7 @@ def test_repeats_balance_kinds() -> None:
 
 def test_the_command_trains_on_games_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "oracle"
-    arguments = ["simulator", "train", "--env", "lmrl/TwentyQuestions-v0", "--out", str(out)]
+    arguments = ["simulator", "train", "--env", "lmrl/TwentyQuestions-v1", "--out", str(out)]
     small = ["--episodes", "4", "--set", "max_steps=2", "width=32", "layers=1", "holdout_secrets=0"]
     assert run([*arguments, *small]) == 0
     report = json.loads((out / "agreement.json").read_text("utf-8"))
@@ -224,9 +224,9 @@ def test_the_command_trains_on_games_of_its_own(tmp_path: Path, capsys: pytest.C
         ["--data", "maze/mixed-v0"],
         ["--env", "lmrl/Wordle-v0"],
         ["--data", "wordle/mixed-v0", "--sample"],
-        ["--env", "lmrl/CarDealer-v0", "--policy", "nobody"],
-        ["--data", "car_dealer/mixed-v0", "--policy", "random"],
-        ["--env", "lmrl/CarDealer-v0", "--set", "epoch=3"],
+        ["--env", "lmrl/CarDealer-v1", "--policy", "nobody"],
+        ["--data", "car_dealer/mixed-v1", "--policy", "random"],
+        ["--env", "lmrl/CarDealer-v1", "--set", "epoch=3"],
     ):
         status = run(["simulator", "train", "--out", str(tmp_path / "none"), *wrong])
         assert status in (1, 2), wrong

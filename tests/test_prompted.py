@@ -182,7 +182,7 @@ def test_markov_tasks_show_a_short_history(history: int | str, shown: int) -> No
     with FaultyServer(answer=lambda messages: "e4") as server:
         request = Request("lmrl/Chess-v0", 0, 0, Transcript.from_texts(texts, [0.0] * 12), "Play.")
         agent(server, history=history).act([request])
-        agent(server, history="auto").act([replace(request, env_id="lmrl/CarDealer-v0")])
+        agent(server, history="auto").act([replace(request, env_id="lmrl/CarDealer-v1")])
         assert sum(m["role"] == "assistant" for m in server.bodies[0]["messages"]) == shown
         assert sum(m["role"] == "assistant" for m in server.bodies[1]["messages"]) == 12
 
@@ -417,7 +417,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("env_id", [WORDLE, "lmrl/CarDealer-v0"])
+@pytest.mark.parametrize("env_id", [WORDLE, "lmrl/CarDealer-v1"])
 def test_hostile_outputs_are_recorded_safely(env_id: str, tmp_path: Path) -> None:
     texts = list(HOSTILE.values())
     with FaultyServer(answer=lambda messages: texts[len(messages) // 2 % len(texts)]) as server:

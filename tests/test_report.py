@@ -35,7 +35,7 @@ id = "lmrl/ChessEndgames-v0"
 kwargs = { positions = "evaluation" }
 episodes = 4
 [[tasks]]
-id = "lmrl/TwentyQuestions-v0"
+id = "lmrl/TwentyQuestions-v1"
 [[agents]]
 name = "random"
 [[agents]]

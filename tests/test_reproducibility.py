@@ -19,7 +19,7 @@ seed = 7
 training_seeds = [0]
 tasks = [
   { id = "lmrl/MazePartiallyObserved-v0", data = { name = "maze/mixed-v0", episodes = 60 } },
-  { id = "lmrl/CarDealer-v0" },
+  { id = "lmrl/CarDealer-v1" },
 ]
 [[agents]]
 name = "random"

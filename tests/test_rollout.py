@@ -12,7 +12,7 @@ from lmrl_agents import Request, load_agent
 from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_envs import SimulatorError
 
-WORDLE, QUESTIONS = "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0"
+WORDLE, QUESTIONS = "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v1"
 
 
 def facts(played: Sequence[Played]) -> list[Any]:

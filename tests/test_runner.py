@@ -32,7 +32,7 @@ training_seeds = [0]
 [[tasks]]
 id = "lmrl/Wordle-v0"
 [[tasks]]
-id = "lmrl/TwentyQuestions-v0"
+id = "lmrl/TwentyQuestions-v1"
 [[agents]]
 name = "random"
 [[agents]]
@@ -90,7 +90,7 @@ def test_a_cell_that_was_killed_is_gone_on_with(whole: Path, tmp_path: Path) -> 
 
 
 def test_a_cell_that_fails_is_told_in_the_report(tmp_path: Path) -> None:
-    text = SPLIT.replace('id = "lmrl/TwentyQuestions-v0"', 'id = "lmrl/MazeFullyObserved-v0"\nkwargs = {layout = "no"}')
+    text = SPLIT.replace('id = "lmrl/TwentyQuestions-v1"', 'id = "lmrl/MazeFullyObserved-v0"\nkwargs = {layout = "no"}')
     suite = suite_of(tmp_path, text)
     told = run_suite(suite, tmp_path / "run", agents=suite.only(["random"]))
     assert list(told) == ["eval random MazeFullyObserved-no seed 0"] and "layout='no'" in next(iter(told.values()))
@@ -231,7 +231,7 @@ def test_a_ray_cluster_gives_the_same_records(whole: Path, tmp_path: Path) -> No
     data = 'data = { name = "wordle/mixed-v0", episodes = 60 }\n'
     text = SPLIT.replace('id = "lmrl/Wordle-v0"\n', f'id = "lmrl/Wordle-v0"\n{data}')
     text += '[[agents]]\nname = "bc"\ntrain = "bc"\nsettings = { "bc.steps" = 4, "bc.temperatures" = [] }\n'
-    suite = suite_of(tmp_path, text.replace('[[tasks]]\nid = "lmrl/TwentyQuestions-v0"\n', ""))
+    suite = suite_of(tmp_path, text.replace('[[tasks]]\nid = "lmrl/TwentyQuestions-v1"\n', ""))
     (tmp_path / "run.py").write_text(_ON_RAY)
     (tmp_path / "faulty.py").write_text(_FAULTY)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "MARK": str(tmp_path / "mark")}

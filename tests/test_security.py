@@ -105,7 +105,7 @@ def _with_manifest(data: Path, target: Path, change) -> Path:
 
 @pytest.fixture(scope="module")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate("twenty_questions/mixed-v0", tmp_path_factory.mktemp("data") / "questions", episodes=4)
+    return generate("twenty_questions/mixed-v1", tmp_path_factory.mktemp("data") / "questions", episodes=4)
 
 
 def test_a_dataset_decides_on_no_server_and_no_file(

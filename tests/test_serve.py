@@ -258,7 +258,7 @@ def test_moves_are_played_once(server: Server) -> None:
 
 
 def test_a_game_is_shown_while_its_move_is_answered() -> None:
-    entry = SuiteTask("lmrl/TwentyQuestions-v0")
+    entry = SuiteTask("lmrl/TwentyQuestions-v1")
     sessions = LiveGames(EnvironmentPool([entry]), None, {})
     game = sessions.begin(entry, "practice", None, 1)
     before, asked, answer = game.shown_state, threading.Event(), threading.Event()
@@ -287,7 +287,7 @@ def test_many_players_at_once(server: Server) -> None:
     def one(seed: int) -> None:
         with httpx.Client(base_url=server.url, timeout=60) as http:
             state = http.post("/api/games", json={"task": "GuessMyCity", "seed": seed}).json()
-            player = make_policy("lmrl/GuessMyCity-v0", "expert", seed=seed)
+            player = make_policy("lmrl/GuessMyCity-v1", "expert", seed=seed)
             while not state["over"]:
                 values = {"action": player.act(transcript_of(state)), "turn": state["turn"]}
                 state = http.post(f"/api/games/{state['id']}/actions", json=values).json()
@@ -299,7 +299,7 @@ def test_many_players_at_once(server: Server) -> None:
     for thread in threads:
         thread.join()
     for seed in range(12):
-        env = gym.make("lmrl/GuessMyCity-v0")
+        env = gym.make("lmrl/GuessMyCity-v1")
         env.reset(seed=seed)
         for action in transcript_of(ends[seed]).actions:
             *_, info = env.step(action)
@@ -670,7 +670,7 @@ def test_a_simulator_that_fails_is_told_and_the_game_goes_on(tmp_path: Path) -> 
 
     with FaultyServer(["server_error", "good", "wrong_format", "good"], answer=lambda _: "No.") as model:
         options = json.dumps({"base_url": model.url, "max_retries": 0})
-        arguments = ("--env", "lmrl/TwentyQuestions-v0", "--simulator", "openai:some-model")
+        arguments = ("--env", "lmrl/TwentyQuestions-v1", "--simulator", "openai:some-model")
         with Server("--out", tmp_path / "run", *arguments, "--env-arg", f"simulator_options={options}") as server:
             (offered,) = server.http.get("/api/tasks").json()["tasks"]
             assert re.fullmatch(r"TwentyQuestions-\w{8}", offered["slug"])  # the server's arguments are not shown

@@ -22,7 +22,7 @@ from lmrl_envs.twenty_questions.policies import (
 from lmrl_envs.twenty_questions.reader import read
 from lmrl_envs.twenty_questions.rules import load_knowledge, members, split_indices
 
-ID = "lmrl/TwentyQuestions-v0"
+ID = "lmrl/TwentyQuestions-v1"
 KNOWLEDGE = load_knowledge()
 SIZES = {
     "sport": 10, "animal": 10, "fruit": 10, "vehicle": 10, "clothing": 11, "electronic": 10, "instrument": 10,

@@ -119,8 +119,8 @@ def rows(table: Table, _: Peers) -> None:
     tasks: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
         "lmrl/MazeFullyObserved-v0": (MOVES, {}),
         "lmrl/Wordle-v0": (words, {}),
-        "lmrl/TwentyQuestions-v0": (QUESTIONS, {}),
-        "lmrl/CarDealer-v0": (["What is your budget?", "How about the Toyota SUV for 27.5k?"], {}),
+        "lmrl/TwentyQuestions-v1": (QUESTIONS, {}),
+        "lmrl/CarDealer-v1": (["What is your budget?", "How about the Toyota SUV for 27.5k?"], {}),
         "lmrl/TextNavFullyObserved-v0": (["go west", "go east", "go south", "take plate"], {}),
         "lmrl/Chess-v0": (moves, {"simulator": "random"}),
     }

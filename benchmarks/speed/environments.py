@@ -187,12 +187,12 @@ class Games:
 
     def dialogues(self) -> None:
         coin = "TextArena's game master is a language model; a coin stands in for it"
-        questions = ("TextArena TwentyQuestions-v0-raw",), ("TextArena TwentyQuestions-v0",)
+        questions = ("TextArena TwentyQuestions-v1-raw",), ("TextArena TwentyQuestions-v1",)
         cars = ("TextArena UsedCarNegotiation-v0-raw",), ("TextArena UsedCarNegotiation-v0",)
         for id, lines, (raw, chat), note in (
-            ("lmrl/TwentyQuestions-v0", QUESTIONS, questions, coin),
-            ("lmrl/GuessMyCity-v0", CITY, questions, f"no package has this game; beside it 20 Questions. {coin}"),
-            ("lmrl/CarDealer-v0", SALES, cars, "TextArena's game has no partner: both sides are given"),
+            ("lmrl/TwentyQuestions-v1", QUESTIONS, questions, coin),
+            ("lmrl/GuessMyCity-v1", CITY, questions, f"no package has this game; beside it 20 Questions. {coin}"),
+            ("lmrl/CarDealer-v1", SALES, cars, "TextArena's game has no partner: both sides are given"),
         ):
             said = SALES_MARKED if "Car" in id else QUESTIONS
             self.game(id, lines, self.others(raw, said), self.others(chat, said), f"the same lines again. {note}", 256)

@@ -30,7 +30,7 @@ from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs.files import provenance
 
 SCRIPTED = ["random", "suboptimal", "expert"]
-TEXT_GAMES = ("Wordle-v0", "Wordle-Full-v0", "MazeFullyObserved-v0", "TextNavFullyObserved-v0", "TwentyQuestions-v0", "GuessMyCity-v0", "CarDealer-v0")  # fmt: skip
+TEXT_GAMES = ("Wordle-v0", "Wordle-Full-v0", "MazeFullyObserved-v0", "TextNavFullyObserved-v0", "TwentyQuestions-v1", "GuessMyCity-v1", "CarDealer-v1")  # fmt: skip
 
 
 def cpu_seconds() -> float:

@@ -83,9 +83,9 @@ def rows(table: Table, _: Peers) -> None:
     fixed: dict[str, Sequence[str]] = {
         "lmrl/MazeFullyObserved-v0": MOVES,
         WORDLE: random.choices(words, k=500),
-        "lmrl/TwentyQuestions-v0": QUESTIONS,
-        "lmrl/GuessMyCity-v0": CITY,
-        "lmrl/CarDealer-v0": SALES,
+        "lmrl/TwentyQuestions-v1": QUESTIONS,
+        "lmrl/GuessMyCity-v1": CITY,
+        "lmrl/CarDealer-v1": SALES,
     }
     found: dict[str, dict[str, float]] = {}
     for id, actions in fixed.items():

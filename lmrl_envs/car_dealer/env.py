@@ -38,7 +38,7 @@ class CarDealerEnv(PartnerTextEnv):
         simulator: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>`` or ``replay:<file>``.
         simulator_options: keyword arguments of that simulator.
 
-    Version history: v0, initial.
+    Version history: v1, the game is another than v0 (never published).
     """
 
     option_keys = frozenset({"buyer"})

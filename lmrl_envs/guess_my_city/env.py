@@ -47,7 +47,7 @@ class GuessMyCityEnv(PartnerTextEnv):
         reveal_country: whether the question which country it is gets an answer.
         simulator_options: keyword arguments of the simulator.
 
-    Version history: v0, initial.
+    Version history: v1, the game is another than v0 (never published).
     """
 
     option_keys = frozenset({"secret"})

@@ -48,7 +48,7 @@ class TwentyQuestionsEnv(PartnerTextEnv):
         split: which objects are drawn: "all", "train" (without the held-out ones) or "test" (only those).
         simulator_options: keyword arguments for the simulator.
 
-    Version history: v0, initial.
+    Version history: v1, the game is another than v0 (never published).
     """
 
     instructions = toml(__file__, "instructions.toml")["instructions"]

@@ -39,7 +39,7 @@ from lmrl_envs import make_policy, task, task_ids
 from lmrl_envs.chess.partner import best_moves
 from lmrl_envs.contract import HOSTILE_ACTIONS
 
-MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v0")
+MODEL_TASKS = ("lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0", "lmrl/TwentyQuestions-v1")
 SLOTS = 64
 FEWEST = 3
 """Rounds that are played in any case: fewer samples have no slope."""
@@ -218,7 +218,7 @@ class Soak:
 
 def fill_caches(soak: Soak, entries: int = 20_000) -> None:
     """Put more into the bounded caches of answers and moves than they hold: full from the start, they grow no more."""
-    for id in ("lmrl/GuessMyCity-v0", "lmrl/TwentyQuestions-v0", "lmrl/CarDealer-v0"):
+    for id in ("lmrl/GuessMyCity-v1", "lmrl/TwentyQuestions-v1", "lmrl/CarDealer-v1"):
         games = soak.lasting.get(id)
         for _ in range(entries // SLOTS if games is not None else 0):
             assert games is not None

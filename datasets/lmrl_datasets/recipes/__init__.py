@@ -1,6 +1,6 @@
 """Recipes: which policy plays which environment for a dataset. One TOML file each, in this folder or a plug-in's ``recipes``.
 
-``<family>/random-v0``, ``suboptimal-v0`` and ``expert-v0`` need no file: they are the task's policies of that name.
+``<family>/random-vN``, ``suboptimal-vN`` and ``expert-vN`` need no file: they are the policies of that name of the task's version N.
 """
 
 from __future__ import annotations
@@ -59,10 +59,18 @@ def _families() -> dict[str, str]:
     return families
 
 
+def _plain() -> dict[str, tuple[str, str]]:
+    """Dataset name -> (environment, policy) for the policies that every task has; a dataset's version is its task's."""
+    return {
+        f"{family}/{policy}-v{env.rpartition('-v')[2]}": (env, policy)
+        for family, env in _families().items()
+        for policy in PLAIN_POLICIES
+    }
+
+
 def dataset_names() -> list[str]:
     """Names of all datasets that can be generated."""
-    named = {name.replace("--", "/") for name in _files()}
-    return sorted(named | {f"{family}/{policy}-v0" for family in _families() for policy in PLAIN_POLICIES})
+    return sorted({name.replace("--", "/") for name in _files()} | _plain().keys())
 
 
 def load_recipe(name: str) -> Recipe:
@@ -78,9 +86,8 @@ def load_recipe(name: str) -> Recipe:
     file = files.get(name.replace("/", "--"))
     if file is not None:
         return Recipe(name=name, **tomllib.loads(file.read_text("utf-8")))
-    family, _, mixture = name.partition("/")
-    policy = mixture.removesuffix("-v0")
-    env = _families().get(family)
-    if env is None or policy not in PLAIN_POLICIES or mixture == policy:
+    plain = _plain().get(name)
+    if plain is None:
         raise UnknownDataset(f"no dataset {name!r}; {near(name, dataset_names())}")
+    env, policy = plain
     return Recipe(name, env, policy, 10_000, f"The {policy} policy of {env}.")
