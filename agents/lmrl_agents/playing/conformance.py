@@ -10,8 +10,8 @@ from typing import Any
 
 import gymnasium
 
+from lmrl_agents.playing.answers import wrong_action
 from lmrl_agents.playing.protocol import Action, Agent, AgentError, Request
-from lmrl_agents.playing.rollout import wrong_action
 from lmrl_envs import load_task, make_policy, task, task_ids
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.playing.answers import ours, told
 from lmrl_agents.playing.protocol import Agent, AgentError, UnknownAgent
 from lmrl_envs import doors
 
@@ -39,8 +40,10 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
         agent = factory(argument, **kwargs) if argument else factory(**kwargs)
     except (AgentError, doors.DoorError) as problem:
         raise AgentError(str(problem)) if isinstance(problem, doors.DoorError) else problem from None
-    except Exception as problem:
-        raise AgentError(f"agent {spec!r} cannot be loaded: {type(problem).__name__}: {problem}") from problem
+    except BaseException as problem:
+        if ours(problem):
+            raise
+        raise AgentError(f"agent {spec!r} cannot be loaded: {told(problem)}") from problem
     if not isinstance(agent, Agent):
         raise AgentError(f"agent {spec!r}: {type(agent).__name__} has no method act(requests)")
     return agent

@@ -9,18 +9,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from lmrl_agents.playing.protocol import Action, Agent, AgentStopped, Request
+from lmrl_agents.playing.answers import actions_of
+from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, load_task
 from lmrl_envs.seeding import Stream, episode_seed
 from lmrl_envs.vector import slot_info
-
-MAX_ACTION_CHARACTERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -265,37 +264,3 @@ def episode_options(options: dict[str, Any], each: dict[str, Any], episode: int)
     """
     turns = {key: episode % v if isinstance(v, int) else v[episode % len(v)] for key, v in each.items()}
     return {**options, **turns}
-
-
-def actions_of(agent: Any, requests: list[Request]) -> list[Action]:
-    """What an agent does, its errors among the actions; when a batch fails, every request is tried alone, so that one cannot
-    spoil the others.
-
-    Raises:
-        AgentStopped: the agent cannot go on at all.
-    """
-    detailed = hasattr(agent, "act_with_details")
-    try:
-        given = agent.act_with_details(requests) if detailed else map(Action, agent.act(requests))
-        actions = list(given)
-        if len(actions) != len(requests):
-            raise TypeError(f"act() returned {len(actions)} actions for {len(requests)} requests")
-        if not all(isinstance(action, Action) for action in actions):
-            raise TypeError("act_with_details() must return objects of lmrl_agents.Action")
-    except AgentStopped:
-        raise
-    except Exception as problem:
-        if len(requests) == 1:
-            return [Action("", error=f"{type(problem).__name__}: {problem}")]
-        return [action for request in requests for action in actions_of(agent, [request])]
-    wrong = [action.error or wrong_action(action.text) for action in actions]
-    return [replace(action, error=error) if error else action for action, error in zip(actions, wrong, strict=True)]
-
-
-def wrong_action(action: Any) -> str | None:
-    """Why something that an agent returned is no action; None if it is one."""
-    if not isinstance(action, str):
-        return f"TypeError: the agent returned {type(action).__name__}, not str"
-    if len(action) > MAX_ACTION_CHARACTERS:
-        return f"ValueError: the agent returned {len(action):,} characters (most: {MAX_ACTION_CHARACTERS:,})"
-    return None

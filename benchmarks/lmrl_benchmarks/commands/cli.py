@@ -88,6 +88,8 @@ def run(arguments: list[str]) -> int:
     try:
         return _call(name, rest)
     except SystemExit as stop:
+        if isinstance(stop.code, str):
+            print(f"lmrl: {stop.code}", file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
     except KeyboardInterrupt:
         print("lmrl: interrupted; run the same command again to go on", file=sys.stderr)

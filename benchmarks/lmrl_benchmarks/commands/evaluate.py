@@ -13,7 +13,7 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes
 
 from lmrl_agents import load_agent
-from lmrl_benchmarks.running.evaluation import EvaluationSpec
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.evaluation import evaluate as run
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import load_task
@@ -21,25 +21,35 @@ from lmrl_envs.core import printable
 from lmrl_envs.work import progress_bar
 
 
-def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64) -> int:
+def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64, retry_errors: bool = False) -> int:
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
 
     Args:
         spec: What is evaluated.
         out: Folder for run.json, episodes.jsonl and summary.json.
         slots: Most games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
+        retry_errors: Play the episodes that ended in an error once more.
     """
     spec = replace(spec, env_id=load_task(spec.env_id).spec)
     player: Any = load_agent(spec.agent, **spec.agent_kwargs)
     with progress_bar(f"{spec.agent} on {spec.env_id}") as tell:
         summary = run(
-            spec, out, agent=player, slots=slots, progress=lambda done, total: tell(done, total, _usage(player))
+            spec,
+            out,
+            agent=player,
+            slots=slots,
+            retry_errors=retry_errors,
+            progress=lambda done, total: tell(done, total, _usage(player)),
         )
     Console().print(_table(f"{spec.agent} on {spec.env_id}", summary))
-    if summary["errors"]:
+    problem = problem_of(out)
+    if summary["errors"] and not problem:
         failed = next(record for record in RecordFile(out).read() if record.error is not None)
         print(printable(f"the first error, in episode {failed.episode}: {failed.error}"), file=sys.stderr)
     print(f"records in {out}")
+    if problem:
+        print(printable(f"lmrl: {problem}"), file=sys.stderr)
+        return 1
     return 0
 
 

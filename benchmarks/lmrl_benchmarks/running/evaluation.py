@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
+from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded
 from lmrl_agents.playing.loading import load_agent
-from lmrl_agents.playing.protocol import Agent, AgentStopped
+from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim_records
@@ -31,10 +33,6 @@ BATCH = 64
 PATIENCE = 1.0
 """Seconds after which finished episodes are appended although they are fewer."""
 ABOUT = "agent.json"
-MAX_DETAILS = 1_000_000
-"""Characters of JSON that an agent may tell about one action."""
-USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
-"""Details of actions that summaries add up."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ def evaluate(
     *,
     agent: Agent | None = None,
     slots: int = 64,
+    retry_errors: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Play what is missing, write the records and the summary; returns the summary.
@@ -77,21 +76,32 @@ def evaluate(
         out: folder of the records; a stopped evaluation of the same spec is gone on with.
         agent: the agent, if it is loaded already.
         slots: games played at once; fewer where the agent asks for fewer.
+        retry_errors: play episodes that ended in an error once more.
         progress: called with (episodes done, episodes in all).
+
+    Raises:
+        AgentError: the agent cannot be had, or says of itself what no record can hold.
+        AgentStopped: it cannot go on; what was played is kept.
+        FolderError: the folder holds another evaluation.
     """
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
     load_task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
     agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
+    try:
+        said = introduction(agent)
+    except AgentError as problem:
+        raise AgentError(f"agent {spec.agent!r}: {problem}") from None
     with locked(out / ".lock", "evaluating"):
-        identity = getattr(agent, "fingerprint", None)
-        spec_there = {**spec.as_dict(), "agent_fingerprint": identity() if callable(identity) else None}
-        claim_records(out, spec_there, getattr(agent, "operational", ()))
+        claim_records(out, {**spec.as_dict(), "agent_fingerprint": said.fingerprint}, said.operational)
         file = RecordFile(out)
-        records = file.repair()
+        records = file.repair(retry_errors)
         missing = sorted(set(range(spec.episodes)) - {record.episode for record in records})
         if missing:
-            _play_missing(agent, spec, missing, out, slots, file, records, progress)
+            (out / SUMMARY).unlink(missing_ok=True)
+            _play_missing(agent, spec, missing, out, min(slots, said.slots or slots), file, records, progress)
+            if said.about is not None:
+                write_json(out / ABOUT, _about_now(agent) or said.about)
         # In order of episodes, whatever order they finished in: equal runs give equal files.
         records.sort(key=lambda record: record.episode)
         text = "".join(f"{record.line()}\n" for record in records)
@@ -99,6 +109,29 @@ def evaluate(
         summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
         write_json(out / SUMMARY, summary)
         return summary
+
+
+def _about_now(agent: Agent) -> dict[str, Any] | None:
+    """What the agent says of itself after play: servers are known better then."""
+    with contextlib.suppress(AgentError):
+        return introduction(agent).about
+    return None
+
+
+def problem_of(out: Path) -> str:
+    """Why a finished evaluation is none: its agent quit, or every game ended in an error; "" where it is one."""
+    try:
+        summary = json.loads((out / SUMMARY).read_text("utf-8"))
+        if not summary["errors"]:
+            return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    failed = [record for record in RecordFile(out).read() if record.error is not None]
+    quits = [record for record in failed if str(record.error).startswith(QUIT)]
+    if not quits and len(failed) < summary["episodes"]:
+        return ""
+    first, count = (quits or failed)[0], f"{len(quits)} of {summary['episodes']}" if quits else f"all {len(failed)}"
+    return f"{count} games ended in an error; in game {first.episode}: {first.error} (--retry-errors plays them again)"
 
 
 def _play_missing(
@@ -116,7 +149,6 @@ def _play_missing(
     keep_in = getattr(agent, "keep_in", None)
     if callable(keep_in):
         keep_in(out)
-    slots = max(1, min(slots, getattr(agent, "slots", slots)))
     rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
     pending: list[Record] = []
     last = time.monotonic()
@@ -142,9 +174,6 @@ def _play_missing(
         raise
     finally:  # an agent that stops the run, or Ctrl-C: what is finished stays
         flush()
-    describe = getattr(agent, "describe", None)
-    if callable(describe):
-        write_json(out / ABOUT, json.loads(json.dumps(describe(), default=str)))
 
 
 def record_of(played: Played) -> Record:
@@ -164,17 +193,8 @@ def record_of(played: Played) -> Record:
         error=played.error,
         options=played.options,
         info=played.info,
-        details=tuple(map(_storable, played.details)),
+        details=tuple(map(recorded, played.details)),
     )
-
-
-def _storable(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Details as JSON holds them; those of an agent that tells too much, or what JSON cannot hold, are replaced by why."""
-    try:
-        text = to_json(dict(details))
-    except (TypeError, ValueError, RecursionError) as problem:
-        return {"not_recorded": f"{type(problem).__name__}: {problem}"[:200]}
-    return json.loads(text) if len(text) <= MAX_DETAILS else {"not_recorded": f"{len(text)} characters"}
 
 
 def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
@@ -205,10 +225,6 @@ def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any
     }
 
 
-def _is_amount(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
     """Totals of what agents tell about their actions; nothing for agents that tell nothing."""
     told = [details for record in records for details in record.details]
@@ -216,7 +232,7 @@ def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for key in USAGE:
-        values = [details[key] for details in told if _is_amount(details.get(key))]
+        values = [details[key] for details in told if is_amount(details.get(key))]
         if values:
             total = math.fsum(values)
             found[key] = round(total, 9) if key == "cost_usd" else int(total)

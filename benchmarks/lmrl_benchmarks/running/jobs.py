@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.playing.answers import told
 from lmrl_benchmarks.running.cells import Job
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import SUMMARY
@@ -21,6 +22,8 @@ from lmrl_envs.work import Progress
 
 PROGRESS = ".progress"
 SLOTS = 128
+TRACED = 20_000
+"""Characters of a traceback that are kept."""
 
 
 def run_job(out: Path, job: Job) -> str:
@@ -28,8 +31,8 @@ def run_job(out: Path, job: Job) -> str:
     try:
         if not is_done(out, job):
             _DO[job.kind](out, out / job.folder, *job.arguments)
-    except Exception as problem:
-        return f"{type(problem).__name__}: {problem}\n{traceback.format_exc()}"
+    except BaseException as problem:  # also what an agent raises to end the process: it ends its own cell
+        return f"{told(problem)}\n{traceback.format_exc()[-TRACED:]}"
     return ""
 
 

@@ -127,9 +127,13 @@ class RecordFile:
         except ValueError as problem:
             raise RecordError(str(problem)) from None
 
-    def repair(self) -> list[Record]:
-        """Read, and drop from the file a cut last line and what was written twice (by a Ctrl-C between two steps)."""
+    def repair(self, retry_errors: bool = False) -> list[Record]:
+        """Read, and drop from the file a cut last line, what was written twice (by a Ctrl-C between two steps) and, where they
+        are to be played again, episodes that ended in an error.
+        """
         records = list({record.episode: record for record in self.read()}.values())
+        if retry_errors:
+            records = [record for record in records if record.error is None]
         if self._lines.path.is_file():
             self._lines.rewrite(record.line() for record in records)
         return records

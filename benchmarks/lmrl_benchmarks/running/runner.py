@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
+from lmrl_benchmarks.running.evaluation import problem_of
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
 from lmrl_benchmarks.running.records import other_version
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
@@ -62,6 +63,9 @@ def run_suite(
         with _workers(plan, workers, patience, ray) as who:
             failed = Scheduler(out, list(plan.jobs.values()), who, patience, progress).run()
         problems = plan.lacking | dict(failed)
+        for job in plan.jobs.values():
+            if job.kind == "eval" and job.name not in problems and (why := problem_of(out / job.folder)):
+                problems[job.name] = why
         asked = plan.lacking.keys() | plan.jobs.keys()
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
         told |= {name: text.splitlines()[0] for name, text in problems.items()}

@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lmrl_agents.playing.answers import actions_of
 from lmrl_agents.playing.protocol import Agent, AgentStopped
-from lmrl_agents.playing.rollout import actions_of
 from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
