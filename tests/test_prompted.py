@@ -104,14 +104,28 @@ def test_the_chat_is_instructions_then_the_game(tmp_path: Path) -> None:
         assert server.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
-def test_requests_are_seeded_each_with_its_own() -> None:
+def test_requests_are_seeded_each_with_its_own_by_a_secret_of_the_run(tmp_path: Path) -> None:
     with FaultyServer(answer=lambda messages: "crane") as server:
         requests = sample_requests(WORDLE)
-        agent(server, temperature=0.7).act(requests)
-        first = [(body["seed"], body["temperature"]) for body in server.bodies]
-        agent(server, temperature=0.7, concurrency=1).act(requests[::-1])
-        again = [(body["seed"], body["temperature"]) for body in server.bodies[len(requests) :]]
-        assert sorted(first) == sorted(again) and len({seed for seed, _ in first}) == len(requests)
+
+        def seeds(folder: Path | None, **options) -> list[int | None]:
+            before, player = len(server.bodies), agent(server, **options)
+            if folder:
+                folder.mkdir(exist_ok=True)
+                (folder / "answers.jsonl").unlink(missing_ok=True)  # asked again, not remembered
+                player.keep_in(folder)
+            player.act(requests[::-1] if options.get("concurrency") == 1 else requests)
+            assert all(body.get("temperature") == options["temperature"] for body in server.bodies[before:])
+            return sorted(body["seed"] for body in server.bodies[before:])
+
+        first = seeds(tmp_path / "run", temperature=0.7)
+        assert len(set(first)) == len(requests)
+        assert seeds(tmp_path / "run", temperature=0.7, concurrency=1) == first  # a run that is gone on with
+        for other in (seeds(tmp_path / "other", temperature=0.7), seeds(None, temperature=0.7)):
+            assert not set(first) & set(other)
+        player = agent(server, temperature=0.7)
+        player.keep_in(tmp_path / "run")
+        assert player.describe()["sampling_salt"] == (tmp_path / "run" / ".sampling-salt").read_text()
         agent(server, temperature=None, extra_body={"seed": None, "top_p": 0.5}).act(requests[:1])
         assert not {"seed", "temperature"} & set(server.bodies[-1]) and server.bodies[-1]["top_p"] == 0.5
 

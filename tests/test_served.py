@@ -57,7 +57,7 @@ def serving(folder: Path, **faults: Any) -> FaultyServer:
         assert body["return_token_ids"] and body["stop_token_ids"] == [model.tokenizer.eoa] and body["ignore_eos"]
         sampling = Sampling(body["temperature"], body["top_k"], body["top_p"], body["max_tokens"])
         with lock:
-            (drawn,) = generate(model, [body["prompt"]], [np.random.default_rng(body["seed"]).random], sampling)
+            (drawn,) = generate(model, [body["prompt"]], [np.random.default_rng(body.get("seed", 0)).random], sampling)
         ends = drawn.ids[-1] == model.tokenizer.eoa
         choice = {
             "index": 0,

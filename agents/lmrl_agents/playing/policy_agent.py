@@ -74,12 +74,15 @@ class TokenAgent:
         Randomness is each candidate's own, and the first one's is that of a single action.
         """
         copies = range(self.candidates)
-        seeds = [(r.seed, len(r.transcript), *([k] if k else [])) for r in requests for k in copies]
-        uniforms = [np.random.default_rng(seed).random for seed in seeds]
+        uniforms = [self.noise(request, k).random for request in requests for k in copies]
         contexts = [context for context in contexts for _ in copies]
         sampled = self.generate([(r.episode, k) for r in requests for k in copies], contexts, uniforms)
         self.tokens_generated += sum(len(action.ids) for action in sampled)
         return sampled
+
+    def noise(self, request: Request, candidate: int) -> np.random.Generator:
+        """The random numbers of an action."""
+        return np.random.default_rng((request.seed, len(request.transcript), *([candidate] if candidate else [])))
 
     def told_logprobs(self, sampled: Generated) -> list[tuple[str, float]]:
         """The tokens of an action as text, with their log-probabilities, for the records."""

@@ -33,7 +33,8 @@ class Request:
     episode: int
     """Number of the episode in its run; the same game keeps it."""
     seed: int
-    """The agent's random seed for this episode. Together with the transcript it determines the action."""
+    """The agent's random seed for this episode. Together with the transcript it determines the action. The game's own seed does
+    not follow from it."""
     transcript: Transcript
     instructions: str = ""
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)

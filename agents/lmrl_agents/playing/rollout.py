@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,7 @@ import numpy as np
 from lmrl_agents.playing.answers import actions_of
 from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, load_task
-from lmrl_envs.seeding import Stream, episode_seed
+from lmrl_envs.seeding import Stream, episode_seed, player_seed
 from lmrl_envs.vector import slot_info
 
 
@@ -108,8 +109,10 @@ class Rollout:
         self.options, self.each = dict(options or {}), dict(each or {})
         self.slots, self.repeats, self.groups = slots, repeats, groups
 
-    def play(self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation") -> Iterator[Played]:
-        """Play the given episode numbers; yields each as it finishes (not in order)."""
+    def play(
+        self, episodes: Sequence[int], base_seed: int, stream: Stream = "evaluation", salt: str = ""
+    ) -> Iterator[Played]:
+        """Play the given episode numbers; yields each as it finishes (not in order). For ``salt`` see `episode_seed`."""
         if not episodes:
             return
         count = min(self.slots, len(episodes))
@@ -117,8 +120,10 @@ class Rollout:
             self.row.id, num_envs=count, vectorization_mode="vector_entry_point", **self.env_kwargs
         )
         self._live: list[_Slot | None] = [None] * count
+        # In training every seed explores by itself; in an evaluation no agent is told what names its game.
+        own_seed = player_seed if stream == "evaluation" else partial(episode_seed, "agent", base_seed)
         self._waiting = [
-            _Slot(n, episode_seed(stream, base_seed, n // self.repeats), episode_seed("agent", base_seed, n))
+            _Slot(n, episode_seed(stream, base_seed, n // self.repeats, salt), own_seed(n))
             for n in reversed(episodes)
         ]
         parts = [part.tolist() for part in np.array_split(np.arange(count), min(self.groups, count))]

@@ -7,8 +7,8 @@ and, from version 0.10.2, gives the drawn ids with ``return_token_ids``. vLLM fi
 contexts in its prefix cache.
 
 The log-probabilities are the server's: by default vLLM tells those of the network, before temperature and cuts, and with
-``--logprobs-mode processed_logprobs`` those of the distribution that was drawn from. Sampled actions follow from seed and
-context as far as the server keeps to its seeds: a batch of other requests may change the last bits.
+``--logprobs-mode processed_logprobs`` those of the distribution that was drawn from. Sampled actions follow from
+seed and context as far as the server keeps to its seeds: a batch of other requests may change the last bits.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lmrl_agents.models.critic import DESCRIPTION
 from lmrl_agents.models.sampling import Generated, Sampling
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.policy_agent import TokenAgent, chosen_temperature, model_folder
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
+from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_envs.files import sha256_of
 from lmrl_envs.partners.backend import Completion, Failure, Query
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
@@ -79,7 +82,7 @@ class TokenServer(ChatServer):
             "logprobs": 1,
             "temperature": query.temperature,
             "top_p": self.sampling.top_p,
-            "seed": query.seed,
+            **({"seed": query.seed} if query.temperature else {}),
             "extra_body": extra,
         }
 
@@ -160,7 +163,15 @@ class ServedAgent(TokenAgent):
         self.server = TokenServer(served_model, settings, f"agent {str(folder)!r}", tokenizer, sampling)
         super().__init__(tokenizer, form, sampling)
         self.slots, self.record_logprobs = self.server.slots, record_logprobs
-        self._description = description
+        self._description, self._seeds = description, ServerSeeds()
+
+    def noise(self, request: Request, candidate: int) -> np.random.Generator:
+        """The random numbers of an action, of which the server sees the first as its seed."""
+        return np.random.default_rng(self._seeds.seed(request, candidate))
+
+    def keep_in(self, folder: Path) -> None:
+        """See `ServerSeeds`."""
+        self._seeds.keep_in(folder)
 
     def generate(
         self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
@@ -211,6 +222,7 @@ class ServedAgent(TokenAgent):
             "kind": "language model",
             "temperature": self.sampling.temperature,
             "server": self.server.host,
+            **self._seeds.describe(),
             **self._description,
         }
 

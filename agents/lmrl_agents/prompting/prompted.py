@@ -13,13 +13,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
 
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
+from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
 from lmrl_agents.prompting.spending import Budget, Journal, budget_of
@@ -94,7 +95,7 @@ class PromptedAgent:
         self.max_tokens: int = settings.max_tokens or ANSWER_TOKENS
         self.slots = backend.slots
         self.prompt_tokens = self.completion_tokens = 0
-        self._journal = Journal()
+        self._journal, self._seeds = Journal(), ServerSeeds(secret=isinstance(backend, ChatServer))
         self._kept_in: set[Path] = set()
         self._examples: dict[str, list[Transcript]] = {}
 
@@ -125,7 +126,7 @@ class PromptedAgent:
             i: Action(entry["action"], {"raw": entry["text"], **entry["details"]}) for i, entry in entries.items()
         }
         missing = [i for i in range(len(requests)) if i not in actions]
-        queries = [Query(self._fitting(chats[i]), _seed(requests[i]), self.settings.temperature) for i in missing]
+        queries = [Query(self._fitting(chats[i]), self._seeds.seed(requests[i]), self.settings.temperature) for i in missing]
         presumed, stopped = self.budget.presumed, ""
         try:
             with closing(self.backend.complete(queries, self.max_tokens, self.budget)) as results:
@@ -206,7 +207,7 @@ class PromptedAgent:
         parts = {
             "model": self.name,
             "messages": messages,
-            "seed": _seed(request),
+            "seed": self._seeds.seed(request),
             "temperature": self.settings.temperature,
             "max_tokens": self.max_tokens,
             "backend": self.backend.describe().get("extra_body"),
@@ -219,6 +220,7 @@ class PromptedAgent:
     def keep_in(self, folder: Path) -> None:
         """Write every answer into ``folder/answers.jsonl`` as it comes, and use what an earlier part of the run was answered."""
         entries = self._journal.open(folder)
+        self._seeds.keep_in(folder)
         if folder in self._kept_in:
             return  # what is there was counted when it was asked for
         self._kept_in.add(folder)
@@ -249,6 +251,7 @@ class PromptedAgent:
             "agent": self.name,
             **asdict(self.settings),
             "prompt_version": PROMPT_VERSION,
+            **self._seeds.describe(),
             "usd_per_million": None if prices is None else vars(prices),
             **self.backend.describe(),
         }
@@ -259,11 +262,6 @@ class PromptedAgent:
 
     def __repr__(self) -> str:
         return f"PromptedAgent({self.name!r})"
-
-
-def _seed(request: Request) -> int:
-    digest = blake2b(f"{request.seed}/{len(request.transcript)}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % 2**31
 
 
 def _cut(text: str) -> str:
