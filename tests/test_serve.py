@@ -491,7 +491,7 @@ def test_the_records_of_people_are_checked_like_all_others(played: Path, tmp_pat
 
 
 SUITE = """
-name = "small"
+name = "mine"
 version = 1
 episodes = 3
 seed = 5

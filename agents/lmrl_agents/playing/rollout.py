@@ -123,8 +123,7 @@ class Rollout:
         # In training every seed explores by itself; in an evaluation no agent is told what names its game.
         own_seed = player_seed if stream == "evaluation" else partial(episode_seed, "agent", base_seed)
         self._waiting = [
-            _Slot(n, episode_seed(stream, base_seed, n // self.repeats, salt), own_seed(n))
-            for n in reversed(episodes)
+            _Slot(n, episode_seed(stream, base_seed, n // self.repeats, salt), own_seed(n)) for n in reversed(episodes)
         ]
         parts = [part.tolist() for part in np.array_split(np.arange(count), min(self.groups, count))]
         # One thread, whatever the number of parts: simulators serve one call at a time, in an order that is known.

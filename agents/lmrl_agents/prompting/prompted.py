@@ -126,7 +126,9 @@ class PromptedAgent:
             i: Action(entry["action"], {"raw": entry["text"], **entry["details"]}) for i, entry in entries.items()
         }
         missing = [i for i in range(len(requests)) if i not in actions]
-        queries = [Query(self._fitting(chats[i]), self._seeds.seed(requests[i]), self.settings.temperature) for i in missing]
+        queries = [
+            Query(self._fitting(chats[i]), self._seeds.seed(requests[i]), self.settings.temperature) for i in missing
+        ]
         presumed, stopped = self.budget.presumed, ""
         try:
             with closing(self.backend.complete(queries, self.max_tokens, self.budget)) as results:

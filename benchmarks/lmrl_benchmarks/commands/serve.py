@@ -28,6 +28,7 @@ def serve(
     simulator: str | None = None,
     env_arg: KeyValues = {},
     out: Path = Path("runs/human"),
+    salt_file: Path | None = None,
     record: bool = True,
     max_games: int = 200,
     idle_minutes: float = 30.0,
@@ -46,6 +47,7 @@ def serve(
         simulator: Who answers, in tasks with a partner or opponent; with one task only.
         env_arg: Arguments of the environment, as key=value; with one task only.
         out: Folder for the games: a leaderboard run that people then join, or a new one.
+        salt_file: The secret of the sealed suite whose run is in --out: the games that count are then the held ones.
         record: Keep the games of people.
         max_games: Most games kept at once.
         idle_minutes: A game that nothing is asked about for this many minutes is dropped.
@@ -54,6 +56,7 @@ def serve(
     """
     import uvicorn
 
+    from lmrl_benchmarks.running.sealing import read_salt
     from lmrl_benchmarks.serve.environments import EnvironmentPool
     from lmrl_benchmarks.serve.game import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
@@ -62,6 +65,8 @@ def serve(
     from lmrl_benchmarks.serve.server import make_app
     from lmrl_envs.files import locked
 
+    if salt_file and not record:
+        raise ValueError("--salt-file is for games that count, and without --record none does")
     if max_games < 1 or idle_minutes <= 0 or rate <= 0:
         raise ValueError("--max-games, --idle-minutes and --rate must be positive")
     if (simulator or env_arg) and len(env) != 1:
@@ -79,7 +84,7 @@ def serve(
         records = None
         if record:
             stack.enter_context(locked(out / ".serving", "serving games"))
-            records = HumanRecords(out, tasks)
+            records = HumanRecords(out, tasks, read_salt(salt_file) if salt_file else "")
         limits = Limits(max_games, idle_minutes * 60, requests_per_second=rate, burst=max(1, int(4 * rate)))
         door = Door(host, listener.getsockname()[1], token)
         games = LiveGames(pool, records, agents, limits)

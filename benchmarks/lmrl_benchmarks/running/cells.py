@@ -61,7 +61,7 @@ def cells(suite: Suite, agents: Sequence[SuiteAgent]) -> list[Cell]:
     ]
 
 
-def evaluation_of(suite: Suite, cell: Cell) -> EvaluationSpec:
+def evaluation_of(suite: Suite, cell: Cell, salt: str = "") -> EvaluationSpec:
     """What a cell's records are of. Models are named by their place within the run, so that runs can be moved."""
     spec = cell.agent.spec or cell.agent.name
     capped = suite.max_cost_usd is not None and spec.startswith("openai:")
@@ -75,6 +75,8 @@ def evaluation_of(suite: Suite, cell: Cell) -> EvaluationSpec:
         if capped
         else cell.agent.agent_kwargs,
         each=cell.task.each,
+        commitment=suite.commitment,
+        salt=salt,
     )
 
 
@@ -139,14 +141,15 @@ class Plan:
         suite: what is run.
         agents: those of it that are run.
         device: where models are trained and played.
+        salt: of a sealed suite.
 
     Attributes:
         jobs: name -> job, each after what it needs.
         lacking: the jobs of cells that cannot be run here -> what they need.
     """
 
-    def __init__(self, suite: Suite, agents: Sequence[SuiteAgent], device: str) -> None:
-        self.suite, self.device = suite, device
+    def __init__(self, suite: Suite, agents: Sequence[SuiteAgent], device: str, salt: str = "") -> None:
+        self.suite, self.device, self.salt = suite, device, salt
         self.jobs: dict[str, Job] = {}
         self.lacking: dict[str, str] = {}
         for cell in cells(suite, agents):
@@ -169,7 +172,7 @@ class Plan:
     def _add(self, cell: Cell) -> None:
         trained = bool(cell.agent.train)
         needs = (self._training(cell),) if trained else ()
-        arguments = (evaluation_of(self.suite, cell), trained, self.device)
+        arguments = (evaluation_of(self.suite, cell, self.salt), trained, self.device)
         device = self.device if trained else "cpu"
         self.jobs[cell.job_name] = Job("eval", cell.job_name, cell.records_folder, arguments, needs, device)
 

@@ -54,10 +54,15 @@ class EvaluationSpec:
     options: Suppress[dict[str, Any]] = field(default_factory=dict)
     each: Suppress[dict[str, Any]] = field(default_factory=dict)
     """Reset options that go round over the episodes (see `lmrl_agents.playing.rollout.episode_options`)."""
+    commitment: Suppress[str] = ""
+    """Of a sealed suite's secret salt (see `lmrl_benchmarks.running.sealing`)."""
+    salt: Suppress[str] = field(default="", repr=False)
+    """The salt itself, which is in no record."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return json.loads(to_json({key: value for key, value in vars(self).items() if key != "each" or value}))
+        kept = {key: value for key, value in vars(self).items() if key != "salt"}
+        return json.loads(to_json({key: kept[key] for key in kept if key not in ("each", "commitment") or kept[key]}))
 
 
 def evaluate(
@@ -162,7 +167,7 @@ def _play_missing(
 
     flush()
     try:
-        for played in rollout.play(missing, spec.seed):
+        for played in rollout.play(missing, spec.seed, salt=spec.salt):
             pending.append(record_of(played))
             if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
                 flush()

@@ -12,6 +12,7 @@ from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_probl
 from lmrl_benchmarks.running.evaluation import problem_of
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
 from lmrl_benchmarks.running.records import other_version
+from lmrl_benchmarks.running.sealing import check_salt
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
 from lmrl_benchmarks.running.workers import ClusterWorkers, Processes, Workers
 from lmrl_datasets.cluster import WorkerLost, joined
@@ -32,6 +33,7 @@ def run_suite(
     device: str = "cpu",
     patience: float = PATIENCE,
     ray: str | None = None,
+    salt: str = "",
     progress: JobProgress | None = None,
 ) -> dict[str, str]:
     """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
@@ -45,21 +47,23 @@ def run_suite(
         patience: an agent that finishes no episode for so many seconds is taken to hang: its process is killed, its cell
             fails.
         ray: address of a Ray cluster that does the work, "local" for one on this machine.
+        salt: of a sealed suite.
         progress: told about once a second.
 
     The reasons stand in ``problems.json`` too, from where the report takes them.
 
     Raises:
-        SuiteError: there are no agents.
+        SuiteError: there are no agents, or the salt is not the suite's.
         FolderError: the folder holds something else, or another process runs there.
         DatasetError: there is no such cluster.
     """
     agents = suite.agents if agents is None else agents
     if not agents:
         raise SuiteError(f"suite {suite.name!r} has no agents of its own; name yours (--agents openai:<model>)")
+    check_salt(suite, salt)
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
-        plan = Plan(suite, agents, device)
+        plan = Plan(suite, agents, device, salt)
         with _workers(plan, workers, patience, ray) as who:
             failed = Scheduler(out, list(plan.jobs.values()), who, patience, progress).run()
         problems = plan.lacking | dict(failed)

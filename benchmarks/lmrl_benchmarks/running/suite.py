@@ -17,7 +17,9 @@ from lmrl_envs.tasks import plugin_folders
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
 """Names become folders of a run, and runs come from strangers."""
-OPTIONAL = frozenset({"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description"})
+OPTIONAL = frozenset(
+    {"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description", "commitment"}
+)
 """Keys that are left out of what is hashed where they are empty."""
 HUMAN = "human"
 """The agent under whose name the games of people stand (`lmrl serve`); it need not play every task, nor every episode."""
@@ -91,6 +93,8 @@ class Suite:
     max_cost_usd: float | None = None
     """What one cell of an agent on a paid server may cost; handed to agents called ``openai:...``."""
     description: str = ""
+    commitment: str = ""
+    """Of a sealed suite: the SHA-256 of the secret salt that its games' seeds are drawn with (see `sealing`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -156,19 +160,41 @@ def load_suite(name: str) -> Suite:
     Raises:
         SuiteError: no such suite, or a file that is none.
     """
-    if name.endswith(".toml"):
-        path: Any = Path(name)
-    else:
-        path = _files().get(name)
-    if path is None or not path.is_file():
-        raise SuiteError(f"no suite {name!r}; there are {', '.join(suite_names())}, or give a .toml file")
+    text = suite_text(name)
     try:
-        suite = suite_from(tomllib.loads(path.read_text("utf-8")), load_task)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as problem:
+        suite = suite_from(tomllib.loads(text), load_task)
+        if name.endswith(".toml") and (why := borrowed_name(suite)):
+            raise SuiteError(why)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as problem:
         raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
     except SuiteError as problem:
         raise SuiteError(f"suite {name!r} {problem}") from None
     return suite
+
+
+def borrowed_name(suite: Suite) -> str | None:
+    """That a suite has the name of one that ships and is another one; None if it has not."""
+    known = {name.casefold(): name for name in _files()}
+    name = known.get(suite.name.casefold())
+    own = load_suite(name) if name else suite
+    if own.digest == suite.digest:
+        return None
+    return f"has the name of the suite {name!r} that ships (version {own.version}, digest {own.digest}) and is another: rename it"
+
+
+def suite_text(name: str) -> str:
+    """The TOML text of a suite by name, or of a file.
+
+    Raises:
+        SuiteError: no such suite, or no text.
+    """
+    path: Any = Path(name) if name.endswith(".toml") else _files().get(name)
+    if path is None or not path.is_file():
+        raise SuiteError(f"no suite {name!r}; there are {', '.join(suite_names())}, or give a .toml file")
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as problem:
+        raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
 
 
 def suite_from(values: Mapping[str, Any], find: Callable[[str], Task] = task) -> Suite:
@@ -196,6 +222,8 @@ def _check(suite: Suite, find: Callable[[str], Task]) -> None:
         raise SuiteError(
             f"has the name {suite.name!r} and version {suite.version!r}, which are none (pages are named so)"
         )
+    if not isinstance(suite.commitment, str) or not re.fullmatch(r"([0-9a-f]{64})?", suite.commitment):
+        raise SuiteError("has a commitment that is no SHA-256 (64 hex digits)")
     for entry in suite.tasks:
         find(entry.id)
     for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):

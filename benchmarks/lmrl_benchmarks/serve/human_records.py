@@ -30,10 +30,12 @@ from lmrl_benchmarks.running.records import (
     claim_records,
     read_run,
 )
+from lmrl_benchmarks.running.sealing import check_salt
 from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent, SuiteTask
 from lmrl_benchmarks.serve.environments import name_of
 from lmrl_envs import task
 from lmrl_envs.files import provenance, write_atomically, write_json
+from lmrl_envs.seeding import episode_seed
 
 EPISODES_OF_A_TASK, SUITE_SEED = 1000, 20262
 """Of the suite that is made where there is no run to join."""
@@ -45,14 +47,16 @@ class HumanRecords:
     Args:
         out: folder of a leaderboard run, which people then join, or a folder for a new one.
         tasks: what is played: id and arguments.
+        salt: of a sealed suite.
 
     Raises:
-        SuiteError, RecordError, FolderError: the folder holds something else.
+        SuiteError, RecordError, FolderError: the folder holds something else, or the suite's games need another salt.
     """
 
-    def __init__(self, out: Path, tasks: Sequence[SuiteTask]) -> None:
-        self.out = out
+    def __init__(self, out: Path, tasks: Sequence[SuiteTask], salt: str = "") -> None:
+        self.out, self.salt = out, salt
         self.suite = _join(out, tasks)
+        check_salt(self.suite, salt)
         self._lock = threading.Lock()
         self._records: dict[str, list[Record]] = {}
         self._playing: dict[str, set[int]] = {}
@@ -80,7 +84,7 @@ class HumanRecords:
             return {"played": len(self._counting(entry)), "of": evaluation_of(self.suite, cell).episodes}
 
     def take(self, entry: SuiteTask) -> tuple[int, int] | None:
-        """Reserve the next episode that counts: (its number, the suite's evaluation seed); None when all are taken."""
+        """Reserve the next episode that counts: (its number, the game's seed); None when all are taken."""
         cell = self.cell(entry)
         if cell is None:
             return None
@@ -91,7 +95,7 @@ class HumanRecords:
             if episode is None:
                 return None
             self._playing[name_of(entry)].add(episode)
-            return episode, spec.seed
+            return episode, episode_seed("evaluation", spec.seed, episode, self.salt)
 
     def release(self, entry: SuiteTask, episode: int) -> None:
         """Give an episode back that was not played."""

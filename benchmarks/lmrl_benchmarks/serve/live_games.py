@@ -21,7 +21,7 @@ from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
 from lmrl_benchmarks.serve.game import Limits, LiveGame, Mode
 from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_envs import SimulatorError, task
-from lmrl_envs.seeding import episode_seed
+from lmrl_envs.seeding import player_seed
 
 GIVEN_UP, LEFT = "given up by the player", "left by the player"
 _LOG = logging.getLogger("lmrl.serve")
@@ -70,7 +70,7 @@ class LiveGames:
                 taken = self.records.take(entry) if self.records else None
                 if taken is None:
                     raise Refused(409, "No more games of this task count here; practice is always possible.")
-                episode, game_seed = taken[0], episode_seed("evaluation", taken[1], taken[0])
+                episode, game_seed = taken
             try:
                 env.reset(seed=game_seed)
             except Exception:
@@ -196,7 +196,7 @@ class LiveGames:
                 raise Refused(409, "This game is played by you.")
             try:
                 with self._agent_locks[game.agent_name]:
-                    (action,) = actions_of(game.agent, [game.request(episode_seed("agent", game.seed, 0))])
+                    (action,) = actions_of(game.agent, [game.request(player_seed(game.number))])
                     why = action.error
             except AgentStopped as problem:
                 why = f"AgentStopped: {problem}"
