@@ -190,6 +190,84 @@ def test_everything_is_natural_or_manmade() -> None:
     assert not rest
 
 
+def holds(attribute: str, name: str) -> bool | None:
+    """True, False, or None where it is disputed."""
+    index = KNOWLEDGE.names.index(name)
+    if KNOWLEDGE.disputed[attribute] >> index & 1:
+        return None
+    return bool(KNOWLEDGE.attributes[attribute] >> index & 1)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "yes", "no", "depends"),
+    [
+        ("motor", "car", "bicycle", "sailboat"),  # no engine: no motor implied either
+        ("engine", "train", "bicycle", "sailboat"),
+        ("entertainment", "kite", "hammer", "crayon"),
+        ("mouth", "apple", "drum", "mug"),
+        ("floats", "watermelon", "car", "submarine"),
+        ("keyboard", "piano", "guitar", "smartphone"),
+        ("light", "sun", "moon", "car"),
+        ("vitamin_c", "orange", "banana", "potato"),
+        ("watch", "soccer", "carrot", "skiing"),
+        ("tall", "tree", "car", "refrigerator"),
+        ("red", "strawberry", "banana", "car"),
+        ("plastic", "ruler", "bicycle", "chair"),
+        ("venomous", None, "lion", "snake"),
+        ("wind", "sailboat", "bicycle", None),
+        ("storage", "wardrobe", "car", "desk"),
+    ],
+)
+def test_cells_and_what_is_disputed(attribute: str, yes: str | None, no: str, depends: str | None) -> None:
+    assert yes is None or holds(attribute, yes) is True
+    assert holds(attribute, no) is False
+    assert depends is None or holds(attribute, depends) is None
+
+
+@pytest.mark.parametrize(
+    ("taller", "lower"),
+    [
+        ("tree", "train"),
+        ("horse", "car"),
+        ("table", "bed"),
+        ("refrigerator", "sofa"),
+        ("bus", "car"),
+        ("wardrobe", "desk"),
+        ("elephant", "lion"),
+    ],
+)
+def test_heights(taller: str, lower: str) -> None:
+    tall = dict(zip(KNOWLEDGE.names, KNOWLEDGE.measures["tall"], strict=True))
+    assert tall[taller] > tall[lower]
+
+
+def test_what_lies_flat_or_hangs_in_the_sky_has_no_height() -> None:
+    tall = dict(zip(KNOWLEDGE.names, KNOWLEDGE.measures["tall"], strict=True))
+    assert [
+        name for name in ("river", "ocean", "beach", "cloud", "sun", "moon", "soccer") if tall[name] is not None
+    ] == []
+
+
+def test_three_values() -> None:
+    """Kleene's logic: what is true or false whatever the disputed part may be is not disputed."""
+
+    def judged(expression: str, name: str) -> bool | None:
+        true, possible = KNOWLEDGE.judge(expression)
+        index = KNOWLEDGE.names.index(name)
+        return True if true >> index & 1 else None if possible >> index & 1 else False
+
+    assert [judged("red", name) for name in ("car", "cherry", "banana")] == [None, True, False]
+    assert [judged("!red", name) for name in ("car", "cherry", "banana")] == [None, False, True]
+    assert judged("red|vehicle", "car") is True and judged("red&animal", "car") is False
+    assert judged("red|animal", "car") is None and judged("red&vehicle", "car") is None
+    assert judged("@car", "car") is True and judged("none", "car") is False
+
+
+def test_a_tenth_of_the_table_at_most_is_disputed() -> None:
+    cells = sum(objects.bit_count() for objects in KNOWLEDGE.disputed.values())
+    assert 0 < cells < 0.1 * 158 * len(KNOWLEDGE.attributes)
+
+
 # -- the oracle
 
 

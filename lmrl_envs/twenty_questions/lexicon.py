@@ -135,10 +135,10 @@ class Lexicon:
     def _read_reference(line: str) -> tuple[tuple[str, ...], dict[str, float | None]]:
         title, _, fields = line.rpartition(": ")
         texts = fields.strip().split("/")
-        values = [number(field.rstrip("^")) for field in texts] + [None]
+        values = [number(field) for field in texts] + [None]
         measures: dict[str, float | None] = dict(zip(("len", "bulk", "kg", "usd", "speed"), values, strict=False))
         measures["fit"] = measures["len"]
-        measures["tall"] = height(texts[0], measures["len"], measures["bulk"])
+        measures["tall"] = height(texts[0], measures["len"])
         return split_names(title), measures
 
     def set_of_names(self, key: str) -> int:

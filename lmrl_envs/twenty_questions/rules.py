@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from lmrl_envs.language.lists import entries, sections
 
@@ -20,7 +21,7 @@ SPLITS = ("all", "train", "test")
 MAX_QUESTION_LENGTH = 500
 """Characters of a question; a longer one is not read."""
 
-_MEASURES = ("len", "bulk", "kg", "usd")
+_MEASURES = ("len", "bulk", "kg", "usd", "tall")
 _COMPARISON = re.compile(r"(len|tall|bulk|kg|usd|fit|speed)(<=|>=)([\d.]+)")
 _COMPARE = {"<=": operator.le, ">=": operator.ge}
 
@@ -37,6 +38,8 @@ class Knowledge:
     """len, tall, bulk, fit [cm], kg, usd, speed [km/h] of each object; None where it has none."""
     attributes: dict[str, int]
     """Attribute -> set of objects that have it."""
+    disputed: dict[str, int]
+    """Attribute -> set of objects of which people would say different things, whatever `attributes` holds of them."""
     questions: dict[str, str]
     """Attribute -> a question that asks for it."""
 
@@ -53,33 +56,54 @@ class Knowledge:
     def select(self, expression: str) -> int:
         """The set meant by attributes, object names (``@desk`` where an attribute has that name too) and measures (``kg>=20``) joined with ``&``, ``|`` and ``!``.
 
+        What is disputed counts as the table has it; `judge` tells it apart.
+
         Raises:
             KeyError: a name that is neither.
         """
-        found = 0
+        return self._evaluate(expression, judged=False)[0]
+
+    def judge(self, expression: str) -> tuple[int, int]:
+        """As `select`, in three values (Kleene, 1938): the objects of which it is true, and those of which it may be.
+
+        The first set lies within the second; of the objects between them it is disputed.
+
+        Raises:
+            KeyError: a name that is neither.
+        """
+        return self._evaluate(expression, judged=True)
+
+    def _evaluate(self, expression: str, judged: bool) -> tuple[int, int]:
+        """The objects of which an expression is true, and those of which it may be."""
+        true = possible = 0
         for alternative in expression.split("|"):
-            objects = self.everything
+            sure = likely = self.everything
             for term in alternative.split("&"):
                 name = term.strip()
-                negated = name.startswith("!")
-                chosen = self._term(name.lstrip("! "))
-                objects &= ~chosen if negated else chosen
-            found |= objects
-        return found
+                chosen, disputed = self._term(name.lstrip("! "))
+                if not judged:
+                    disputed = 0
+                yes, maybe = chosen & ~disputed, chosen | disputed
+                if name.startswith("!"):
+                    yes, maybe = self.everything & ~maybe, self.everything & ~yes
+                sure, likely = sure & yes, likely & maybe
+            true, possible = true | sure, possible | likely
+        return true, possible
 
-    def _term(self, name: str) -> int:
+    def _term(self, name: str) -> tuple[int, int]:
+        """The set of a term, and those of which it is disputed."""
         if name == "none":
-            return 0
+            return 0, 0
         if name.startswith("@"):
-            return 1 << self.names.index(name[1:])
+            return 1 << self.names.index(name[1:]), 0
         if name in self.attributes:
-            return self.attributes[name]
+            return self.attributes[name], self.disputed[name]
         if match := _COMPARISON.fullmatch(name):
-            return self.compare(match[1], match[2], float(match[3]))
-        return 1 << self.names.index(name) if name in self.names else self._unknown(name)
+            return self.compare(match[1], match[2], float(match[3])), 0
+        return (1 << self.names.index(name), 0) if name in self.names else self._unknown(name)
 
     @staticmethod
-    def _unknown(name: str) -> int:
+    def _unknown(name: str) -> tuple[int, int]:
         raise KeyError(f"{name!r} is neither an attribute nor an object")
 
     def compare(self, measure: str, sign: str, limit: float) -> int:
@@ -107,56 +131,67 @@ def split_names(text: str) -> tuple[str, ...]:
     return (name.strip(), *(alias.strip() for alias in rest.rstrip(") ").split(",") if alias.strip()))
 
 
-def number(text: str) -> float | None:
-    """A measure of the data files; ``-`` is None."""
+def number(field: str) -> float | None:
+    """A measure of the data files, without its marks; ``-`` is None."""
+    text = field.partition("^")[0].rstrip("~")
     return None if text == "-" else float(text)
 
 
-def height(field: str, length: float | None, bulk: float | None) -> float | None:
-    """How tall a thing stands: its length if marked ``^`` or not bulky, else what its bulk suggests."""
-    if length is None or bulk is None or field.endswith("^") or bulk < 60:
-        return length
-    return min(length, 1.1 * bulk)
+def height(field: str, length: float | None) -> float | None:
+    """How tall a thing of references.txt stands: its length, or what is written after ``^``."""
+    _, _, written = field.partition("^")
+    return number(written) if written else length
 
 
-def _read_attributes() -> tuple[dict[str, str], dict[str, str], dict[str, list[str]]]:
-    questions, computed, implied = {}, {}, {}
+class _Attribute(NamedTuple):
+    """A line of attributes.txt."""
+
+    question: str
+    implied: tuple[str, ...]
+    true_of: str
+    disputed_of: str
+
+
+class _Facts(NamedTuple):
+    """What is said of one object: attributes listed or implied (True) or taken away (False), and those disputed."""
+
+    known: dict[str, bool]
+    disputed: frozenset[str]
+
+
+def _read_attributes() -> dict[str, _Attribute]:
+    found = {}
     for line in entries(__file__, "attributes.txt"):
         head, _, question = line.partition(": ")
-        head, _, implies = head.partition(" > ")
-        name, _, condition = head.partition(" = ")
-        questions[name] = question
-        if condition:
-            computed[name] = condition
-        implied[name] = implies.split()
-    return questions, computed, implied
+        head, _, implied = head.partition(" > ")
+        head, _, disputed_of = head.partition(" ? ")
+        name, _, true_of = head.partition(" = ")
+        found[name] = _Attribute(question, tuple(implied.split()), true_of, disputed_of)
+    return found
 
 
-def _close(wanted: list[str], implied: dict[str, list[str]]) -> dict[str, bool]:
-    """Attributes of one object: all that is listed and implied, then all that is taken away."""
-    found: dict[str, bool] = {}
-    queue = [name for name in wanted if not name.startswith("-")]
+def _close(wanted: list[str], attributes: dict[str, _Attribute]) -> dict[str, bool]:
+    """Attributes of one object: all that is listed and implied; what is taken away implies nothing."""
+    last = {name.removeprefix("-"): not name.startswith("-") for name in wanted}
+    found = {name: False for name, holds in last.items() if not holds}
+    queue = [name for name, holds in last.items() if holds]
     while queue:
         name = queue.pop()
         if name not in found:
             found[name] = True
-            queue += implied[name]
-    for i, name in enumerate(wanted):
-        if name.startswith("-") and name[1:] not in wanted[i:]:
-            found[name[1:]] = False
+            queue += attributes[name].implied
     return found
 
 
-@lru_cache(maxsize=1)
-def load_knowledge() -> Knowledge:
-    """The bundled table (read once per process).
+def _read_facts(listed: str, defaults: list[str], attributes: dict[str, _Attribute]) -> _Facts:
+    holds, _, disputed = listed.partition("?")
+    return _Facts(_close([*defaults, *holds.split()], attributes), frozenset(disputed.split()))
 
-    Raises:
-        KeyError: a data file names an attribute that is not defined.
-    """
-    questions, computed, implied = _read_attributes()
+
+def _read_objects(attributes: dict[str, _Attribute]) -> tuple[list[tuple[str, ...]], list[str], dict, list[_Facts]]:
+    """Names, categories, measures and facts of objects.txt."""
     names, categories, facts = [], [], []
-    measures: dict[str, list[float | None]] = {key: [] for key in (*_MEASURES, "tall", "fit", "speed")}
+    measures: dict[str, list[float | None]] = {key: [] for key in (*_MEASURES, "fit", "speed")}
     category, defaults = "", []
     for line in entries(__file__, "objects.txt"):
         if line.startswith("@"):
@@ -166,33 +201,53 @@ def load_knowledge() -> Knowledge:
         head, _, listed = line.partition(" : ")
         title, _, numbers = head.rpartition(": ")
         fields = numbers.split("/")
-        folds = fields[0].endswith("~")
-        values = [number(field.rstrip("~^")) for field in fields]
+        values = [number(field) for field in fields]
         for key, value in zip(_MEASURES, values, strict=True):
             measures[key].append(value)
-        bulk = values[1]
-        measures["tall"].append(height(fields[0], values[0], bulk))
-        measures["fit"].append(bulk * 1.2 if folds and bulk is not None else values[0])
+        length, bulk = values[:2]
+        measures["fit"].append(bulk * 1.2 if fields[0].endswith("~") and bulk is not None else length)
         names.append(split_names(title))
         categories.append(category)
-        facts.append(_close([*defaults, *listed.split()], implied))
+        facts.append(_read_facts(listed, defaults, attributes))
     speeds = dict(
         part.strip().rsplit(" ", 1) for part in " ".join(sections(__file__, "references.txt")["speed"]).split(";")
     )
     measures["speed"] = [number(speeds.get(own[0], "-")) for own in names]
+    return names, categories, measures, facts
 
-    attributes = {name: to_set(i for i, fact in enumerate(facts) if fact.get(name)) for name in questions}
+
+@lru_cache(maxsize=1)
+def load_knowledge() -> Knowledge:
+    """The bundled table (read once per process).
+
+    Raises:
+        KeyError: a data file names an attribute that is not defined.
+    """
+    defined = _read_attributes()
+    names, categories, measures, facts = _read_objects(defined)
+    for fact in facts:
+        for name in (*fact.known, *fact.disputed):
+            defined[name]
+    attributes = {name: to_set(i for i, fact in enumerate(facts) if fact.known.get(name)) for name in defined}
+    disputed = {name: to_set(i for i, fact in enumerate(facts) if name in fact.disputed) for name in defined}
     knowledge = Knowledge(
         tuple(own[0] for own in names),
         tuple(names),
         tuple(categories),
         {key: tuple(values) for key, values in measures.items()},
         attributes,
-        questions,
+        disputed,
+        {name: attribute.question for name, attribute in defined.items()},
     )
-    for name, condition in computed.items():
-        denied = to_set(i for i, fact in enumerate(facts) if fact.get(name) is False)
-        attributes[name] = (attributes[name] | knowledge.select(condition)) & ~denied
+    for name, attribute in defined.items():
+        # An object's own line overrules what is computed.
+        open_to = knowledge.everything & ~to_set(i for i, fact in enumerate(facts) if name in fact.known)
+        if attribute.true_of:
+            attributes[name] |= knowledge.select(attribute.true_of) & open_to
+            true, possible = knowledge.judge(attribute.true_of)
+            disputed[name] |= possible & ~true & open_to
+        if attribute.disputed_of:
+            disputed[name] |= knowledge.select(attribute.disputed_of) & open_to
     return knowledge
 
 
