@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.cells import Plan, cells, evaluation_of
@@ -135,7 +136,7 @@ settings = { "reinforce.iterations" = 1, "reinforce.episodes" = 4, "reinforce.ev
     other = suite_of(tmp_path, text.replace("max_moves = 7", "max_moves = 8"))
     assert other.digest != suite.digest
     out = tmp_path / "run"
-    assert run_suite(Suite(**{**vars(suite), "tasks": suite.tasks[:1]}), out, workers=1) == {}
+    assert run_suite(replace(suite, tasks=suite.tasks[:1]), out, workers=1) == {}
     lines = [json.loads(line) for line in next(out.glob("training/*/reinforce*/seed-0/metrics.jsonl")).open()]
     turns = [line["turns"] for line in lines if "turns" in line]
     assert turns and max(turns) <= 7  # the games of training were cut where its arguments say

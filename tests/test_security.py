@@ -187,7 +187,8 @@ def test_published_pages_lie_in_their_folder(tmp_path: Path) -> None:
     about = {"suite": {**suite, "tasks": [{"id": "lmrl/Wordle-v0"}]}, "digest": "x", "provenance": made}
     files = {"suite.json": json.dumps(about).encode()}
     listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
-    manifest = {"schema_version": 1, "suite_digest": "x", "files": listed}
+    manifest = {"schema_version": 1, "suite": "evil", "suite_version": 1, "suite_digest": "x", "agents": []}
+    manifest |= {"provenance": made, "files": listed}
     files["submission.json"] = json.dumps(manifest).encode()
     (tmp_path / "results").mkdir()
     with tarfile.open(tmp_path / "results" / "evil.tar.xz", "w:xz") as archive:
@@ -219,8 +220,8 @@ def test_an_archive_cannot_fill_the_memory(kind: bytes, tmp_path: Path) -> None:
 
 
 def test_what_an_archive_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_benchmarks.reporting.submission.MOST_BYTES", 100_000)
-    monkeypatch.setattr("lmrl_benchmarks.reporting.submission.MOST_FILES", 5)
+    monkeypatch.setattr("lmrl_envs.files.untrusted.UNPACKED", 100_000)
+    monkeypatch.setattr("lmrl_envs.files.untrusted.MEMBERS", 5)
     for number, sizes in enumerate([[60_000, 60_000], [1] * 6]):
         with tarfile.open(tmp_path / f"{number}.tar.xz", "w:xz") as archive:
             for k, size in enumerate(sizes):

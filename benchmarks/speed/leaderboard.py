@@ -16,9 +16,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from lmrl_benchmarks.reporting.report import write_report
 from lmrl_benchmarks.reporting.results import load_results

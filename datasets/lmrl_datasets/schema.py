@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmrl_envs import Transcript
 from lmrl_envs.core import iterate_turns
+from lmrl_envs.files.untrusted import LINE, decode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,14 +93,27 @@ def arrow_schema() -> pa.Schema:
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON with sorted keys: equal values give equal bytes."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_plain)
+    """Compact JSON with sorted keys: equal values give equal bytes.
+
+    Raises:
+        TypeError, ValueError: what JSON does not hold, NaN and the infinities among it.
+    """
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=_item, allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def _item(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
+
+
+def plain(value: Any) -> Any:
+    """A value as it is read back from JSON: tuples are lists, numpy's numbers plain.
+
+    Raises:
+        TypeError, ValueError: what JSON does not hold, numbers that are not finite or of more than 64 bits among it.
+    """
+    return decode(to_json(value), most=LINE)
 
 
 def storable(text: str) -> str:

@@ -10,8 +10,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from msgspec import structs
 
 from lmrl_envs.files import JsonLines
+from lmrl_envs.files.untrusted import Count, Schema
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
 
@@ -45,6 +49,26 @@ def describe(partner_prompt: str, request: PartnerRequest) -> str:
     action = request.action if len(request.action) <= 80 else request.action[:80] + "..."
     key = request_key(partner_prompt, request)[:12]
     return f"request {key} of {partner_prompt!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
+
+
+class RecordedReply(Schema, frozen=True):
+    """The ``reply`` of a `RecordedAnswer`: see `PartnerReply`."""
+
+    text: str
+    understood: bool = True
+    outcome: dict[str, Any] = {}
+    state: dict[str, Any] = {}
+
+
+class RecordedAnswer(Schema, frozen=True):
+    """A line of a recording."""
+
+    key: str
+    role: str
+    model: str
+    text: str
+    reply: RecordedReply
+    attempts: Count = 1
 
 
 class Recording:
@@ -127,14 +151,14 @@ class ReplayPartner:
         if not self.path.is_file():
             raise FileNotFoundError(f"no recording {self.path}")
         lines = JsonLines(self.path)
-        entries = lines.read(_entry)
-        for key, partner_prompt, reply in entries:
-            if partner_prompt == self.partner_prompt.name:
-                self._replies.setdefault(key, []).append(reply)
+        entries = lines.read(RecordedAnswer)
+        for entry in entries:
+            if entry.role == self.partner_prompt.name:
+                self._replies.setdefault(entry.key, []).append(PartnerReply(**structs.asdict(entry.reply)))
         if lines.damaged:
             shown = ", ".join(map(str, lines.damaged[:5]))
             warnings.warn(f"{self.path}: {len(lines.damaged)} cut line(s) skipped (line {shown})", stacklevel=4)
-        return {partner_prompt for _, partner_prompt, _ in entries}
+        return {entry.role for entry in entries}
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
         """The recorded replies.
@@ -160,8 +184,3 @@ class ReplayPartner:
 
     def __repr__(self) -> str:
         return f"ReplayPartner({str(self.path)!r}, task={self.partner_prompt.name!r})"
-
-
-def _entry(line: str) -> tuple[str, str, PartnerReply]:
-    entry = json.loads(line)
-    return entry["key"], entry["role"], PartnerReply(**entry["reply"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from lmrl_envs.files import JsonLines
 
@@ -14,19 +12,13 @@ SHOWN = ("loss", "return", "evaluation_return", "evaluation_return_greedy", "val
 def read_metrics(path: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Steps and values of every number in a metrics file; damaged lines are left out."""
     found: dict[str, tuple[list[int], list[float]]] = {}
-    for entry in JsonLines(path).read(_entry):
+    for entry in JsonLines(path).read(dict[str, float | None]):
         for name, value in entry.items():
-            if name != "step" and isinstance(value, int | float):
+            if name != "step" and value is not None and entry.get("step") is not None:
                 steps, values = found.setdefault(name, ([], []))
-                steps.append(int(entry["step"]))
+                steps.append(int(entry["step"] or 0))
                 values.append(float(value))
     return found
-
-
-def _entry(line: str) -> dict[str, Any]:
-    entry = dict(json.loads(line))
-    int(entry["step"])
-    return entry
 
 
 def draw_curves(metrics: Path, picture: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_envs.files import JsonLines
+from lmrl_envs.files import JsonLines, finite
 
 
 class Metrics:
@@ -22,7 +22,7 @@ class Metrics:
         if silent:  # another process of the same run writes
             return
         self._lines = JsonLines(path)
-        kept = self._lines.read() if first_step else []  # a line cut by a kill is left out
+        kept = self._lines.read(dict[str, Any]) if first_step else []  # a line cut by a kill is left out
         self._lines.rewrite(json.dumps(entry) for entry in kept if entry["step"] <= first_step)
         self._board = _Board.beside(path, first_step)
 
@@ -30,7 +30,7 @@ class Metrics:
         """Append the metrics of a step."""
         if self.silent:
             return
-        self._lines.append([json.dumps({"step": step, **values})])
+        self._lines.append([json.dumps({"step": step, **finite(values)})])
         if self._board is not None:
             self._board.add(step, values)
 

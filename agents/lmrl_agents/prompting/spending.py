@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.protocol import AgentArgumentError, AgentStopped
-from lmrl_envs.files import JsonLines, near
+from lmrl_envs.files import JsonLines, finite, near
 from lmrl_envs.partners.backend import Completion, Failure, Meter
 
 JOURNAL = "answers.jsonl"
@@ -186,7 +186,7 @@ class Journal:
     def open(self, folder: Path) -> list[dict[str, Any]]:
         """Read what is in the folder, and write there from now on; returns the entries."""
         self._lines = JsonLines(folder / JOURNAL)
-        entries = [entry for entry in self._lines.read() if isinstance(entry, dict)]
+        entries = self._lines.read(dict[str, Any])
         self._answers = {entry["key"]: entry for entry in entries if "text" in entry and "key" in entry}
         return entries
 
@@ -202,7 +202,7 @@ class Journal:
         """
         if self._lines is not None:
             try:
-                self._lines.append([json.dumps(entry)])
+                self._lines.append([json.dumps(finite(entry))])
             except OSError as problem:
                 why = f"{self._lines.path} cannot be written, and answers that cost money be kept: {problem}"
                 raise AgentStopped(why) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lmrl_benchmarks.running.cells import Cell, cells, found_cells, read_problems, read_suite
-from lmrl_benchmarks.running.records import EPISODES, SUMMARY
+from lmrl_benchmarks.running.records import EPISODES, SUMMARY, Record, RecordError, read_summary
 from lmrl_benchmarks.running.suite import Suite
 from lmrl_benchmarks.scores.comparison import NotPairable, Paired, improvement, improvement_interval, paired
 from lmrl_benchmarks.scores.references import Scale, scale_of
@@ -25,6 +24,7 @@ from lmrl_benchmarks.scores.statistics import (
     run_draws,
 )
 from lmrl_envs import task
+from lmrl_envs.files.untrusted import LINE, Refused, decode, opened
 
 Interval = tuple[float, float]
 
@@ -51,7 +51,7 @@ class FinishedCell:
         """An episode's record, by its place."""
         with (self.path / EPISODES).open("rb") as file:
             file.seek(int(self.offsets[index]))
-            return json.loads(file.readline())
+            return decode(file.readline(LINE), dict[str, Any], most=LINE)
 
     def first_error(self) -> str | None:
         """How the first episode that ended in an error did."""
@@ -63,16 +63,14 @@ def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
     minimum = task(cell.task.id).return_range[0]
     found: list[tuple[int, int, float, bool, int]] = []
     try:
-        summary = json.loads((path / SUMMARY).read_text("utf-8"))
-        with (path / EPISODES).open("rb") as file:
+        summary = read_summary(path)
+        with opened(path / EPISODES) as file:
             offset = 0
-            for line in file:
-                record = json.loads(line)
-                failed = record["error"] is not None
-                score = minimum if failed else float(sum(record["rewards"]))
-                found.append((int(record["episode"]), int(record["seed"]), score, failed, offset))
+            while line := file.readline(LINE):
+                record = decode(line, Record, most=LINE)
+                found.append((record.episode, record.seed, record.score(minimum), record.error is not None, offset))
                 offset += len(line)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (RecordError, OSError, Refused):
         return None
     if not found:
         return None

@@ -9,22 +9,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import lzma
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY
-from lmrl_benchmarks.running.suite import NAME
+from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, Provenance
 from lmrl_benchmarks.running.verify import verify_run
-from lmrl_envs.files import replacing, sha256_of
+from lmrl_envs.files import replacing, sha256_of, untrusted
+from lmrl_envs.files.untrusted import Count, Integer, Schema
 
 MANIFEST = "submission.json"
 SCHEMA_VERSION = 1
@@ -35,10 +34,25 @@ KEPT = (
     *(f"training/*/*/seed-*/{name}" for name in ("train.json", "metrics.jsonl", "final/lmrl.json")),
 )
 """What of a run goes into an archive."""
-MOST_BYTES, MOST_FILES = 4 << 30, 100_000
-"""What an archive may unpack to."""
-BLOCK = 1 << 20
-"""Bytes that are read at once."""
+
+
+class PackedFile(Schema, frozen=True):
+    """What a ``submission.json`` says of a file."""
+
+    sha256: str
+    bytes: Count
+
+
+class SubmissionFile(Schema, frozen=True):
+    """A ``submission.json``."""
+
+    schema_version: Count
+    suite: str
+    suite_version: Integer
+    suite_digest: str
+    agents: list[str]
+    provenance: Provenance
+    files: dict[str, PackedFile]
 
 
 class SubmissionError(ValueError):
@@ -86,34 +100,6 @@ def _add(archive: tarfile.TarFile, name: str, file: Any, size: int) -> None:
     archive.addfile(member, file)
 
 
-def safe_path(name: str) -> PurePosixPath:
-    """The path of a member inside the folder that it is unpacked to.
-
-    Raises:
-        SubmissionError: an absolute path, one that leaves the folder, or one with odd parts.
-    """
-    path = PurePosixPath(name)
-    plain = "\\" not in name and "\0" not in name and "//" not in name and not name.endswith("/")
-    if path.is_absolute() or not path.parts or not plain or not all(NAME.fullmatch(part) for part in path.parts):
-        raise SubmissionError(f"the archive holds the path {name!r}, which is none of a run")
-    return path
-
-
-class _Bounded:
-    """A file that gives no more at once than a reader of plain members asks for.
-
-    A name in an archive may claim to be as long as memory is large, and compresses to nothing; tarfile reads it in one go.
-    """
-
-    def __init__(self, file: lzma.LZMAFile) -> None:
-        self.seek, self.tell, self._file = file.seek, file.tell, file
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= 4 * BLOCK:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._file.read(size)
-
-
 def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     """Unpack a submission into an empty folder and check every file against its manifest; returns the manifest.
 
@@ -121,39 +107,22 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
         SubmissionError: not an archive, a member that is no plain file inside the folder, too much of it, files that the
             manifest does not name, that it names and that are not there, or that have other contents.
     """
-    found: dict[str, tuple[str, int]] = {}
-    total = 0
     try:
-        with lzma.open(archive) as packed, tarfile.open(fileobj=_Bounded(packed), mode="r:") as members:  # type: ignore[arg-type]
-            for member in members:
-                path = safe_path(member.name)
-                total += member.size
-                if not member.isreg():
-                    raise SubmissionError(f"{archive} holds {member.name!r}, which is no plain file")
-                if path.as_posix() in found or total > MOST_BYTES or len(found) >= MOST_FILES:
-                    raise SubmissionError(f"{archive} holds {member.name!r} twice, or more than a run can be")
-                file = members.extractfile(member)
-                assert file is not None
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                digest = hashlib.sha256()
-                with target.open("xb") as copy:
-                    while block := file.read(BLOCK):
-                        digest.update(block)
-                        copy.write(block)
-                found[path.as_posix()] = (digest.hexdigest(), member.size)
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        _check(archive, manifest, found)
-    except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, KeyError, TypeError, UnicodeDecodeError) as problem:
-        raise SubmissionError(f"{archive} is no submission: {type(problem).__name__}: {problem}") from None
-    except json.JSONDecodeError as problem:
-        raise SubmissionError(f"{archive}: {MANIFEST} is damaged: {problem}") from None
+        found = untrusted.unpack(archive, folder)
+        manifest = untrusted.read(folder / MANIFEST, dict[str, Any])
+        if isinstance(version := manifest.get("schema_version"), int) and version > SCHEMA_VERSION:
+            raise SubmissionError(f"{archive} has schema version {version}: update lmrl")
+        untrusted.checked(manifest, SubmissionFile, folder / MANIFEST)
+    except FileNotFoundError:
+        raise SubmissionError(f"{archive} is no submission: it holds no {MANIFEST}") from None
+    except untrusted.Refused as problem:
+        why = str(problem).removeprefix(f"{archive}: ").replace(str(folder / MANIFEST), f"{MANIFEST} is damaged")
+        raise SubmissionError(f"{archive} is no submission: {why}") from None
+    _check(archive, manifest, found)
     return manifest
 
 
 def _check(archive: Path, manifest: Mapping[str, Any], found: Mapping[str, tuple[str, int]]) -> None:
-    if manifest["schema_version"] > SCHEMA_VERSION:
-        raise SubmissionError(f"{archive} has schema version {manifest['schema_version']}: update lmrl")
     listed = {name: (entry["sha256"], entry["bytes"]) for name, entry in manifest["files"].items()}
     there = {name: entry for name, entry in found.items() if name != MANIFEST}
     for name in sorted({*listed, *there}):

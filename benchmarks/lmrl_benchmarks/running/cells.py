@@ -7,7 +7,6 @@ Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and w
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
+from lmrl_benchmarks.running.records import Provenance
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
 from lmrl_envs import doors, task
 from lmrl_envs.files import remedy
+from lmrl_envs.files.untrusted import Schema, checked, read
 
 SUITE, PROBLEMS = "suite.json", "problems.json"
+
+
+class SuiteFile(Schema, frozen=True):
+    """A ``suite.json``."""
+
+    digest: str
+    suite: Suite
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,9 @@ def read_suite(out: Path) -> tuple[Suite, dict[str, Any]]:
         SuiteError: the folder holds no run.
     """
     try:
-        record = json.loads((out / SUITE).read_text("utf-8"))
+        record = checked(read(out / SUITE, dict[str, Any]), SuiteFile, out / SUITE)
         suite = suite_from(record["suite"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError) as problem:
         raise SuiteError(f"{out} holds no leaderboard run: {problem}") from None
     return suite, record
 
@@ -97,10 +106,9 @@ def read_suite(out: Path) -> tuple[Suite, dict[str, Any]]:
 def read_problems(out: Path) -> dict[str, str]:
     """Why jobs of a run came to nothing, job -> reason."""
     try:
-        found = json.loads((out / PROBLEMS).read_text("utf-8"))
+        return read(out / PROBLEMS, dict[str, str])
     except (OSError, ValueError):
         return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def found_cells(suite: Suite, out: Path) -> list[Cell]:

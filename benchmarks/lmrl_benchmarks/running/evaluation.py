@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -19,11 +18,21 @@ from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, WRITTEN, Record, RecordFile, claim_records
+from lmrl_benchmarks.running.records import (
+    EPISODES,
+    RUN,
+    SUMMARY,
+    WRITTEN,
+    Record,
+    RecordError,
+    RecordFile,
+    claim_records,
+    read_summary,
+)  # fmt: skip
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_datasets import summarize
-from lmrl_datasets.schema import to_json
+from lmrl_datasets.schema import plain
 from lmrl_envs import load_task, task
 from lmrl_envs.files import locked, write_atomically, write_json
 from lmrl_envs.work import Progress
@@ -62,7 +71,7 @@ class EvaluationSpec:
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         kept = {key: value for key, value in vars(self).items() if key != "salt"}
-        return json.loads(to_json({key: kept[key] for key in kept if key not in ("each", "commitment") or kept[key]}))
+        return plain({key: kept[key] for key in kept if key not in ("each", "commitment") or kept[key]})
 
 
 def evaluate(
@@ -126,10 +135,10 @@ def _about_now(agent: Agent) -> dict[str, Any] | None:
 def problem_of(out: Path) -> str:
     """Why a finished evaluation is none: its agent quit, or every game ended in an error; "" where it is one."""
     try:
-        summary = json.loads((out / SUMMARY).read_text("utf-8"))
-        if not summary["errors"]:
-            return ""
-    except (OSError, ValueError, KeyError, TypeError):
+        summary = read_summary(out)
+    except RecordError:
+        return ""
+    if not summary["errors"]:
         return ""
     failed = [record for record in RecordFile(out).read() if record.error is not None]
     quits = [record for record in failed if str(record.error).startswith(QUIT)]

@@ -6,18 +6,18 @@ A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jso
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lmrl_benchmarks.running.suite import Commitment, Positive, RoundOver
 from lmrl_datasets import DatasetError, Episode, read_jsonl
 from lmrl_datasets.replay import replay_episode
-from lmrl_datasets.schema import to_json
+from lmrl_datasets.schema import plain, to_json
 from lmrl_envs import __version__
 from lmrl_envs.files import JsonLines, claim, provenance
+from lmrl_envs.files.untrusted import Amount, Count, Integer, Number, Refused, Schema, checked, read
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
@@ -26,27 +26,99 @@ WRITTEN = "records_sha256"
 another, seconds, what an agent told) is not changed without it."""
 
 
+class Commit(Schema, frozen=True):
+    """State of the repository that a run was made in."""
+
+    commit: str
+    dirty: bool
+
+
+class Provenance(Schema, frozen=True):
+    """What a run was made with: see `lmrl_envs.files.provenance`."""
+
+    packages: dict[str, str]
+    python: str
+    platform: str
+    processor: str
+    cpus: Count | None
+    git: Commit | None
+
+
+class SpecValues(Schema, frozen=True):
+    """The ``spec`` of a ``run.json``: see `lmrl_benchmarks.running.evaluation.EvaluationSpec`."""
+
+    env_id: str
+    agent: str
+    episodes: Positive
+    seed: Integer
+    env_kwargs: dict[str, Any]
+    agent_kwargs: dict[str, Any]
+    options: dict[str, Any]
+    each: RoundOver = {}
+    agent_fingerprint: str | None = None
+    commitment: Commitment = ""
+
+
+class RunFile(Schema, frozen=True):
+    """A ``run.json``."""
+
+    schema_version: Count
+    spec: SpecValues
+    provenance: Provenance
+
+
+class Reference(Schema, frozen=True):
+    """The returns that score 0 and 100."""
+
+    random: Number
+    optimum: Number
+    optimum_is: str
+    source: str
+
+
+class SummaryFile(Schema, frozen=True):
+    """A ``summary.json``: see `lmrl_benchmarks.running.evaluation.summary_of`."""
+
+    episodes: Count
+    return_mean: Number
+    return_std: Number
+    length_mean: Amount
+    length_std: Amount
+    success_rate: Amount
+    valid_rate: Amount
+    errors: Count
+    seconds: Amount
+    return_ci95: tuple[Number, Number]
+    normalized_score: Number | None
+    normalized_score_lmrl: Number | None
+    reference: Reference | None
+    seconds_per_action: Amount = 0.0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost_usd: Amount = 0.0
+    records_sha256: str = ""
+
+
 class RecordError(RuntimeError):
     """Records are missing, damaged, or of another run; the message says where."""
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Schema, frozen=True):
     """One evaluated episode."""
 
-    episode: int
-    seed: int
+    episode: Integer
+    seed: Integer
     observations: tuple[str, ...]
     actions: tuple[str, ...]
-    rewards: tuple[float, ...]
+    rewards: tuple[Number, ...]
     terminated: bool
     truncated: bool
     success: bool
-    valid_actions: int
-    seconds: float
+    valid_actions: Count
+    seconds: Amount
     error: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = {}
+    info: dict[str, Any] = {}
     details: tuple[dict[str, Any], ...] = ()
     """What the agent told about its actions (raw text, tokens, cost), one entry per action and, in an episode with an
     error, perhaps one about the action that was not played. Empty, and not written, for agents that tell nothing."""
@@ -57,20 +129,8 @@ class Record:
 
     def line(self) -> str:
         """The record as one line of JSON."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "details" or self.details}
+        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "details" or self.details}
         return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
-
-    @classmethod
-    def from_line(cls, line: str) -> Record:
-        """Read a line.
-
-        Raises:
-            ValueError, TypeError: not a whole record.
-        """
-        values = json.loads(line)
-        for name in ("observations", "actions", "rewards", "details"):
-            values[name] = tuple(values.get(name, ()))
-        return cls(**values)
 
     def replay(self, env: Any, env_id: str) -> None:
         """Play the actions again and compare everything.
@@ -107,7 +167,7 @@ def _told(info: dict[str, Any], recorded: dict[str, Any]) -> bool:
             return True
     except ValueError:  # an array, which does not compare as a whole
         pass
-    return json.loads(to_json(info)) == json.loads(to_json(recorded))
+    return plain(info) == plain(recorded)
 
 
 class RecordFile:
@@ -123,8 +183,8 @@ class RecordFile:
             RecordError: a damaged line that is not the last.
         """
         try:
-            return self._lines.read(Record.from_line, strict=True)
-        except ValueError as problem:
+            return self._lines.read(Record, strict=True)
+        except (Refused, OSError) as problem:
             raise RecordError(str(problem)) from None
 
     def repair(self, retry_errors: bool = False) -> list[Record]:
@@ -180,7 +240,7 @@ def claim_records(folder: Path, spec: dict[str, Any], operational: Collection[st
     Raises:
         FolderError: the folder holds another run, or something else.
     """
-    spec = json.loads(to_json(spec))
+    spec = plain(spec)
 
     def differing(run: dict[str, Any]) -> Iterator[str]:
         yield from other_version(run)
@@ -215,10 +275,26 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         RecordError: there is none, or it is of a newer schema.
     """
+    path = folder / RUN
     try:
-        run = json.loads((folder / RUN).read_text("utf-8"))
-    except (OSError, ValueError) as problem:
+        run = read(path, dict[str, Any])
+        if isinstance(version := run.get("schema_version"), int) and version > SCHEMA_VERSION:
+            raise RecordError(f"{path} has schema version {version}: update lmrl")
+        return checked(run, RunFile, path)
+    except (OSError, Refused) as problem:
         raise RecordError(f"{folder} holds no run: {problem}") from None
-    if run.get("schema_version", 10**9) > SCHEMA_VERSION:
-        raise RecordError(f"{folder / RUN} has schema version {run.get('schema_version')}: update lmrl")
-    return run
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The ``summary.json`` of a folder.
+
+    Raises:
+        RecordError: there is none, or it is damaged.
+    """
+    path = folder / SUMMARY
+    try:
+        return checked(read(path, dict[str, Any]), SummaryFile, path)
+    except FileNotFoundError:
+        raise RecordError(f"{path} is missing") from None
+    except (OSError, Refused) as problem:
+        raise RecordError(f"{path} is damaged: {problem}") from None

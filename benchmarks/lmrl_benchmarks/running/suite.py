@@ -7,16 +7,22 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from lmrl_envs import Task, doors, load_task, task
+from lmrl_envs.files.untrusted import NAME, Amount, Count, Integer, Refused, Schema, convert, decode, shown
 from lmrl_envs.tasks import plugin_folders
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
-"""Names become folders of a run, and runs come from strangers."""
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+"""Of episodes: of a suite, of a run."""
+RoundOver = dict[str, Positive | Annotated[list[Any], Meta(min_length=1)]]
+"""Reset options that go round over the episodes: the values, or a number n for 0 to n - 1."""
+Commitment = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A SHA-256 in hex digits, or nothing."""
 OPTIONAL = frozenset(
     {"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description", "commitment"}
 )
@@ -29,20 +35,19 @@ class SuiteError(ValueError):
     """A suite file is missing or wrong; the message says where."""
 
 
-@dataclass(frozen=True)
-class SuiteTask:
+class SuiteTask(Schema, frozen=True):
     """A task of a suite."""
 
     id: str
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    episodes: int | None = None
+    kwargs: dict[str, Any] = {}
+    episodes: Positive | None = None
     """Evaluation episodes, if other than the suite's."""
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = {}
     """``name`` of the dataset that agents are trained on, and ``episodes`` to generate or ``sample = true``."""
-    each: dict[str, Any] = field(default_factory=dict)
+    each: RoundOver = {}
     """Reset options that go round over the episodes: a list of values, or a number n for 0 to n - 1."""
 
-    train_kwargs: dict[str, Any] = field(default_factory=dict)
+    train_kwargs: dict[str, Any] = {}
     """Arguments of the environment that is played in training and validation: another opponent, say. Not those of the
     evaluation by themselves, which may choose what is held out."""
 
@@ -54,20 +59,19 @@ class SuiteTask:
         return "".join(c if c.isalnum() or c in "-." else "-" for c in name)
 
 
-@dataclass(frozen=True)
-class SuiteAgent:
+class SuiteAgent(Schema, frozen=True):
     """An agent of a suite: one that is there (``spec``), or one that is trained first (``train``)."""
 
     name: str
     spec: str = ""
-    agent_kwargs: dict[str, Any] = field(default_factory=dict)
+    agent_kwargs: dict[str, Any] = {}
     train: str = ""
     preset: str = "nano"
     start: str = ""
     """Name of the agent of this suite whose trained model the training starts from."""
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = {}
     """Training settings in place of the preset's, as ``table.name``."""
-    tasks: list[str] = field(default_factory=list)
+    tasks: list[str] = []
     """Ids of the tasks it plays; none named: all."""
 
     @property
@@ -79,26 +83,25 @@ class SuiteAgent:
         return key
 
 
-@dataclass(frozen=True)
-class Suite:
+class Suite(Schema, frozen=True):
     """A whole suite."""
 
     name: str
-    version: int
-    episodes: int
-    seed: int
-    training_seeds: tuple[int, ...]
-    tasks: tuple[SuiteTask, ...]
-    agents: tuple[SuiteAgent, ...]
-    max_cost_usd: float | None = None
+    version: Integer
+    episodes: Positive
+    seed: Integer
+    training_seeds: Annotated[tuple[Integer, ...], Meta(min_length=1, max_length=1000)]
+    tasks: Annotated[tuple[SuiteTask, ...], Meta(min_length=1, max_length=1000)]
+    agents: Annotated[tuple[SuiteAgent, ...], Meta(max_length=1000)] = ()
+    max_cost_usd: Count | Amount | None = None
     """What one cell of an agent on a paid server may cost; handed to agents called ``openai:...``."""
     description: str = ""
-    commitment: str = ""
+    commitment: Commitment = ""
     """Of a sealed suite: the SHA-256 of the secret salt that its games' seeds are drawn with (see `sealing`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
-        return json.loads(json.dumps(self, default=_used))
+        return decode(json.dumps(self, default=_used))
 
     @property
     def digest(self) -> str:
@@ -139,7 +142,8 @@ def folder_name(spec: str) -> str:
 
 
 def _used(value: Any) -> dict[str, Any]:
-    return {key: item for key, item in vars(value).items() if key not in OPTIONAL or item not in ({}, [], "", None)}
+    items = {key: getattr(value, key) for key in value.__struct_fields__}
+    return {key: item for key, item in items.items() if key not in OPTIONAL or item not in ({}, [], "", None)}
 
 
 def suite_names() -> list[str]:
@@ -165,11 +169,11 @@ def load_suite(name: str) -> Suite:
         suite = suite_from(tomllib.loads(text), load_task)
         if name.endswith(".toml") and (why := borrowed_name(suite)):
             raise SuiteError(why)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as problem:
+        return suite
+    except (tomllib.TOMLDecodeError, Refused) as problem:
         raise SuiteError(f"suite {name!r} is not well formed: {problem}") from None
     except SuiteError as problem:
         raise SuiteError(f"suite {name!r} {problem}") from None
-    return suite
 
 
 def borrowed_name(suite: Suite) -> str | None:
@@ -206,40 +210,25 @@ def suite_from(values: Mapping[str, Any], find: Callable[[str], Task] = task) ->
 
     Raises:
         SuiteError: names, numbers or starts that do not do; the message goes on after the suite's name.
-        KeyError, TypeError: missing or unknown keys.
+        Refused: missing or unknown keys, values of other types.
         gymnasium.error.NameNotFound: an unknown task.
     """
-    tasks = tuple(SuiteTask(**entry) for entry in values["tasks"])
-    agents = tuple(SuiteAgent(**entry) for entry in values.get("agents", ()))
-    rest = {key: value for key, value in values.items() if key not in ("tasks", "agents", "training_seeds")}
-    suite = Suite(tasks=tasks, agents=agents, training_seeds=tuple(values["training_seeds"]), **rest)
+    suite = convert(values, Suite)
     _check(suite, find)
     return suite
 
 
 def _check(suite: Suite, find: Callable[[str], Task]) -> None:
-    if not isinstance(suite.name, str) or not NAME.fullmatch(suite.name) or type(suite.version) is not int:
-        raise SuiteError(
-            f"has the name {suite.name!r} and version {suite.version!r}, which are none (pages are named so)"
-        )
-    if not isinstance(suite.commitment, str) or not re.fullmatch(r"([0-9a-f]{64})?", suite.commitment):
-        raise SuiteError("has a commitment that is no SHA-256 (64 hex digits)")
+    if not NAME.fullmatch(suite.name):
+        raise SuiteError(f"has the name {shown(suite.name)!r}, which is none (pages are named so)")
     for entry in suite.tasks:
         find(entry.id)
     for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):
         if len(set(names)) < len(names):
             raise SuiteError("names a task twice" if what == "task" else "names an agent twice")
         for name in names:
-            if not isinstance(name, str) or not NAME.fullmatch(name):
-                raise SuiteError(f"has the {what} {name!r}: letters, digits and _.:+=- only, 80 at most")
-    counts = [suite.episodes, *(t.episodes for t in suite.tasks if t.episodes is not None)]
-    if not suite.tasks or not all(type(count) is int and count > 0 for count in counts):
-        raise SuiteError(f"needs tasks, and numbers of episodes of at least 1, not {counts}")
-    for values in (value for t in suite.tasks for value in t.each.values()):
-        if not (isinstance(values, list) and values) and not (type(values) is int and values > 0):
-            raise SuiteError(f"goes round over {values!r}, which is neither a list of values nor a number above 0")
-    if not suite.training_seeds or not all(type(seed) is int for seed in (suite.seed, *suite.training_seeds)):
-        raise SuiteError(f"needs seeds that are ints, not {suite.seed!r} and {suite.training_seeds!r}")
+            if not NAME.fullmatch(name):
+                raise SuiteError(f"has the {what} {shown(name)!r}: letters, digits and _.:+=- only, 80 at most")
     known = {agent.name: agent for agent in suite.agents}
     ids = {entry.id for entry in suite.tasks}
     for agent in suite.agents:

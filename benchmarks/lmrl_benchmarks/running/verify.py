@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, found_cells, read_problems, read_suite
 from lmrl_benchmarks.running.evaluation import summary_of
@@ -22,11 +21,12 @@ from lmrl_benchmarks.running.records import (
     RecordError,
     RecordFile,
     read_run,
+    read_summary,
     recorded_version,
 )
 from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent
 from lmrl_datasets import DatasetError
-from lmrl_datasets.schema import to_json
+from lmrl_datasets.schema import plain
 from lmrl_envs import __version__
 from lmrl_envs.work import process_pool
 
@@ -151,14 +151,14 @@ def verify_records(folder: Path) -> Iterator[str]:
     finally:
         env.close()
     try:
-        summary = json.loads((folder / SUMMARY).read_text("utf-8"))
-    except (OSError, ValueError):
-        yield f"{folder / SUMMARY} is missing or damaged"
+        summary = read_summary(folder)
+    except RecordError as problem:
+        yield str(problem)
         return
     written = summary.pop(WRITTEN, None)  # older runs and those of people have none
     if written is not None and written != sha256((folder / EPISODES).read_bytes()).hexdigest():
         yield f"{EPISODES} has been changed since it was written: its hash is not the summary's"
-    recomputed = json.loads(to_json(summary_of(spec, records))) if records else {}
+    recomputed = plain(summary_of(spec, records)) if records else {}
     for key in sorted({*recomputed, *summary}):
         if not _same(recomputed.get(key), summary.get(key)):
             yield f"summary: {key} is {summary.get(key)}, the records give {recomputed.get(key)}"

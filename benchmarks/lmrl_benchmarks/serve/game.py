@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_benchmarks.running.records import Record
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.environments import name_of
-from lmrl_datasets.schema import to_json
+from lmrl_datasets.schema import plain
 from lmrl_envs import TextEnv, task
 
 Mode = Literal["practice", "ranked", "watch"]
@@ -146,7 +145,7 @@ class LiveGame:
             "error": self.error,
             "truncated": self.truncated,
             "rewards": list(self.env.transcript.rewards),
-            "hidden": json.loads(to_json(hidden)),
+            "hidden": plain(hidden),
             "seed": str(self.seed),  # JavaScript's numbers are too short for it
             "episode": self.episode,
             "kept": self.kept,

@@ -12,10 +12,12 @@ episodes 0 to n - 1, and one that is finished while an earlier one is still bein
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import SUITE, Cell, evaluation_of, read_suite
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, summary_of
@@ -130,7 +132,9 @@ class HumanRecords:
         folder = cell.folder(self.out)
         count = next(i for i in range(len(found) + 1) if i not in found)
         records = [found[i] for i in range(count)]
-        spec = replace(evaluation_of(self.suite, cell), episodes=count).as_dict() | {"agent_fingerprint": None}
+        spec = dataclasses.replace(evaluation_of(self.suite, cell), episodes=count).as_dict() | {
+            "agent_fingerprint": None
+        }
         if not (folder / RUN).is_file():
             claim_records(folder, spec)
         run = read_run(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from lmrl_benchmarks.serve.game import MODES, Limits
 from lmrl_benchmarks.serve.guard import Door, Guard, answer, body_of, same, set_cookie
 from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_envs import __version__, task
+from lmrl_envs.files import untrusted
 
 STATIC = Path(__file__).parent / "static"
 THREADS = 16
@@ -95,12 +95,9 @@ class _Api:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise Refused(415, "Send JSON, with content-type application/json.")
         try:
-            values = json.loads(await body_of(request, self.games.limits))
-        except (ValueError, RecursionError):
-            raise Refused(400, "That is not JSON.") from None
-        if not isinstance(values, dict):
-            raise Refused(400, "Send a JSON object.")
-        return values
+            return untrusted.decode(await body_of(request, self.games.limits), dict[str, Any])
+        except untrusted.Refused as problem:
+            raise Refused(400, f"Send a JSON object: {problem}.") from None
 
     async def tasks(self, request: Request) -> Response:
         shown = []

@@ -1,14 +1,16 @@
-"""What every floor does in the same way: whole and growing files, folders of runs, versions, missing extras, suggestions."""
+"""What every floor does in the same way: whole and growing files, folders of runs, versions, missing extras, suggestions.
+
+What comes from elsewhere is read by `lmrl_envs.files.untrusted` alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import fcntl
 import hashlib
-import importlib
 import json
+import math
 import os
 import platform
 import re
@@ -17,25 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from lmrl_envs.files.missing import EXTRA_OF, closest, near, needs, remedy
 
-EXTRA_OF = {
-    "torch": "train",
-    "transformers": "train",
-    "tokenizers": "train",
-    "safetensors": "train",
-    "pyarrow": "data",
-    "jinja2": "report",
-    "matplotlib": "report",
-    "openai": "llm",
-    "textworld": "textworld",
-    "starlette": "web",
-    "uvicorn": "web",
-    "h5py": "minari",
-}
-"""Optional packages and the extra that brings them, where it is not of the same name."""
+__all__ = [
+    "EXTRA_OF", "FolderError", "JsonLines", "append_whole", "claim", "closest", "finite", "locked", "near", "needs",
+    "package_versions", "provenance", "remedy", "replacing", "sha256_of", "write_atomically", "write_json",
+]  # fmt: skip
 
 
 class FolderError(RuntimeError):
@@ -76,9 +67,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+def finite(value: Any) -> Any:
+    """The value with None for NaN and the infinities in it, which JSON has not."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON for people (indented, sorted): the file is there whole or not at all."""
-    write_atomically(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+    write_atomically(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def _write_new(path: Path, content: str) -> bool:
@@ -149,32 +149,31 @@ class JsonLines:
         self.damaged: list[int] = []
         """Numbers (from 1) of the lines that the last `read` left out."""
 
-    def read(self, parse: Callable[[str], T] = json.loads, strict: bool = False) -> list[T]:
-        """The items of all whole lines; none where there is no file.
+    def read(self, kind: Any = Any, strict: bool = False) -> list[Any]:
+        """The values of all whole lines; none where there is no file.
 
         Args:
-            parse: makes an item of a line; a ValueError, TypeError or KeyError of it says that the line is damaged.
+            kind: their type, see `lmrl_envs.files.untrusted.decode`; a line of another type counts as damaged.
             strict: only the end may be cut: any other damaged line is an error.
 
         Raises:
-            ValueError: a damaged line that may not be, with its number.
+            lmrl_envs.files.untrusted.Refused: no plain file, or a damaged line that may not be, with its number.
         """
+        from lmrl_envs.files import untrusted  # not needed to make a game, which imports this module
+
         self.damaged = []
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
-        items = []
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                items.append(parse(line.decode("utf-8", "replace")))
-            except (ValueError, TypeError, KeyError) as problem:
-                if strict and number < len(lines):
-                    raise ValueError(f"{self.path}, line {number} is damaged: {problem}") from None
-                self.damaged.append(number)
-        return items
+        values = []
+        with contextlib.suppress(FileNotFoundError):
+            for number, line in untrusted.raw_lines(self.path):
+                try:
+                    values.append(
+                        untrusted.decode(line, kind, f"{self.path}, line {number} is damaged", untrusted.LINE)
+                    )
+                except untrusted.Refused:
+                    if strict and line.endswith(b"\n"):
+                        raise
+                    self.damaged.append(number)
+        return values
 
     def append(self, lines: Iterable[str], sync: bool = False) -> None:
         """Add lines (without their ends): see `append_whole`."""
@@ -232,10 +231,12 @@ def claim(
         strangers = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
         if strangers:
             raise FolderError(f"{folder} is not empty ({strangers[0]}) and holds no {what}; choose another folder")
-        if _write_new(path, json.dumps(record, indent=1, sort_keys=True) + "\n"):
+        if _write_new(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"):
             return None  # otherwise another process was quicker
+    from lmrl_envs.files import untrusted
+
     try:
-        there = json.loads(path.read_text("utf-8"))
+        there = untrusted.read(path, dict[str, Any])
         found = sorted(differing(there))
     except (ValueError, TypeError, AttributeError, KeyError) as problem:
         raise FolderError(f"{path} is damaged ({problem}); delete the folder to start again") from None
@@ -258,13 +259,13 @@ def package_versions(*names: str) -> dict[str, str]:
 
 @cache
 def _required() -> tuple[str, ...]:
-    """What this package cannot be installed without, but for what reads arguments and draws tables."""
+    """What this package cannot be installed without, but for what reads arguments and files and draws tables."""
     try:
         lines = metadata.requires("lmrl") or ()
     except metadata.PackageNotFoundError:
         return ()
     names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
-    return tuple(name for name in names if name not in ("tyro", "rich"))
+    return tuple(name for name in names if name not in ("tyro", "rich", "msgspec"))
 
 
 def provenance() -> dict[str, Any]:
@@ -304,41 +305,3 @@ def _git() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-# -- what is missing, and what was meant
-
-
-def remedy(module: str) -> str:
-    """The command that installs an optional package."""
-    package = module.partition(".")[0]
-    return f'pip install "lmrl[{EXTRA_OF.get(package, package)}]"'
-
-
-def needs(user: str, *modules: str) -> None:
-    """Import optional packages.
-
-    Raises:
-        gymnasium.error.DependencyNotInstalled: one cannot be; the message says what needs it, and the command to run.
-    """
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as problem:
-            from gymnasium.error import DependencyNotInstalled
-
-            raise DependencyNotInstalled(
-                f"{user} needs {module.partition('.')[0]} ({problem}): {remedy(module)}"
-            ) from None
-
-
-def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
-    """ "did you mean 'x'?" for the name that comes nearest; "known: ..." where none does."""
-    names = sorted(names)
-    close = closest(name, names, cutoff)
-    return f"did you mean {close!r}?" if close else f"known: {', '.join(names) or 'none'}"
-
-
-def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The name that comes nearest; None where none is like it."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)

@@ -1,0 +1,58 @@
+"""What is missing, and what was meant: optional packages and the command that brings them, the name that comes nearest."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+
+EXTRA_OF = {
+    "torch": "train",
+    "transformers": "train",
+    "tokenizers": "train",
+    "safetensors": "train",
+    "pyarrow": "data",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "openai": "llm",
+    "textworld": "textworld",
+    "starlette": "web",
+    "uvicorn": "web",
+    "h5py": "minari",
+}
+"""Optional packages and the extra that brings them, where it is not of the same name."""
+
+
+def remedy(module: str) -> str:
+    """The command that installs an optional package."""
+    package = module.partition(".")[0]
+    return f'pip install "lmrl[{EXTRA_OF.get(package, package)}]"'
+
+
+def needs(user: str, *modules: str) -> None:
+    """Import optional packages.
+
+    Raises:
+        gymnasium.error.DependencyNotInstalled: one cannot be; the message says what needs it, and the command to run.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as problem:
+            from gymnasium.error import DependencyNotInstalled
+
+            raise DependencyNotInstalled(
+                f"{user} needs {module.partition('.')[0]} ({problem}): {remedy(module)}"
+            ) from None
+
+
+def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:
+    """ "did you mean 'x'?" for the name that comes nearest; "known: ..." where none does."""
+    names = sorted(names)
+    close = closest(name, names, cutoff)
+    return f"did you mean {close!r}?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def closest(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The name that comes nearest; None where none is like it."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=cutoff)), None)
