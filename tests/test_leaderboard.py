@@ -281,9 +281,9 @@ def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp
         suite, tmp_path / "run", agents=suite.only([f"{tmp_path}/dies.py:D", f"{tmp_path}/waits.py:W"]), workers=2
     )
     assert deaths.read_text() == "xxxx"  # each of its cells is tried twice
-    assert len(told) == 2 and all("dies.py:D" in name and "died twice" in why for name, why in told.items())
-    assert {row.agent for row in load_results(tmp_path / "run").rows} == {"waits.py:W"}
-    assert all("dies.py:D" in problem and "died twice" in problem for problem in breaches(tmp_path / "run"))
+    assert len(told) == 2 and all("dies.py-D" in name and "died twice" in why for name, why in told.items())
+    assert {row.agent for row in load_results(tmp_path / "run").rows} == {"waits.py-W"}
+    assert all("dies.py-D" in problem and "died twice" in problem for problem in breaches(tmp_path / "run"))
 
 
 _RUN = """
@@ -491,12 +491,12 @@ def test_a_suite_without_agents_asks_for_them(tmp_path: Path) -> None:
 def test_the_cost_cap_reaches_agents_that_cost(tmp_path: Path) -> None:
     suite = load_suite("llm")
     paid, free = suite.only(["openai:vendor/model-x", "transformers:some/folder"])
-    assert (paid.name, free.name) == ("openai:model-x", "transformers:folder")
+    assert (paid.name, free.name) == ("openai-vendor--model-x", "transformers-some--folder")
     [first] = [cell for cell in cells(suite, [paid]) if cell.task.slug == "Wordle"]
     assert evaluation_of(suite, first).agent_kwargs == {"max_cost_usd": suite.max_cost_usd}
     assert all(evaluation_of(suite, cell).agent_kwargs == {} for cell in cells(suite, [free]))
     with pytest.raises(SuiteError, match="share the name"):
-        suite.only(["openai:a/model", "openai:b/model"])
+        suite.only(["transformers:/a/model", "transformers:/b/model"])
 
 
 def test_starts_go_round_over_the_episodes(tmp_path: Path) -> None:
@@ -754,9 +754,9 @@ def test_an_agent_that_hangs_loses_only_its_own_cells(suite_file: Path, tmp_path
     suite = load_suite(str(suite_file))
     chosen = suite.only(["random", f"{tmp_path}/hangs.py:H"])
     told = run_suite(suite, tmp_path / "run", agents=chosen, workers=2, patience=8.0)
-    assert list(told) == ["eval hangs.py:H Wordle seed 0"] and "hangs" in told["eval hangs.py:H Wordle seed 0"]
+    assert list(told) == ["eval hangs.py-H Wordle seed 0"] and "hangs" in told["eval hangs.py-H Wordle seed 0"]
     assert len(load_results(tmp_path / "run").rows) == 3
-    assert "hangs" in load_results(tmp_path / "run").missing["eval hangs.py:H Wordle seed 0"]
+    assert "hangs" in load_results(tmp_path / "run").missing["eval hangs.py-H Wordle seed 0"]
 
 
 def test_progress_tells_of_the_whole_and_of_cells(suite_file: Path, tmp_path: Path) -> None:

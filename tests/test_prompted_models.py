@@ -120,7 +120,7 @@ def test_another_model_in_the_same_folder_does_not_go_on(model: Path, tmp_path: 
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(FolderError, match="agent_fingerprint"):
+    with pytest.raises(FolderError, match="the agent's code or weights"):
         evaluate(evaluation(f"transformers:{folder}", max_tokens=8), tmp_path / "eval")
 
 

@@ -242,11 +242,11 @@ def test_a_ray_cluster_gives_the_same_records(whole: Path, tmp_path: Path) -> No
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads((tmp_path / "ray" / "problems.json").read_text())
-    assert list(told) == ["eval faulty.py:Hangs Wordle seed 0"] and "hangs" in next(iter(told.values()))
+    assert list(told) == ["eval faulty.py-Hangs Wordle seed 0"] and "hangs" in next(iter(told.values()))
     found = records_of(tmp_path / "ray")
     for agent in ("random", "expert"):
         assert found[f"cells/Wordle/{agent}/seed-0"] == records_of(whole)[f"cells/Wordle/{agent}/seed-0"]
-    assert len(found["cells/Wordle/bc/seed-0"]) == len(found["cells/Wordle/faulty.py:Dies/seed-0"]) == 50
+    assert len(found["cells/Wordle/bc/seed-0"]) == len(found["cells/Wordle/faulty.py-Dies/seed-0"]) == 50
     run_suite(suite, tmp_path / "here", agents=suite.only(["bc"]), workers=1)
     assert records_of(tmp_path / "here")["cells/Wordle/bc/seed-0"] == found["cells/Wordle/bc/seed-0"]
     assert run_suite(suite, tmp_path / "ray") == {}  # gone on with here: all there

@@ -210,4 +210,4 @@ def test_two_runs_of_a_suite_share_a_page(finished: Path, archive: Path, tmp_pat
     shutil.move(pack(out, tmp_path / "packed"), results / "b.tar.xz")
     [page] = publish(results, tmp_path / "pages")
     assert page.archives == ("a.tar.xz", "b.tar.xz")
-    assert page.agents == ("random", "expert", "mine.py:A", "random+b")
+    assert page.agents == ("random", "expert", "mine.py-A", "random+b")

@@ -62,8 +62,8 @@ UNPACKED, MEMBERS = 4 << 30, 100_000
 """Bytes and files that an archive may unpack to."""
 RATIO, SMALL = 2000, 64 << 20
 """Bytes that one compressed byte may become, once it is more than the second number in all."""
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+=-]{0,79}")
-"""One part of the path of an archive's member."""
+NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,79}(?<!\.)")
+"""One part of the path of an archive's member, and of a run's folders: a file's name on any system."""
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 

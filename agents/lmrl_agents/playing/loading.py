@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.answers import ours, told
+from lmrl_agents.playing.identity import is_model_folder
 from lmrl_agents.playing.protocol import Agent, AgentError, UnknownAgent
 from lmrl_envs import doors
 
@@ -63,8 +64,3 @@ def check_spec(spec: str) -> None:
         doors.check("lmrl.agents", spec)
     except doors.DoorError as problem:
         raise UnknownAgent(f"{problem}, or the folder of a trained model") from None
-
-
-def is_model_folder(path: Path) -> bool:
-    """Whether a folder holds a trained model, or a training run with one."""
-    return (path / "lmrl.json").is_file() or (path / "final" / "lmrl.json").is_file()

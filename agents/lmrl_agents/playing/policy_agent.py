@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
@@ -12,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from lmrl_agents.models.critic import DESCRIPTION, Critic, GuidedPolicy
-from lmrl_agents.models.critic import WEIGHTS as CRITIC_WEIGHTS
 from lmrl_agents.models.engine import SlotEngine, unsupported
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, Memo, Policy, Sampling, generate
 from lmrl_agents.models.tokenizer import EOA, TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.explain import Explained, explain, state_values
+from lmrl_agents.playing.identity import model_digest, model_folder
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_envs.files import sha256_of
 
 MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
@@ -266,10 +264,8 @@ class LanguageModelAgent(PolicyAgent):
         ]
 
     def fingerprint(self) -> str:
-        """Hash of the weights, those of a critic among them: an evaluation is not gone on with by another model in the same folder."""
-        files = [self.folder / name for name in ("weights.safetensors", CRITIC_WEIGHTS)]
-        digests = "".join(sha256_of(file) for file in files if file.is_file())
-        return hashlib.sha256(digests.encode()).hexdigest()[:16]
+        """Hash of the model, its critic's weights included: an evaluation is not gone on with by another model in the same folder."""
+        return model_digest(self.folder)
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
@@ -277,12 +273,6 @@ class LanguageModelAgent(PolicyAgent):
         if self.candidates > 1:
             sampling |= {"candidates": self.candidates, "score": self.score}
         return {"kind": "language model", **sampling, **self._description}
-
-
-def model_folder(folder: str | Path) -> Path:
-    """The folder of the model itself: that of a run, or its ``final``."""
-    path = Path(folder)
-    return path / "final" if not (path / "lmrl.json").is_file() and (path / "final").is_dir() else path
 
 
 def chosen_temperature(wanted: float | str, description: Mapping[str, Any]) -> float:

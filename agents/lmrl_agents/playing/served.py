@@ -27,7 +27,8 @@ from lmrl_agents.models.critic import DESCRIPTION
 from lmrl_agents.models.sampling import Generated, Sampling
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
-from lmrl_agents.playing.policy_agent import TokenAgent, chosen_temperature, model_folder
+from lmrl_agents.playing.identity import model_folder
+from lmrl_agents.playing.policy_agent import TokenAgent, chosen_temperature
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
 from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_envs.files import sha256_of

@@ -56,7 +56,7 @@ def export(run: Positional[Path], out: Path) -> int:
         out: New folder.
     """
     from lmrl_agents.models.model import LanguageModel
-    from lmrl_agents.playing.policy_agent import model_folder
+    from lmrl_agents.playing.identity import model_folder
 
     if out.exists():
         print(f"{out} exists; choose another folder", file=sys.stderr)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from tyro.conf import Suppress, arg
 
 from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded
+from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
@@ -107,6 +108,9 @@ def evaluate(
     except AgentError as problem:
         raise AgentError(f"agent {spec.agent!r}: {problem}") from None
     with locked(out / ".lock", "evaluating"):
+        identity = identity_of(spec.agent, spec.agent_kwargs)
+        if identity not in (said.fingerprint or ""):
+            said = replace(said, fingerprint="; ".join(filter(None, (said.fingerprint, identity))))
         claim_records(out, {**spec.as_dict(), "agent_fingerprint": said.fingerprint}, said.operational)
         file = RecordFile(out)
         records = file.repair(retry_errors)

@@ -246,7 +246,9 @@ def claim_records(folder: Path, spec: dict[str, Any], operational: Collection[st
         yield from other_version(run)
         there = run["spec"]
         if _essence(there, operational) != _essence(spec, operational):
-            yield from (key for key in {*spec, *there} if there.get(key) != spec.get(key))
+            for key in {*spec, *there}:
+                if there.get(key) != spec.get(key):
+                    yield "the agent's code or weights" if key == "agent_fingerprint" else key
 
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
     claim(folder, RUN, record, "run", differing)

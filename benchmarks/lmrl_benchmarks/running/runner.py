@@ -8,15 +8,17 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.playing.identity import identity_of
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
-from lmrl_benchmarks.running.evaluation import problem_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
-from lmrl_benchmarks.running.records import other_version
+from lmrl_benchmarks.running.records import RUN, other_version, read_run
 from lmrl_benchmarks.running.sealing import check_salt
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
 from lmrl_benchmarks.running.workers import ClusterWorkers, Processes, Workers
 from lmrl_datasets.cluster import WorkerLost, joined
-from lmrl_envs.files import claim, locked, provenance, write_json
+from lmrl_envs.files import FolderError, claim, locked, provenance, write_json
+from lmrl_envs.files.untrusted import shown
 
 JobProgress = Callable[[int, int, list[str]], None]
 """Called about once a second with (jobs done, jobs in all, names of the running ones and how far they are)."""
@@ -64,6 +66,9 @@ def run_suite(
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
         plan = Plan(suite, agents, device, salt)
+        for job in plan.jobs.values():
+            if job.kind == "eval":
+                _refuse_another(out / job.folder, job.arguments[0])
         with _workers(plan, workers, patience, ray) as who:
             failed = Scheduler(out, list(plan.jobs.values()), who, patience, progress).run()
         problems = plan.lacking | dict(failed)
@@ -95,6 +100,30 @@ def _claim(suite: Suite, out: Path) -> None:
 
     record = {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()}
     claim(out, SUITE, record, "leaderboard run", differing)
+
+
+def _refuse_another(folder: Path, spec: EvaluationSpec) -> None:
+    """Games that another agent played are not shown as this one's.
+
+    Raises:
+        FolderError: a cell's folder holds another agent's.
+    """
+    if not (folder / RUN).is_file():
+        return
+    there, wanted = read_run(folder)["spec"], spec.as_dict()
+    keys = sorted({*wanted, *there} - {"agent_fingerprint"})
+    differs = [
+        f"{key}: {shown(there.get(key))!r} there, {shown(wanted.get(key))!r} here"
+        for key in keys
+        if there.get(key) != wanted.get(key)
+    ]
+    identity = identity_of(spec.agent, spec.agent_kwargs)
+    if not differs and identity not in str(there.get("agent_fingerprint")):
+        differs = ["its code or weights have changed"]
+    if differs:
+        raise FolderError(
+            f"{folder} holds games of another agent ({'; '.join(differs)}); choose another --out, or delete that folder"
+        )
 
 
 class Scheduler:

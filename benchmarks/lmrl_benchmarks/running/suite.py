@@ -121,12 +121,12 @@ class Suite(Schema, frozen=True):
         chosen = [known.get(name) or SuiteAgent(name=folder_name(name), spec=name) for name in names]
         taken: dict[str, str] = {}
         for agent, name in zip(chosen, names, strict=True):
-            if agent.name in taken or (agent.spec == name and agent.name in known):
+            if agent.name.lower() in taken or (agent.spec == name and agent.name in known):
                 raise SuiteError(
-                    f"agents {taken.get(agent.name, agent.name)!r} and {name!r} would share the name {agent.name!r} "
-                    "in the run; rename one"
+                    f"agents {taken.get(agent.name.lower(), agent.name)!r} and {name!r} would share the name "
+                    f"{agent.name!r} in the run; name one in a suite file"
                 )
-            taken[agent.name] = name
+            taken[agent.name.lower()] = name
         return chosen
 
     def agent(self, name: str) -> SuiteAgent:
@@ -135,10 +135,18 @@ class Suite(Schema, frozen=True):
 
 
 def folder_name(spec: str) -> str:
-    """The name that an agent given by its spec has in a run: the last part of a path, odd characters replaced."""
-    kind, separator, model = spec.partition(":")
-    text = f"{kind}:{model.rsplit('/', 1)[-1]}" if separator and "/" not in kind else spec.rsplit("/", 1)[-1]
-    return "".join(c if re.match(r"[A-Za-z0-9_.:+=-]", c) else "-" for c in text).lstrip("-.:+=")[:80] or "agent"
+    """The name that an agent given by its spec has in a run: of files and folders of this machine the last part, of models the
+    owner too (``openai:unsloth/x`` is ``openai-unsloth--x``).
+    """
+    place, _, rest = spec.partition(":")
+    place = place.rstrip("/").rpartition("/")[2]
+    if rest.startswith(("/", ".", "~")):
+        rest = rest.rstrip("/").rpartition("/")[2]
+    text = f"{place}-{rest}".strip("-") if rest else place
+    text = re.sub(r"[^A-Za-z0-9_.+=-]", "-", text.replace("/", "--")).strip("-.+=") or "agent"
+    if len(text) > 80:
+        text = f"{text[:71]}-{hashlib.sha256(spec.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    return text if NAME.fullmatch(text) else f"_{text[:79]}"
 
 
 def _used(value: Any) -> dict[str, Any]:
@@ -224,11 +232,13 @@ def _check(suite: Suite, find: Callable[[str], Task]) -> None:
     for entry in suite.tasks:
         find(entry.id)
     for what, names in (("task", [t.slug for t in suite.tasks]), ("agent", [a.name for a in suite.agents])):
-        if len(set(names)) < len(names):
+        if len({str(name).lower() for name in names}) < len(names):  # folders, where "A" may be "a"
             raise SuiteError("names a task twice" if what == "task" else "names an agent twice")
         for name in names:
             if not NAME.fullmatch(name):
-                raise SuiteError(f"has the {what} {shown(name)!r}: letters, digits and _.:+=- only, 80 at most")
+                raise SuiteError(
+                    f"has the {what} {shown(name)!r}: letters, digits and _.+=- only, 80 at most, and no name of a device"
+                )
     known = {agent.name: agent for agent in suite.agents}
     ids = {entry.id for entry in suite.tasks}
     for agent in suite.agents:
