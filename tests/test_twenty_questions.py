@@ -11,6 +11,7 @@ import pytest
 
 import lmrl_envs
 from lmrl_envs import make_policy
+from lmrl_envs.language.knowledge import members
 from lmrl_envs.partners import PartnerReply
 from lmrl_envs.twenty_questions.policies import (
     ExpertPolicy,
@@ -20,7 +21,7 @@ from lmrl_envs.twenty_questions.policies import (
     question_bank,
 )
 from lmrl_envs.twenty_questions.reader import read
-from lmrl_envs.twenty_questions.rules import load_knowledge, members, split_indices
+from lmrl_envs.twenty_questions.rules import load_knowledge, split_indices
 
 ID = "lmrl/TwentyQuestions-v1"
 KNOWLEDGE = load_knowledge()

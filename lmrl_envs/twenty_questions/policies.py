@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
+from lmrl_envs.language.knowledge import members, to_set
 from lmrl_envs.twenty_questions.reader import read
-from lmrl_envs.twenty_questions.rules import YES, load_knowledge, members, split_indices, to_set
+from lmrl_envs.twenty_questions.rules import YES, load_knowledge, split_indices
 
 _NO_ARTICLE = frozenset(("broccoli", "lettuce", "corn", "jeans", "scissors", "pliers", "headphones", "sticky tape"))
 _THE = frozenset(("sun", "moon", "ocean"))
