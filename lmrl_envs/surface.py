@@ -16,6 +16,7 @@ from lmrl_envs.language.answers import AnswerForm
 
 if TYPE_CHECKING:
     from lmrl_envs.partners.attacks import Target
+    from lmrl_envs.partners.judged import Judge
 
 Picture = dict[str, Any]
 """A drawing as JSON-able values. ``kind`` says what draws it, whatever the task:
@@ -132,6 +133,10 @@ class Surface:
 
     def attacks(self) -> Target | None:
         """What is said to whom answers in the task to beat it, and the judge of it; None: there are no attacks."""
+        return None
+
+    def judge(self) -> Judge | None:
+        """The judge of its partner's replies to the hand-judged lines of ``judged.jsonl`` in its folder; None: there are none."""
         return None
 
     # -- what is tried on it, and what must hold then (lmrl_envs.contract, tests/fuzz)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lmrl_envs.car_dealer.judge import SaleJudge
 from lmrl_envs.car_dealer.rules import MAX_TURNS
 from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.partners.attacks import Target
+from lmrl_envs.partners.judged import Judge
 from lmrl_envs.surface import Invariants, Surface
 
 
@@ -26,6 +28,9 @@ class CarDealerSurface(Surface):
         from lmrl_envs.car_dealer.attacks import Buyer
 
         return Buyer()
+
+    def judge(self) -> Judge:
+        return SaleJudge()
 
     variants = ({"reward": "revenue"},)
 

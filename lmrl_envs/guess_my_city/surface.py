@@ -8,6 +8,7 @@ from typing import Any
 from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS
 from lmrl_envs.language.answers import QuestionForm
 from lmrl_envs.partners.attacks import Target
+from lmrl_envs.partners.judged import Judge, QuestionJudge
 from lmrl_envs.surface import Invariants, Surface
 
 
@@ -23,6 +24,9 @@ class GuessMyCitySurface(Surface):
         from lmrl_envs.guess_my_city.attacks import CityOracle
 
         return CityOracle()
+
+    def judge(self) -> Judge:
+        return QuestionJudge()
 
     variants = ({"split": "test", "reveal_country": True},)
 

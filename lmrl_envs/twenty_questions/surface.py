@@ -7,6 +7,7 @@ from typing import Any
 
 from lmrl_envs.language.answers import QuestionForm
 from lmrl_envs.partners.attacks import Target
+from lmrl_envs.partners.judged import Judge, QuestionJudge
 from lmrl_envs.surface import Invariants, Surface
 from lmrl_envs.twenty_questions.policies import least_questions
 from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS, split_indices
@@ -24,6 +25,9 @@ class TwentyQuestionsSurface(Surface):
         from lmrl_envs.twenty_questions.attacks import ObjectOracle
 
         return ObjectOracle()
+
+    def judge(self) -> Judge:
+        return QuestionJudge()
 
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
         n = len(split_indices(kwargs.get("split", "all")))

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard submit": ("leaderboard:submit", "verify a run and pack it into one archive"),
     "leaderboard publish": ("leaderboard:publish", "rebuild the published pages from the accepted archives"),
     "simulator train": ("simulator:train", "fine-tune a language model as a task's partner"),
+    "simulator check": ("simulator:check", "measure how often a partner gives the answers that people expect"),
     "exploit": ("exploit:exploit", "attack the partner of a dialogue task and count what succeeds"),
     "agents list": ("agents:list_agents", "list the registered agents and algorithms"),
     "agents new": ("agents:new", "write a package with an agent of your own"),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import gymnasium
-from tyro.conf import arg
+from rich.table import Table
+from tyro.conf import Positional, arg
 
 from lmrl_agents.settings import KeyValues
+from lmrl_benchmarks.commands.terminal import shown, wide_console
+from lmrl_envs.work import progress_bar
+
+if TYPE_CHECKING:
+    from lmrl_benchmarks.scores.judged import Report
 
 
 def train(
@@ -74,3 +82,83 @@ def train(
         print(f"{key}: {value}")
     print(f'simulator in {out}: gym.make("{env_id}", simulator="transformers:{out}")')
     return 0
+
+
+def check(
+    simulator: Positional[str],
+    env: tuple[str, ...] = (),
+    data: Path | None = None,
+    simulator_arg: KeyValues = {},
+    env_arg: KeyValues = {},
+    rows: int | None = None,
+    least: float | None = None,
+    json: bool = False,
+    misses: int = 0,
+    threads: int = 1,
+) -> int:
+    """Measure how often a partner is right: it is asked hand-judged questions (or hears hand-judged lines of a seller) that ship with the
+    tasks, and its replies are compared with what people expect. Shares come with Wilson's 95 % interval.
+
+    Exit status 1 when a share of right replies is below --least.
+
+    Args:
+        simulator: Who is measured: scripted, transformers:PATH, openai:MODEL, replay:FILE.
+        env: Task ids; without it all tasks with judged lines.
+        data: Other judged lines, a file of the same form; with one task.
+        simulator_arg: Options of the simulator, as key=value (base_url=..., max_new_tokens=..., record=FILE).
+        env_arg: Arguments of the environment, as key=value.
+        rows: Only so many of the lines, drawn evenly from all.
+        least: Least share of right replies.
+        json: Print JSON: counts, shares and intervals per task and kind of line, and every reply that was not right.
+        misses: Print so many of the replies that were not right, for each task.
+        threads: CPU threads of a local model.
+    """
+    from lmrl_benchmarks.scores.judged import measure
+    from lmrl_envs import load_task, task, task_ids
+    from lmrl_envs.partners.judged import read_rows
+
+    if data is not None and len(env) != 1:
+        raise ValueError("--data needs exactly one task: --env ID")
+    if rows is not None and rows < 1:
+        raise ValueError(f"--rows {rows} must be at least 1")
+    if simulator.startswith("transformers:"):
+        import torch
+
+        torch.set_num_threads(threads)
+    ids = [load_task(id).id for id in env] or [id for id in task_ids() if task(id).surface.judge() is not None]
+    kwargs = {**env_arg, "simulator": simulator, "simulator_options": dict(simulator_arg)}
+    reports = []
+    for id in ids:
+        lines = read_rows(id, data)
+        lines = lines[:: max(1, len(lines) // rows)][:rows] if rows is not None else lines
+        with progress_bar(f"{id} with {simulator}", "lines") as tell:
+            reports.append(measure(id, lines, tell, **kwargs))
+    if json:
+        print(dumps({"simulator": simulator, "tasks": [report.as_json() for report in reports]}, indent=1))
+    else:
+        _print_reports(simulator, reports, misses)
+    return 1 if least is not None and any(report.share("right") < least for report in reports) else 0
+
+
+def _print_reports(simulator: str, reports: Sequence[Report], misses: int) -> None:
+    """A table of counts and shares, and some of the replies that were not right."""
+    console = wide_console()
+    table = Table(title=shown(f"{simulator} against people's answers"), title_justify="left")
+    table.add_column("task", no_wrap=True)
+    for column in ("lines", "right", "95 %", "wrong", "95 %", "not understood", "no reply", "not said"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for report in reports:
+        found = report.as_json()
+        shares = []
+        for verdict in ("right", "wrong"):
+            low, high = found[verdict]["interval"]
+            shares += [f"{100 * found[verdict]['share']:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}"]
+        rest = (found["unread"]["count"], found["failed"]["count"], found["skipped"])
+        table.add_row(report.env.removeprefix("lmrl/"), str(report.lines), *shares, *map(str, rest))
+    console.print(table)
+    for report in reports:
+        for miss in report.misses[:misses]:
+            hidden = {
+                key: value for key, value in miss.row.items() if key not in ("context", "question", "line", "kind")
+            }
+            console.print(shown(f"{report.env} {hidden}: {miss.line!r} -> {miss.reply!r} ({miss.verdict})"))

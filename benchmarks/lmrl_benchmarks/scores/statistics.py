@@ -9,6 +9,7 @@ on the resamples as on the runs themselves; `lmrl_benchmarks.scores.comparison` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -92,3 +93,15 @@ def interval(draws: Sequence[np.ndarray], statistic: Statistic = mean) -> tuple[
 
 AGGREGATES: dict[str, Statistic] = {"mean": mean, "iqm": iqm, "gap": optimality_gap}
 """What is told of an agent over all tasks; ``gap`` is the optimality gap to a score of 100."""
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a rate (Wilson, 1927), 95 % by default; (0, 1) when nothing was tried."""
+    if n == 0:
+        return 0.0, 1.0
+    rate, square = successes / n, z * z / n
+    middle, half = rate + square / 2, z * math.sqrt(rate * (1 - rate) / n + square / (4 * n))
+    # Rounding must not leave a sliver above 0 or below 1 where the bound is exactly that.
+    low = 0.0 if successes == 0 else max(0.0, (middle - half) / (1 + square))
+    high = 1.0 if successes == n else min(1.0, (middle + half) / (1 + square))
+    return low, high
