@@ -70,7 +70,7 @@ class QuestionJudge:
         elif expected == "not_a_question":
             right = not understood or not said.startswith(("yes", "no", "it depends"))
         else:
-            right = understood and said.startswith({"depends": "it depends"}.get(expected, expected))
+            right = understood and said.startswith("it depends" if expected == "depends" else expected)
         return "right" if right else "wrong" if understood else "unread"
 
 
@@ -101,7 +101,9 @@ def read_rows(env_id: str, path: Path | None = None) -> list[dict[str, Any]]:
     for number, text in enumerate(place.read_text("utf-8").splitlines(), 1):
         try:
             rows.append(found := json.loads(text))
-            judge.game(found), found["context"], found[judge.line_key], found["expected"]
+            if not isinstance(found[judge.line_key], str) or not isinstance(found["expected"], str):
+                raise TypeError("not a text")
+            judge.game({**found, "context": list(found["context"])})
         except (ValueError, TypeError, KeyError) as problem:
             raise ValueError(f"line {number} of {place} is no judged line: {problem!r}") from None
     return rows
