@@ -1,0 +1,431 @@
+"""What a line means to the other side of a bargain: an offer, a discount, assent, a refusal, a question, small talk, or nothing that is
+understood.
+
+    meant = understand(read("I could let you have it for $13,600."), Standing(other=13_000, own=14_000, listed=15_000))
+    meant.act, meant.price      # "offer", 13600.0
+
+`read` goes by the words alone and is remembered; `understand` holds them against what stands between the two. The principle: a line
+is **assent** only if every word of it is accounted for, by a phrase of ``bargaining.txt`` or as harmless; a refusal, a question or a
+number by itself never is. What is not accounted for is told as such (``unclear``), and never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.phrases import Phrase, Phrasebook
+from lmrl_envs.language.prices import BREAKS, PAUSES, Amount, find_amounts, normalise
+from lmrl_envs.language.words import Slips
+
+Act = Literal[
+    "offer", "discount", "accept", "refuse", "question", "close", "inform", "greet", "goodbye", "insult", "praise", "other", "unclear"
+]  # fmt: skip
+"""close: asks to bring it to an end ("Shall we sign?"). inform: says something of the thing or the shop. other: stalls, is polite."""
+
+READ_LENGTH = 2000
+"""Characters of a line that are read."""
+REMEMBERED_LENGTH = 300
+"""A reading of a longer line is not kept: few are said twice, and memory is bounded by it."""
+
+
+class Line(NamedTuple):
+    """A line, read by its words alone."""
+
+    text: str
+    """Normalised and cut."""
+    tokens: tuple[str, ...]
+    """Words, pauses, and "$", "%", "#" for amounts; contractions written out, adverbs left out."""
+    amounts: tuple[Amount, ...]
+    phrases: tuple[Phrase, ...]
+    """In order; they do not overlap."""
+    question: bool
+    """It ends by asking."""
+
+    def has(self, *labels: str) -> bool:
+        """Whether a phrase of one of these sorts is in it."""
+        return any(phrase.label in labels for phrase in self.phrases)
+
+
+class Standing(NamedTuple):
+    """What stands between the two when a line is said, from the side of its speaker. Dollars; None: nothing."""
+
+    other: float | None = None
+    """What the other side has offered."""
+    own: float | None = None
+    """What the speaker has asked for last."""
+    listed: float | None = None
+    """The list price."""
+    just: bool = True
+    """The other's offer was in the text that this line answers: a bare "Yes." takes it."""
+    halfway: bool = False
+    """The other's offer was itself a meeting in the middle."""
+
+
+NOTHING = Standing()
+
+
+class Meaning(NamedTuple):
+    """What a line means."""
+
+    act: Act
+    price: float | None = None
+    """offer, discount, close: the price asked; accept: the other's offer. Never one that was not said, or reckoned from what was."""
+    almost: bool = False
+    """Unclear, but with words of assent: to be asked back about."""
+
+
+def read(line: str) -> Line:
+    """Read any string; never raises. Linear time in its first `READ_LENGTH` characters."""
+    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line[:READ_LENGTH])
+
+
+@lru_cache(maxsize=4096)
+def _read(line: str) -> Line:
+    text = normalise(line)
+    tokens, amounts = find_amounts(text)
+    mended = [token if token in _KNOWN or len(token) < 4 else _mended(token) for token in tokens]
+    return Line(text, tuple(mended), tuple(amounts), tuple(_BOOK.find(mended)), _asks(mended))
+
+
+def understand(
+    line: Line, standing: Standing = NOTHING, names: Collection[str] = (), which: Collection[int] | None = None
+) -> Meaning:  # fmt: skip
+    """What a line means.
+
+    Args:
+        line: read.
+        standing: what stands between the two.
+        names: words for the thing in question, harmless in assent.
+        which: indices of the amounts that are about the thing in question; None: all.
+    """
+    amounts = [amount for i, amount in enumerate(line.amounts) if which is None or i in which]
+    price, how = _price(line, amounts, standing)
+    if _queries(line):
+        return Meaning("question")
+    if price is not None and how != "assent":
+        if line.has("mock") and how == "offer" and price == standing.other:
+            return Meaning("refuse")
+        if line.has("close") and line.question:
+            return Meaning("close", price)
+        return Meaning("discount" if how == "discount" else "offer", price)
+    return _verdict(line, amounts, standing, names, how)
+
+
+# -- the price in a line
+
+
+def _dollars(amount: Amount, standing: Standing) -> float | None:
+    """What an amount is worth; None for a bare number that is no thousands here."""
+    value = amount.value
+    if not amount.bare or amount.role == "percent":
+        return value
+    if amount.role in ("off", "raise"):
+        return value if value >= 100 else 1000 * value
+    known = [price for price in standing[:3] if price]
+    if known:
+        return 1000 * value if 0.3 * min(known) <= 1000 * value <= 1.7 * max(known) else None
+    return 1000 * value if 5 <= value <= 200 else None
+
+
+def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[float | None, str]:
+    """The price that a line comes to, and how: offer, discount, assent (it names the other's own price), or ""."""
+    other, own = standing.other, standing.own
+    asks, lists, less, more, named = [], [], [], [], False
+    supposed = line.has("yes", "close", "commit") or line.tokens[:2] == ("what", "if")
+    for amount in amounts:
+        value = _dollars(amount, standing)
+        if value is None:
+            continue
+        if other is not None and value == other and amount.role not in ("off", "percent", "raise", "rate", "extra"):
+            named = True
+        elif (
+            amount.role == "ask" and value < 0.08 * (other or own or standing.listed or 0) and not _priced(line, amount)
+        ):
+            continue  # "Registration costs $150."
+        elif amount.role == "ask" or (amount.role == "if" and supposed):
+            asks.append((value, amount.at))
+        elif amount.role == "list":
+            lists.append(value)
+        elif amount.role in ("off", "percent"):
+            less.append(amount._replace(value=value))
+        elif amount.role == "raise":
+            more.append(value)
+    discount = bool(less) or not _DISCOUNT_WORDS.isdisjoint(line.tokens)
+    new = [ask for ask in asks if ask[0] != own or not less]
+    if line.has("split") and not any(ask[0] != own for ask in asks):
+        if standing.halfway and other is not None:
+            return other, "assent"
+        if other is None or own is None or line.has("no") or _denies(line):
+            return None, ""
+        return (other + own) / 2, "offer"
+    if new:
+        return _chosen(line, new), "discount" if discount else "offer"
+    if less and not named:
+        return _lessened(less, standing)
+    if more and other is not None and not named:
+        return other + sum(more), "offer"
+    if named:
+        return other, "assent"
+    if line.has("atlist") and standing.listed and not _denies(line):
+        return standing.listed, "offer"
+    if lists and other is None and not line.question:
+        return lists[-1], "offer"
+    return None, ""
+
+
+def _priced(line: Line, amount: Amount) -> bool:
+    return amount.at > 0 and line.tokens[amount.at - 1] in ("for", "at", "price")
+
+
+def _chosen(line: Line, asks: Sequence[tuple[float, int]]) -> float:
+    """The last price said; of a range the lower end, which is the worse for who sells."""
+    (value, at), before = asks[-1], asks[:-1]
+    if before and set(line.tokens[before[-1][1] + 1 : at]) <= {"and", "or", "to"}:
+        return min(value, before[-1][0])
+    return value
+
+
+def _lessened(less: Sequence[Amount], standing: Standing) -> tuple[float | None, str]:
+    base = standing.listed if less[0].base == "list" else standing.own or standing.listed
+    if base is None:
+        return None, "discount"
+    under_list = less[0].base == "list"
+    for amount in less:
+        base = base * (1 - amount.value / 100) if amount.role == "percent" else base - amount.value
+    return base, "offer" if under_list else "discount"
+
+
+# -- yes or no
+
+
+def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], how: str) -> Meaning:
+    """What a line without a price of its own comes to."""
+    has, other = line.has, standing.other
+    other_price = {a.at for a in amounts if _dollars(a, standing) != other}  # "Forget $51,000" refuses another one
+    noes = [p.start for p in line.phrases
+            if p.label in ("no", "mock") and other_price.isdisjoint(range(p.start, p.end))]  # fmt: skip
+    yes = max((p.start for p in line.phrases if p.label == "yes"), default=-1)
+    noes += [at for at in _denials(line) if at > yes or {".", "!"}.isdisjoint(line.tokens[at:yes])]
+    no = max(noes, default=-1)
+    if has("insult") and yes < 0:
+        return Meaning("insult")
+    if has("mock") and (other is not None or yes >= 0):
+        return Meaning("refuse")
+    if any(amount.role == "rate" for amount in amounts) and how != "assent" and not line.question:
+        return Meaning("inform")
+    if _assents(line, amounts, standing, names, how, yes, no):
+        return Meaning("accept", other)
+    if line.question:
+        if has("close"):
+            sure = (
+                how == "assent" and no < 0 and not _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
+            )
+            return Meaning("close", other if sure else None)
+        return Meaning("goodbye" if has("bye") else "greet" if has("greet") and not _asks_more(line) else "question")
+    if yes >= 0:
+        if {"if", "would"} <= set(line.tokens) or (
+            no >= 0 and (no > yes or any(_one_clause(line, at, yes) for at in noes))
+        ):
+            return Meaning("refuse")
+        return Meaning("other") if has("stall") else Meaning("unclear", almost=True)
+    if has("close"):
+        return Meaning("close")
+    if other is not None and any(a.role in ("denied", "if") and a.at not in other_price for a in amounts):
+        return Meaning("refuse")
+    if other is not None and standing.just and not has("praise", "stall") and not _SUPPOSING.isdisjoint(line.tokens):
+        told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
+        if not told or (has("commit") and "if" in line.tokens):
+            return Meaning("refuse")  # "I'd get laughed out of the office."
+    act = _other_act(line, no, standing, names)
+    return Meaning("unclear", almost=True) if how == "assent" and act in ("inform", "unclear") else Meaning(act)
+
+
+def _assents(
+    line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], how: str, yes: int, no: int
+) -> bool:  # fmt: skip
+    """Whether a line takes the other's offer: by its last phrase of assent, or by a bare "Yes." to an offer just made."""
+    said = yes
+    if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
+        weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
+        said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift")) else -1
+    turn = _turn(line, no, said)
+    return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn)
+
+
+def _only_assents(line: Line) -> bool:
+    return {p.label for p in line.phrases} <= {"weak", "aside", "praise", "condition", "gift", "no"}
+
+
+def _turn(line: Line, no: int, yes: int) -> int:
+    """Where a line turns from no to yes ("I shouldn't, but ..."); -1 if it does not."""
+    turns = [at for at, token in enumerate(line.tokens) if token in _TURNS and max(no, 0) < at <= yes]
+    return turns[0] if turns else -1
+
+
+def _one_clause(line: Line, one: int, other: int) -> bool:
+    return one < other and BREAKS.isdisjoint(line.tokens[one:other])
+
+
+def _other_act(line: Line, no: int, standing: Standing, names: Collection[str]) -> Act:
+    has = line.has
+    if has("bye") and not has("stall"):
+        return "goodbye"
+    told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
+    if no >= 0 and (not told or (standing.other is not None and has("no"))):
+        return "refuse" if standing.other is not None or has("no") else "inform"
+    for label, act in _ACTS:
+        if has(label):
+            return act
+    if told or has("gift", "urge", "atlist") or line.amounts:
+        return "inform"
+    return "other" if has("aside", "weak") else "unclear"
+
+
+_ACTS: tuple[tuple[str, Act], ...] = (("stall", "other"), ("praise", "praise"), ("urge", "inform"), ("greet", "greet"))
+
+
+def _denials(line: Line) -> list[int]:
+    """Where a "not" or "never" stands that no phrase accounts for."""
+    covered = {at for phrase in line.phrases for at in range(phrase.start, phrase.end)}
+    return [at for at, token in enumerate(line.tokens) if token in _NEGATIONS and at not in covered]
+
+
+def _denies(line: Line) -> bool:
+    return bool(_denials(line))
+
+
+def _queries(line: Line) -> bool:
+    """Whether a clause with a question mark asks back, and no later one is assent."""
+    asked = [start for start, end, asks in pieces(line.tokens) if asks and _within(line, "query", start, end)]
+    return bool(asked) and not any(p.label == "yes" and p.start > asked[-1] for p in line.phrases)
+
+
+def _within(line: Line, label: str, start: int, end: int) -> bool:
+    return any(phrase.label == label and start <= phrase.start < end for phrase in line.phrases)
+
+
+def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], after: int) -> bool:
+    """Whether every word of a line with assent, after the one at which it turns, is part of a phrase that goes with it, or harmless."""
+    labels = {phrase.start: phrase.label for phrase in line.phrases}
+    yes = max((phrase.start for phrase in line.phrases if phrase.label == "yes"), default=-1)
+    about = {amount.at: amount for amount in amounts}
+    elsewhere = {amount.at for amount in line.amounts if amount.at not in about}
+    for start, end, asked in pieces(line.tokens):
+        if end <= after:
+            continue
+        within = range(start, end)
+        other_price = [at for at in within if at in about and _dollars(about[at], standing) != standing.other]
+        excused = any(labels.get(at) == "gift" or at in elsewhere for at in within) or bool(other_price)
+        if any(about[at].role not in _EXCUSED for at in other_price) or (
+            other_price and any(labels.get(at) == "yes" for at in within)
+        ):
+            return False
+        if excused and (other_price or not elsewhere.isdisjoint(within) or _DANGER.isdisjoint(line.tokens[start:end])):
+            continue
+        assents = any(labels.get(at) == "yes" for at in within)
+        if asked and (assents or not any(labels.get(at) == "aside" or at in about for at in within)):
+            return False
+        left = _unaccounted(line, within, amounts, standing, names)
+        if left and (assents or yes < 0 or not _beside_the_point(line, left, start, end, yes)):
+            return False
+    return True
+
+
+def _unaccounted(
+    line: Line, within: range, amounts: Sequence[Amount], standing: Standing, names: Collection[str]
+) -> list[str]:
+    """The words of a clause that are part of no phrase that goes with assent, and not harmless."""
+    covered = {a.at for a in amounts if _dollars(a, standing) == standing.other}
+    for phrase in line.phrases:
+        if phrase.label in _WITH_ASSENT:
+            gaps = phrase.open if phrase.label in ("yes", "weak", "condition", "close") else ()
+            covered.update(at for at in range(phrase.start, phrase.end) if at not in gaps)
+    tokens = line.tokens
+    return [
+        tokens[at] for at in within if at not in covered and tokens[at] not in _HARMLESS and tokens[at] not in names
+    ]
+
+
+def _beside_the_point(line: Line, left: Sequence[str], start: int, end: int, yes: int) -> bool:
+    """Whether words that are not accounted for, in a clause beside that of the assent, leave it as it is."""
+    risky = _DANGER.intersection(left)
+    if end <= yes:  # another sentence before it may deny something: the last word counts
+        return not risky or (risky <= _NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:yes]))
+    return not risky and line.tokens[start - 1] not in _TURNS and line.tokens[start] not in _BUT
+
+
+# -- phrases
+
+
+def pieces(tokens: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
+    """The clauses of a line: first token, last one excluded, and whether it ends with a question mark."""
+    start = 0
+    for at, token in enumerate(tokens):
+        if token in BREAKS:
+            if at > start:
+                yield start, at, token == "?"  # noqa: S105 - a mark
+            start = at + 1
+    if start < len(tokens):
+        yield start, len(tokens), False
+
+
+def _asks(tokens: Sequence[str]) -> bool:
+    """Whether a line ends by asking: a question mark last, or the form of a question."""
+    if tokens and tokens[-1] == "?":
+        return True
+    heads = (tuple(tokens[start : start + 2]) for start, end, _ in pieces(tokens) if end - start > 2)
+    return any(head in _INVERTED or (head[0] in _ASKING and head[1] != "a") for head in heads)
+
+
+def _asks_more(line: Line) -> bool:
+    return any(asked and not _ASKING.isdisjoint(line.tokens[start:end]) for start, end, asked in pieces(line.tokens))
+
+
+@lru_cache(maxsize=4096)
+def _mended(word: str) -> str:
+    """What a mistyped word is meant for: two letters swapped, one missing or one too many; in long words a wrong one."""
+    for cut, whole in _SLIPS.near(word):
+        if cut == word:
+            if whole:
+                return whole
+        elif len(word) >= 5 and cut in _MENDED:
+            return cut
+        elif whole and len(whole) == len(word) and (len(word) >= 6 or sorted(whole) == sorted(word)):
+            return whole
+    return word
+
+
+_DATA = sections(__file__, "bargaining.txt")
+_LABELS = ("negated", "mock", "no", "query", "insult", "close", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
+           "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
+"""Of phrases of one length the first of these wins."""
+_WITH_ASSENT = frozenset(
+    {"yes", "weak", "aside", "condition", "gift", "praise", "greet", "urge", "negated", "split", "insult", "close"}
+)
+_EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
+_HARMLESS = frozenset(listed(_DATA["harmless"])) | BREAKS
+_TOPICS = frozenset(listed(_DATA["topics"]))
+_NEGATIONS = frozenset({"not", "never", "nobody", "neither", "nor", "without", "none", "nothing"})
+_DANGER = _NEGATIONS | frozenset(listed(_DATA["danger"]))
+_BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "or", "before", "after"})
+_SUPPOSING = frozenset({"would", "might", "if", "could"})
+_TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
+_DISCOUNT_WORDS = frozenset({"discount", "discounted", "save", "saves", "saving", "rebate"})
+_ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
+_INVERTED = frozenset(tuple(pair.split()) for pair in _DATA["inverted"])
+_BOOK = Phrasebook(
+    _DATA, _LABELS, _WITH_ASSENT - {"yes", "weak", "close"}, PAUSES,
+    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes"},
+    behind=PAUSES | {"and", "but", "so", "then"},
+    weights={"close": 3},
+)  # fmt: skip
+_MENDED = frozenset(listed(_DATA["mended"]))
+_SLIPS = Slips(_MENDED)
+_KNOWN = _MENDED | _HARMLESS | _TOPICS | {
+    word for label in _LABELS for line in _DATA[label] for word in re.findall("[a-z]+", line)
+} | frozenset(listed(_DATA["no slips"]))  # fmt: skip

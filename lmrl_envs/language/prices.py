@@ -1,0 +1,269 @@
+"""Amounts of money in what people say while they bargain, and what each is for: `find_amounts`; the words themselves: `tokens_of`.
+
+``27.5k``, ``$27,500``, ``27 500``, ``twenty-seven five``, ``10 % off``, ``a thousand more`` become tokens of one letter in the line
+("$" money, "%" percent, "#" another number), so that phrases are written without numbers, and each amount has a role by what
+stands around it (the data is in ``prices.txt``). What a whole line means is for `lmrl_envs.language.bargaining` to say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from lmrl_envs.language.lists import sections, table
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.numbers import SCALES, SMALL, TENS, spoken_number
+from lmrl_envs.language.text import QUOTES, plain
+
+Role = Literal[
+    "ask", "off", "percent", "raise", "list", "quoted", "past", "others", "if", "denied", "rate", "extra", "number"
+]
+
+
+class Amount(NamedTuple):
+    """An amount in a line."""
+
+    role: Role
+    """ask: a price the speaker asks or offers. off, percent: so much less; raise: so much more than the other's price. list: the
+    list price. quoted: the other's words. past, others, if: what was once asked, what third parties pay, what is only supposed.
+    denied: refused. rate: by the month. extra: fees, trade-ins, gifts. number: no money at all, or thousands left out (`bare`)."""
+    value: float
+    """Dollars, or percent."""
+    at: int
+    """Index of its token."""
+    base: Literal["", "list", "other"] = ""
+    """For off and percent: off the list price if "list"; else off the last price of the speaker."""
+    bare: bool = False
+    """A number without a sign or a scale ("25"), which means thousands where that is near what is talked about."""
+
+
+_DATA = sections(__file__, "prices.txt")
+_SIGNS = {**QUOTES, **str.maketrans({**dict.fromkeys("–—−‐", "-"), **dict.fromkeys("\u00a0\u202f\u2009", " ")})}
+_UNITS = {"k": 1e3, "grand": 1e3, "thousand": 1e3, "thou": 1e3, "g": 1e3, "hundred": 1e2, "m": 1e6, "million": 1e6,
+          "big ones": 1e3, "large": 1e3}  # fmt: skip
+_NUMBER = re.compile(
+    r"(?=[-$€£u\d])(?P<minus>(?<!\S)-\s?)?(?P<sign>(?:\bus)?[$€£]\s?-?|\busd\s?)?"
+    r"(?:(?<=[$€£-])|(?<=[$€£]\s)|(?<=usd)|(?<=usd\s)|(?<![\w.,]))(?P<number>\d{1,3}(?:[, ']\d{3})+(?:\.\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?(?:e\+?\d{1,3})?)"
+    r"(?:[\s-]?(?P<unit>k|grand|thousand|thou|g|hundred|million|m|big ones|large)\b)?"
+    r"(?P<dollars>\s?(?:dollars?|bucks|usd|\$|€|euros?)(?!\w))?(?P<percent>\s?%|[\s-]?per\s?cent\b)?(?P<rest>\w*)",
+    re.ASCII,
+)
+_WORD = "|".join([*SMALL, *TENS, *SCALES])
+_WORDS = re.compile(
+    rf"\b(?:(?:an?|half an?) (?=hundred|thousand|grand|k\b))?(?:{_WORD})\b"
+    rf"(?:(?:(?<=thousand),)?[\s-]+(?:and )?(?:a half(?= (?:grand|thousand|k\b))|(?:{_WORD})\b))*"
+    r"(?P<dollars>\s?(?:dollars?|bucks)\b)?(?P<percent>\s?%|[\s-]?per\s?cent\b)?(?P<big> big ones)?(?P<half> and a half(?! (?:grand|thousand|k\b)))?"
+)
+_NUMBER_WORDS = frozenset([*SMALL, *TENS, "hundred", "thousand", "grand", "million"]) - {"one", "zero"}
+_FRACTION = re.compile(r"\bhalf[ -](?:the )?(?:price|off)\b|\bhalf (?:of )?(?:the )?(?:msrp|list|sticker|price)\b")
+_GROUPED, _DOTTED = re.compile(r"[, ']\d{3}"), re.compile(r"\d{1,3}\.\d{3}")
+_MEANT: dict[str, Sequence[str]] = {
+    **dict.fromkeys(listed(_DATA["adverbs"]), ()),
+    **{typed: meant[0].split() for typed, meant in table(_DATA["short"]).items()},
+}
+"""Words that stand for others, or for nothing."""
+_MARKED = re.compile(r"[$%#][dw]|[^\W\d_]+(?:'[^\W\d_]+)*|[.,!?;:]")
+_ENDINGS = (("n't", ("not",)), ("'ll", ("will",)), ("'d", ("would",)), ("'re", ("are",)), ("'ve", ("have",)), ("'m", ("am",)),
+            ("'s", ("is",)))  # fmt: skip
+PAUSES = frozenset(".,!?;:")
+
+
+class Found(NamedTuple):
+    """What `find_amounts` reads in a text."""
+
+    tokens: list[str]
+    amounts: list[Amount]
+    """In order; their roles are those of `role_of`."""
+
+
+def normalise(text: str) -> str:
+    """Lower case, plain digits, quotes, dashes and spaces."""
+    return plain(text, signs=_SIGNS)
+
+
+def find_amounts(text: str) -> Found:
+    """Tokens and amounts of a normalised text, contractions written out. Linear time; never raises."""
+    values: list[tuple[str, float, bool]] = []
+    if any(map(str.isdigit, text)):
+        text = _NUMBER.sub(lambda found: _digits(found, values), text)
+    if not _NUMBER_WORDS.isdisjoint(re.findall(r"[a-z]+", text)):
+        # Numbers in words stand between those in digits: each token takes the next value of its own list.
+        spoken: list[tuple[str, float, bool]] = []
+        text = _WORDS.sub(lambda found: _spoken(found, spoken), text)
+    else:
+        spoken = []
+    if "half" in text:
+        text = _FRACTION.sub(lambda found: _marked(spoken, "%", 50.0, False, "w") + " off list", text)
+    tokens: list[str] = []
+    found: list[tuple[str, float, bool, int]] = []
+    marks = iter(values), iter(spoken)
+    for token in _MARKED.findall(text):
+        meant = _MEANT.get(token)
+        if meant is not None:
+            tokens.extend(meant)
+        elif token[0] in "$%#":
+            kind, value, bare = next(marks[token[1] == "w"])
+            found.append((kind, value, bare, len(tokens)))
+            tokens.append(kind)
+        elif "'" in token:
+            tokens.extend(_written_out(token))
+        else:
+            tokens.append(token)
+    return Found(tokens, [role_of(kind, value, bare, at, tokens) for kind, value, bare, at in found])
+
+
+def _marked(values: list[tuple[str, float, bool]], kind: str, value: float, bare: bool, source: str) -> str:
+    values.append((kind, value, bare))
+    return f" {kind}{source} "
+
+
+def _digits(found: re.Match[str], values: list[tuple[str, float, bool]]) -> str:
+    number, unit = found["number"], found["unit"]
+    if found["rest"]:
+        return " ; "  # part of a word: "5th", "4wd", "i3"
+    money = bool(found["sign"] or found["dollars"])
+    grouped = _GROUPED.search(number) is not None
+    if grouped:
+        value = float(re.sub("[, ']", "", number))
+    elif not unit and _DOTTED.fullmatch(number):
+        value, grouped = float(number.replace(".", "")), True
+    else:
+        value = float(number.replace(",", "."))
+    if not math.isfinite(value):
+        return " ; "
+    if unit:
+        value *= _UNITS[unit]
+    if found["percent"]:
+        return _marked(values, "%", value, False, "d")
+    if found["minus"] or (found["sign"] or "").endswith("-"):
+        return " ; "  # nobody pays less than nothing
+    clear = money or bool(unit) or grouped
+    year = 1950 <= value <= 2039 and value == int(value) and len(number) == 4
+    if clear or (value >= 1000 and not year):
+        return _marked(values, "$", value, False, "d")
+    return _marked(values, "#", value, True, "d")
+
+
+def _spoken(found: re.Match[str], values: list[tuple[str, float, bool]]) -> str:
+    tail = sum(len(found[name] or "") for name in ("dollars", "percent", "big", "half"))
+    words = found[0][: len(found[0]) - tail]
+    read = spoken_number(words) or _two_digits(words)
+    if read is None:
+        return " ; "
+    value, scaled = read
+    if found["percent"]:
+        return _marked(values, "%", value, False, "w")
+    if found["half"] and not scaled:
+        value += 0.5
+    if found["big"]:
+        value, scaled = value * 1000, True
+    if not scaled and not found["dollars"]:
+        return _marked(values, "#", value, True, "w") if value >= 5 else found[0]
+    return _marked(values, "$", value, False, "w")
+
+
+def _two_digits(words: str) -> tuple[float, bool] | None:
+    """ "nine two": 9,200."""
+    parts = words.replace("-", " ").split()
+    if len(parts) == 2 and all(part in SMALL and 0 < SMALL[part] < 10 for part in parts):
+        return SMALL[parts[0]] + SMALL[parts[1]] / 10, False
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _written_out(token: str) -> Sequence[str]:
+    for ending, written in _ENDINGS:
+        if token.endswith(ending):
+            head = token[: -len(ending)]
+            if head == "let" and ending == "'s":
+                return ("let", "us")
+            if ending == "n't":
+                head = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}.get(head, head)
+            return (head, *written)
+    return (token.replace("'", ""),)
+
+
+# -- what an amount is for
+
+BREAKS = PAUSES | frozenset(listed(_DATA["breaks"]))
+_PATTERN = {
+    title: re.compile("".join(lines)) for title, lines in sections(__file__, "price_roles.txt").items() if title
+}
+
+
+_GATES = {
+    title: frozenset(word[:3] for word in re.findall("[a-z]+|[$%]", pattern.pattern))
+    for title, pattern in _PATTERN.items()
+}
+"""The beginnings of the words of each pattern: where none is there, it need not be tried."""
+
+
+def role_of(kind: str, value: float, bare: bool, at: int, tokens: Sequence[str]) -> Amount:
+    """An amount with its role, by what stands beside it up to the next pause."""
+    start = end = at
+    while start and tokens[start - 1] not in BREAKS:
+        start -= 1
+    while end + 1 < len(tokens) and tokens[end + 1] not in BREAKS:
+        end += 1
+    if start and tokens[start - 1] not in PAUSES:
+        start -= 1  # the word that breaks belongs to what it begins
+    left, right = tokens[max(start, at - 25) : at], tokens[at + 1 : min(end + 1, at + 12)]
+    return Amount(*_role(kind, value, left, right, bare, at))
+
+
+def _tried(words: Sequence[str], anchored: bool) -> Callable[[str], bool]:
+    """Whether a pattern is found at the beginning of some words, or up to their end."""
+    if not words:
+        return lambda title: False
+    text, heads = " ".join(words) + " ", {word[:3] for word in words}
+    search = (lambda title: _PATTERN[title].match(text)) if anchored else (lambda title: _PATTERN[title].search(text))
+    return lambda title: not _GATES[title].isdisjoint(heads) and search(title) is not None
+
+
+def _role(
+    kind: str, value: float, left: Sequence[str], right: Sequence[str], bare: bool, at: int
+) -> tuple[Role, float, int, Any, bool]:  # fmt: skip
+    begins, ends = _tried(right, True), _tried(left, False)
+    base = "list" if ends("off list") or begins("of list") or begins("off the list") else ""
+    if kind == "%":
+        if begins("rate"):
+            return "rate", value, at, "", False
+        if begins("of list"):
+            return "percent", 100.0 - value, at, "list", False
+        if begins("less") or begins("discount") or ends("cut"):
+            return "denied" if ends("denied") and not ends("at most") else "percent", value, at, base, False
+        return "number", value, at, "", False
+    if kind == "#" and 0 < value < 2 and begins("of list"):  # "0.8 of MSRP"
+        return "percent", round(100 * (1 - value), 6), at, "list", False
+    if begins("unit") and (kind == "#" or not begins("money unit")):
+        return "number", value, at, "", False
+    if begins("rate"):
+        return "rate", value, at, "", False
+    if ends("base"):  # "15 % off the $40,000"
+        return "list", value, at, "", bare
+    if begins("over list"):
+        return "off", -value, at, "list", bare
+    if begins("less") or ends("cut"):
+        if ends("denied") and not ends("at most"):
+            return "denied", value, at, "", bare
+        return "off", value, at, base, bare
+    if begins("more") or ends("add"):
+        return "raise", value, at, "other", bare
+    contexts: tuple[tuple[Role, bool], ...] = (
+        ("extra", begins("extra right")),
+        ("ask", ends("at least")),
+        ("list", ends("list") or begins("list right")),
+        ("denied", begins("denied right") or ends("denied")),
+        ("quoted", ends("quoted")),
+        ("others", ends("others") or begins("others right")),
+        ("if", ends("if")),
+        ("past", ends("past") or begins("past right")),
+        ("extra", ends("extra")),
+    )
+    for role, matched in contexts:
+        if matched:
+            return role, value, at, "", bare
+    return "ask", value, at, "", bare

@@ -1,0 +1,161 @@
+"""What a line means in a bargain: acts, prices, and above all when it is assent. Known answers in data/bargaining.txt."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from lmrl_envs.contract import HOSTILE_ACTIONS
+from lmrl_envs.language.bargaining import READ_LENGTH, Meaning, Standing, read, understand
+
+NAMES = {"honda", "suv", "kia", "minivan", "bmw", "truck", "ford", "van"}
+STANDING = Standing(other=24_500, own=28_500, listed=30_000)
+
+
+def known() -> list[tuple[Standing, str, list[str], float | None, bool]]:
+    """Standing, line, acts that are right, price, whether it sells at the other's offer."""
+    rows = []
+    standing = STANDING
+    for text in (Path(__file__).parent / "data" / "bargaining.txt").read_text("utf-8").splitlines():
+        if text.startswith("#"):
+            if "|" in text and text[-1].isdigit():
+                standing = Standing(*map(float, text.rpartition("|")[2].split()))
+            continue
+        line, _, answer = text.rpartition(" => ")
+        acts, *rest = answer.split()
+        price = next((float(part) for part in rest if part != "sell"), None)
+        sells = "accept" in acts.split("|") or "sell" in rest
+        rows.append((standing, line, acts.split("|"), price, sells))
+    return rows
+
+
+ROWS = known()
+
+
+def sells(meant: Meaning, standing: Standing) -> bool:
+    return meant.act in ("accept", "close") and meant.price is not None and meant.price == standing.other
+
+
+def said(line: str, standing: Standing = STANDING) -> Meaning:
+    return understand(read(line), standing, NAMES)
+
+
+def test_the_known_answers_are_many_and_of_every_act() -> None:
+    assert len(ROWS) > 600
+    assert {act for _, _, acts, _, _ in ROWS for act in acts} >= {
+        "offer", "discount", "accept", "refuse", "question", "close", "inform", "greet", "goodbye", "insult", "praise", "other", "unclear",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("standing", "line", "acts", "price", "may_sell"), ROWS, ids=[row[1][:50] for row in ROWS])
+def test_known_answers(standing: Standing, line: str, acts: list[str], price: float | None, may_sell: bool) -> None:
+    meant = said(line, standing)
+    assert meant.act in acts or {meant.act, *acts} == {"offer", "discount"}, meant
+    assert may_sell or not sells(meant, standing)
+    if meant.act in ("offer", "discount", "close"):
+        assert meant.price == price
+    if meant.act == "accept":
+        assert meant.price == standing.other
+
+
+# -- kinds x generated wordings
+
+REFUSALS = [
+    "I can't {do} {it}.", "I could never {do} {it}.", "I won't {do} {it}.", "I'm not going to {do} {it}.", "No way I {do} {it}.",
+    "I wish I could {do} {it}.", "My manager would fire me if I {do} {it}.", "Nobody would {do} {it}.", "I'd be crazy to {do} {it}.",
+    "I'd lose money if I {do} {it}.", "I don't think I can {do} {it}.", "Why would I {do} {it}?", "Should I really {do} {it}?",
+    "Do you want me to {do} {it}?", "If I were you I'd {do} {it} too.", "I would {do} {it} if it were my own.",
+    "I might {do} {it} tomorrow, who knows.", "Another dealer may {do} {it}, not me.", "You think I {do} {it}?",
+    "I never said that I {do} {it}.", "Tell me one reason to {do} {it}.", "Before I {do} {it}, hell freezes over.",
+]  # fmt: skip
+DOING = [("accept", "that"), ("accept", "$24,500"), ("take", "$24,500"), ("sell it", "for $24,500"), ("let it go", "for that"),
+         ("do", "$24,500"), ("agree", "to that"), ("sign", "at $24,500"), ("give it away", "for 24.5k")]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", REFUSALS)
+def test_no_refusal_and_no_question_is_assent(frame: str) -> None:
+    for do, it in DOING:
+        line = frame.format(do=do, it=it)
+        assert not sells(said(line), STANDING), (line, said(line))
+
+
+@pytest.mark.parametrize("amount", ["$24,500", "24.5k", "24,500 dollars", "twenty-four five", "24500"])
+def test_the_others_own_price_by_itself_is_never_assent(amount: str) -> None:
+    for frame in (
+        "{}.",
+        "{}?",
+        "{}!",
+        "So, {}.",
+        "Hm, {}...",
+        "You said {}.",
+        "{}, then?",
+        "Only {}.",
+        "Not {}.",
+        "More than {}.",
+    ):
+        assert not sells(said(frame.format(amount)), STANDING), frame.format(amount)
+
+
+def test_a_discount_explains_the_offer_it_stands_with() -> None:
+    offers = ["I can do {p}", "{p}", "It's yours for {p}", "I could let you have it for {p}", "Let's say {p}"]
+    reasons = [", which is {d} off.", ". That's {d} off!", ", saving you {d}.", " - a discount of {d}.", ", {d} less than MSRP.",
+               ", and that is another {d} off.", ", so you save {d}.", " after a {d} rebate."]  # fmt: skip
+    for offer, reason, (price, less) in itertools.product(
+        offers, reasons, [("$26,000", "$2,500"), ("26k", "2.5k"), ("$25,500", "10%")]
+    ):
+        line = offer.format(p=price) + reason.format(d=less)
+        assert said(line).price == float(price.strip("$k").replace(",", "")) * (1000 if "k" in price else 1), line
+
+
+@pytest.mark.parametrize(
+    ("line", "price"),
+    [
+        ("{}.", 26_000), ("I could let you have it for {}.", 26_000), ("How about {}?", 26_000), ("I can't go below {}.", 26_000),
+        ("Would {} work for you?", 26_000), ("Not a penny less than {}.", 26_000), ("My manager lets me go down to {}.", 26_000),
+        ("If you can do {}, we have a deal.", 26_000), ("You've got yourself a deal at {}.", 26_000),
+    ],
+)  # fmt: skip
+def test_an_offer_is_heard_however_the_amount_is_said(line: str, price: int) -> None:
+    for amount in ("$26,000", "26k", "26 grand", "26,000 dollars", "twenty-six thousand", "26000", "26.000"):
+        meant = said(line.format(amount))
+        assert (meant.act, meant.price) == ("offer", price), (line.format(amount), meant)
+
+
+@pytest.mark.parametrize(
+    "extra", ["I'll throw in floor mats", "with a full tank", "if you sign today", "my friend", "and thank you"]
+)
+def test_assent_stays_assent_with_what_goes_with_it(extra: str) -> None:
+    for yes in (
+        "Deal",
+        "It's a deal",
+        "You've got yourself a deal",
+        "It's yours",
+        "Okay, I'll take it",
+        "Sold",
+        "$24,500 it is",
+    ):
+        for line in (f"{yes}, {extra}.", f"{extra.capitalize()}, {yes.lower()}!"):
+            assert sells(said(line), STANDING), (line, said(line))
+
+
+@pytest.mark.parametrize("catch", ["unless it rains", "if my boss agrees", "but not at that price", "only the fees come on top",
+                                   "minus the engine", "when pigs fly", "almost", "or maybe not", "for $30,000"])  # fmt: skip
+def test_assent_with_a_catch_is_none(catch: str) -> None:
+    for yes in ("Deal", "It's a deal", "It's yours", "I'll take it", "Sold"):
+        assert not sells(said(f"{yes}, {catch}."), STANDING), (yes, catch, said(f"{yes}, {catch}."))
+
+
+def test_nothing_sells_where_nothing_stands() -> None:
+    for _, line, *_ in ROWS:
+        meant = said(line, Standing(own=28_500, listed=30_000))
+        assert meant.act != "accept" or meant.price is None
+
+
+@pytest.mark.parametrize(
+    "line", [*HOSTILE_ACTIONS, "$" * 3000, "no " * 3000, "1,000 " * 3000, "if you sign " * 900, "a|b?*<>@it"]
+)
+def test_any_text_is_read_in_bounded_work(line: str) -> None:
+    found = read(line)
+    assert len(found.tokens) <= 3 * READ_LENGTH and not sells(understand(found, STANDING), STANDING)
