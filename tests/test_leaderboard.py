@@ -386,7 +386,7 @@ TAMPERINGS = {
     "a bad cell left out": (lambda out: shutil.rmtree(_cell(out)), "missing"),
     "another agent's records": (
         lambda out: (shutil.rmtree(_cell(out)), shutil.copytree(out / "cells/Wordle/random/seed-0", _cell(out))),
-        "agent is 'random'",
+        'agent is "random"',
     ),
     "an error in a played game": (_edit_records(lambda r: r[4].update(error="it hurt")), "played to its end"),
     "the summary": (_edit_json("summary.json", lambda s: s.update(return_mean=0.0)), "return_mean"),

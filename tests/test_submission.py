@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lmrl_benchmarks.commands.cli import run as lmrl
-from lmrl_benchmarks.reporting.submission import MANIFEST, SubmissionError, pack, publish, unpack
+from lmrl_benchmarks.reporting.publish import publish
+from lmrl_benchmarks.reporting.submission import MANIFEST, SubmissionError, pack, unpack
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
 
@@ -75,7 +76,7 @@ def test_the_command_verifies_packs_and_publishes(
     assert "4 cells checked, 0 breaches" in capsys.readouterr().out
     assert lmrl(["leaderboard", "publish", str(tmp_path / "results"), "--out", str(tmp_path / "pages")]) == 0
     index = (tmp_path / "pages" / "index.html").read_text()
-    [page] = [path for path in (tmp_path / "pages").iterdir() if path.name != "index.html"]
+    [page] = [path for path in (tmp_path / "pages").glob("*.html") if path.name != "index.html"]
     assert page.name in index and "Two small tasks." in index and "expert" in page.read_text()
 
 
@@ -208,6 +209,9 @@ def test_two_runs_of_a_suite_share_a_page(finished: Path, archive: Path, tmp_pat
     results.mkdir()
     shutil.copy(archive, results / "a.tar.xz")
     shutil.move(pack(out, tmp_path / "packed"), results / "b.tar.xz")
-    [page] = publish(results, tmp_path / "pages")
-    assert page.archives == ("a.tar.xz", "b.tar.xz")
-    assert page.agents == ("random", "expert", "mine.py-A", "random+b")
+    published = publish(results, tmp_path / "pages")
+    [page] = published.pages
+    assert page.archives == ("a.tar.xz", "b.tar.xz") and not published.refused
+    # Nobody has a name that two bring to himself.
+    randoms = [name for name in page.agents if name.startswith("random+")]
+    assert sorted(page.agents) == sorted(["expert", "mine.py-A", *randoms]) and len(set(randoms)) == 2

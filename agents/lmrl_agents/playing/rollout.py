@@ -80,6 +80,7 @@ class Rollout:
         agent: any `Agent`.
         env_id: task id.
         env_kwargs: arguments of the environment.
+        made_with: arguments that it is made with, if agents are not told all of them.
         slots: games played at once.
         options: reset options of every episode.
         repeats: how many episodes in a row start from the same seed, each with an agent's seed of its own.
@@ -100,10 +101,12 @@ class Rollout:
         repeats: int = 1,
         each: dict[str, Any] | None = None,
         groups: int = 1,
+        made_with: dict[str, Any] | None = None,
     ) -> None:
         if groups < 1:
             raise ValueError(f"groups={groups} must be at least 1")
         self.agent, self.env_id, self.env_kwargs = agent, env_id, dict(env_kwargs or {})
+        self.made_with = dict(self.env_kwargs if made_with is None else made_with)
         self.row = load_task(env_id)
         self.minimum = self.row.return_range[0]
         self.options, self.each = dict(options or {}), dict(each or {})
@@ -117,7 +120,7 @@ class Rollout:
             return
         count = min(self.slots, len(episodes))
         self.env: Any = gymnasium.make_vec(
-            self.row.id, num_envs=count, vectorization_mode="vector_entry_point", **self.env_kwargs
+            self.row.id, num_envs=count, vectorization_mode="vector_entry_point", **self.made_with
         )
         self._live: list[_Slot | None] = [None] * count
         # In training every seed explores by itself; in an evaluation no agent is told what names its game.

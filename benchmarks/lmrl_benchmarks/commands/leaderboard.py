@@ -19,6 +19,7 @@ def run(
     device: str = "cpu",
     patience: float = 3600.0,
     ray: str | None = None,
+    salt_file: Path | None = None,
 ) -> int:
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
@@ -30,6 +31,7 @@ def run(
         device: Where models are trained and played (cpu, cuda).
         patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
+        salt_file: The secret of a sealed suite.
     """
     from lmrl_agents.playing.loading import check_spec
     from lmrl_benchmarks.reporting.report import print_table, write_report
@@ -51,6 +53,7 @@ def run(
             device=device,
             patience=patience,
             ray=ray,
+            salt=_salt(salt_file),
             progress=lambda done, total, names: tell(done, total, "; ".join(names)),
         )
     for name, problem in failed.items():
@@ -76,12 +79,13 @@ def report(out: Positional[Path], html: Path) -> int:
     return 0
 
 
-def verify(out: Positional[Path], workers: int = 1) -> int:
+def verify(out: Positional[Path], workers: int = 1, salt_file: Path | None = None) -> int:
     """Replay every recorded action of a run and check every number; no model is needed.
 
     Args:
         out: Folder of the run, or an archive that lmrl leaderboard submit made.
         workers: Processes that replay.
+        salt_file: The salt of a sealed suite, secret or revealed.
     """
     from lmrl_benchmarks.reporting.submission import run_folder
     from lmrl_benchmarks.running.verify import verify_run
@@ -89,39 +93,118 @@ def verify(out: Positional[Path], workers: int = 1) -> int:
     breaches = 0
     checked = 0
     with run_folder(out) as folder:
-        for name, found in verify_run(folder, workers):
+        for name, found in verify_run(folder, workers, _salt(salt_file)):
             checked += name != "suite"
             for breach in found:
                 breaches += 1
-                print(f"{name}: {breach}", file=sys.stderr)
+                print(f"{name}: {breach}".replace(f"{folder}/", f"{out}: "), file=sys.stderr)
     print(f"{checked} cells checked, {breaches} breaches")
     return 1 if breaches or not checked else 0
 
 
-def submit(out: Positional[Path], to: Path = Path()) -> int:
+def submit(out: Positional[Path], to: Path = Path(), salt_file: Path | None = None) -> int:
     """Verify a run and pack its records, with provenance and checksums, into one archive.
 
     Args:
         out: Folder of the run.
         to: Folder for the archive; accepted ones lie in benchmarks/results.
+        salt_file: The secret of a sealed suite; it is not packed.
     """
     from lmrl_benchmarks.reporting.submission import pack
 
-    archive = pack(out, to)
+    archive = pack(out, to, _salt(salt_file))
     print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB): add it to benchmarks/results and open a pull request")
     return 0
 
 
-def publish(results: Positional[Path], out: Path) -> int:
-    """Rebuild the published pages from the accepted archives.
+def publish(results: Positional[Path], out: Path, workers: int = 1) -> int:
+    """Verify the archives and rebuild the published pages from those that hold.
 
     Args:
-        results: Folder of the archives (benchmarks/results).
+        results: Folder of the archives (benchmarks/results), and of the revealed salts of sealed suites.
         out: Folder for the pages.
+        workers: Processes that replay; archives that were verified before are not replayed again.
     """
-    from lmrl_benchmarks.reporting.submission import publish as write_pages
+    from lmrl_benchmarks.reporting.publish import publish as write_pages
 
-    for page in write_pages(results, out):
+    published = write_pages(results, out, workers)
+    for page in published.pages:
         print(f"{out / page.file}: {page.suite}, {len(page.archives)} runs, {len(page.agents)} agents")
+    for archive, why in published.refused.items():
+        print(f"lmrl: {archive}: {why}", file=sys.stderr)
     print(f"index: {(out / 'index.html').resolve()}")
+    return 1 if published.refused else 0
+
+
+def seal(suite: Positional[str], salt_file: Path, out: Path, name: str | None = None) -> int:
+    """Make a sealed suite: its games follow from a secret salt, to which the suite holds a commitment.
+
+    Args:
+        suite: Name of a suite, or a .toml file.
+        salt_file: Written: the secret. Whoever has it knows all games.
+        out: Written: the sealed suite, a .toml file to publish at once.
+        name: Its name; by default that of the suite with -sealed.
+    """
+    from lmrl_benchmarks.running.sealing import commitment_of, new_salt, sealed
+    from lmrl_benchmarks.running.suite import load_suite, suite_text
+    from lmrl_envs.files import write_atomically
+
+    for path in (salt_file, out):
+        if path.exists():
+            raise FileExistsError(f"{path} is there already; a seal is made once")
+    if out.suffix != ".toml":
+        raise ValueError(f"--out {out}: suites are .toml files")
+    salt = new_salt()
+    text = sealed(suite_text(suite), name or f"{load_suite(suite).name}-sealed", salt)
+    salt_file.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(salt_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(salt + "\n")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, text)
+    print(f"{out}: publish it now; commitment {commitment_of(salt)}")
+    print(
+        f"{salt_file}: keep it secret until all have played, then: lmrl leaderboard reveal {out} --salt-file {salt_file}"
+    )
     return 0
+
+
+def reveal(suite: Positional[str], salt_file: Path, to: Path = Path()) -> int:
+    """Publish the salt of a sealed suite, after which anybody can check the games of all its runs.
+
+    Args:
+        suite: The sealed suite, a .toml file.
+        salt_file: The secret that lmrl leaderboard seal wrote.
+        to: Folder of the archives, where publish looks for it (benchmarks/results).
+    """
+    from lmrl_benchmarks.running.sealing import check_salt
+    from lmrl_benchmarks.running.sealing import salt_file as name_of
+    from lmrl_benchmarks.running.suite import load_suite
+    from lmrl_envs.files import write_atomically
+
+    loaded, salt = load_suite(suite), _salt(salt_file)
+    check_salt(loaded, salt)
+    to.mkdir(parents=True, exist_ok=True)
+    write_atomically(to / name_of(loaded), salt + "\n")
+    print(f"{to / name_of(loaded)}: its SHA-256 is the suite's commitment; verify takes it as --salt-file")
+    return 0
+
+
+def contamination(public: Positional[Path], held: Positional[Path]) -> int:
+    """How much better agents play the public games than sealed ones: what they knew of the public ones.
+
+    Args:
+        public: Folder or archive of a run of a public suite.
+        held: Folder or archive of a run of a sealed suite with the same tasks and agents.
+    """
+    from lmrl_benchmarks.reporting.contamination import contamination_of, print_contamination
+    from lmrl_benchmarks.reporting.submission import run_folder
+
+    with run_folder(public) as first, run_folder(held) as second:
+        print_contamination(contamination_of(first, second))
+    return 0
+
+
+def _salt(path: Path | None) -> str:
+    from lmrl_benchmarks.running.sealing import read_salt
+
+    return read_salt(path) if path else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TURNS, shown_games
 from lmrl_benchmarks.reporting.figures import all_figures
 from lmrl_benchmarks.reporting.pages import write_page
-from lmrl_benchmarks.reporting.results import DAMAGED, Results, load_results
+from lmrl_benchmarks.reporting.results import DAMAGED, ResultRow, Results, load_results
 from lmrl_envs.core import printable
 
 
@@ -90,10 +90,8 @@ def print_table(results: Results) -> None:
         table.add_row(
             escape(row.agent) + errors,
             f"{row.score:.1f}" if scored else "n/a",
-            f"{row.low:.1f} to {row.high:.1f}" + ("*" if row.noise_only else "+" if row.few_seeds else " ")
-            if scored
-            else "n/a",
-            f"{row.returns:.2f}",
+            f"{row.low:.1f} to {row.high:.1f}" + _mark(row) if scored else "n/a",
+            f"{row.returns:.2f}" + ("!" if row.above_optimum else ""),
             f"{row.success:.2f}",
             f"{row.length:.1f}",
             f"{row.valid:.2f}",
@@ -105,6 +103,12 @@ def print_table(results: Results) -> None:
     console.print(table)
     console.print("* one seed: the interval is over episodes and shows evaluation noise only")
     console.print("+ fewer than five training seeds: the interval is hardly more than their range")
+    if any(row.same_games for row in results.rows):
+        console.print("= several training seeds played the same games, action for action; all the same count as one")
+    if any(row.above_optimum for row in results.rows):
+        console.print(
+            "! above the exact optimum by more than chance: what is hidden was known, or the games were chosen"
+        )
     if any(row.score is None for row in results.rows):
         console.print("n/a: no references are known for this game")
     for name, why in results.missing.items():
@@ -115,3 +119,7 @@ def print_table(results: Results) -> None:
             where = f"{played.cell.agent.name} on {played.cell.task.slug}, seed {played.cell.seed}"
             counts = f"{int(played.failed.sum())} of {len(played.failed)} episodes ended in an error, the first:"
             console.print(printable(f"{where}: {counts} {error}"), style="red", markup=False, soft_wrap=True)
+
+
+def _mark(row: ResultRow) -> str:
+    return ("*" if row.noise_only else "+" if row.few_seeds else " ") + ("=" if row.same_games else "")

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lmrl_benchmarks.scores.references import Scale, scale_of
 from lmrl_benchmarks.scores.statistics import (
     AGGREGATES,
     bootstrap_means,
+    exceeds,
     interval,
     percentile_interval,
     run_draws,
@@ -46,6 +48,8 @@ class FinishedCell:
     failed: np.ndarray
     offsets: np.ndarray
     """Where each episode's line begins in the file."""
+    games: str = ""
+    """A hash of all actions."""
 
     def record(self, index: int) -> dict[str, Any]:
         """An episode's record, by its place."""
@@ -62,6 +66,7 @@ def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
     """A cell of a run; None if it is not finished, or its records cannot be read (`verify` tells what is wrong)."""
     minimum = task(cell.task.id).return_range[0]
     found: list[tuple[int, int, float, bool, int]] = []
+    games = sha256()
     try:
         summary = read_summary(path)
         with opened(path / EPISODES) as file:
@@ -70,13 +75,22 @@ def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
                 record = decode(line, Record, most=LINE)
                 found.append((record.episode, record.seed, record.score(minimum), record.error is not None, offset))
                 offset += len(line)
+                games.update(repr((record.episode, record.actions)).encode())
     except (RecordError, OSError, Refused):
         return None
     if not found:
         return None
     numbers, seeds, returns, failed_ones, offsets = zip(*sorted(found), strict=True)
     return FinishedCell(
-        cell, path, summary, np.array(numbers), seeds, np.array(returns), np.array(failed_ones, bool), np.array(offsets)
+        cell,
+        path,
+        summary,
+        np.array(numbers),
+        seeds,
+        np.array(returns),
+        np.array(failed_ones, bool),
+        np.array(offsets),
+        games.hexdigest(),
     )
 
 
@@ -96,6 +110,10 @@ class ResultRow:
     """The interval is over the episodes of a single seed: evaluation noise, not training noise."""
     few_seeds: bool
     """Fewer than five training seeds: the interval is hardly more than their range."""
+    same_games: bool
+    """Several training seeds played the same games, action for action; where all did they count as one seed."""
+    above_optimum: bool
+    """The mean return is above the exact optimum by more than chance (`statistics.exceeds`)."""
     returns: float
     return_low: float
     return_high: float
@@ -127,6 +145,7 @@ class Overall:
     noise_only: bool
     """Some task was played with a single training seed."""
     few_seeds: bool
+    same_games: bool
 
     @property
     def mean(self) -> float:
@@ -246,7 +265,8 @@ def _row(group: list[FinishedCell]) -> ResultRow:
     means = [float(played.returns.mean()) for played in group]
     scores = tuple(scale.score(value) for value in means) if scale else ()
     rng = np.random.default_rng(zlib.crc32(f"{cell.task.slug} {cell.agent.name}".encode()))
-    several = len(group) > 1
+    different = len({played.games for played in group})
+    several = different > 1
     draws = run_draws(means, rng) if several else bootstrap_means(group[0].returns, rng)[:, None]
     return_low, return_high = percentile_interval(draws.mean(axis=1))
     low, high = (scale.score(return_low), scale.score(return_high)) if scale else (None, None)
@@ -265,7 +285,9 @@ def _row(group: list[FinishedCell]) -> ResultRow:
         low=low,
         high=high,
         noise_only=not several,
-        few_seeds=1 < len(group) < 5,
+        few_seeds=1 < different < 5,
+        same_games=different < len(group),
+        above_optimum=_is_above(group, scale),
         returns=float(np.mean(means)),
         return_low=return_low,
         return_high=return_high,
@@ -281,6 +303,13 @@ def _row(group: list[FinishedCell]) -> ResultRow:
         costs=_costs(group),
         draws=scale.score(draws) if scale else draws,  # type: ignore[arg-type]
     )
+
+
+def _is_above(group: list[FinishedCell], scale: Scale | None) -> bool:
+    if scale is None or scale.optimum_is != "exact" or len({len(played.returns) for played in group}) > 1:
+        return False
+    # Training seeds play the same games: these are no further evidence.
+    return exceeds(np.mean([played.returns[np.argsort(played.numbers)] for played in group], axis=0), scale.optimum)
 
 
 def _costs(group: list[FinishedCell]) -> dict[str, float]:
@@ -310,8 +339,9 @@ def overall_of(rows: Sequence[ResultRow]) -> list[Overall]:
         mine = [row for row in rows if row.agent == agent and row.score is not None]
         if not mine:
             continue
-        equal = len({row.seeds for row in mine}) == 1
-        scores = [np.asarray(row.scores if equal else [row.score], float) for row in mine]
+        runs = {row.draws.shape[1] for row in mine}
+        equal = len(runs) == 1
+        scores = [np.asarray(row.scores if {len(row.scores)} == runs else [row.score], float) for row in mine]
         draws = [row.draws if equal else row.draws.mean(axis=1, keepdims=True) for row in mine]
         pooled = np.concatenate(scores)
         found.append(
@@ -322,6 +352,7 @@ def overall_of(rows: Sequence[ResultRow]) -> list[Overall]:
                 intervals={name: interval(draws, statistic) for name, statistic in AGGREGATES.items()},
                 noise_only=any(row.noise_only for row in mine),
                 few_seeds=any(row.few_seeds for row in mine),
+                same_games=any(row.same_games for row in mine),
             )
         )
     return sorted(found, key=lambda entry: (-entry.tasks, -entry.mean))

@@ -1,4 +1,4 @@
-"""Submissions: a verified run as one archive, and the published pages made of the accepted ones.
+"""Submissions: a verified run as one archive.
 
 An archive holds ``submission.json`` (provenance, and size and sha256 of every file) and the run's records; no models, no data.
 Archives come from strangers: every member's path is checked before a byte is written, and links are refused.
@@ -12,35 +12,22 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.reporting.pages import write_page
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
-from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, Provenance
+from lmrl_benchmarks.running.cells import SUITE, read_suite
+from lmrl_benchmarks.running.manifest import RUN_MANIFEST, FileDigest, digests, kept_files
+from lmrl_benchmarks.running.records import Provenance
+from lmrl_benchmarks.running.suite import SuiteError
 from lmrl_benchmarks.running.verify import verify_run
-from lmrl_envs.files import replacing, sha256_of, untrusted
-from lmrl_envs.files.untrusted import Count, Integer, Schema
+from lmrl_datasets.schema import plain
+from lmrl_envs.files import replacing, untrusted
+from lmrl_envs.files.untrusted import Count, Integer, Schema, shown
 
 MANIFEST = "submission.json"
 SCHEMA_VERSION = 1
-KEPT = (
-    SUITE,
-    PROBLEMS,
-    *(f"cells/*/*/seed-*/{name}" for name in (RUN, EPISODES, SUMMARY, "agent.json")),
-    *(f"training/*/*/seed-*/{name}" for name in ("train.json", "metrics.jsonl", "final/lmrl.json")),
-)
-"""What of a run goes into an archive."""
-
-
-class PackedFile(Schema, frozen=True):
-    """What a ``submission.json`` says of a file."""
-
-    sha256: str
-    bytes: Count
 
 
 class SubmissionFile(Schema, frozen=True):
@@ -52,35 +39,52 @@ class SubmissionFile(Schema, frozen=True):
     suite_digest: str
     agents: list[str]
     provenance: Provenance
-    files: dict[str, PackedFile]
+    files: dict[str, FileDigest]
 
 
 class SubmissionError(ValueError):
     """A run that cannot be submitted, or an archive that is none; the message says why."""
 
 
-def pack(out: Path, folder: Path) -> Path:
+def pack(out: Path, folder: Path, salt: str = "") -> Path:
     """Verify a run and pack it; returns the archive. Equal runs give equal bytes.
+
+    What is verified is what is packed: a copy, which nobody changes meanwhile.
+
+    Args:
+        out: folder of the run.
+        folder: where the archive goes.
+        salt: of a sealed suite.
 
     Raises:
         SubmissionError: the run does not hold; the message names the first breaches.
         SuiteError: the folder holds no run.
     """
-    suite, about = read_suite(out)
-    breaches = [f"{name}: {breach}" for name, found in verify_run(out) for breach in found]
+    with tempfile.TemporaryDirectory(prefix="lmrl-") as temporary:
+        copy = Path(temporary)
+        for path in (*kept_files(out).values(), out / RUN_MANIFEST):
+            if path.is_file():
+                target = copy / path.relative_to(out)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+        return _pack(out, copy, folder, salt)
+
+
+def _pack(out: Path, copy: Path, folder: Path, salt: str) -> Path:
+    suite, about = read_suite(copy)
+    breaches = [f"{name}: {breach}" for name, found in verify_run(copy, salt=salt) for breach in found]
     if breaches:
         more = f" (and {len(breaches) - 3} more)" if len(breaches) > 3 else ""
         raise SubmissionError(f"{out} does not verify, nothing is packed: {'; '.join(breaches[:3])}{more}")
-    files = sorted(path for pattern in KEPT for path in out.glob(pattern) if path.is_file())
-    names = {path.relative_to(out).as_posix(): path for path in files}
+    names = kept_files(copy)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,
         "suite_version": suite.version,
         "suite_digest": suite.digest,
-        "agents": sorted({name.split("/")[2] for name in names if name.startswith("cells/")}),
+        "agents": _agents(names),
         "provenance": about["provenance"],
-        "files": {name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for name, path in names.items()},
+        "files": digests(names),
     }
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -92,6 +96,10 @@ def pack(out: Path, folder: Path) -> Path:
             with path.open("rb") as file:
                 _add(archive, name, file, path.stat().st_size)
     return target
+
+
+def _agents(names: Iterable[str]) -> list[str]:
+    return sorted({name.split("/")[2] for name in names if name.startswith("cells/")})
 
 
 def _add(archive: tarfile.TarFile, name: str, file: Any, size: int) -> None:
@@ -118,17 +126,33 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
     except untrusted.Refused as problem:
         why = str(problem).removeprefix(f"{archive}: ").replace(str(folder / MANIFEST), f"{MANIFEST} is damaged")
         raise SubmissionError(f"{archive} is no submission: {why}") from None
-    _check(archive, manifest, found)
+    _check(archive, folder, manifest, found)
     return manifest
 
 
-def _check(archive: Path, manifest: Mapping[str, Any], found: Mapping[str, tuple[str, int]]) -> None:
+def _check(archive: Path, folder: Path, manifest: Mapping[str, Any], found: Mapping[str, tuple[str, int]]) -> None:
     listed = {name: (entry["sha256"], entry["bytes"]) for name, entry in manifest["files"].items()}
     there = {name: entry for name, entry in found.items() if name != MANIFEST}
     for name in sorted({*listed, *there}):
         if listed.get(name) != there.get(name):
             state = "is missing" if name not in there else "is not listed" if name not in listed else "was changed"
-            raise SubmissionError(f"{archive}: {name} {state}")
+            raise SubmissionError(f"{archive}: {shown(name)} {state}")
+    for name in sorted(there.keys() - kept_files(folder).keys()):
+        raise SubmissionError(f"{archive}: {shown(name)} is no file of a run")
+    try:
+        suite, about = read_suite(folder)
+    except SuiteError as problem:
+        raise SubmissionError(str(problem).replace(str(folder), str(archive))) from None
+    told = {
+        "suite": suite.name,
+        "suite_version": suite.version,
+        "suite_digest": suite.digest,
+        "agents": _agents(there),
+        "provenance": about["provenance"],
+    }
+    for key, value in told.items():
+        if plain(manifest[key]) != plain(value):
+            raise SubmissionError(f"{archive}: {MANIFEST} has another {key} than {SUITE} and the cells")
 
 
 @contextmanager
@@ -144,72 +168,3 @@ def run_folder(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="lmrl-") as temporary:
         unpack(path, Path(temporary))
         yield Path(temporary)
-
-
-# -- the published pages
-
-
-@dataclass(frozen=True)
-class Page:
-    """A published page: one suite, all accepted runs of it."""
-
-    file: str
-    suite: str
-    version: int
-    digest: str
-    description: str
-    archives: tuple[str, ...]
-    agents: tuple[str, ...]
-
-
-def publish(results: Path, out: Path) -> list[Page]:
-    """Write the published pages from the accepted archives: one page for each suite, and ``index.html``.
-
-    Runs of the same suite are shown together. Where two bring an agent of the same name for a task, the later one (by the
-    archive's name) is shown under the name with its archive's.
-
-    Raises:
-        SubmissionError: there is no archive, or one is damaged.
-    """
-    from lmrl_benchmarks.reporting.report import write_report
-    from lmrl_benchmarks.reporting.results import load_results
-
-    archives = sorted(results.glob("*.tar.xz"))
-    if not archives:
-        raise SubmissionError(f"{results} holds no archives (*.tar.xz)")
-    pages = []
-    with tempfile.TemporaryDirectory(prefix="lmrl-") as temporary:
-        merged: dict[str, tuple[Path, list[str]]] = {}
-        for number, archive in enumerate(archives):
-            folder = Path(temporary) / f"archive-{number}"
-            digest = str(unpack(archive, folder)["suite_digest"])
-            if digest in merged:
-                _merge(folder, merged[digest][0], archive.name.removesuffix(".tar.xz"))
-                merged[digest][1].append(archive.name)
-            else:
-                merged[digest] = (folder, [archive.name])
-        for digest, (folder, names) in merged.items():
-            found = load_results(folder)
-            suite = found.suite
-            file = f"{suite.name}-v{suite.version}-{suite.digest}.html"
-            write_report(folder, out / file, found)
-            pages.append(
-                Page(file, suite.name, suite.version, digest, suite.description, tuple(names), tuple(found.agents))
-            )
-    write_page(out / "index.html", "index.html", pages=sorted(pages, key=lambda page: (page.suite, page.file)))
-    return pages
-
-
-def _merge(source: Path, target: Path, label: str) -> None:
-    """Move the cells of a run into another run of the same suite."""
-    for agent in sorted((source / "cells").glob("*/*")):
-        place = target / "cells" / agent.parent.name / agent.name
-        if place.exists():
-            place = place.with_name(f"{agent.name}+{label}"[:80])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(agent, place)
-    for training in sorted((source / "training").glob("*/*")):
-        place = target / "training" / training.parent.name / training.name
-        if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(training, place)

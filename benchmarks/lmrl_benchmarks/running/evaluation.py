@@ -21,6 +21,7 @@ from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.running.records import (
     EPISODES,
+    PARTNER,
     RUN,
     SUMMARY,
     WRITTEN,
@@ -28,7 +29,10 @@ from lmrl_benchmarks.running.records import (
     RecordError,
     RecordFile,
     claim_records,
+    is_partner_recorded,
+    keep_last_answers,
     read_summary,
+    recorded_kwargs,
 )  # fmt: skip
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
@@ -120,6 +124,7 @@ def evaluate(
             _play_missing(agent, spec, missing, out, min(slots, said.slots or slots), file, records, progress)
             if said.about is not None:
                 write_json(out / ABOUT, _about_now(agent) or said.about)
+        keep_last_answers(out / PARTNER)
         # In order of episodes, whatever order they finished in: equal runs give equal files.
         records.sort(key=lambda record: record.episode)
         text = "".join(f"{record.line()}\n" for record in records)
@@ -167,7 +172,12 @@ def _play_missing(
     keep_in = getattr(agent, "keep_in", None)
     if callable(keep_in):
         keep_in(out)
-    rollout = Rollout(agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each)
+    made_with = None
+    if is_partner_recorded(spec.env_id, spec.env_kwargs):
+        made_with = recorded_kwargs(spec.env_kwargs, out / PARTNER)
+    rollout = Rollout(
+        agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each, made_with=made_with
+    )
     pending: list[Record] = []
     last = time.monotonic()
 

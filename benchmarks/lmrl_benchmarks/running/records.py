@@ -6,6 +6,7 @@ A folder holds ``run.json`` (what was asked for, and provenance), ``episodes.jso
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -15,12 +16,14 @@ from lmrl_benchmarks.running.suite import Commitment, Positive, RoundOver
 from lmrl_datasets import DatasetError, Episode, read_jsonl
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import plain, to_json
-from lmrl_envs import __version__
-from lmrl_envs.files import JsonLines, claim, provenance
-from lmrl_envs.files.untrusted import Amount, Count, Integer, Number, Refused, Schema, checked, read
+from lmrl_envs import __version__, load_task
+from lmrl_envs.files import JsonLines, claim, provenance, write_atomically
+from lmrl_envs.files.untrusted import Amount, Count, Integer, Number, Refused, Schema, checked, decode, raw_lines, read
 
 SCHEMA_VERSION = 1
 RUN, EPISODES, SUMMARY = "run.json", "episodes.jsonl", "summary.json"
+PARTNER = "partner.jsonl"
+"""What a partner answered that is not the task's own (a language model, say): with it the games can be replayed."""
 WRITTEN = "records_sha256"
 """Key of a summary: the hash of the episodes' file as it was written. What replay cannot tell (an action with the effect of
 another, seconds, what an agent told) is not changed without it."""
@@ -55,6 +58,7 @@ class SpecValues(Schema, frozen=True):
     agent_kwargs: dict[str, Any]
     options: dict[str, Any]
     each: RoundOver = {}
+    commitment: str = ""
     agent_fingerprint: str | None = None
     commitment: Commitment = ""
 
@@ -101,6 +105,36 @@ class SummaryFile(Schema, frozen=True):
 
 class RecordError(RuntimeError):
     """Records are missing, damaged, or of another run; the message says where."""
+
+
+def is_partner_recorded(env_id: str, env_kwargs: dict[str, Any]) -> bool:
+    """Whether the games have a partner from elsewhere, whose answers are kept with the records."""
+    name = str(env_kwargs.get("simulator", "")).partition(":")[0]
+    return name != "" and name not in load_task(env_id).partners
+
+
+def recorded_kwargs(env_kwargs: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Arguments of an environment whose partner's answers are written to a file, if they name no other one."""
+    return {**env_kwargs, "simulator_options": {"record": str(path), **(env_kwargs.get("simulator_options") or {})}}
+
+
+def replayed_kwargs(env_kwargs: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Arguments of an environment whose partner answers from that file."""
+    kept = {key: value for key, value in env_kwargs.items() if key != "simulator_options"}
+    return {**kept, "simulator": f"replay:{path}"}
+
+
+def keep_last_answers(path: Path) -> None:
+    """Leave out of a recording the answers in games that a kill cut off: they were played, and answered, once more."""
+    if path.is_file():
+        last = {entry.get("key"): line for line, entry in _entries(path)}
+        write_atomically(path, b"".join(last.values()))
+
+
+def _entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    for _, line in raw_lines(path):
+        with contextlib.suppress(Refused):  # cut by a kill
+            yield line.rstrip(b"\n") + b"\n", decode(line, dict[str, Any])
 
 
 class Record(Schema, frozen=True):

@@ -12,6 +12,7 @@ from lmrl_agents.playing.identity import identity_of
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
+from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import RUN, other_version, read_run
 from lmrl_benchmarks.running.sealing import check_salt
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteError
@@ -79,6 +80,7 @@ def run_suite(
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
         told |= {name: text.splitlines()[0] for name, text in problems.items()}
         write_json(out / PROBLEMS, told)
+        write_manifest(out)
         return problems
 
 

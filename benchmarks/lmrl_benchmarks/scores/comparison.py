@@ -106,3 +106,17 @@ def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, n: int
     low, high = percentile_interval(bootstrap_means(differences, np.random.default_rng(seed), n))
     wins = float(np.mean((differences > 0) + 0.5 * (differences == 0)))
     return Paired(float(differences.mean()), low, high, len(differences), wins)
+
+
+def unpaired(x: np.ndarray, y: np.ndarray, seed: int = 0, n: int = BOOTSTRAPS) -> tuple[float, float, float]:
+    """Difference of the mean returns on two sets of games, with its interval: each set is drawn again by itself.
+
+    Args:
+        x: returns of the games of one set.
+        y: those of the other; the numbers of games may differ.
+        seed: of the resampling.
+        n: resamples.
+    """
+    rng = np.random.default_rng(seed)
+    draws = bootstrap_means(x, rng, n) - bootstrap_means(y, rng, n)
+    return (float(np.mean(x) - np.mean(y)), *percentile_interval(draws))

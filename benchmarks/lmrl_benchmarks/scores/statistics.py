@@ -105,3 +105,19 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     low = 0.0 if successes == 0 else max(0.0, (middle - half) / (1 + square))
     high = 1.0 if successes == n else min(1.0, (middle + half) / (1 + square))
     return low, high
+
+
+CHANCE = 4.0
+"""Of `exceeds`: by chance fewer than 4 in 10,000 agents that play optimally are above."""
+
+
+def exceeds(returns: np.ndarray, optimum: float) -> bool:
+    """Whether the mean of independent returns is above the best possible mean by more than chance.
+
+    Deviations d from the optimum are summed and divided by the root of the sum of their squares. For independent symmetric
+    deviations that statistic is above x with a probability of at most exp(-x**2 / 2), whatever their sizes (Efron, *Student's
+    t-test under symmetry conditions*, 1969); it is at most the root of their number, so fewer than 17 games are never above.
+    """
+    deviations = np.asarray(returns, float) - optimum
+    spread = float(np.sqrt((deviations**2).sum()))
+    return spread > 0 and float(deviations.sum()) / spread > CHANCE

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import SUITE, Cell, evaluation_of, read_suite
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, summary_of
+from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import (
     EPISODES,
     RUN,
@@ -144,6 +145,7 @@ class HumanRecords:
         write_json(folder / RUN, {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": run["provenance"]})
         write_json(folder / "agent.json", {"kind": "people, through lmrl serve"})
         write_json(folder / SUMMARY, summary_of(spec, records))
+        write_manifest(self.out, folder.iterdir())
 
 
 def _join(out: Path, tasks: Sequence[SuiteTask]) -> Suite:
@@ -163,4 +165,5 @@ def _join(out: Path, tasks: Sequence[SuiteTask]) -> Suite:
     if suite.tasks != there:
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, {"digest": suite.digest, "suite": suite.as_dict(), "provenance": provenance()})
+        write_manifest(out, [path])
     return suite
