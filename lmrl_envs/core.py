@@ -19,6 +19,8 @@ from gymnasium.error import CustomSpaceError, ResetNeeded
 from gymnasium.spaces import Text
 from gymnasium.vector.utils import create_shared_memory
 
+from lmrl_envs.files import printable
+
 MAX_ACTION_LENGTH = 8192
 """Characters of an action that are kept; a longer action is invalid (and is kept cut)."""
 
@@ -126,18 +128,6 @@ class Transcript(tuple[Turn, ...]):
         messages = [{"role": "system", "content": instructions}] if instructions else []
         messages += [{"role": "assistant" if turn.is_action else "user", "content": turn.text} for turn in self]
         return messages
-
-
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
-_CONTROLS |= {0x7F: 0x2421, **dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD)}
-
-
-def printable(text: str) -> str:
-    """A text from anywhere (a model, a file) as a terminal may show it: pictures in place of control characters.
-
-    A terminal obeys escape sequences: they write over what is shown, and into the clipboard.
-    """
-    return text.translate(_CONTROLS)
 
 
 class TextEnv(gymnasium.Env[str, str]):

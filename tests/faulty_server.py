@@ -67,6 +67,7 @@ class FaultyServer:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.at_once = self.most_at_once = 0
+        self.prompt_tokens = self.completion_tokens = 0  # as they were told
         self.lock = threading.Lock()
         self.stopped = threading.Event()
         self.wordy = 1  # how often a 401 says so before it shows the key
@@ -127,13 +128,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def completion(self, body: dict[str, Any], content: str | None) -> dict[str, Any]:
         message = {"role": "assistant", "content": content}
+        # Four bytes a token.
+        prompt = sum(len(one["content"].encode()) for one in body["messages"]) // 4
+        written = max(2, len((content or "").encode(errors="replace")) // 4)
+        with self.owner.lock:
+            self.owner.prompt_tokens += prompt
+            self.owner.completion_tokens += written
         return {
             "id": "chatcmpl-1",
             "object": "chat.completion",
             "created": 1,
             "model": body["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
+            "usage": {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written},
         }
 
     def good(self, body: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from chat_player import any_player
 from faulty_server import FaultyServer
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx")
 pytest.importorskip("matplotlib")
 
 GUIDE = Path(__file__).parent.parent / "docs" / "evaluate-an-llm.md"

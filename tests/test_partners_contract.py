@@ -110,7 +110,7 @@ def test_a_recorded_game_is_played_back_without_the_model(id: str, models: dict[
 def test_contract_behind_a_server_with_hiccups(
     id: str, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("openai")
+    pytest.importorskip("httpx")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     model, lock = transformers_partner(models[id], _role(id)), threading.Lock()
 

@@ -434,7 +434,7 @@ def test_a_failed_training_leaves_nothing(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def served(trained: Path):
     """URL of `transformers serve` with the trained model, on a free port of 127.0.0.1."""
-    for needed in ("fastapi", "uvicorn", "accelerate", "openai", "transformers.cli.serve"):
+    for needed in ("fastapi", "uvicorn", "accelerate", "httpx", "transformers.cli.serve"):
         pytest.importorskip(needed)
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(trained)]
     command += ["--host", "127.0.0.1", "--port", "0", "--device", "cpu"]

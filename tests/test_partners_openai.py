@@ -13,7 +13,7 @@ from partner_toys import COUNT, GUESSES, QUESTIONS, ToyEnv, ToyPrompt, ToyVector
 
 from lmrl_envs.partners import SimulatorError, make_partner
 
-pytest.importorskip("openai")
+pytest.importorskip("httpx")
 from lmrl_envs.partners.backend import Completion, Failure, Query
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.model_partner import ModelPartner, openai_partner
@@ -152,7 +152,7 @@ def test_an_unusable_text_is_asked_for_again_with_other_sampling() -> None:
         partner(server).reply([ask(1, "Is it 1?", seed=5)])
         temperatures = [body["temperature"] for body in server.bodies]
         assert temperatures[0] == 0 and min(temperatures[1:]) > 0
-        assert len({body["seed"] for body in server.bodies}) == 3
+        assert "seed" not in server.bodies[0] and len({body["seed"] for body in server.bodies[1:]}) == 2
         assert all(body["max_tokens"] == ToyPrompt.max_new_tokens for body in server.bodies)
 
 
@@ -170,7 +170,8 @@ def test_a_batch_is_answered_in_order_and_concurrently() -> None:
         assert [reply.text for reply in replies] == [truth(r.hidden["number"], r.action) for r in requests]
         assert server.most_at_once == 4
         usage = client.usage
-        assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (40, 400, 80)
+        told = (server.prompt_tokens, server.completion_tokens)
+        assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (40, *told)
 
 
 def test_one_failure_fails_the_batch_and_the_step_can_be_tried_again() -> None:
@@ -248,7 +249,7 @@ def test_impossible_options(option) -> None:
 
 
 def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openai", None)
+    monkeypatch.setitem(sys.modules, "httpx", None)
     with pytest.raises(DependencyNotInstalled, match=r'pip install "lmrl\[llm\]"'):
         make_partner("openai:m", ToyEnv, ToyPrompt())
 
@@ -257,7 +258,7 @@ def test_without_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     "body",
     [
         b"[" * 200_000,
-        b'{"choices": [{"message": {"content": "Yes."}}], "usage": {"prompt_tokens": 1e999}}',
+        b'{"choices": ' + b"[[]," * 500_000,
         b'{"choices": {"message": 1}}',
         b'{"choices": [7]}',
     ],

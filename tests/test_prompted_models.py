@@ -139,7 +139,7 @@ def test_models_that_cannot_be_used(model: Path) -> None:
 @pytest.fixture(scope="module")
 def served(model: Path):
     """URL of `transformers serve` with the model, on a free port of 127.0.0.1."""
-    for needed in ("fastapi", "uvicorn", "accelerate", "openai", "transformers.cli.serve"):
+    for needed in ("fastapi", "uvicorn", "accelerate", "httpx", "transformers.cli.serve"):
         pytest.importorskip(needed)
     command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(model)]
     command += ["--host", "127.0.0.1", "--port", "0", "--device", "cpu"]

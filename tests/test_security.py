@@ -24,8 +24,8 @@ from lmrl_benchmarks.reporting.submission import SubmissionError, publish, unpac
 from lmrl_benchmarks.running.suite import SuiteError, load_suite
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
 from lmrl_datasets.exchange import write_jsonl
-from lmrl_envs.core import Transcript, printable
-from lmrl_envs.files import write_atomically
+from lmrl_envs.core import Transcript
+from lmrl_envs.files import printable, write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = [

@@ -25,7 +25,7 @@ from lmrl_envs.files.missing import EXTRA_OF, closest, near, needs, remedy
 
 __all__ = [
     "EXTRA_OF", "FolderError", "JsonLines", "append_whole", "claim", "closest", "finite", "locked", "near", "needs",
-    "package_versions", "provenance", "remedy", "replacing", "sha256_of", "write_atomically", "write_json",
+    "package_versions", "printable", "provenance", "remedy", "replacing", "sha256_of", "write_atomically", "write_json",
 ]  # fmt: skip
 
 
@@ -305,3 +305,19 @@ def _git() -> dict[str, Any] | None:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+# -- what may be shown
+
+_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"}
+_CONTROLS |= {0x7F: 0x2421, **dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD)}
+_CONTROLS |= dict.fromkeys((0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF), 0xFFFD)
+
+
+def printable(text: str) -> str:
+    """A text from anywhere (a model, a file) as a terminal may show it: pictures in place of control characters.
+
+    A terminal obeys escape sequences: they write over what is shown, and into the clipboard. Marks of direction turn lines
+    round.
+    """
+    return text.translate(_CONTROLS)

@@ -14,7 +14,7 @@ EXTRA_OF = {
     "pyarrow": "data",
     "jinja2": "report",
     "matplotlib": "report",
-    "openai": "llm",
+    "httpx": "llm",
     "textworld": "textworld",
     "starlette": "web",
     "uvicorn": "web",

@@ -7,9 +7,24 @@ from collections.abc import Callable
 from typing import Any
 
 from lmrl_envs import doors
-from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
+from lmrl_envs.partners.base import (
+    Partner,
+    PartnerPrompt,
+    PartnerReply,
+    PartnerRequest,
+    SimulatorError,
+    SimulatorStopped,
+)
 
-__all__ = ["Partner", "PartnerPrompt", "PartnerReply", "PartnerRequest", "SimulatorError", "make_partner"]
+__all__ = [
+    "Partner",
+    "PartnerPrompt",
+    "PartnerReply",
+    "PartnerRequest",
+    "SimulatorError",
+    "SimulatorStopped",
+    "make_partner",
+]
 
 
 def make_partner(

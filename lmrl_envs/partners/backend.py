@@ -59,6 +59,8 @@ class Completion:
     """With all attempts and the pauses between them."""
     cost: float = 0.0
     """What the meter charged for all attempts."""
+    form: str = ""
+    """In what the request differed from others, because the server wanted it so."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Failure:
     """What was completed and cannot be used; it may have been charged for."""
     may_be_charged: bool = False
     """The server may have worked on it, and nobody knows how much."""
+    refusal: Any = None
+    """What the server said, where another form of the request may do."""
     attempts: int = 1
     seconds: float = 0.0
     cost: float = 0.0
@@ -88,12 +92,12 @@ Results = Generator[tuple[int, Completion | Failure], None, None]
 class Meter:
     """Told of every attempt before and after it; this one charges nothing. All methods may be called by several threads."""
 
-    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float | Failure:
+    def reserve(self, prompt_tokens: int, completion_tokens: float, patience: float = 0.0) -> float | Failure:
         """Set aside what an attempt can cost at most: the amount, or a failure when it must not be made.
 
         Args:
             prompt_tokens: of the query, at most.
-            completion_tokens: of the completion, at most.
+            completion_tokens: of the completion, at most; infinite where nothing bounds it.
             patience: seconds to wait for what is set aside for others and may be given back.
         """
         return 0.0

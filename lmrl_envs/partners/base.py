@@ -11,6 +11,10 @@ class SimulatorError(RuntimeError):
     """A partner could not give a usable reply; the message names the request. It is never turned into a reward."""
 
 
+class SimulatorStopped(SimulatorError):
+    """No game fares better: there is no server, no key, no money, or nothing that was asked of it has ever worked."""
+
+
 class Partner(Protocol):
     """Answers a batch of requests of one task, in order. Each task decides what its requests are.
 

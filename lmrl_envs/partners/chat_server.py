@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import threading
@@ -13,18 +14,28 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from lmrl_envs.files import needs
-from lmrl_envs.partners.backend import FREE, Backend, Completion, Failure, Meter, Query, Results, Usage
-from lmrl_envs.partners.server_replies import UNREADABLE, read_completion, retry_after
+from lmrl_envs.files import needs, printable
+from lmrl_envs.partners.backend import FREE, Backend, Completion, Failure, Messages, Meter, Query, Results, Usage
+from lmrl_envs.partners.chat_http import HOSTED, KEY_VARIABLE, Exchange, Key, Reply, checked_url
+from lmrl_envs.partners.server_replies import (
+    BYTES_PER_TOKEN,
+    UNREADABLE,
+    Refusal,
+    most_written,
+    read_completion,
+    read_json,
+    read_refusal,
+    retry_after,
+)
 
 MAX_WAIT = 30.0
 """Longest pause before asking again, in seconds, whatever the server's retry-after says."""
 GRACE = 5.0
 """Seconds past the deadline after which a request that does not end is given up from outside."""
-KEY_VARIABLE = "OPENAI_API_KEY"
-_HOSTED = "api.openai.com"
-_TRANSPORTS = ("httpx", "httpx2", "httpcore", "httpcore2", "h11", "h2")
-_TOO_LONG = ("context length", "context_length", "maximum context", "context window", "too long", "too many tokens")
+INSTRUCTIONS = ("auto", "system", "user")
+MODELS_BYTES, MODELS_SECONDS = 2**20, 5.0
+_SHOWN = 64 * 2**10
+_NEVER = "no request to this server has worked yet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +43,7 @@ class ServerSettings:
     """Where a server is, and what asking it may take.
 
     Raises:
-        ValueError: no key for OpenAI itself, or an impossible setting.
+        ValueError: no key for OpenAI itself, a key that is none, or an impossible setting.
     """
 
     base_url: str | None = None
@@ -47,6 +58,9 @@ class ServerSettings:
     """Seconds before the first retry; doubled with each."""
     concurrency: int = 16
     """Queries under way at the same time."""
+    instructions: str = "auto"
+    """Where the instructions go: "system", a message of their own; "user", the beginning of the first user's; or "auto": that
+    one where the server refuses system messages, or does not count them (its template drops them then, without a word)."""
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     """More fields of each request (``{"reasoning_effort": "none"}``); None as a value removes a field."""
 
@@ -57,10 +71,17 @@ class ServerSettings:
         for name in ("max_retries", "backoff"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be 0 or more")
-        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or f"https://{_HOSTED}/v1"
-        object.__setattr__(self, "base_url", _checked_url(url))
+        if self.instructions not in INSTRUCTIONS:
+            raise ValueError(f"instructions={self.instructions!r} must be one of {', '.join(INSTRUCTIONS)}")
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL") or f"https://{HOSTED}/v1"
+        object.__setattr__(self, "base_url", checked_url(url))
         object.__setattr__(self, "concurrency", int(self.concurrency))
         object.__setattr__(self, "extra_body", dict(self.extra_body or {}))
+        taken = {"messages", "model", "prompt", "stream"} & self.extra_body.keys()
+        if taken:
+            raise ValueError(f"extra_body must not hold {', '.join(sorted(taken))}")
+        json.dumps(self.extra_body, allow_nan=False)
+        Key()
 
     @property
     def host(self) -> str:
@@ -70,19 +91,23 @@ class ServerSettings:
     @property
     def is_hosted(self) -> bool:
         """Whether it is OpenAI's own."""
-        return urlsplit(str(self.base_url)).hostname == _HOSTED
+        return urlsplit(str(self.base_url)).hostname == HOSTED
 
 
-def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"base_url={url!r} must look like 'http://127.0.0.1:8000/v1'")
-    if parts.username or parts.password or parts.query:
-        # Arguments are written to records.
-        raise ValueError(f"base_url for {parts.hostname!r} must hold no credentials; put the key in {KEY_VARIABLE}")
-    if parts.hostname == _HOSTED and not os.environ.get(KEY_VARIABLE):
-        raise ValueError(f"set {KEY_VARIABLE} to ask OpenAI, or base_url= (OPENAI_BASE_URL) for another server")
-    return url
+@dataclass(frozen=True)
+class Form:
+    """What a server turned out to need of its requests."""
+
+    merged: bool = False
+    """Instructions at the beginning of the first user's message."""
+    limit: str = "max_tokens"
+    """The field that bounds an answer."""
+    without: frozenset[str] = frozenset()
+    """Fields that it refuses and that can be done without."""
+
+    def __str__(self) -> str:
+        changes = ["instructions in the user's message"] if self.merged else []
+        return ", ".join([*changes, *(f"no {name}" for name in sorted(self.without))])
 
 
 class ChatServer(Backend):
@@ -90,8 +115,11 @@ class ChatServer(Backend):
 
     The key comes from ``$OPENAI_API_KEY`` and nowhere else; it is in no message, result or repr. Servers that ask for none
     need none. A query is made again after a failed or broken transport, a time-out, status 408, 409, 429 (after the time
-    the server names) or 5xx, and a body that is no completion, with pauses that double. Any other 4xx, and an exhausted
-    quota, fail at once.
+    the server names) or 5xx, and a body that is no completion, with pauses that double. Any other status, and an exhausted
+    quota, fail at once; so do, in the end, all queries to a server that has not given a single completion.
+
+    A server that refuses a field that can be done without (``seed``), wants another name for the bound of an answer, or has
+    no system messages is asked once more in another form, and in that form from then on if it works.
 
     Args:
         model: its name on the server.
@@ -100,19 +128,26 @@ class ChatServer(Backend):
         max_body: bytes of a reply that are read; a longer one is a failure.
 
     Raises:
-        gymnasium.error.DependencyNotInstalled: the openai client is missing.
+        gymnasium.error.DependencyNotInstalled: the HTTP client is missing.
+        ValueError: a key that is none.
     """
 
-    def __init__(self, model: str, settings: ServerSettings, user: str, max_body: int = 32 * 2**20) -> None:
-        needs(user, "openai")
-        import openai
+    path = "/chat/completions"
+    optional: tuple[str, ...] = ("seed",)
+    """Fields of the request that can be done without."""
 
-        self._openai: Any = openai
+    def __init__(self, model: str, settings: ServerSettings, user: str, max_body: int = 16 * 2**20) -> None:
+        needs(user, "httpx")
         self.model, self.settings, self.max_body = model, settings, max_body
         self.host, self.slots = settings.host, settings.concurrency
         self.usage = Usage()
+        self._key = Key()
+        self._form = Form(
+            settings.instructions == "user", "max_completion_tokens" if settings.is_hosted else "max_tokens"
+        )
+        self._form_is_sure = settings.instructions != "auto"
         self._has_answered = False
-        self._client: Any = None
+        self._exchange: Exchange | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
@@ -139,7 +174,7 @@ class ChatServer(Backend):
                     i, result = results.get(timeout=max(0.0, started[oldest] + patience - time.monotonic()))
                 except queue.Empty:
                     why = f"the server hung for over {self.settings.deadline:g} s"
-                    i, result = oldest, Failure(why, may_be_charged=True, seconds=patience)
+                    i, result = oldest, self._told(Failure(why, may_be_charged=True, seconds=patience))
                 if started.pop(i, None) is None:
                     continue  # it was given up
                 if isinstance(result, BaseException):
@@ -156,179 +191,199 @@ class ChatServer(Backend):
         """Attempts until one succeeds, none is left, or there is no time for another."""
         began = time.monotonic() - query.seconds
         until, last = began + self.settings.deadline, self.settings.max_retries + 1
-        attempt, cost, result = query.attempts, 0.0, Failure("it was not sent")
+        attempt, cost, form = query.attempts, 0.0, self._form
+        result: Completion | Failure = Failure("it was not sent")
         while attempt < last and isinstance(result, Failure) and not result.is_final:
             if time.monotonic() >= until or stop.is_set():
                 result = replace(result, why=f"{result.why}; no time left of {self.settings.deadline:g} s")
                 break
-            reserved = meter.reserve(_most_tokens(query), max_tokens, self.settings.deadline)
-            if isinstance(reserved, Failure):
-                result = reserved
-                break
             attempt += 1
-            result = self._attempt(query, max_tokens, until)
-            self._count(result, is_retry=attempt > 1)
-            cost += meter.charge(reserved, result)
+            self.usage.retries += attempt > 1
+            result, form, spent = self._in_some_form(query, form, max_tokens, until, meter)
+            cost += spent
             if isinstance(result, Failure) and not result.is_final and attempt < last:
                 pause = self.settings.backoff * 2 ** (attempt - 1) if result.wait is None else result.wait
                 stop.wait(max(0.0, min(pause, MAX_WAIT, until - time.monotonic())))
-        if isinstance(result, Failure):
-            result = replace(result, why=self._redact(result.why))
+        result = self._told(result) if isinstance(result, Failure) else result
         return replace(result, attempts=attempt, seconds=time.monotonic() - began, cost=cost)
 
-    def _attempt(self, query: Query, max_tokens: int, until: float) -> Completion | Failure:
-        """Send a query and read what is answered, until a time of `time.monotonic`."""
-        openai = self._openai
-        timeout = max(0.01, min(self.settings.timeout, until - time.monotonic()))
-        try:
-            endpoint, fields = self._request(query, max_tokens)
-            with endpoint.with_streaming_response.create(model=self.model, timeout=timeout, **fields) as response:
-                body = self._body(response, until)
-        except openai.APIStatusError as error:
-            return self._refusal(error)
-        except openai.APITimeoutError:
-            why = f"{self.host} did not answer within {self.settings.timeout:g} s"
-            return Failure(why, may_be_charged=True)
-        except openai.APIConnectionError as error:
-            cause = error.__cause__ or error
-            why = f"no connection to {self.host}: {cause}"
-            if type(cause).__name__ in ("ConnectError", "ConnectTimeout"):
-                return Failure(why, advice=f"is the server running, and base_url={self.settings.base_url} right?")
-            return Failure(why, may_be_charged=True)
-        except (openai.OpenAIError, OSError) as error:
-            return Failure(f"{type(error).__name__}: {error}", may_be_charged=True)
-        except Exception as error:
-            # What the transport raises in the midst of a body belongs to the HTTP library the client was built on.
-            if type(error).__module__.partition(".")[0] not in _TRANSPORTS:
-                raise
-            why = f"the connection to {self.host} broke: {type(error).__name__}: {error}"
-            return Failure(why, may_be_charged=True)
-        if isinstance(body, Failure):
-            return body
-        try:
-            result = self.read(body, max_tokens)
-        except UNREADABLE:
-            return Failure(f"{self.host} did not send a completion but {self._shown(body, 80)!r}", may_be_charged=True)
-        self._has_answered = self._has_answered or isinstance(result, Completion)
-        return result
+    def _in_some_form(
+        self, query: Query, form: Form, max_tokens: int, until: float, meter: Meter
+    ) -> tuple[Completion | Failure, Form, float]:
+        """An attempt, and where the server cannot take its form another in one that it can: the result, its form, the cost."""
+        result, cost = self._attempt(query, form, max_tokens, until, meter)
+        for _ in range(len(self.optional) + 2):  # one test for each way in which forms differ
+            other = self._other_form(query, form, result)
+            if other is None or time.monotonic() >= until:
+                break
+            tested, spent = self._attempt(query, other, max_tokens, until, meter)
+            cost += spent
+            if isinstance(result, Completion) and not _counts_more(query, result, tested):
+                break  # the server counts oddly: the instructions were not left out
+            result, form = tested, other
+        if isinstance(result, Completion):
+            self._has_answered = True
+            self._form, self._form_is_sure = form, True
+            if str(form):
+                result = replace(result, form=str(form))
+        return result, form, cost
 
-    def _request(self, query: Query, max_tokens: int) -> tuple[Any, dict[str, Any]]:
-        """The client's endpoint for a query, and the fields of the request beside the model."""
+    def _other_form(self, query: Query, form: Form, result: Completion | Failure) -> Form | None:
+        """The form that a server may take in place of this one, by its answer; None if nothing speaks for another."""
+        has_system = not form.merged and any(message["role"] == "system" for message in query.messages)
+        if isinstance(result, Completion):
+            unsure = has_system and not self._form_is_sure and result.prompt_tokens is not None
+            return replace(form, merged=True) if unsure and result.prompt_tokens == _least_tokens(query) else None
+        refusal = result.refusal
+        if not isinstance(refusal, Refusal):
+            return None
+        if has_system and self.settings.instructions == "auto" and refusal.wants_no_system:
+            return replace(form, merged=True)
+        if form.limit == "max_tokens" and refusal.names("max_completion_tokens") and not refusal.is_too_long:
+            return replace(form, limit="max_completion_tokens")
+        known = {name for name in self.optional if name not in form.without and name not in self.settings.extra_body}
+        refused = {name for name in known if refusal.status in (400, 422) and refusal.names(name)}
+        return replace(form, without=form.without | refused) if refused else None
+
+    def _attempt(
+        self, query: Query, form: Form, max_tokens: int, until: float, meter: Meter
+    ) -> tuple[Completion | Failure, float]:
+        """Send a query and read what is answered, until a time of `time.monotonic`: the result and what it cost."""
+        fields = self._request(query, max_tokens, form)
+        content = json.dumps({"model": self.model, **fields}, ensure_ascii=False).encode(errors="replace")
+        # No tokenizer makes more tokens of a text than it has bytes; a template adds some to every message.
+        prompt = 64 + len(content) + 16 * len(query.messages)
+        reserved = meter.reserve(prompt, most_written(fields), self.settings.deadline)
+        if isinstance(reserved, Failure):
+            return replace(reserved, is_final=True), 0.0
+        result: Completion | Failure = Failure("it was not sent")
+        try:
+            reply = self._connection().send(self.path, content, until, self.max_body)
+            result = reply if isinstance(reply, Failure) else self._result(reply, query, max_tokens)
+        finally:
+            cost = meter.charge(reserved, result)
+        self._count(result)
+        return result, cost
+
+    def _request(self, query: Query, max_tokens: int, form: Form) -> dict[str, Any]:
+        """The fields of a request beside the model."""
         fields = {
-            "messages": query.messages,
-            "max_completion_tokens" if self.settings.is_hosted else "max_tokens": max_tokens,
+            "messages": _merged(query.messages) if form.merged else query.messages,
+            form.limit: max_tokens,
             "temperature": query.temperature,
-            "seed": query.seed,
+            "seed": None if query.temperature == 0 else query.seed,  # greedy answers need none
         }
         extra = self.settings.extra_body
-        kept = {key: value for key, value in fields.items() if key not in extra and value is not None}
-        sent = {key: value for key, value in extra.items() if value is not None}
-        return self._connection().chat.completions, {**kept, "extra_body": sent}
+        kept = {k: v for k, v in fields.items() if k not in extra and k not in form.without and v is not None}
+        return {**kept, **{key: value for key, value in extra.items() if value is not None}}
 
-    def read(self, body: bytes, max_tokens: int) -> Completion | Failure:
+    def _result(self, reply: Reply, query: Query, max_tokens: int) -> Completion | Failure:
+        if not reply.is_good:
+            return self._refusal(reply)
+        try:
+            return self.read(reply.body, query, max_tokens)
+        except UNREADABLE:
+            why = f"{self.host} did not send a completion but {self._shown(reply.body, 80)!r}"
+            return Failure(why, may_be_charged=True)
+
+    def read(self, body: bytes, query: Query, max_tokens: int) -> Completion | Failure:
         """The result in the body of a reply; raises one of `UNREADABLE` where it is none."""
-        completion, choices, content = read_completion(body)
+        completion, says_something, problem = read_completion(body, _texts(query))
+        redact = self._key.redact
         # A server that sends the key back does not get it into a record.
         completion = replace(
             completion,
-            text=self._redact(completion.text),
-            reasoning=self._redact(completion.reasoning),
-            finish=self._redact(completion.finish)[:40],
-            model=self._redact(completion.model)[:200],
+            text=redact(completion.text),
+            reasoning=redact(completion.reasoning),
+            finish=redact(completion.finish)[:40],
+            model=redact(completion.model)[:200],
         )
-        if not choices:
-            return Failure(f"{self.host} sent a completion without choices", unusable=completion)
+        if problem:
+            return Failure(f"{self.host} sent {self._shown(problem, 200)}", unusable=completion)
         # Without text, it thought until its tokens were used up, or will not say it: that is an answer, an empty one.
-        if not isinstance(content, str) and completion.finish not in ("length", "content_filter"):
+        if not says_something and not completion.text and completion.finish not in ("length", "content_filter"):
             return Failure(f"{self.host} sent a completion without text", wait=0.0, unusable=completion)
         return completion
 
-    def _body(self, response: Any, until: float) -> bytes | Failure:
-        """The whole body; the time-out of the client only limits each silence in it."""
-        body = bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > self.max_body:
-                return Failure(f"{self.host} sent more than {self.max_body} bytes", may_be_charged=True)
-            if time.monotonic() > until:
-                why = f"{self.host} was still sending after {self.settings.deadline:g} s"
-                return Failure(why, may_be_charged=True)
-        return bytes(body)
-
-    def _refusal(self, error: Any) -> Failure:
+    def _refusal(self, reply: Reply) -> Failure:
         """A failure by an HTTP status, and whether it is of the query alone or of all."""
-        status, headers = error.status_code, error.response.headers
-        code = str(getattr(error, "code", None) or getattr(error, "type", None) or "")
-        why = f"{self.host} answered with status {status}: {self._shown(error.message, 200)}"
-        if code == "insufficient_quota":
+        refusal, status = read_refusal(reply.status, reply.body), reply.status
+        why = f"{self.host} answered with status {status}: {self._shown(refusal.text, 200)}"
+        wait = retry_after(reply.headers)
+        if 300 <= status < 400:
+            advice = "redirects are not followed: give the address that it points to as base_url, if you trust it"
+            return Failure(why, is_final=True, advice=advice)
+        if refusal.code == "insufficient_quota":
             return Failure(why, is_final=True, advice="the quota is exhausted")
         if status == 429:
-            return Failure(why, wait=retry_after(headers), advice="lower concurrency, or wait and run it again")
+            return Failure(why, wait=wait, advice="lower concurrency, or wait and run it again")
+        if refusal.is_too_long:
+            return Failure(why, is_final=True)
         if not 400 <= status < 500 or status in (408, 409):
-            return Failure(why, wait=retry_after(headers))
+            return Failure(why, wait=wait, refusal=refusal)
         if status in (401, 403):
             return Failure(why, is_final=True, advice=f"set {KEY_VARIABLE} to a key that this server takes")
-        is_too_long = any(words in f"{code} {why}".lower() for words in _TOO_LONG)
-        if status == 404 or not (self._has_answered or is_too_long):  # what never worked is set up wrongly
-            return Failure(why, is_final=True, advice=self._model_hint())
-        return Failure(why, is_final=True)
+        advice = self._advice(refusal) if status == 404 or not self._has_answered else ""
+        return Failure(why, is_final=True, advice=advice, refusal=refusal)  # what never worked is set up wrongly
 
-    def _model_hint(self) -> str:
+    def _advice(self, refusal: Refusal) -> str:
+        if refusal.names("temperature"):
+            return f"temperature=null leaves it to the server; {_NEVER}"
         try:
-            names = [str(model.id) for model in self._connection().with_options(timeout=5.0).models.list().data]
-        except Exception:  # of many kinds; it is only a hint
+            until = time.monotonic() + MODELS_SECONDS
+            reply = self._connection().send("/models", None, until, MODELS_BYTES)
+            listed = read_json(reply.body)["data"] if isinstance(reply, Reply) and reply.is_good else []
+            names = [str(model["id"]) for model in listed]
+        except UNREADABLE:  # it is only a hint
             names = []
         if not names or self.model in names:
-            return "no request to this server has worked yet"
+            return _NEVER
         return self._shown(f"models of this server: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}", 300)
+
+    def _told(self, failure: Failure) -> Failure:
+        """A failure as it is told: without the key, on one line; and final for all where nothing ever worked."""
+        advice = failure.advice
+        if not advice and not failure.is_final and not self._has_answered:
+            advice = _NEVER
+        return replace(failure, why=printable(self._key.redact(failure.why)), advice=printable(advice))
 
     # -- small things
 
-    def _connection(self) -> Any:
-        """The openai client."""
+    def _connection(self) -> Exchange:
         with self._lock:
-            if self._client is None or self._pid != os.getpid():
+            if self._exchange is None or self._pid != os.getpid():
                 # Parent and child of a fork on one connection would read each other's answers.
                 self._pid = os.getpid()
-                self._client = self._openai.OpenAI(
-                    api_key=os.environ.get(KEY_VARIABLE) or "none",
-                    base_url=self.settings.base_url,
-                    timeout=self.settings.timeout,
-                    max_retries=0,  # retries are counted and bounded here
-                )
-            return self._client
+                settings = self.settings
+                self._exchange = Exchange(str(settings.base_url), self._key, settings.timeout, settings.concurrency)
+            return self._exchange
 
-    def _count(self, result: Completion | Failure, is_retry: bool) -> None:
+    def _count(self, result: Completion | Failure) -> None:
         counted = result.unusable if isinstance(result, Failure) else result
         with self._lock:
             self.usage.requests += 1
             self.usage.calls += 1
-            self.usage.retries += is_retry
             if counted is not None:
                 self.usage.prompt_tokens += counted.prompt_tokens or 0
                 self.usage.completion_tokens += counted.completion_tokens or 0
 
     def _shown(self, text: str | bytes, limit: int) -> str:
         """The beginning of what a server sent, for a message: on one line, without the key."""
-        text = text.decode(errors="replace") if isinstance(text, bytes) else text
-        return self._redact(" ".join(text.split()))[:limit]  # not the other way: a cut key would not be found
-
-    @staticmethod
-    def _redact(text: str) -> str:
-        """The text without the key."""
-        key = os.environ.get(KEY_VARIABLE)
-        return text.replace(key, "[key]") if key else text
+        text = text[:_SHOWN].decode(errors="replace") if isinstance(text, bytes) else text[:_SHOWN]
+        # The key first: one that is cut would not be found. Where the text was cut, one may have begun.
+        text = self._key.redact(text)[: _SHOWN - 4096]
+        return printable(" ".join(text.split()))[:limit]
 
     def describe(self) -> dict[str, Any]:
         """What is kept with results."""
-        return {"server": self.host, "extra_body": self.settings.extra_body}
+        return {"server": self.host, "extra_body": self.settings.extra_body, "instructions": self.settings.instructions}
 
     def close(self) -> None:
         """Close the connections; asking again opens new ones."""
         with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            if self._exchange is not None:
+                self._exchange.close()
+                self._exchange = None
 
 
 _Queue = queue.SimpleQueue[tuple[int, Completion | Failure | BaseException]]
@@ -341,6 +396,27 @@ def _put(results: _Queue, i: int, work: Callable[[], Completion | Failure]) -> N
         results.put((i, error))
 
 
-def _most_tokens(query: Query) -> int:
-    """More tokens than a prompt can have: no tokenizer makes more of a text than it has bytes."""
-    return 64 + sum(len(message["content"].encode()) + 16 for message in query.messages)
+def _texts(query: Query) -> int:
+    """Bytes of a prompt."""
+    return sum(len(message["content"].encode(errors="replace")) for message in query.messages)
+
+
+def _least_tokens(query: Query) -> int:
+    return -(-_texts(query) // BYTES_PER_TOKEN)
+
+
+def _counts_more(query: Query, first: Completion, second: Completion | Failure) -> bool:
+    """Whether a server counts tokens for instructions that it did not count before: it left them out then."""
+    counts = (first.prompt_tokens, second.prompt_tokens if isinstance(second, Completion) else None)
+    return counts[0] is not None and counts[1] is not None and counts[1] > counts[0]
+
+
+def _merged(messages: Messages) -> Messages:
+    """A chat without system messages: what they say stands at the beginning of the first user's."""
+    system = [message["content"] for message in messages if message["role"] == "system"]
+    others = [dict(message) for message in messages if message["role"] != "system"]
+    first = next((message for message in others if message["role"] == "user"), None)
+    if first is None:
+        return [{"role": "user", "content": "\n\n".join(system)}, *others]
+    first["content"] = "\n\n".join([*system, first["content"]])
+    return others

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import Any
 
 from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, shared_out
-from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
+from lmrl_envs.partners.base import PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError, SimulatorStopped
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.local_model import LocalModel, LocalSettings
 from lmrl_envs.partners.prompting import encodable, reply_text
@@ -108,7 +108,8 @@ class ModelPartner:
                     i = numbers[k]
                     reply = self.read(result.text, requests[i]) if isinstance(result, Completion) else None
                     if isinstance(result, Failure):
-                        raise self._failed(requests[i], result.attempts, result.why)
+                        problem = self._failed(requests[i], result.attempts, result.why)
+                        raise SimulatorStopped(f"{problem}; {result.advice}") if result.advice else problem
                     if reply is not None:
                         answers[i] = ModelReply(result.text, reply, result.attempts)
                         del queries[i]
@@ -189,7 +190,7 @@ def openai_partner(model: str, partner_prompt: PartnerPrompt, **options: Any) ->
             unusable text, too.
 
     Raises:
-        gymnasium.error.DependencyNotInstalled: the openai client is missing.
+        gymnasium.error.DependencyNotInstalled: the HTTP client is missing.
         ValueError: no key for OpenAI itself, or an impossible option.
     """
     name = f"openai:{model}"

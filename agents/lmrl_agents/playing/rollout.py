@@ -19,6 +19,7 @@ import numpy as np
 from lmrl_agents.playing.answers import actions_of
 from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, load_task
+from lmrl_envs.partners import SimulatorStopped
 from lmrl_envs.seeding import Stream, episode_seed, player_seed
 from lmrl_envs.vector import slot_info
 
@@ -230,6 +231,8 @@ class Rollout:
             return {}
         try:
             texts, rewards, terminated, truncated, infos = self.env.step(batch)
+        except SimulatorStopped:
+            raise
         except SimulatorError as problem:
             if len(acting) == 1:
                 return {acting[0]: f"SimulatorError: {problem}"}

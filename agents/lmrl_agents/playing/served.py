@@ -33,7 +33,8 @@ from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Reque
 from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_envs.files import sha256_of
 from lmrl_envs.partners.backend import Completion, Failure, Query
-from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+from lmrl_envs.partners.chat_server import ChatServer, Form, ServerSettings
+from lmrl_envs.partners.server_replies import read_json
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,28 @@ class TokenServer(ChatServer):
         super().__init__(model, settings, user)
         self.tokenizer, self.sampling = tokenizer, sampling
 
-    def _request(self, query: Query, max_tokens: int) -> tuple[Any, dict[str, Any]]:
+    path = "/completions"
+    optional = ()
+
+    def _request(self, query: Query, max_tokens: int, form: Form) -> dict[str, Any]:
         assert isinstance(query, TokenQuery)
-        extra = {
-            "return_token_ids": True,
-            "top_k": self.sampling.top_k,
-            "stop_token_ids": [self.tokenizer.eoa],
-            "ignore_eos": True,  # a pretrained network's own end token is a token like others here
-            "skip_special_tokens": False,
-        }
-        return self._connection().completions, {
+        return {
             "prompt": list(query.ids),
             "max_tokens": max_tokens,
             "logprobs": 1,
             "temperature": query.temperature,
             "top_p": self.sampling.top_p,
+            "top_k": self.sampling.top_k,
             **({"seed": query.seed} if query.temperature else {}),
-            "extra_body": extra,
+            "return_token_ids": True,
+            "stop_token_ids": [self.tokenizer.eoa],
+            "ignore_eos": True,  # a pretrained network's own end token is a token like others here
+            "skip_special_tokens": False,
         }
 
-    def read(self, body: bytes, max_tokens: int) -> Continuation | Failure:
+    def read(self, body: bytes, query: Query, max_tokens: int) -> Continuation | Failure:
         """Drawn ids with their log-probabilities; a final failure where the server does not know of ids."""
-        choice = json.loads(body)["choices"][0]
+        choice = read_json(body)["choices"][0]
         drawn, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
         if drawn is None or logprobs is None or len(drawn) != len(logprobs):
             why = f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)"

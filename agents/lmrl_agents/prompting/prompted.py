@@ -172,6 +172,8 @@ class PromptedAgent:
                 details["finish"] = result.finish
             if result.reasoning:
                 details["reasoning"] = _cut(result.reasoning)
+            if result.form:
+                details["form"] = result.form
             if result.model and f"openai:{result.model}" != self.name:
                 details["model"] = result.model
         return details

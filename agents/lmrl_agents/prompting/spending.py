@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import tomllib
@@ -36,11 +37,12 @@ class Prices:
                     f"the price {name}={value!r} must be a number of USD per million tokens, 0 or more"
                 )
 
-    def cost(self, prompt: int, completion: int, cached: int = 0) -> float:
+    def cost(self, prompt: int, completion: float, cached: int = 0) -> float:
         """USD of a request."""
         cached = min(cached, prompt)
         cheap = self.input if self.cached_input is None else self.cached_input
-        return ((prompt - cached) * self.input + cached * cheap + completion * self.output) / 1e6
+        written = completion * self.output if self.output else 0.0  # infinitely many that cost nothing
+        return ((prompt - cached) * self.input + cached * cheap + written) / 1e6
 
 
 def read_prices(path: str | os.PathLike[str], model: str) -> Prices:
@@ -88,13 +90,17 @@ class Budget(Meter):
         self.presumed = 0.0
         """USD at most of requests whose cost nobody told: cut off, or answered without a count of tokens."""
         self._reserved = 0.0
+        self._excess = 1.0
         self._settled = threading.Condition()
 
-    def reserve(self, prompt_tokens: int, completion_tokens: int, patience: float = 0.0) -> float | Failure:
+    def reserve(self, prompt_tokens: int, completion_tokens: float, patience: float = 0.0) -> float | Failure:
         """Set aside what a request can cost at most: the USD, or a failure when it might pass the limit."""
         if self.prices is None:
             return 0.0
-        most = self.prices.cost(prompt_tokens, completion_tokens)
+        most = self.prices.cost(prompt_tokens, completion_tokens) * self._excess
+        if most == math.inf and self.limit is not None:
+            why = "max_cost_usd cannot be kept: nothing in the request bounds the length of an answer"
+            return Failure(why, is_final=True, advice="leave max_tokens in, or name a limit in extra_body")
         with self._settled:
             if self.limit is not None:
                 limit = self.limit
@@ -120,6 +126,8 @@ class Budget(Meter):
                 self.presumed += reserved
             else:
                 self.spent += cost
+                if cost > reserved > 0:  # the server counts what cannot be known here: so it will the next time
+                    self._excess *= cost / reserved
             self._settled.notify_all()
         return cost or 0.0
 

@@ -111,7 +111,7 @@ def run(arguments: list[str]) -> int:
             package = (problem.name or "").split(".")[0]
             print(f"lmrl: this needs {package}: {remedy(package)}", file=sys.stderr)
             return 1
-        from lmrl_envs.core import printable
+        from lmrl_envs.files import printable
 
         print(f"lmrl: {_prefix(problem)}{printable(text)}", file=sys.stderr)  # it may quote what came from anywhere
         return 2 if _is_usage(problem) else 1

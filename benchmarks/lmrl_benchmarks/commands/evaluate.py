@@ -17,7 +17,7 @@ from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.evaluation import evaluate as run
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import load_task
-from lmrl_envs.core import printable
+from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from lmrl_envs.core import printable
+from lmrl_envs.files import printable
 
 
 def wide_console(least: int = 120) -> Console:

@@ -8,7 +8,7 @@ from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TUR
 from lmrl_benchmarks.reporting.figures import all_figures
 from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.reporting.results import DAMAGED, ResultRow, Results, load_results
-from lmrl_envs.core import printable
+from lmrl_envs.files import printable
 
 
 def write_report(out: Path, html: Path, results: Results | None = None) -> Path:

@@ -222,7 +222,7 @@ def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str
     simulator = str(env_kwargs.get("simulator", ""))
     modules = [task(env_id).extra or ""]
     for name in (simulator, agent):
-        modules.append({"openai": "openai", "transformers": "transformers"}.get(name.partition(":")[0], ""))
+        modules.append({"openai": "httpx", "transformers": "transformers"}.get(name.partition(":")[0], ""))
     if train:
         modules += ["torch", "transformers", "pyarrow"]
     for module in modules:
