@@ -53,7 +53,7 @@ class PromptSettings:
     few_shot: int = 0
     """Games of a dataset that are shown first."""
     data: str | None = None
-    """The dataset, by default the task's ``mixed-v0``, or the sample of it that ships with the package."""
+    """The dataset, by default the task's ``mixed``, or the sample of it that ships with the package."""
     few_shot_seed: int = 0
     """Of their choice."""
     history: int | str = "auto"

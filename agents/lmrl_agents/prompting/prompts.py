@@ -101,14 +101,14 @@ def good_games(
         env_id: the task that is going to be played; observations are worded as it words them.
         env_kwargs: its arguments.
         count: how many.
-        data: name or folder of the dataset; the task's ``mixed-v0`` by default. Where it was not generated, the sample that
+        data: name or folder of the dataset; the task's ``mixed`` by default. Where it was not generated, the sample that
             ships with the package is taken.
         seed: of the choice.
 
     Raises:
         AgentError: no such dataset, one of another family of tasks, or too few successful games in it.
     """
-    name = data or f"{task(env_id).family}/mixed-v0"
+    name = data or f"{task(env_id).family}/mixed-v{task(env_id).id.rpartition('-v')[2]}"
     try:
         try:
             found = load_dataset(name, split="train")
