@@ -169,8 +169,11 @@ def test_a_models_decision_is_read_and_taken_out_of_the_text() -> None:
     assert partner_prompt.parse("How about $25,000?", request()) == PartnerReply(
         "How about $25,000?", True, {}, {"focus": 0}
     )
-    own = partner_prompt.parse("Then 25,000 is my price.\nDecision: accept 2022 Toyota truck at $25,000", request())
-    assert own is not None and own.outcome["price"] == 25_000
+    own = "Good.\nDecision: accept 2022 Toyota truck at $25,000"
+    texts = ("opening", "The Toyota truck for $27,000.", "25,000 is my price.")
+    taken, kept, asked = (request(line, texts) for line in ("Deal!", "I can't accept that.", "How about $26,000?"))
+    assert partner_prompt.parse(own, taken).outcome["price"] == 25_000  # type: ignore[union-attr]
+    assert partner_prompt.parse(own, kept) is None and partner_prompt.parse(own, asked) is None
 
 
 @pytest.mark.parametrize(
@@ -178,8 +181,6 @@ def test_a_models_decision_is_read_and_taken_out_of_the_text() -> None:
     [
         "",
         "  \n ",
-        "Decision: reject",  # no words
-        "Decision: accept 2022 Toyota truck at $27,000",
         "Good.\nDecision: accept 2022 Toyota truck",
         "Good.\nDecision: accept 2020 Lada sedan at $27,000",
         "Good.\nDecision: accept 2022 Toyota truck at $26,000",  # never said

@@ -99,7 +99,7 @@ def test_verdicts(expected: str, reply: str, understood: bool, verdict: str) -> 
 
 def test_the_command_prints_shares_and_its_status_tells(partners: str, capsys: pytest.CaptureFixture[str]) -> None:
     rows = read_rows(OBJECTS)
-    with FaultyServer(answer=lambda messages: "Yes.") as server:
+    with FaultyServer(answer=lambda messages: "Yes, it is.") as server:
         options = ["--simulator-arg", f"base_url={server.url}", "--env", OBJECTS]
         assert run(["simulator", "check", "openai:toy", *options, "--json", "--least", "0.9"]) == 1
     (found,) = json.loads(capsys.readouterr().out)["tasks"]
@@ -133,7 +133,7 @@ def test_other_lines_and_a_recording(tmp_path: Path, capsys: pytest.CaptureFixtu
     file, record = tmp_path / "rows.jsonl", tmp_path / "record.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     common = ["--env", CITIES, "--data", str(file), "--json"]
-    with FaultyServer(answer=lambda messages: "Yes.") as server:
+    with FaultyServer(answer=lambda messages: "Yes, it is.") as server:
         options = ["--simulator-arg", f"base_url={server.url}", f"record={record}"]
         assert run(["simulator", "check", "openai:toy", *common, *options]) == 0
     first = json.loads(capsys.readouterr().out)["tasks"]

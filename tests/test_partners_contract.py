@@ -169,7 +169,7 @@ def test_recorded_and_played_episodes_become_pairs(id: str) -> None:
     name = {"lmrl/TwentyQuestions-v1": "twenty_questions", "lmrl/GuessMyCity-v1": "guess_my_city"}.get(id, "car_dealer")
     partner_prompt = _role(id)
     for episodes in (
-        partner_episodes(load_dataset(f"{name}/mixed-v0", sample=True)[:8]),
+        partner_episodes(load_dataset(f"{name}/mixed-v1", sample=True)[:8]),
         played_episodes(id, "random", 8, seed=1),
     ):
         pairs, unread = make_pairs(episodes, partner_prompt)

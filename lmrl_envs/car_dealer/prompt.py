@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.prices import normalise, read_prices
@@ -10,7 +11,7 @@ from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
-from lmrl_envs.partners.prompting import quote, quote_dialogue
+from lmrl_envs.partners.prompting import CUT, quote, quote_dialogue
 
 QUOTED_LENGTH = 600
 """Bytes of the seller's last line that the model is shown."""
@@ -21,17 +22,15 @@ SHOWN_TEXTS = 24
 REPLY_LENGTH = 800
 
 _TEXTS = toml(__file__, "prompt.toml")
-_DECISION = re.compile(
-    r"decision:\s*(?:(?P<reject>reject)|accept\s+(?P<car>.+?)\s+(?:at|for)\s+(?P<price>(?:us)?\$?\s?\d[\d,. ]*k?)(?: dollars)?)\s*\.?",
-    re.IGNORECASE,
-)
+_READING = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _TEXTS["reading"].items()}
+_AMOUNT = re.compile(r"(?:us)?\$?\s?\d[\d,. ]*k?")
 
 
 class CarBuyerPrompt:
     """The buyer of Car Dealer (see `lmrl_envs.partners.PartnerPrompt`)."""
 
     name = "car_buyer"
-    max_new_tokens = 120
+    max_new_tokens = 160
 
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
         """The buyer's character as the system message, then the conversation from its side."""
@@ -43,15 +42,11 @@ class CarBuyerPrompt:
             brand=buyer["brand"],
             features=", ".join(buyer["features"]),
             budget=money(buyer["budget"]),
-            patience=buyer["patience"],
             stock="\n".join(lines),
         )
         # The first text is the stock list, which stands above; the rest begins with the seller.
         parts = [quote_dialogue(request.texts[1:], ("Seller", "You"), last=SHOWN_TEXTS, limit=EARLIER_LENGTH)]
-        parts += [f"Seller: {quote(request.action, QUOTED_LENGTH)}"]
-        if len(request.texts) // 2 + 1 >= MAX_TURNS:
-            parts.append("The shop is closing: decide now.")
-        parts.append(_TEXTS["closing"])
+        parts += [f"Seller: {quote(request.action, QUOTED_LENGTH)}", _time(request), _TEXTS["closing"]]
         return [
             {"role": "system", "content": system},
             {"role": "user", "content": "\n".join(part for part in parts if part)},
@@ -70,37 +65,58 @@ class CarBuyerPrompt:
         return str(reply.outcome.get("decision") or ("price" if "$" in reply.text else "talk"))
 
     def parse(self, text: str, request: PartnerRequest) -> PartnerReply | None:
-        """What the customer says, and the decision if there is a well-formed one.
+        """What the customer says, and the decision if there is one.
 
-        None when there are no words, when a decision is malformed or not the last line, when its car is not in stock,
-        or when its price was never said or is above the budget or the MSRP.
+        None when there is neither, when a decision is not clear, when its car is not in stock, when its price was not agreed in
+        what the model saw or is above the budget or the MSRP, and when the words agree to a sale without the decision.
         """
-        lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-        outcome = {}
-        if lines and "decision:" in lines[-1].lower():
-            match = _DECISION.fullmatch(lines.pop().strip("*_` "))
-            if match is None:
-                return None
-            outcome = {"decision": "reject"} if match["reject"] else self._sale(match, lines, request)
-            if outcome is None:
-                return None
-        said = " ".join(lines)
-        if not any(letter.isalnum() for letter in said) or "decision:" in said.lower():
+        words, decided = _parted(text)
+        outcome: dict[str, object] | None = {}
+        if len(decided) > 1:
             return None
-        return PartnerReply(said[:REPLY_LENGTH], True, outcome, {"focus": self._focus(request)})
+        if decided and not _READING["undecided"].match(decided[0]):
+            reject = _READING["reject"].match(decided[0])
+            outcome = {"decision": "reject"} if reject else self._sale(decided[0], request)
+        if outcome is None or (not outcome and (not words or _agrees(words, request))):
+            return None
+        return self._reply(words, outcome, request)
 
-    def _sale(self, match: re.Match[str], lines: list[str], request: PartnerRequest) -> dict[str, object] | None:
-        stock, wanted = request.hidden["stock"], match["car"].strip().lower().removeprefix("the ")
-        cars = [car for car in stock if wanted in (car["name"].lower(), short(car).lower())]
-        amounts = [price.amount for price in read_prices(normalise(f"for {match['price'].strip(' .,')}"))]
-        if len(cars) != 1 or len(amounts) != 1:
+    def settle(self, text: str, request: PartnerRequest) -> PartnerReply | None:
+        """The words without a decision that cannot be: a sale that the buyer cannot pay is none, and the game goes on."""
+        words, decided = _parted(text)
+        is_sale = any(not _READING["reject"].match(own) for own in decided) or _agrees(words, request)
+        return self._reply(_TEXTS["says"]["undecided"] if is_sale else words, {}, request)
+
+    def _reply(self, words: str, outcome: Mapping[str, object], request: PartnerRequest) -> PartnerReply:
+        says = _TEXTS["says"]
+        if not words:
+            words = says[outcome.get("decision", "undecided")].format(**outcome)
+        if not outcome and _turn(request) > request.hidden["buyer"]["patience"] + 1:
+            words, outcome = f"{words} {says['leaves']}", {"decision": "reject"}
+        return PartnerReply(words[:REPLY_LENGTH], True, outcome, {"focus": self._focus(request)})
+
+    def _sale(self, decided: str, request: PartnerRequest) -> dict[str, object] | None:
+        """The sale in words such as "accept the Kia SUV at $20,000"; without a car it is the one talked about."""
+        accept = _READING["accept"].match(decided)
+        if accept is None:
             return None
-        car, price = cars[0], round(amounts[0])
+        stock, rest = request.hidden["stock"], decided[accept.end() :].lower()
+        names = [(name, car) for car in stock for name in (car["name"].lower(), short(car).lower()) if name in rest]
+        cars = {car["name"]: car for _, car in names}
+        for name, _ in names:
+            rest = rest.replace(name, " ")
+        focus = self._focus(request)
+        if not names and focus >= 0:
+            cars = {stock[focus]["name"]: stock[focus]}
+        amount = _READING["filler"].sub(" ", rest).strip(" .,!")
+        if len(cars) != 1 or not _AMOUNT.fullmatch(amount):
+            return None
+        (car,) = cars.values()
+        amounts = [price.amount for price in read_prices(normalise(f"for {amount}"))]
+        price = round(amounts[0]) if len(amounts) == 1 else 0
         if not rules.least_offer(car) <= price <= min(request.hidden["buyer"]["budget"], car["msrp"]):
             return None
-        if price not in said_prices([*request.texts[1:], request.action, *lines], car["msrp"]):
-            return None
-        return {"decision": "accept", "car": car["name"], "price": price}
+        return {"decision": "accept", "car": car["name"], "price": price} if price in _agreed(request, car) else None
 
     def _focus(self, request: PartnerRequest) -> int:
         """The car last named by the seller."""
@@ -109,11 +125,79 @@ class CarBuyerPrompt:
         return cars[-1][1] if cars else focus
 
 
+def _turn(request: PartnerRequest) -> int:
+    """The number of the seller's line that is to be answered."""
+    return len(request.texts) // 2 + 1
+
+
+def _time(request: PartnerRequest) -> str:
+    """What the buyer is told about the time that is left."""
+    turn, patience = _turn(request), request.hidden["buyer"]["patience"]
+    told = {"closing": turn >= MAX_TURNS, "over": turn > patience, "soon": turn > patience - 2}
+    return next((_TEXTS["time"][name] for name, holds in told.items() if holds), "")
+
+
+def _parted(text: str) -> tuple[str, list[str]]:
+    """The customer's words, without names of speakers and without the other's part, and what stands after each "Decision:"."""
+    own = _READING["seller"].split(text.strip(), maxsplit=1)[0]
+    first, *others = _READING["decision"].split(own)
+    decided, after = [], []
+    for other in others:
+        line, _, rest = other.strip(" *_`\n").partition("\n")
+        decided.append(line.strip(" *_`.\"'"))
+        after.append(rest.strip(" *_`\n"))
+    if any(after):
+        decided.append("")  # words after the decision: it is not clear
+    words = " ".join(_READING["customer"].sub("", first.strip()).split()).strip(" *_`")
+    words = words[1:-1] if words[:1] == words[-1:] == '"' and words.count('"') == 2 else words
+    return (words if any(map(str.isalnum, words)) else ""), decided
+
+
+def _agrees(words: str, request: PartnerRequest) -> bool:
+    """Whether the words agree to a sale at what the seller asks, without condition."""
+    for sentence in _assents(words):
+        prices = _amounts([sentence])
+        if not prices or prices <= _amounts([request.action, *request.texts[1::2]]):
+            return True
+    return False
+
+
+def _assents(words: str) -> list[str]:
+    """The sentences that agree to a sale without condition."""
+    sentences = re.findall(r"[^.!?]+(?:[.](?=\d)[^.!?]*)*[.!?]*", words)
+    return [own for own in sentences if _READING["agrees"].search(own) and not _READING["reserved"].search(own)]
+
+
+def _amounts(texts: Iterable[str]) -> set[int]:
+    """Prices named in texts."""
+    found = (price for text in texts for price in read_prices(normalise(text)))
+    return {round(price.amount) for price in found if price.kind in ("offer", "list") and price.amount < 1e9}
+
+
+def _agreed(request: PartnerRequest, car: rules.Car) -> set[int]:
+    """Prices that the model saw the seller name, and its own offers if the seller does not turn them down.
+
+    What the prompt cuts off counts as not said.
+    """
+    first = max(1, len(request.texts) - SHOWN_TEXTS)
+    seen = [_seen(text, EARLIER_LENGTH) for text in request.texts[first:]]
+    sellers, own = seen[(first + 1) % 2 :: 2], seen[first % 2 :: 2]
+    action = _seen(request.action, QUOTED_LENGTH)
+    agreed = said_prices([*sellers, action], car["msrp"])
+    turned_down = _READING["reserved"].search(action) or _amounts([action])
+    return agreed if turned_down and not _assents(action) else agreed | _amounts(own)
+
+
+def _seen(text: str, limit: int) -> str:
+    seen = quote(text, limit)[1:-1]
+    return seen.removesuffix(CUT).rpartition(" ")[0] if seen.endswith(CUT) else seen
+
+
 def said_prices(texts: list[str], msrp: int) -> set[int]:
     """Every price said in a conversation; a discount counts as what it makes of the MSRP or of a price said before."""
     said: set[int] = set()
     for text in texts:
-        for price in read_prices(normalise(text[:2000])):
+        for price in read_prices(normalise(text)):
             if price.kind in ("off", "percent") and len(said) < 200:
                 factor, less = (1 - price.amount / 100, 0.0) if price.kind == "percent" else (1.0, price.amount)
                 said |= {round(base * factor - less) for base in (msrp, *said)}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from lmrl_envs.guess_my_city.table import cities
 from lmrl_envs.guess_my_city.words import tokens
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
-from lmrl_envs.partners.prompting import quote
+from lmrl_envs.partners.prompting import ANSWERS, first_sentence, meaning, quote, quote_dialogue, yes_no
 
 MAX_QUOTED = 300
 """Bytes of a question that the model is shown."""
+SHOWN_TEXTS, EARLIER_LENGTH = 8, 160
+"""Earlier texts that the model is shown, the last ones, and bytes of each."""
 MAX_ANSWER = 300
 _TEXTS = toml(__file__, "data/prompt.toml")
 
@@ -21,51 +24,67 @@ class CityPrompt:
     """The oracle's part for `lmrl_envs.partners` language models. The win is decided by the rules, not here."""
 
     name = "guess_my_city"
-    max_new_tokens = 48
+    max_new_tokens = 96
 
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
         from lmrl_envs.guess_my_city.sentences import variants  # not needed to make an environment
 
-        city = cities()[request.hidden["city"]]
+        city, form = cities()[request.hidden["city"]], "yes_no" if _is_yes_no(request) else "open"
         country = "" if request.hidden.get("reveal_country") else ", or the name of its country"
         facts = [f"- City: {city.name}", f"- Country: {city.country.name}"]
         facts += [f"- {topic}: {variants(city.name, topic)[0]}" for topic in _TEXTS["facts"]]
+        system = _TEXTS["system"].format(country=country, facts="\n".join(facts), answers=_TEXTS["answers"][form])
+        earlier = quote_dialogue(request.texts[1:], ("Player", "You"), last=SHOWN_TEXTS, limit=EARLIER_LENGTH)
+        question = f"Player: {quote(request.action, MAX_QUOTED)}"
         return [
-            {"role": "system", "content": _TEXTS["system"].format(country=country, facts="\n".join(facts))},
-            {
-                "role": "user",
-                "content": f"The player asks: {quote(request.action, MAX_QUOTED)}\nAnswer in one short sentence, without naming the city.",
-            },
+            {"role": "system", "content": system},
+            {"role": "user", "content": "\n".join(filter(None, (earlier, question, _TEXTS["closing"][form])))},
         ]
 
     def parse(self, text: str, request: PartnerRequest) -> PartnerReply | None:
-        """The first sentence, if it is short and names neither the city nor (unless allowed) the country."""
-        found = re.match(r"\s*([^\n]*?(?:[.!?](?=\s|$)|$))", text.strip().strip('"'))
-        sentence = found[1].strip() if found else ""
-        if not tokens(sentence) or len(sentence) > MAX_ANSWER:
+        """One of `ANSWERS` where only these are allowed; else the first sentence, if it is short and does not tell the secret.
+
+        In a yes or no the country's name becomes "its country" ("North America" and the like are no country's name).
+        """
+        meant = yes_no(text)
+        if _is_yes_no(request) or meant in ("depends", "unread"):
+            return None if meant is None else PartnerReply(ANSWERS[meant], understood=meant != "unread")
+        said = self._told(text, request)
+        # What tells the country is asked for again; a yes or no is good without it.
+        return PartnerReply(said[1]) if said is not None and (said[0] == said[1] or meant is not None) else None
+
+    def settle(self, text: str, request: PartnerRequest) -> PartnerReply | None:
+        """Of a model that cannot but tell the secret: the sentence without the country, or none."""
+        if _is_yes_no(request) or not tokens(text):
             return None
-        city = cities()[request.hidden["city"]]
-        forbidden = list(city.names)
-        if not request.hidden.get("reveal_country"):
-            forbidden += [city.country.name, *city.country.aliases]
-        if any(_names(sentence, name) for name in forbidden) or _holds(sentence, city.name):
+        said = self._told(text, request)
+        return PartnerReply(_TEXTS["settled"], understood=False) if said is None else PartnerReply(said[1])
+
+    def _told(self, text: str, request: PartnerRequest) -> tuple[str, str] | None:
+        """The first sentence as it is and as it may be said; None if it is empty, long or tells the city."""
+        sentence, city = first_sentence(text.strip().strip('"')), cities()[request.hidden["city"]]
+        names = any(_names(sentence, name) for name in city.names) or _holds(sentence, city.name)
+        if names or not tokens(sentence) or len(sentence) > MAX_ANSWER:
             return None
-        return PartnerReply(sentence, understood=not sentence.lower().startswith("i don't know how to answer"))
+        if request.hidden.get("reveal_country"):
+            return sentence, sentence
+        said = _without(sentence, (city.country.name, *city.country.aliases))
+        # "The continent is its country." tells which.
+        return None if said != sentence and "continent" in sentence.lower() else (sentence, said)
 
     def target(self, reply: PartnerReply, request: PartnerRequest) -> str:
         """The plainest wording of a recorded reply: the bare Yes or No, or the fact as the prompt words it."""
         label = self.label(reply, request)
-        if label in ("yes", "no"):
-            return f"{label.capitalize()}."
+        if label in ANSWERS:
+            return ANSWERS[label]
         wordings = _wordings(request.hidden["city"], label)
         return wordings[0] if wordings else reply.text
 
     def label(self, reply: PartnerReply, request: PartnerRequest) -> str:
-        """``yes`` or ``no``; for an open question the topic whose answer the reply is; else ``other``."""
-        words = tokens(reply.text)
-        if words and words[0] in ("yes", "no") and reply.text not in _all_wordings(request.hidden["city"]):
-            return words[0]
-        return _all_wordings(request.hidden["city"]).get(reply.text, "other")
+        """``yes``, ``no`` or ``depends``; for an open question the topic whose answer the reply is; ``unread``; else ``other``."""
+        topic = _all_wordings(request.hidden["city"]).get(reply.text)
+        meant = meaning(reply) if topic is None else "unread"
+        return meant if meant != "unread" else topic or "other"
 
 
 @lru_cache(maxsize=256)
@@ -84,6 +103,23 @@ def _all_wordings(city: str) -> dict[str, str]:
 
 def _wordings(city: str, label: str) -> list[str]:
     return [sentence for sentence, topic in _all_wordings(city).items() if topic == label]
+
+
+def _is_yes_no(request: PartnerRequest) -> bool:
+    return request.hidden.get("answers") == "yes_no"
+
+
+def _without(sentence: str, names: Iterable[str]) -> str:
+    """A sentence that says "its country" for names, except within the names of other places ("Gulf of Mexico")."""
+    whole = "|".join(re.escape(place) for place in _TEXTS["no_country"])
+    for name in sorted(names, key=len, reverse=True):
+        # "us" is a word, too
+        sign = re.escape(name) if len(name) > 3 else "".join(f"{letter}\\.?" for letter in name.replace(".", ""))
+        found = re.compile(
+            rf"(?i:{whole})|(?:\b[Tt]he )?(?<!\w)(?P<name>{sign})(?!\w)", 0 if len(name) <= 3 else re.IGNORECASE
+        )
+        sentence = found.sub(lambda match: "its country" if match["name"] else match[0], sentence)
+    return sentence
 
 
 def _names(sentence: str, name: str) -> bool:

@@ -82,6 +82,8 @@ class PartnerPrompt(Protocol):
     A prompt that depends only on what the answer needs (for a yes/no oracle: the secret and the question) lets equal
     prompts be answered once. Optional: ``target(reply: PartnerReply, request) -> str``, the words by which a model should
     say a recorded reply, where they are not its text alone (a decision line, say); `lmrl simulator train` teaches them.
+    ``settle(text, request) -> PartnerReply | None``, what a text still amounts to that could not be read in any attempt, where the
+    game can go on without what it lacks: a buyer's words without its impossible decision.
     And ``label(reply: PartnerReply, request) -> str``, what a reply amounts to ("yes", a decision): agreement with the
     scripted partner is measured by it, and training is balanced over it.
     """

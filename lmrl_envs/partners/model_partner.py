@@ -35,7 +35,9 @@ class ModelPartner:
         backend: where the model runs.
         partner_prompt: the task's `PartnerPrompt`.
         temperature: 0 for greedy decoding, else sampling, seeded by each request.
-        max_retries: how often a request is made again before it fails.
+        max_retries: how often a request is made again before it fails (or before the task's ``settle`` makes do with the text).
+        max_new_tokens: longest reply, in tokens of the model; None for what the task needs. A model that thinks first needs room
+            for its thoughts.
         seed: added to each request's seed, for another set of samples.
         record: a file to which every answered request is appended, for ``replay:<file>``.
     """
@@ -48,6 +50,7 @@ class ModelPartner:
         *,
         temperature: float = 0.0,
         max_retries: int = 3,
+        max_new_tokens: int | None = None,
         seed: int = 0,
         record: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -55,7 +58,10 @@ class ModelPartner:
             raise ValueError(f"temperature={temperature} must be 0 (greedy) or more")
         if max_retries < 0:
             raise ValueError(f"max_retries={max_retries} must be 0 or more")
+        if max_new_tokens is not None and max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens={max_new_tokens} must be at least 1")
         self.name, self.backend, self.partner_prompt = name, backend, partner_prompt
+        self.max_new_tokens = max_new_tokens or partner_prompt.max_new_tokens
         self.temperature, self.max_retries, self.seed = float(temperature), max_retries, seed
         self.usage = backend.usage
         self._cache: dict[str, str] = {}
@@ -82,7 +88,7 @@ class ModelPartner:
 
     def generate(self, prompts: Sequence[Messages]) -> list[str]:
         """What the model says to each prompt, decoded greedily; nothing is read, asked again or kept."""
-        results = dict(self.backend.complete([Query(prompt) for prompt in prompts], self.partner_prompt.max_new_tokens))
+        results = dict(self.backend.complete([Query(prompt) for prompt in prompts], self.max_new_tokens))
         failures = [result.why for result in results.values() if isinstance(result, Failure)]
         if failures:
             raise SimulatorError(f"{self.name}: {failures[0]}")
@@ -94,6 +100,10 @@ class ModelPartner:
         reply = self.partner_prompt.parse(said, request) if said else None
         return reply if reply is not None and reply.text.strip() else None
 
+    def _settle(self, text: str, request: PartnerRequest) -> PartnerReply | None:
+        settle, said = getattr(self.partner_prompt, "settle", None), reply_text(text)
+        return settle(said, request) if settle is not None and said else None
+
     def _ask(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[ModelReply]:
         """An answer for each prompt; raises SimulatorError when one has none."""
         answers: dict[int, ModelReply] = {}
@@ -103,7 +113,7 @@ class ModelPartner:
         }
         while queries:
             numbers, asked = list(queries), list(queries.values())
-            with closing(self.backend.complete(asked, self.partner_prompt.max_new_tokens)) as results:
+            with closing(self.backend.complete(asked, self.max_new_tokens)) as results:
                 for k, result in results:
                     i = numbers[k]
                     reply = self.read(result.text, requests[i]) if isinstance(result, Completion) else None
@@ -115,8 +125,11 @@ class ModelPartner:
                         del queries[i]
                     elif result.attempts <= self.max_retries:
                         queries[i] = queries[i].again(result)
+                    elif (reply := self._settle(result.text, requests[i])) is not None:
+                        answers[i] = ModelReply(result.text, reply, result.attempts)
+                        del queries[i]
                     else:
-                        raise self._failed(requests[i], result.attempts, f"the last text was {result.text[:120]!r}")
+                        raise self._failed(requests[i], result.attempts, _why(result))
         return [answers[i] for i in range(len(requests))]
 
     def _ask_once(self, requests: Sequence[PartnerRequest], prompts: Sequence[Messages]) -> list[ModelReply]:
@@ -159,6 +172,12 @@ class ModelPartner:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, task={self.partner_prompt.name!r})"
+
+
+def _why(completion: Completion) -> str:
+    if not reply_text(completion.text) and completion.finish == "length":
+        return f"all {completion.completion_tokens} tokens went into thoughts: give it room (max_new_tokens=4096) or turn them off"
+    return f"the last text was {completion.text[:120]!r}"
 
 
 def transformers_partner(

@@ -6,6 +6,18 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
+from lmrl_envs.language.lists import toml
+from lmrl_envs.partners.base import PartnerReply
+
+_WORDS = toml(__file__, "replies.toml")
+ANSWERS = {
+    "yes": "Yes.",
+    "no": "No.",
+    "depends": "It depends.",
+    "unread": "I don't understand the question; please put it another way.",
+}
+"""What an answer to a yes/no question may amount to, and how every oracle words it."""
+
 QUOTE_LIMIT = 600
 """Default length of a quotation, in bytes of UTF-8 (a byte-level tokenizer makes at most that many tokens of it)."""
 
@@ -78,5 +90,70 @@ def encodable(messages: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
 
 
 def reply_text(text: str) -> str:
-    """The reply in what a model wrote: without a leading block of thought (``<think>...</think>``) and outer spaces."""
-    return text.rpartition("</think>")[2].strip()
+    """The reply in what a model wrote, without its thoughts (``<think>...</think>`` and the like) and outer spaces.
+
+    "" when the thoughts do not end: the room for the reply was used up.
+    """
+    for begin, end in _WORDS["thoughts"].items():
+        if end in text:
+            text = text.rpartition(end)[2]
+        elif begin[0] in "<[" and text.lstrip().startswith(begin):
+            return ""
+    return text.strip()
+
+
+def yes_no(text: str) -> str | None:
+    """What a model's reply to a yes/no question amounts to: ``yes``, ``no``, ``depends`` or ``unread`` (it was no question).
+
+    The first words count, also in a whole sentence ("Yes, it is.", "**Answer:** No (usually)"). None for what says neither or
+    takes it back ("No. Yes, it is."): it has to be asked again.
+    """
+    plain = re.sub(r"[*_`~\"#>]+", "", text.lower().replace("\u2019", "'"))
+    marked = re.search(r".*\banswer(?: is\b|\s*:)(.*\w.*)", plain, re.DOTALL)
+    parts = re.split(r"[.!?;:,\n()\[\]{}]|(?:^|\s)[-\u2013\u2014]+\s", marked[1] if marked else plain)
+    clauses = [own for part in parts if (own := _without_lead(part.replace("/", " ")))]
+    meant = _amounts_to(clauses[0]) if clauses else None
+    bare = {
+        own.split(" ")[0]
+        for own in clauses
+        if re.fullmatch(r"(?:yes|no)(?: (?:it|they|that|this|wait|actually)\b.*)?", own)
+    }
+    if meant is None and len(bare) == 1:
+        (meant,) = bare  # "A dog is a mammal, so yes."
+    if meant in ("yes", "no") and bare - {meant}:
+        return None
+    if meant != "unread" and re.search(r"\b(?:yes|no) ?(?:/|or) ?(?:yes|no)\b", plain):
+        return None
+    return meant
+
+
+def _without_lead(clause: str) -> str:
+    words = " ".join(clause.split())
+    for lead in sorted(_WORDS["lead"], key=len, reverse=True):
+        if words == lead or words.startswith(lead + " "):
+            return words[len(lead) :].strip()
+    return words
+
+
+def _amounts_to(clause: str) -> str | None:
+    found = [
+        (len(start), meant) for meant in ANSWERS for start in _WORDS[meant] if f"{clause} ".startswith(start + " ")
+    ]
+    return max(found)[1] if found else None
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text's first line; the point of an abbreviation ("St. Peter's", "approx. 2 million") ends none."""
+    line = text.strip().partition("\n")[0].strip()
+    for match in re.finditer(r"[.!?]+[\"')\]]*(?=\s)", line):
+        word = line[: match.start()].rpartition(" ")[2].lower().lstrip("(\"'")
+        goes_on = line[match.end() :].lstrip()[:1]
+        is_short = len(word) == 1 or word in _WORDS["abbreviations"] or (word == "no" and goes_on.isdigit())
+        if not (match[0][0] == "." and (is_short or goes_on.islower())):
+            return line[: match.end()]
+    return line
+
+
+def meaning(reply: PartnerReply) -> str:
+    """What an oracle's reply amounts to: ``yes``, ``no``, ``depends`` or ``unread``."""
+    return (yes_no(reply.text) if reply.understood else None) or "unread"
