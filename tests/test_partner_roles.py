@@ -246,6 +246,22 @@ def test_what_is_asked_again_and_then_played_on_as_no_decision(text: str) -> Non
     assert settled is not None and not settled.outcome and settled.text == "Let me think about that."
 
 
+@pytest.mark.parametrize(
+    ("line", "sells"),
+    [
+        ("Deal!", True), ("Okay, $45,000 it is.", True), ("You've got yourself a deal.", True), ("That works for me.", True),
+        ("I can't accept that.", False), ("$45,000 is too low.", False), ("I need more than $45,000.", False), ("Is $45,000 your best?", False),
+        ("How about $48,000?", False), ("I'd lose money at $45,000.", False),
+    ],
+)  # fmt: skip
+def test_a_buyer_cannot_buy_at_its_own_offer_that_the_seller_turns_down(line: str, sells: bool) -> None:
+    request = asked(line, ("opening", "The Subaru sedan for $49,000.", "I could do $45,000."))
+    reply = CarBuyerPrompt().parse("Good.\nDecision: accept 2022 Subaru sedan at $45,000", request)
+    assert (reply is not None) is sells
+    higher = CarBuyerPrompt().parse("Good.\nDecision: accept 2022 Subaru sedan at $49,000", request)
+    assert higher is not None  # what the seller asked stands
+
+
 def test_a_buyer_that_overspends_costs_the_seller_nothing() -> None:
     said: list[str] = []
 

@@ -9,6 +9,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
+from lmrl_envs.language import bargaining
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import CUT, quote, quote_dialogue
@@ -155,17 +156,16 @@ def _parted(text: str) -> tuple[str, list[str]]:
 
 def _agrees(words: str, request: PartnerRequest) -> bool:
     """Whether the words agree to a sale at what the seller asks, without condition."""
-    for sentence in _assents(words):
-        prices = _amounts([sentence])
-        if not prices or prices <= _amounts([request.action, *request.texts[1::2]]):
-            return True
+    for sentence in re.findall(r"[^.!?]+(?:[.](?=\d)[^.!?]*)*[.!?]*", words):
+        if _READING["agrees"].search(sentence) and not _READING["reserved"].search(sentence):
+            prices = _amounts([sentence])
+            if not prices or prices <= _amounts([request.action, *request.texts[1::2]]):
+                return True
     return False
 
 
-def _assents(words: str) -> list[str]:
-    """The sentences that agree to a sale without condition."""
-    sentences = re.findall(r"[^.!?]+(?:[.](?=\d)[^.!?]*)*[.!?]*", words)
-    return [own for own in sentences if _READING["agrees"].search(own) and not _READING["reserved"].search(own)]
+_TURNED_DOWN = {"refuse", "question", "offer", "discount", "goodbye", "insult"}
+"""What a line of the seller does that does not take the buyer's offer."""
 
 
 def _amounts(texts: Iterable[str]) -> set[int]:
@@ -175,17 +175,20 @@ def _amounts(texts: Iterable[str]) -> set[int]:
 
 
 def _agreed(request: PartnerRequest, car: rules.Car) -> set[int]:
-    """Prices that the model saw the seller name, and its own offers if the seller does not turn them down.
+    """Prices that the model saw the seller ask, and its own offers that the seller takes or does not turn down.
 
     What the prompt cuts off counts as not said.
     """
     first = max(1, len(request.texts) - SHOWN_TEXTS)
-    seen = [_seen(text, EARLIER_LENGTH) for text in request.texts[first:]]
-    sellers, own = seen[(first + 1) % 2 :: 2], seen[first % 2 :: 2]
-    action = _seen(request.action, QUOTED_LENGTH)
-    agreed = said_prices([*sellers, action], car["msrp"])
-    turned_down = _READING["reserved"].search(action) or _amounts([action])
-    return agreed if turned_down and not _assents(action) else agreed | _amounts(own)
+    texts = [_seen(text, EARLIER_LENGTH) for text in request.texts[first:]] + [_seen(request.action, QUOTED_LENGTH)]
+    sellers, own = texts[(first + 1) % 2 :: 2], texts[first % 2 :: 2]
+    offers = _amounts(own)
+    standing = bargaining.Standing(other=max(_amounts(own[-1:]), default=None), listed=car["msrp"])
+    meant = bargaining.understand(bargaining.read(texts[-1]), standing, short(car).lower().split())
+    agreed = said_prices(sellers, car["msrp"]) - offers
+    if meant.act not in _TURNED_DOWN or (meant.price or 0) in offers:
+        agreed |= offers
+    return agreed
 
 
 def _seen(text: str, limit: int) -> str:
