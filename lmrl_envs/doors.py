@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from lmrl_envs.files import near
+from lmrl_envs.files.arguments import refuse
 
 Door = Literal["lmrl.envs", "lmrl.agents", "lmrl.algorithms", "lmrl.rewards", "lmrl.partners", "lmrl.labellers"]
 
@@ -119,6 +120,7 @@ def load(place: str) -> ModuleType:
     Raises:
         DoorError: it is not there, or running it fails.
     """
+    refuse("code", place)
     try:
         return _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except DoorError:

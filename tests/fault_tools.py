@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from msgspec.structs import asdict
 from serving import RUN, environment
 
 from lmrl_benchmarks.running.records import RecordFile
@@ -62,7 +63,7 @@ def stripped(folder: Path) -> list[dict[str, object]]:
     """An evaluation's records by episode, without the one field that is measured."""
     records = sorted(RecordFile(folder).read(), key=lambda record: record.episode)
     assert len({record.episode for record in records}) == len(records)
-    return [{**vars(record), "seconds": 0.0} for record in records]
+    return [{**asdict(record), "seconds": 0.0} for record in records]
 
 
 class SmallDisk:

@@ -202,10 +202,13 @@ def _edit_manifest(**changes: object):
         (lambda f: next(f.glob("*.parquet")).unlink(), "missing"),
         (lambda f: (f / "manifest.json").unlink(), "no manifest"),
         (lambda f: (f / "manifest.json").write_text("{"), "damaged"),
-        (lambda f: (f / "manifest.json").write_text("{}"), "not a manifest"),
+        (lambda f: (f / "manifest.json").write_text("{}"), "missing required field"),
         (_edit_manifest(schema_version=99), "update lmrl"),
         (_edit_manifest(statistics={}), "statistics"),
-        (_edit_manifest(shards=[{"file": "../evil.parquet", "rows": 1, "bytes": 1, "sha256": ""}]), "outside"),
+        (
+            _edit_manifest(shards=[{"file": "../evil.parquet", "rows": 1, "bytes": 1, "sha256": ""}]),
+            r"shards\[0\]\.file",
+        ),
     ],
 )
 def test_damage_is_named(maze_data: Path, tmp_path: Path, damage, message: str) -> None:
@@ -220,7 +223,7 @@ def test_reading_a_cut_shard_names_it(maze_data: Path, tmp_path: Path) -> None:
     shutil.copytree(maze_data, tmp_path / "copy")
     _cut(tmp_path / "copy")
     for read in (lambda d: d[0], list, lambda d: d.stats()):
-        with pytest.raises(DatasetError, match=r"parquet is damaged"):
+        with pytest.raises(DatasetError, match=r"\.parquet has \d+ bytes"):
             read(load_dataset(tmp_path / "copy"))
 
 

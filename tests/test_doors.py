@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -174,13 +175,17 @@ def test_a_partner_from_a_file_plays_and_no_record_loads_it(place: Path) -> None
     loaded.unlink()
     assert ["cannot be asked again" in breach for breach in verify_records(folder)] == [True]
     run = json.loads((folder / "run.json").read_text())
-    run["spec"]["env_kwargs"] = {"simulator": f"replay:{place / 'said.jsonl'}"}  # as the message says
+    shutil.copy(place / "said.jsonl", folder)  # as the message says; it has to lie with the records
+    run["spec"]["env_kwargs"] = {"simulator": "replay:said.jsonl"}
     (folder / "run.json").write_text(json.dumps(run))
     assert not [breach for breach in verify_records(folder) if "episode" in breach]
     sample = load_dataset("twenty_questions/mixed-v1", sample=True)
     recipe = sample.manifest["recipe"] | {"env_kwargs": {"simulator": simulator}}
+    changed = Dataset(sample.folder, sample.manifest | {"recipe": recipe})
     with pytest.raises(DatasetError, match="asked only by name"):
-        Dataset(sample.folder, sample.manifest | {"recipe": recipe}).verify(replay=True)
+        changed.recover_environment()
+    with pytest.raises(DatasetError, match="row 0: env_kwargs is not the manifest's"):
+        changed.verify()
     assert not loaded.exists()
     with pytest.raises(ValueError, match="unexpected keyword argument 'wit'"):
         gymnasium.make(id, simulator=simulator, simulator_options={"wit": 1})

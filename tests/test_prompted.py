@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from chat_player import STYLES, player, playing
 from faulty_server import MODES, FaultyServer
+from msgspec.structs import asdict
 
 pytest.importorskip("httpx")
 from lmrl_agents import Action, AgentError, AgentStopped, Request, load_agent
@@ -64,7 +65,7 @@ def spec(server: FaultyServer, env_id: str = WORDLE, episodes: int = 5, **option
 
 
 def records(out: Path) -> list[dict]:
-    found = [vars(record).copy() for record in sorted(RecordFile(out).read(), key=lambda r: r.episode)]
+    found = [asdict(record) for record in sorted(RecordFile(out).read(), key=lambda r: r.episode)]
     for record in found:
         record.pop("seconds")
         record["details"] = [{k: v for k, v in d.items() if k != "seconds"} for d in record["details"]]

@@ -22,6 +22,7 @@ import numpy as np
 
 from lmrl_datasets.schema import DatasetError, Episode, to_json
 from lmrl_envs import Policy, Transcript, make_policy, task
+from lmrl_envs.files.arguments import from_elsewhere
 
 if TYPE_CHECKING:
     from lmrl_datasets.reading.dataset import Dataset
@@ -62,7 +63,8 @@ def coverage(data: Dataset, episodes: int = EPISODES, judged: int = JUDGED) -> d
         raise DatasetError(f"{data.name} has no episodes")
     env: Any = data.recover_environment().unwrapped
     try:
-        return _facts(data, env, seen, judged)
+        with from_elsewhere():  # the dataset may be anybody's
+            return _facts(data, env, seen, judged)
     finally:
         env.close()
 

@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import math
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
 from lmrl_datasets.recipes import Recipe
-from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, DatasetError, Episode, to_json
+from lmrl_datasets.replay import make_recorded
+from lmrl_datasets.schema import COLUMNS, DatasetError, Episode, to_json
 from lmrl_datasets.store import naming_damage, require_pyarrow, write_shard
-from lmrl_envs.files import locked, near, needs, replacing
+from lmrl_envs import task
+from lmrl_envs.files import locked, needs, replacing
+from lmrl_envs.files.untrusted import Count, Number, Schema, lines, shown
 
 if TYPE_CHECKING:
     from lmrl_datasets.reading.dataset import Dataset
 
 _SUFFIXES = (".jsonl", ".jsonl.zst")
-_REQUIRED = tuple(
-    f.name
-    for f in fields(Episode)
-    if f.default is MISSING and f.default_factory is MISSING and f.name not in ("episode_id", "policy")
-)
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.-]*/[a-z0-9_][a-z0-9_.-]*-v\d+")
 """Names are folders, too: none is a path upwards."""
+
+
+class EpisodeLine(Schema, frozen=True):
+    """A line of a file of episodes: see `Episode`."""
+
+    env_id: str
+    seed: Count
+    observations: tuple[str, ...]
+    actions: tuple[str, ...]
+    rewards: tuple[Number, ...]
+    terminated: bool
+    truncated: bool
+    episode_id: Count = 0
+    policy: str = "unknown"
+    stopped: bool = False
+    success: bool = False
+    env_kwargs: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    info: dict[str, Any] = {}
 
 
 def _compression(path: Path) -> str | None:
@@ -60,9 +72,10 @@ def write_jsonl(data: Dataset, path: str | Path) -> int:
 def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int = 20_000) -> Path:
     """Make a dataset of a file of JSON lines; returns its folder.
 
-    Every line is an object with the fields of `Episode`; ``episode_id`` (the line's place), ``policy``, ``stopped``,
-    ``success``, ``env_kwargs``, ``options`` and ``info`` may be left out. The whole file is checked before anything is
-    written; what the environment says is checked by `Dataset.verify` with ``replay``.
+    Every line is an object with the fields of `Episode`; ``policy``, ``stopped``, ``success``, ``env_kwargs``, ``options``,
+    ``info`` and ``episode_id`` may be left out; episodes are numbered anew, by their place. Blank lines and a byte order mark
+    are passed over. The whole file is checked before anything is written; what the environment says is checked by
+    `Dataset.verify` with ``replay``.
 
     Args:
         path: the file, .jsonl or .jsonl.zst.
@@ -71,7 +84,7 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
         shard_size: episodes per Parquet file.
 
     Raises:
-        DatasetError: naming the line that is wrong.
+        DatasetError: naming the line and the field that is wrong, or an environment that cannot be made as the lines say.
     """
     from lmrl_datasets.generate import file_name, finish, spec_of, take_folder
 
@@ -94,7 +107,7 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
             raise DatasetError(f"{folder} holds a dataset already; choose another folder")
         total = -(-count // shard_size)
         paths = [folder / file_name(k, total) for k in range(total)]
-        episodes = read_episodes(path)
+        episodes = (episode for _, episode in read_episodes(path))
         for target in paths:
             write_shard(target, islice(episodes, shard_size))
         finish(folder, spec, paths, f"lmrl data import {path.name} --name {name}")
@@ -104,75 +117,50 @@ def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int 
 def _check(path: Path) -> tuple[int, Episode]:
     """Read a whole file; returns the number of episodes and the first."""
     count, first = 0, None
-    for episode in read_episodes(path):
+    for number, episode in read_episodes(path):
         count += 1
         first = first or episode
         for name in ("env_id", "env_kwargs"):
-            if getattr(episode, name) != getattr(first, name):
+            here, there = getattr(episode, name), getattr(first, name)
+            if here is not there and to_json(here) != to_json(there):  # 1, 1.0 and true are equal, and not the same
                 raise DatasetError(
-                    f"{path} line {count}: {name} {getattr(episode, name)!r} is not that of line 1; a dataset is of one task"
+                    f"{path} line {number}: {name} {shown(to_json(here))} is not that of the first episode; a dataset is of one task"
                 )
     if first is None:
         raise DatasetError(f"{path} holds no episode")
     try:
-        gymnasium.spec(first.env_id)
+        row = task(first.env_id)
     except gymnasium.error.Error as problem:
-        raise DatasetError(f"{path} line 1: env_id {first.env_id!r} is not known here ({problem})") from None
+        raise DatasetError(
+            f"{path}: env_id {shown(first.env_id)!r} is not known here ({shown(str(problem), 300)})"
+        ) from None
+    if row.is_live(first.env_kwargs):  # no card could be written of it
+        raise DatasetError(
+            f"{path} was played against {shown(str(first.env_kwargs['simulator']))!r}, which is asked only by name"
+        )
+    make_recorded(row, first.env_kwargs, str(path)).close()
     return count, first
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    import pyarrow as pa
-
-    compression = _compression(path)
-    with naming_damage(path), pa.input_stream(str(path), compression=compression) as raw:
-        yield io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8")
-
-
-def read_episodes(path: Path) -> Iterator[Episode]:
-    """The episodes of a file of JSON lines, checked one by one."""
-    with _opened(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                yield _episode(json.loads(line), number - 1)
-            except (ValueError, TypeError) as problem:
-                raise DatasetError(f"{path} line {number}: {problem}") from None
-
-
-def _episode(row: Any, place: int) -> Episode:
-    if not isinstance(row, dict):
-        raise TypeError("not an object with the fields of an episode")
-    for key in row:
-        if key not in COLUMNS:
-            raise ValueError(f"unknown field {key!r}; {near(key, COLUMNS)}")
-    missing = [name for name in _REQUIRED if name not in row]
-    if missing:
-        raise ValueError(f"without {', '.join(missing)}")
-    row = {"episode_id": place, "policy": "unknown", **row}
-    kinds = {"env_id": str, "policy": str, "episode_id": int, "seed": int, **dict.fromkeys(JSON_COLUMNS, dict)}
-    kinds |= dict.fromkeys(("terminated", "truncated", "stopped", "success"), bool)
-    for key, value in row.items():
-        if key in kinds and type(value) is not kinds[key]:
-            raise TypeError(f"{key} is {value!r}, it must be of type {kinds[key].__name__}")
-    for key in ("observations", "actions"):
-        if not isinstance(row[key], list) or not all(isinstance(text, str) for text in row[key]):
-            raise TypeError(f"{key} must be a list of strings")
-    if not isinstance(row["rewards"], list) or not all(_is_number(value) for value in row["rewards"]):
-        raise TypeError("rewards must be a list of finite numbers")
-    turns = len(row["actions"])
-    if turns < 1 or len(row["rewards"]) != turns or len(row["observations"]) != turns + 1:
-        raise ValueError(
-            f"{len(row['observations'])} observations, {turns} actions, {len(row['rewards'])} rewards: an episode has "
-            "T + 1, T and T, with T at least 1"
-        )
-    values: dict[str, Any] = {**row, "rewards": tuple(map(float, row["rewards"]))}
-    values |= {key: tuple(row[key]) for key in ("observations", "actions")}
-    return Episode(**values)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def read_episodes(path: Path) -> Iterator[tuple[int, Episode]]:
+    """The episodes of a file of JSON lines, checked one by one and numbered in their order, each with the number of its line."""
+    _compression(path)
+    with naming_damage(path):
+        for place, (number, line) in enumerate(lines(path, EpisodeLine)):
+            where = f"{path} line {number}"
+            turns = len(line.actions)
+            if turns < 1 or len(line.rewards) != turns or len(line.observations) != turns + 1:
+                raise DatasetError(
+                    f"{where}: {len(line.observations)} observations, {turns} actions, {len(line.rewards)} rewards: an "
+                    "episode has T + 1, T and T, with T at least 1"
+                )
+            if line.terminated == line.truncated or (line.stopped and not line.truncated):
+                raise DatasetError(
+                    f"{where}: terminated={line.terminated}, truncated={line.truncated}, stopped={line.stopped}: an episode "
+                    "either is terminated or truncated, and one that was stopped is truncated"
+                )
+            values = {name: getattr(line, name) for name in COLUMNS}
+            yield number, Episode(**{**values, "episode_id": place})
 
 
 def to_minari(data: Dataset, dataset_id: str | None = None) -> Any:

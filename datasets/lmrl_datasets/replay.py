@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from lmrl_datasets.schema import DatasetError, Episode
+import gymnasium
+
+from lmrl_datasets.schema import DatasetError, Episode, to_json
+from lmrl_envs import Task
+from lmrl_envs.files.arguments import from_elsewhere
+from lmrl_envs.files.untrusted import shown
+
+
+def make_recorded(
+    row: Task, recorded: Mapping[str, Any], where: str, own: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> gymnasium.Env[str, str]:
+    """The environment that a record, an archive or a dataset names.
+
+    Args:
+        row: the task's row.
+        recorded: arguments as they are recorded: anybody's (see `lmrl_envs.files.arguments`).
+        where: what errors begin with.
+        own: arguments of the caller in place of recorded ones.
+        folder: plain files in it may be named, such as recordings that lie with the records.
+
+    Raises:
+        DatasetError: the arguments make no environment, or name files or code.
+    """
+    with from_elsewhere(folder, own or {}):
+        try:
+            return gymnasium.make(row.id, **{**recorded, **(own or {})})
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, gymnasium.error.Error) as problem:
+            if isinstance(problem, gymnasium.error.DependencyNotInstalled) or own:
+                raise
+            raise DatasetError(
+                f"{where}: {row.id} cannot be made with {shown(to_json(recorded))}: {shown(str(problem), 300)}"
+            ) from None
 
 
 def replay_episode(env: Any, episode: Episode, compare_texts: bool = True) -> tuple[list[str], list[dict[str, Any]]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lmrl_envs import doors
+from lmrl_envs.files.arguments import refuse
 from lmrl_envs.partners.base import (
     Partner,
     PartnerPrompt,
@@ -49,6 +50,8 @@ def make_partner(
         if options:
             raise ValueError(f"simulator='scripted' takes no options, got {sorted(options)}")
         return scripted()
+    if not str(simulator).startswith("replay:"):
+        refuse("asked", str(simulator))
     try:
         make, argument = doors.find("lmrl.partners", str(simulator))
     except doors.DoorError as problem:

@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import structs
 
 from lmrl_envs.files import JsonLines
+from lmrl_envs.files.arguments import named_file, refuse
 from lmrl_envs.files.untrusted import Count, Schema
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
 
@@ -79,6 +80,7 @@ class Recording:
     """
 
     def __init__(self, path: str | os.PathLike[str], partner_prompt: str, model: str) -> None:
+        refuse("a file to write", os.fspath(path))
         self.path = Path(path)
         self._task, self._model = partner_prompt, model
         self._lines = JsonLines(self.path, shared=True)
@@ -137,7 +139,7 @@ class ReplayPartner:
     """
 
     def __init__(self, file: str | os.PathLike[str], partner_prompt: PartnerPrompt) -> None:
-        self.path, self.partner_prompt = Path(file), partner_prompt
+        self.path, self.partner_prompt = named_file("a recording", os.fspath(file)), partner_prompt
         self._lock = threading.Lock()
         self._replies: dict[str, list[PartnerReply]] = {}
         self._used: dict[str, int] = {}

@@ -7,13 +7,16 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lmrl_envs.files.arguments import named_file
+
 WORD_LENGTH, MAX_GUESSES = 5, 6
 ABSENT, ELSEWHERE, PLACED = 0, 1, 2
+MOST_WORDS = 15_000
+"""Of a list: the table of feedback has a byte for each pair."""
 SOLVED = 3**WORD_LENGTH - 1
 """Feedback is one number: base-3 digits, first letter first; `SOLVED` is all in place."""
 
@@ -140,9 +143,11 @@ def _read_bundled(name: str) -> tuple[str, ...]:
 def _check_words(words: Any, source: str) -> tuple[str, ...]:
     if isinstance(words, str) or not isinstance(words, Sequence) or not words:
         raise ValueError(f"vocabulary must be 'common', 'full', a path or a list of words, got {source}")
-    bad = [word for word in words if not isinstance(word, str) or not re.fullmatch(r"[a-z]{5}", word)]
-    if bad:
-        raise ValueError(f"{source}: words must be five letters a-z, got {bad[:3]!r}")
+    if len(words) > MOST_WORDS:
+        raise ValueError(f"{source}: {len(words)} words, at most {MOST_WORDS} can be played with")
+    bad = [n for n, word in enumerate(words, 1) if not isinstance(word, str) or not re.fullmatch(r"[a-z]{5}", word)]
+    if bad:  # its content is not quoted: it may be any file
+        raise ValueError(f"{source}: words must be five letters a-z; word {bad[0]} of {len(words)} is not")
     if len(set(words)) != len(words):
         raise ValueError(f"{source}: a word occurs twice")
     return tuple(words)
@@ -163,10 +168,12 @@ def load_words(vocabulary: str | Sequence[str], duplicates: str = "standard") ->
     if isinstance(vocabulary, str) and vocabulary in _BUNDLED:
         return _bundled_list(vocabulary, duplicates)
     if isinstance(vocabulary, str):
-        path = Path(vocabulary)
+        from lmrl_envs.files.untrusted import read_bytes  # only to read a file
+
+        path = named_file("a file of words", vocabulary)
         try:
-            words = path.read_text("utf-8").split()
-        except (OSError, UnicodeDecodeError) as problem:
+            words = read_bytes(path).decode("utf-8").split()
+        except (OSError, ValueError) as problem:
             raise ValueError(
                 f"vocabulary={vocabulary!r} is neither one of {', '.join(_BUNDLED)} nor a readable file of words: {problem}"
             ) from None

@@ -12,6 +12,7 @@ import gymnasium
 
 from lmrl_benchmarks.reporting.results import FinishedCell
 from lmrl_benchmarks.reporting.thoughts import Thoughts, shortened, thoughts_of
+from lmrl_datasets.replay import make_recorded
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import Picture, Surface, board_rows
 
@@ -150,7 +151,7 @@ class _Painter:
             return {}
         try:
             if self.env is None:
-                self.env = gymnasium.make(self.row.id, **self.kwargs).unwrapped
+                self.env = make_recorded(self.row, self.kwargs, "page").unwrapped
             self.env.reset(seed=record["seed"], options=dict(record.get("options") or {}))
             return surface.layout(self.env)
         except (gymnasium.error.Error, ValueError, RuntimeError):

@@ -10,9 +10,11 @@ import contextlib
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from lmrl_benchmarks.running.suite import Commitment, Positive, RoundOver
+from msgspec import Meta
+
+from lmrl_benchmarks.running.suite import Commitment, RoundOver
 from lmrl_datasets import DatasetError, Episode, read_jsonl
 from lmrl_datasets.replay import replay_episode
 from lmrl_datasets.schema import plain, to_json
@@ -52,13 +54,13 @@ class SpecValues(Schema, frozen=True):
 
     env_id: str
     agent: str
-    episodes: Positive
+    episodes: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """0: the games of people, as many as they are."""
     seed: Integer
     env_kwargs: dict[str, Any]
     agent_kwargs: dict[str, Any]
     options: dict[str, Any]
     each: RoundOver = {}
-    commitment: str = ""
     agent_fingerprint: str | None = None
     commitment: Commitment = ""
 

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, read_problems, read_suite
@@ -38,6 +37,7 @@ from lmrl_benchmarks.running.records import (
 from lmrl_benchmarks.running.sealing import why_not_playable
 from lmrl_benchmarks.running.suite import HUMAN, NAME, Suite, SuiteAgent, borrowed_name
 from lmrl_datasets import DatasetError
+from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.schema import plain
 from lmrl_envs import Task, __version__, task
 from lmrl_envs.files.untrusted import shown
@@ -203,7 +203,7 @@ def _breaches(folder: Path, spec: dict[str, Any], records: list[Record], salt: s
             "replies are recorded, is not there"
         )
     else:
-        env: Any = gymnasium.make(row.id, **kwargs).unwrapped
+        env: Any = make_recorded(row, kwargs, str(folder), folder=folder).unwrapped
         try:
             for record in records[::every]:
                 yield from _replayed(env, row, spec, record)

@@ -7,12 +7,12 @@ filled without running its constructor 15 assignments at a time.
 from __future__ import annotations
 
 import gc
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, Episode
+from lmrl_envs.files.untrusted import LINE, decode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +52,9 @@ class Decoder:
                 gc.enable()
 
     def _episodes(self, batch: pa.RecordBatch) -> list[Episode]:
+        wrong = wrong_lengths(batch)
+        if wrong is not None:
+            raise ValueError(f"row {wrong} of a batch: an episode has T + 1 observations, T actions and T rewards")
         columns = [self._column(name, batch.column(name)) for name in COLUMNS]
         made = []
         for row in zip(*columns, strict=True):
@@ -91,8 +94,17 @@ class Decoder:
             if self._characters > _PARSED_AT_MOST:
                 self._parsed.clear()
                 self._characters = len(text)
-            value = self._parsed[text] = ReadOnlyDict(json.loads(text))
+            value = self._parsed[text] = ReadOnlyDict(decode(text, dict[str, Any], "a column of JSON", LINE))
         return value
+
+
+def wrong_lengths(batch: pa.RecordBatch) -> int | None:
+    """The first row whose lists are not those of an episode; None if there is none."""
+    turns, observations, rewards = (
+        batch.column(name).value_lengths().fill_null(-1).to_numpy() for name in ("actions", "observations", "rewards")
+    )
+    wrong = (turns < 0) | (observations != turns + 1) | (rewards != turns)
+    return int(wrong.argmax()) if wrong.any() else None
 
 
 def decoded(batch: pa.RecordBatch) -> pa.RecordBatch:

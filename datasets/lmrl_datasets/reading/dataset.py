@@ -13,13 +13,15 @@ from typing import Any, Literal, overload
 import gymnasium
 import numpy as np
 
+from lmrl_datasets.reading.checks import check_rows
 from lmrl_datasets.reading.shards import ShardReader
 from lmrl_datasets.reading.stats import summarize
 from lmrl_datasets.recipes import dataset_names, load_recipe
-from lmrl_datasets.replay import replay_episode
-from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset
+from lmrl_datasets.replay import make_recorded, replay_episode
+from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, plain
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import Task, task
+from lmrl_envs.files.untrusted import shown
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -145,13 +147,14 @@ class Dataset:
                     "recover_environment(simulator=..., simulator_options=...)"
                 )
             recorded.pop("simulator_options", None)
-        return gymnasium.make(self.task.id, **{**recorded, **kwargs})
+        return make_recorded(self.task, recorded, str(self.folder), kwargs)
 
     # -- reading
 
     @cached_property
     def _reader(self) -> ShardReader:
-        return ShardReader([self.folder / shard["file"] for shard in self.manifest["shards"]])
+        shards = self.manifest["shards"]
+        return ShardReader([self.folder / shard["file"] for shard in shards], [shard["rows"] for shard in shards])
 
     @overload
     def __getitem__(self, index: int) -> Episode: ...
@@ -305,27 +308,42 @@ class Dataset:
         return RewordedDataset(self, env_id, env_kwargs)
 
     def verify(self, replay: bool = False, progress: Callable[[int, int], None] | None = None) -> None:
-        """Check every file against the manifest and, with ``replay``, every stored number against the environment.
+        """Check every file against the manifest, every row against the rules of episodes (`check_rows`) and, with ``replay``,
+        every stored number against the environment.
 
         Raises:
-            DatasetError: naming the file or the episode that is wrong.
+            DatasetError: naming the file, and the episode, that is wrong.
         """
         verify_shards(self.folder, self.manifest)
-        stats = Dataset(self.folder, self.manifest).stats()
-        if stats != self.manifest["statistics"]:
-            raise DatasetError(f"{self.folder}: the statistics in the manifest are not those of the episodes")
-        if not replay:
-            return
-        env: Any = self.recover_environment().unwrapped
+        _ = self.task  # a task that is not known here is what there is to say, whatever the rows hold
+        env: Any = self.recover_environment().unwrapped if replay else None
+        try:
+            check_rows(self.folder, self.manifest)
+            stats = Dataset(self.folder, self.manifest).stats()
+            if stats != self.manifest["statistics"]:
+                raise DatasetError(f"{self.folder}: the statistics in the manifest are not those of the episodes")
+            if replay:
+                self._replay(env, progress or (lambda done, total: None))
+        finally:
+            if replay:
+                env.close()
+
+    def _replay(self, env: Any, progress: Callable[[int, int], None]) -> None:
         done = 0
         for batch in self.iter_batches():
             for episode in batch:
-                _, infos = replay_episode(env, episode)
-                if not episode.stopped and infos[-1].get("success") != episode.success:
-                    raise DatasetError(f"episode {episode.episode_id}: success is not what the environment says")
+                try:
+                    _, infos = replay_episode(env, episode)
+                except (DatasetError, ValueError, TypeError, KeyError) as problem:
+                    raise DatasetError(f"{self.folder}: {shown(str(problem), 300)}") from None
+                said = "success" if not episode.stopped and infos[-1].get("success") != episode.success else ""
+                said = said or ("info" if episode.info and plain(infos[-1]) != episode.info else "")
+                if said:
+                    raise DatasetError(
+                        f"{self.folder}: episode {episode.episode_id}: {said} is not what the environment says"
+                    )
             done += len(batch)
-            if progress:
-                progress(done, len(self))
+            progress(done, len(self))
 
 
 class RewordedDataset(Dataset):

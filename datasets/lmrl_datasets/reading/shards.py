@@ -14,7 +14,7 @@ import numpy as np
 
 from lmrl_datasets.reading.columns import Decoder, decoded
 from lmrl_datasets.schema import DICTIONARY_COLUMNS, Episode
-from lmrl_datasets.store import naming_damage
+from lmrl_datasets.store import naming_damage, opened_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,36 +25,39 @@ CACHE_BYTES = 512 << 20
 
 
 class ShardReader:
-    """The rows of some shards, numbered through."""
+    """The rows of some shards, numbered through.
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+    Args:
+        paths: the shards.
+        counts: how many rows each has.
+    """
+
+    def __init__(self, paths: Sequence[Path], counts: Sequence[int]) -> None:
+        self.paths, self.counts = tuple(paths), tuple(counts)
         self._cached: OrderedDict[int, pa.RecordBatch] = OrderedDict()
         self._decoder = Decoder()
 
     def __reduce__(self) -> Any:  # another process opens the files itself
-        return ShardReader, (self.paths,)
+        return ShardReader, (self.paths, self.counts)
 
     def columns(self, names: list[str]) -> pa.Table:
         """Some columns of all rows."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         tables = []
-        for path in self.paths:
-            with naming_damage(path):
-                tables.append(pq.read_table(path, columns=names))
+        for path, rows in zip(self.paths, self.counts, strict=True):
+            with naming_damage(path), opened_shard(path, rows) as file:
+                tables.append(file.read(columns=names))
         return pa.concat_tables(tables)
 
     def stream(self, size: int, keep: np.ndarray | None = None) -> Iterator[list[Episode]]:
         """All episodes in order, in batches of at most ``size``; with ``keep`` (bool, one a row) those alone."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         decoder, offset = Decoder(), 0
-        for path in self.paths:
+        for path, rows in zip(self.paths, self.counts, strict=True):
             # Texts that repeat stay numbers until they are episodes: 8 to 30 % faster.
-            with naming_damage(path), pq.ParquetFile(path, read_dictionary=list(DICTIONARY_COLUMNS)) as file:
+            with naming_damage(path), opened_shard(path, rows, read_dictionary=list(DICTIONARY_COLUMNS)) as file:
                 # Row group by row group: pyarrow cannot join the dictionaries of two in one batch of lists.
                 groups = range(file.num_row_groups)
                 for batch in chain.from_iterable(
@@ -88,13 +91,10 @@ class ShardReader:
 
     @cached_property
     def _files(self) -> list[pq.ParquetFile]:
-        import pyarrow.parquet as pq
-
-        files = []
-        for path in self.paths:
-            with naming_damage(path):
-                files.append(pq.ParquetFile(path, read_dictionary=list(DICTIONARY_COLUMNS)))
-        return files
+        return [
+            opened_shard(path, rows, read_dictionary=list(DICTIONARY_COLUMNS))
+            for path, rows in zip(self.paths, self.counts, strict=True)
+        ]
 
     @cached_property
     def _groups(self) -> tuple[np.ndarray, list[int]]:
