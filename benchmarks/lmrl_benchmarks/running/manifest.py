@@ -9,7 +9,7 @@ from typing import Any
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE
 from lmrl_benchmarks.running.records import EPISODES, PARTNER, RUN, SUMMARY
 from lmrl_envs.files import sha256_of, write_json
-from lmrl_envs.files.untrusted import Count, Refused, Schema, read, shown
+from lmrl_envs.files.untrusted import Count, Refused, Schema, lines, read, shown
 
 RUN_MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -63,6 +63,23 @@ def _read(out: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     return {name: {"sha256": entry.sha256, "bytes": entry.bytes} for name, entry in manifest.files.items()}
+
+
+def unreadable_files(out: Path) -> list[str]:
+    """What is wrong with the files that are claimed and not replayed: they are shown, so they must be what they pretend to be."""
+    found = []
+    for name, path in kept_files(out).items():
+        try:
+            if name.endswith((PARTNER, "metrics.jsonl")):
+                for _ in lines(path, dict[str, Any]):
+                    pass
+            elif path.name == PROBLEMS:
+                read(path, dict[str, str])
+            elif path.name not in (EPISODES, RUN, SUMMARY, SUITE):  # which are read with their cells
+                read(path, dict[str, Any])
+        except (OSError, Refused) as problem:
+            found.append(str(problem))
+    return found
 
 
 def damaged_files(out: Path) -> list[str]:

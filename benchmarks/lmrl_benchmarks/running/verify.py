@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, read_problems, read_suite
 from lmrl_benchmarks.running.evaluation import summary_of
-from lmrl_benchmarks.running.manifest import damaged_files
+from lmrl_benchmarks.running.manifest import damaged_files, unreadable_files
 from lmrl_benchmarks.running.records import (
     EPISODES,
     PARTNER,
@@ -39,7 +39,7 @@ from lmrl_benchmarks.running.suite import HUMAN, NAME, Suite, SuiteAgent, borrow
 from lmrl_datasets import DatasetError
 from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.schema import plain
-from lmrl_envs import Task, __version__, task
+from lmrl_envs import SimulatorError, Task, __version__, task
 from lmrl_envs.files.untrusted import shown
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import process_pool
@@ -97,7 +97,7 @@ def verify_run(out: Path, workers: int = 1, salt: str = "", every: int = 1) -> I
         about.append("there are no cells")
     if why := why_not_playable(suite, salt):
         about.append(why)
-    yield "suite", about + damaged_files(out)
+    yield "suite", about + damaged_files(out) + unreadable_files(out)
     check = partial(_verify_cell, out, suite, version, read_problems(out), "" if why else salt, every)
     seen: dict[str, list[tuple[Cell, Checked]]] = {}
     with contextlib.ExitStack() as stack:
@@ -246,7 +246,7 @@ def _replayed(env: Any, row: Task, spec: dict[str, Any], record: Record) -> Iter
         replace(record, options=options).replay(env, spec["env_id"])
     except DatasetError as problem:
         yield str(problem)
-    except ValueError as problem:
+    except (ValueError, SimulatorError) as problem:
         yield f"episode {record.episode} (seed {record.seed}): {shown(str(problem), 300)}"
 
 

@@ -1,0 +1,433 @@
+"""The leaderboard under attack: what a forger writes is found, and costs nobody else anything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lmrl_benchmarks.commands.cli import run as lmrl
+from lmrl_benchmarks.reporting import publish as publishing
+from lmrl_benchmarks.reporting import submission
+from lmrl_benchmarks.reporting.submission import MANIFEST, pack
+from lmrl_benchmarks.running.manifest import kept_files, write_manifest
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
+from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
+
+WORDLE, MAZE = "cells/Wordle/expert/seed-0", "cells/MazeFullyObserved/expert/seed-0"
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two scripted agents, which verifies."""
+    folder = tmp_path_factory.mktemp("honest")
+    (folder / "toy.toml").write_text(TOY)
+    suite = load_suite(str(folder / "toy.toml"))
+    assert run_suite(suite, folder / "run", agents=suite.only(["random", "expert"]), workers=1) == {}
+    (folder / "run" / "training/Wordle/bc-nano/seed-0").mkdir(parents=True)
+    (folder / "run" / "training/Wordle/bc-nano/seed-0/metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n')
+    write_manifest(folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def archive(honest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pack(honest, tmp_path_factory.mktemp("archives"))
+
+
+@pytest.fixture
+def out(honest: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(honest, tmp_path / "run"))
+
+
+@pytest.fixture
+def suite(honest: Path):
+    return load_suite(str(honest.parent / "toy.toml"))
+
+
+def verify(out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    status = lmrl(["leaderboard", "verify", str(out)])
+    told = capsys.readouterr()
+    return status, told.out + told.err
+
+
+# -- games of one's own choice
+
+EASY = {
+    "lmrl/Wordle-v0": {"secret": ["crane"]},
+    "lmrl/MazeFullyObserved-v0": {"start": [[7, 6]]},
+}
+
+
+def test_an_agent_does_not_choose_its_games(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    write_agent(out, suite, "super-agent")
+    assert verify(out, capsys)[0] == 0
+    shutil.rmtree(out / "cells/Wordle/super-agent")
+    shutil.rmtree(out / "cells/MazeFullyObserved/super-agent")
+    for entry in suite.tasks:
+        only = type(suite)(**{**{k: getattr(suite, k) for k in suite.__struct_fields__}, "tasks": (entry,)})
+        write_agent(out, only, "super-agent", each=EASY[entry.id])
+    status, told = verify(out, capsys)
+    assert status == 1 and "super-agent on Wordle, seed 0: run.json: each is" in told
+    assert "super-agent on MazeFullyObserved, seed 0: run.json: each is" in told
+
+
+SPECS: dict[str, tuple[str, Callable[[dict[str, Any]], Any]]] = {
+    "options": ("options", lambda s: s.update(options={"secret": "crane"})),
+    "a number for the list of all options": ("each", lambda s: s.update(each={"index": 1})),
+    "no options": ("options", lambda s: s.pop("options")),
+    "another key": ("difficulty", lambda s: s.update(difficulty="easy")),
+    "an argument": ("env_kwargs", lambda s: s.update(env_kwargs={"feedback": "paired"})),
+    "an argument of the default's value": ("env_kwargs", lambda s: s.update(env_kwargs={"feedback": "plain"})),
+    "a seed that equals it in Python": ("seed", lambda s: s.update(seed=True)),
+    "a seed that is no integer": ("seed", lambda s: s.update(seed=1.0)),
+    "fewer episodes": ("episodes", lambda s: s.update(episodes=1)),
+    "episodes that are no integer": ("episodes", lambda s: s.update(episodes=20.0)),
+    "another task": ("env_id", lambda s: s.update(env_id="lmrl/MazePartiallyObserved-v0")),
+    "another agent": ("agent", lambda s: s.update(agent="suboptimal")),
+    "arguments of the agent": ("agent_kwargs", lambda s: s.update(agent_kwargs={"temperature": 0})),
+    "a commitment": ("commitment", lambda s: s.update(commitment="0" * 64)),
+}
+
+
+@pytest.mark.parametrize("what", SPECS)
+def test_the_whole_spec_is_the_suites(out: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    key, change = SPECS[what]
+    edit(out / WORDLE / "run.json", lambda run: change(run["spec"]) and None)
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "expert on Wordle, seed 0: " in told and key in told
+    assert "4 cells checked" in told and "expert on MazeFullyObserved" not in told  # the others were checked as well
+
+
+@pytest.mark.parametrize("number", [1.0, True, 0.5, -1, 10**30, "1", None])
+def test_numbers_of_episodes_are_integers(out: Path, number: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    edit_records(out / WORDLE, lambda records: records[1].update(episode=number))
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "expert on Wordle, seed 0: " in told and "Traceback" not in told
+    assert "expert on MazeFullyObserved" not in told and "4 cells checked" in told
+
+
+@pytest.mark.parametrize("name", ["super-agent", "expert"])
+def test_only_people_are_people(out: Path, suite, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(out / f"cells/Wordle/{name}", ignore_errors=True)
+    shutil.rmtree(out / f"cells/MazeFullyObserved/{name}", ignore_errors=True)
+    write_agent(out, suite, name, agent="human", episodes=1)
+    status, told = verify(out, capsys)
+    assert status == 1 and "episodes is 1, the suite says 20" in told and "human" in told
+
+
+def test_the_name_of_people_is_for_people(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    write_agent(out, suite, "human", agent="human", episodes=2)
+    assert verify(out, capsys)[0] == 0
+    shutil.rmtree(out / "cells/Wordle/human")
+    assert verify(out, capsys)[0] == 0  # people need not play all
+    for folder in out.glob("cells/*/human"):
+        shutil.rmtree(folder)
+    write_agent(out, suite, "human", agent="expert", episodes=2)
+    assert verify(out, capsys)[0] == 1
+
+
+# -- more games than were played
+
+
+def test_one_seed_is_not_ten(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    write_agent(out, suite, "super-agent")
+    for seed in range(1, 10):
+        shutil.copytree(out / "cells/Wordle/super-agent/seed-0", out / f"cells/Wordle/super-agent/seed-{seed}")
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "cells/Wordle/super-agent/seed-9: the suite has no such cell" in told
+
+
+def test_a_training_seed_is_not_copied(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = write_agent(out, suite, "bc")
+    assert len(folders) == 6 and verify(out, capsys)[0] == 0  # the same games, played anew: as greedy agents may
+    lmrl(["leaderboard", "report", str(out), "--html", str(out.parent / "page.html")])
+    row = next(x for x in (out.parent / "page.html").read_text().splitlines() if 'data-agent="bc"' in x)
+    assert "*=" in row  # all the same: one seed, whose interval is over episodes
+    (copied,) = (folder for folder in folders if folder.parts[-3:] == ("Wordle", "bc", "seed-2"))
+    shutil.copy(copied.parent / "seed-0/episodes.jsonl", copied)
+    shutil.copy(copied.parent / "seed-0/summary.json", copied)
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert (
+        status == 1 and "bc on Wordle, seed 2: these are the games of bc on Wordle, seed 0, action for action" in told
+    )
+    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records] and None)
+    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 20))
+    for seed in (0, 2):  # other times, but the same weights
+        edit(copied.parent / f"seed-{seed}/run.json", lambda run: run["spec"].update(agent_fingerprint="abc"))
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and told.count("action for action") == 1
+
+
+def test_records_of_another_agent_are_known_again(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    write_agent(out, suite, "super-agent", player="random")
+    for name in ("Wordle", "MazeFullyObserved"):
+        for file in ("episodes.jsonl", "summary.json"):
+            shutil.copy(out / f"cells/{name}/expert/seed-0/{file}", out / f"cells/{name}/super-agent/seed-0/{file}")
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "super-agent on Wordle, seed 0: these are the games of expert on Wordle, seed 0" in told
+
+
+@pytest.mark.parametrize("name", ["cells/Wordle/агент/seed-0", "cells/Wordle/a b/seed-0", "cells/Wordle/expert/seed-x"])
+def test_no_folder_is_passed_over(out: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(out / WORDLE, out / name)
+    status, told = verify(out, capsys)
+    assert status == 1 and "the suite has no such cell" in told
+    assert lmrl(["leaderboard", "submit", str(out), "--to", str(out.parent / "results")]) == 2
+
+
+# -- knowing what is hidden
+
+CHEAT = """
+import lmrl_envs, gymnasium as gym
+from lmrl_envs.seeding import episode_seed
+
+class Agent:
+    def act(self, requests):
+        actions = []
+        for request in requests:
+            env = gym.make(request.env_id).unwrapped
+            env.reset(seed=episode_seed("evaluation", 1, request.episode))
+            actions.append(env.get_state()["game"]["secret"])
+        return actions
+"""
+
+
+def test_who_beats_the_optimum_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What no verification finds: the seeds of a public suite are public. The page says so, and marks what cannot be."""
+    text = TOY.replace(
+        '[[tasks]]\nid = "lmrl/MazeFullyObserved-v0"\ndata = { name = "maze/mixed-v0", sample = true }\n', ""
+    )
+    (tmp_path / "one.toml").write_text(text)
+    (tmp_path / "cheat.py").write_text(CHEAT)
+    arguments = [
+        "--out",
+        str(tmp_path / "run"),
+        "--agents",
+        f"random,expert,{tmp_path}/cheat.py:Agent",
+        "--workers",
+        "1",
+    ]
+    assert lmrl(["leaderboard", "run", str(tmp_path / "one.toml"), *arguments]) == 0
+    assert "! above the exact optimum by more than chance" in " ".join(capsys.readouterr().out.split())
+    assert verify(tmp_path / "run", capsys)[0] == 0
+    page = (tmp_path / "run/report.html").read_text()
+    rows = {
+        name: next(x for x in page.splitlines() if f'data-agent="{name}"' in x) for name in ("expert", "cheat.py-Agent")
+    }
+    mark = 'title="above the exact optimum by more than chance"'
+    assert mark in rows["cheat.py-Agent"] and mark not in rows["expert"]
+    assert "A public suite" in page and "can be computed" in page and "(claimed)" in page
+
+
+# -- damage
+
+
+def test_damage_to_any_file_is_found(honest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A flipped bit in the middle of every file: descriptions, provenance and curves are no replay's business."""
+    names = kept_files(honest)
+    assert {Path(name).name for name in names} >= {"suite.json", "problems.json", "run.json", "metrics.jsonl"}
+    for name in names:
+        out = Path(shutil.copytree(honest, tmp_path / "run", dirs_exist_ok=True))
+        data = bytearray((out / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (out / name).write_bytes(data)
+        status, told = verify(out, capsys)
+        assert status != 0 and Path(name).name in told, name
+        shutil.copy(honest / name, out / name)
+
+
+def test_what_was_verified_is_what_is_packed(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    really = submission.verify_run
+
+    def edited_meanwhile(folder: Path, *rest: Any, **options: Any):
+        yield from really(folder, *rest, **options)
+        edit_records(out / WORDLE, lambda records: [record.update(rewards=[1000.0]) for record in records] and None)
+        edit_records(folder / WORDLE, lambda records: None)
+
+    monkeypatch.setattr(submission, "verify_run", edited_meanwhile)
+    packed = pack(out, tmp_path / "results")
+    assert verify(packed, capsys)[0] == 0
+
+
+# -- the published pages
+
+
+def pages(results: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str, dict[str, str]]:
+    """Status of publish, what it printed, the index, and the other pages by name."""
+    target = results.parent / "pages"
+    shutil.rmtree(target, ignore_errors=True)
+    status = lmrl(["leaderboard", "publish", str(results), "--out", str(target)])
+    told = capsys.readouterr()
+    found = {path.name: path.read_text() for path in target.glob("*.html")}
+    return status, told.out + told.err, found.pop("index.html", ""), found
+
+
+def rewards(data: bytes) -> bytes:
+    lines = [json.loads(line) for line in data.splitlines()]
+    for line in lines:
+        line["rewards"] = [1000.0 for _ in line["rewards"]]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+FORGED: dict[str, tuple[str, dict[str, Callable[[bytes], bytes | None]]]] = {
+    "rewards of 1000": ("breaches", {f"{WORDLE}/episodes.jsonl": rewards}),
+    "an easier suite under the digest of the honest one": (
+        "submission.json has another suite_digest",
+        {"suite.json": as_json(lambda s: s["suite"].update(episodes=2))},
+    ),
+    "another description under the digest": (
+        "suite.json has been changed",
+        {"suite.json": as_json(lambda s: s.update(digest="0" * 16))},
+    ),
+    "agents that it has not": ("another agents", {MANIFEST: as_json(lambda m: m.update(agents=["expert"]))}),
+    "another commit": (
+        "another provenance",
+        {MANIFEST: as_json(lambda m: m["provenance"].update(git={"commit": "0" * 40, "dirty": False}))},
+    ),
+    "the name of a suite that ships": (
+        "has the name of the suite 'quick'",
+        {
+            "suite.json": as_json(lambda s: s["suite"].update(name="quick", description="The official one.")),
+            MANIFEST: as_json(lambda m: m.update(suite="quick")),
+        },
+    ),
+    "provenance without git": ("git", {"suite.json": as_json(lambda s: s["provenance"].pop("git") and None)}),
+    "a number that no float holds": (
+        "64 bits",
+        {
+            f"{WORDLE}/episodes.jsonl": lambda data: data.replace(
+                b'"info":{', b'"info":{"value":' + b"9" * 400 + b",", 1
+            )
+        },
+    ),
+    "a file of no run": ("is no file of a run", {"notes.txt": lambda data: b"hello"}),
+    "no suite": ("holds no leaderboard run", {"suite.json": lambda data: None}),
+    "half a line at the end": ("episodes.jsonl", {f"{WORDLE}/episodes.jsonl": lambda data: data + b'{"episode": 20'}),
+    "nested curves": (
+        "metrics.jsonl",
+        {"training/Wordle/bc-nano/seed-0/metrics.jsonl": lambda data: b"[" * 200 + b"]" * 200 + b"\n"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_publish_believes_nothing(archive: Path, tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A forged archive beside the honest one, first by its name: it is on no page, which says why, and costs nothing else."""
+    why, changes = FORGED[what]
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results / "honest.tar.xz")
+    forged = repack(archive, results / "aaa.tar.xz", changes)
+    if what in ("an easier suite under the digest of the honest one", "the name of a suite that ships"):
+        # With a digest that fits its suite, the forger's manifest still tells the honest one's.
+        digest = _digest_of(forged, tmp_path)
+        told = {"suite.json": as_json(lambda s: s.update(digest=digest))}
+        if "name" in what:
+            told[MANIFEST] = as_json(lambda m: m.update(suite_digest=digest))
+        repack(forged, results / "aaa.tar.xz", told)
+    status, told, index, found = pages(results, capsys)
+    assert status == 1 and "lmrl: aaa.tar.xz: " in told and why in told, told
+    assert len(found) == 1 and "Not shown" in index and "aaa.tar.xz" in index
+    (page,) = found.values()
+    assert "1000" not in page.split("<section")[2] and 'data-agent="expert"' in page
+    assert verify(results / "aaa.tar.xz", capsys)[0] != 0
+
+
+def _digest_of(archive: Path, tmp_path: Path) -> str:
+    import tarfile
+
+    from lmrl_benchmarks.running.suite import suite_from
+
+    with tarfile.open(archive) as members:
+        return suite_from(json.load(members.extractfile("suite.json"))["suite"]).digest  # type: ignore[arg-type]
+
+
+def test_an_honest_suite_of_ones_own_stands_beside(archive: Path, tmp_path: Path, capsys) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results / "honest.tar.xz")
+    status, _, index, found = pages(results, capsys)
+    assert status == 0 and len(found) == 1 and "A suite of somebody" in index and "Not shown" not in index
+    assert 'href="./toy-v1-' in index
+
+
+def test_nobody_is_lost_to_a_name(honest: Path, suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Five runs that bring agents of one name, of 80 letters: each is shown, none under the name itself."""
+    name, results = "a" * 80, tmp_path / "results"
+    for k in range(5):
+        out = Path(shutil.copytree(honest, tmp_path / f"run-{k}"))
+        shutil.rmtree(out / "cells")
+        write_agent(out, suite, name, player="expert" if k else "random")
+        results.mkdir(exist_ok=True)
+        shutil.move(pack(out, tmp_path / "packed"), results / f"{k}.tar.xz")
+    status, told, _, found = pages(results, capsys)
+    (page,) = found.values()
+    assert status == 0 and "5 runs, 5 agents" in told
+    assert page.count(f'<tr data-task="Wordle" data-agent="{"a" * 60}') == 5 and f'data-agent="{name}"' not in page
+
+
+def test_an_honest_name_is_not_taken(archive: Path, honest: Path, suite, tmp_path: Path, capsys) -> None:
+    """A forger whose `expert` is another's games does not get the name by coming first in the alphabet."""
+    out = Path(shutil.copytree(honest, tmp_path / "run"))
+    for name in ("Wordle", "MazeFullyObserved"):
+        shutil.rmtree(out / f"cells/{name}/expert")
+        shutil.rmtree(out / f"cells/{name}/random")
+    write_agent(out, suite, "expert", player="random")
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.move(pack(out, tmp_path / "packed"), results / "0.tar.xz")
+    shutil.copy(archive, results / "1.tar.xz")
+    status, _, _, found = pages(results, capsys)
+    (page,) = found.values()
+    assert status == 0 and page.count('<tr data-task="Wordle" data-agent="expert+') == 2
+    assert 'data-task="Wordle" data-agent="expert"' not in page and 'data-agent="random"' in page
+
+
+def test_an_archive_that_no_page_can_be_made_of_costs_itself_only(
+    archive: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results / "good.tar.xz")
+    repack(archive, results / "odd.tar.xz", {f"{WORDLE}/agent.json": lambda data: b'{"kind": "odd"}'})
+    really = publishing.load_results
+
+    def failing(folder: Path):
+        if any("odd" in path.read_text() for path in folder.glob("cells/Wordle/*/seed-0/agent.json")):
+            raise KeyError("boards")
+        return really(folder)
+
+    monkeypatch.setattr(publishing, "load_results", failing)
+    status, told, index, found = pages(results, capsys)
+    assert status == 1 and "lmrl: odd.tar.xz: no page can be made of it: KeyError: 'boards'" in told
+    assert len(found) == 1 and "good.tar.xz" in index
+
+
+def test_archives_are_verified_once(archive: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    results, target = tmp_path / "results", tmp_path / "pages"
+    results.mkdir()
+    shutil.copy(archive, results / "a.tar.xz")
+    command = ["leaderboard", "publish", str(results), "--out", str(target)]
+    assert lmrl(command) == 0
+    really, asked = publishing.verify_run, []
+    monkeypatch.setattr(publishing, "verify_run", lambda *a, **k: (asked.append(a), really(*a, **k))[1])
+    assert lmrl(command) == 0 and not asked
+    repack(archive, results / "a.tar.xz", {f"{WORDLE}/episodes.jsonl": rewards})  # another file of the same name
+    assert lmrl(command) == 1 and len(asked) == 1
+    shutil.copy(archive, results / "a.tar.xz")
+    monkeypatch.setattr(publishing, "_code", lambda: "edited")  # other code verifies anew
+    assert lmrl(command) == 0 and len(asked) == 2
