@@ -120,7 +120,7 @@ def test_what_cannot_be_measured_is_said(partners: str, tmp_path: Path, capsys: 
     broken = tmp_path / "rows.jsonl"
     broken.write_text('{"secret": "dog", "context": [], "question": "Is it?", "expected": "no"}\n{"secret": "dog"}\n')
     assert run(["simulator", "check", "scripted", "--env", OBJECTS, "--data", str(broken)]) == 2
-    assert "line 2 of" in capsys.readouterr().err
+    assert "line 2" in capsys.readouterr().err
     assert run(["simulator", "check", "scripted", "--data", str(broken)]) == 2
 
 

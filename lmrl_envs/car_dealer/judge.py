@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 from lmrl_envs.car_dealer.rules import least_offer, match_share, money, short
 from lmrl_envs.core import TextEnv
 from lmrl_envs.partners.judged import Row, Verdict
 
 _AMOUNT = re.compile(r"\$\s?(\d[\d,]*)")
+
+
+class SaleRow(TypedDict):
+    """A line of the seller, after others, to a buyer whose hidden fields are pinned."""
+
+    buyer: dict[str, Any]
+    seed: int
+    context: list[str]
+    line: str
+    expected: Literal["sale", "no_sale", "talks", "leaves"]
+    kind: NotRequired[str]
 
 
 class SaleJudge:
@@ -21,6 +32,7 @@ class SaleJudge:
     which is above the budget).
     """
 
+    row_type = SaleRow
     line_key = "line"
 
     def game(self, row: Row) -> tuple[int, dict[str, Any]]:

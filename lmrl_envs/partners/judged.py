@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NotRequired, Protocol, TypedDict
 
 import gymnasium
 
 from lmrl_envs.core import TextEnv
+from lmrl_envs.files.untrusted import lines
 from lmrl_envs.partners.base import SimulatorError
 from lmrl_envs.tasks import task
 from lmrl_envs.vector import TextVectorEnv, slot_info
@@ -32,6 +32,8 @@ what the game is pinned to, and optionally ``kind`` (of speaker)."""
 class Judge(Protocol):
     """Judges the replies to a task's rows (`lmrl_envs.surface.Surface.judge`)."""
 
+    row_type: Any
+    """The `TypedDict` of a row."""
     line_key: str
     """Where a row keeps the line to be answered."""
 
@@ -48,12 +50,23 @@ class Judge(Protocol):
         ...
 
 
+class QuestionRow(TypedDict):
+    """A question about a secret, after others."""
+
+    secret: str
+    context: list[str]
+    question: str
+    expected: Literal["yes", "no", "depends", "win", "not_a_question"]
+    kind: NotRequired[str]
+
+
 class QuestionJudge:
     """Of yes/no questions about a secret.
 
     ``expected`` is ``yes``, ``no``, ``depends`` ("It depends."), ``win``, or ``not_a_question`` (anything but an answer).
     """
 
+    row_type = QuestionRow
     line_key = "question"
 
     def game(self, row: Row) -> tuple[int, dict[str, Any]]:
@@ -90,23 +103,14 @@ def read_rows(env_id: str, path: Path | None = None) -> list[dict[str, Any]]:
     """The rows that a task brings, or those of a file.
 
     Raises:
-        ValueError: the task brings none; a line is no row.
+        ValueError: the task brings none; a line is not of the judge's ``row_type``.
     """
     row = task(env_id)
     judge = row.surface.judge()
     place = path if path is not None else resources.files(row.folder or "lmrl_envs") / "judged.jsonl"
     if judge is None or not place.is_file():
         raise ValueError(f"{env_id} has no judged lines" if path is None or judge is None else f"no file {path}")
-    rows = []
-    for number, text in enumerate(place.read_text("utf-8").splitlines(), 1):
-        try:
-            rows.append(found := json.loads(text))
-            if not isinstance(found[judge.line_key], str) or not isinstance(found["expected"], str):
-                raise TypeError("not a text")
-            judge.game({**found, "context": list(found["context"])})
-        except (ValueError, TypeError, KeyError) as problem:
-            raise ValueError(f"line {number} of {place} is no judged line: {problem!r}") from None
-    return rows
+    return [row for _, row in lines(Path(str(place)), judge.row_type)]
 
 
 def judge_partner(env_id: str, rows: Sequence[Row], **kwargs: Any) -> Iterator[Judged]:
@@ -144,11 +148,11 @@ def _judge_batch(vector: TextVectorEnv, judge: Judge, rows: Sequence[Row]) -> li
     for game, row in zip(games, rows, strict=False):
         seed, options = judge.game(row)
         game.reset(seed=seed, options=options)
-    lines = [[*row["context"], row[judge.line_key]] for row in rows]
+    spoken = [[*row["context"], row[judge.line_key]] for row in rows]
     found: list[Judged | None] = [None] * len(rows)
-    for turn in range(max(map(len, lines))):
+    for turn in range(max(map(len, spoken))):
         said: dict[int, str] = {}
-        for i, own in enumerate(lines):
+        for i, own in enumerate(spoken):
             if found[i] is None and turn < len(own):
                 wording = judge.wording(own[turn], games[i]) if games[i]._live else None
                 if wording is None:
@@ -158,7 +162,7 @@ def _judge_batch(vector: TextVectorEnv, judge: Judge, rows: Sequence[Row]) -> li
         for i, result in _say(vector, said).items():
             if isinstance(result, SimulatorError):
                 found[i] = Judged(rows[i], said[i], str(result), "failed")
-            elif turn + 1 == len(lines[i]):
+            elif turn + 1 == len(spoken[i]):
                 reply, ended, info = result
                 found[i] = Judged(rows[i], said[i], reply, judge.verdict(rows[i], reply, ended, info))
     return [judged for judged in found if judged is not None]
