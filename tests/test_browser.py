@@ -349,12 +349,12 @@ def test_promotion_asks_for_the_piece(open_page: Open, server: Server) -> None:
     assert [entry["action"] for entry in sent] == ["e7e8r"]
 
 
-@pytest.mark.parametrize("slug", ["TwentyQuestions", "GuessMyCity", "CarDealer"])
+@pytest.mark.parametrize("slug", ["TwentyQuestions-v1", "GuessMyCity-v1", "CarDealer-v1"])
 def test_conversations(open_page: Open, server: Server, slug: str) -> None:
     page = open_page()
     begin(page, server, slug, mode="ranked")
     expect(page.get_by_role("button", name="Hint")).to_have_count(0)
-    if slug == "CarDealer":
+    if slug == "CarDealer-v1":
         expect(page.locator(".opening summary")).to_have_text("Cars for sale:")
     turn = 0
     while not over(page):
@@ -379,7 +379,7 @@ def test_conversations(open_page: Open, server: Server, slug: str) -> None:
 
 def test_a_game_goes_on_after_a_reload_and_can_be_given_up(open_page: Open, server: Server) -> None:
     page = open_page()
-    begin(page, server, "TwentyQuestions")
+    begin(page, server, "TwentyQuestions-v1")
     page.get_by_label("Your message").fill("Is it an animal?")
     page.keyboard.press("Enter")
     settled(page, 1)
@@ -455,7 +455,7 @@ def test_an_agent_plays_by_itself_and_pauses(open_page: Open, server: Server) ->
 # -- trust
 
 
-@pytest.mark.parametrize("slug", ["Wordle", "MazeFullyObserved", "Chess", "TextNavFullyObserved", "TwentyQuestions"])
+@pytest.mark.parametrize("slug", ["Wordle", "MazeFullyObserved", "Chess", "TextNavFullyObserved", "TwentyQuestions-v1"])
 def test_hostile_text_is_text(open_page: Open, server: Server, slug: str) -> None:
     page = open_page(**PHONE)
     begin(page, server, slug, mode="watch", agent="players.py:Writing")
@@ -472,7 +472,7 @@ def test_hostile_text_is_text(open_page: Open, server: Server, slug: str) -> Non
 
 def test_what_a_person_says_is_text_too(open_page: Open, server: Server) -> None:
     page = open_page()
-    begin(page, server, "TwentyQuestions")
+    begin(page, server, "TwentyQuestions-v1")
     page.get_by_label("Your message").fill(HOSTILE)
     page.keyboard.press("Enter")
     settled(page, 1)
@@ -552,7 +552,7 @@ def test_a_server_that_went_away_is_told(open_page: Open, tmp_path: Path) -> Non
     refused = ("ERR_CONNECTION_REFUSED", "410")
     page = open_page(expected=refused)
     with Server("--out", tmp_path / "run", "--env", "lmrl/TwentyQuestions-v1") as server:
-        begin(page, server, "TwentyQuestions")
+        begin(page, server, "TwentyQuestions-v1")
     page.get_by_label("Your message").fill("Is it an animal?")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
@@ -584,7 +584,7 @@ def test_a_simulator_that_fails_can_be_asked_again(open_page: Open) -> None:
 # -- screens
 
 
-@pytest.mark.parametrize("slug", ["Wordle", "MazeFullyObserved", "Chess", "TextNavFullyObserved", "CarDealer"])
+@pytest.mark.parametrize("slug", ["Wordle", "MazeFullyObserved", "Chess", "TextNavFullyObserved", "CarDealer-v1"])
 def test_a_phone_in_the_dark(open_page: Open, server: Server, slug: str) -> None:
     page = open_page(**PHONE)
     page.goto(server.url)
@@ -699,7 +699,7 @@ def test_the_reports_games_open_and_filter(open_page: Open, report: Path) -> Non
     every = games.count()
     assert every >= 12
     chosen = page.locator("select").first
-    for value in ("Wordle", "GuessMyCity"):
+    for value in ("Wordle", "GuessMyCity-v1"):
         chosen.select_option(value)
         visible = [game for game in games.all() if game.is_visible()]
         assert 0 < len(visible) < every and {game.get_attribute("data-task") for game in visible} == {value}

@@ -225,7 +225,7 @@ def test_what_would_be_wasted_is_asked_about_first(server: Server, slug: str, ac
     assert after["turn"] == 1 and after["turns"][1]["valid"] is False
 
 
-@pytest.mark.parametrize("slug", ["Wordle", "TwentyQuestions", "CarDealer", "TextNavPartiallyObserved"])
+@pytest.mark.parametrize("slug", ["Wordle", "TwentyQuestions-v1", "CarDealer-v1", "TextNavPartiallyObserved"])
 def test_any_text_can_be_said(server: Server, slug: str) -> None:
     state = server.begin(slug)
     for action in HOSTILE_ACTIONS:
@@ -244,7 +244,7 @@ def test_any_text_can_be_said(server: Server, slug: str) -> None:
 
 
 def test_moves_are_played_once(server: Server) -> None:
-    state = server.begin("TwentyQuestions")
+    state = server.begin("TwentyQuestions-v1")
     path = f"/api/games/{state['id']}"
     server.act(state, "Is it an animal?")
     again = server.post(f"{path}/actions", action="Is it an animal?", turn=0)
@@ -286,7 +286,7 @@ def test_many_players_at_once(server: Server) -> None:
 
     def one(seed: int) -> None:
         with httpx.Client(base_url=server.url, timeout=60) as http:
-            state = http.post("/api/games", json={"task": "GuessMyCity", "seed": seed}).json()
+            state = http.post("/api/games", json={"task": "GuessMyCity-v1", "seed": seed}).json()
             player = make_policy("lmrl/GuessMyCity-v1", "expert", seed=seed)
             while not state["over"]:
                 values = {"action": player.act(transcript_of(state)), "turn": state["turn"]}
@@ -477,7 +477,7 @@ def test_games_become_a_dataset_and_stand_on_the_leaderboard(server: Server, pla
 def test_the_records_of_people_are_checked_like_all_others(played: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy"
     shutil.copytree(played, out)
-    path = out / "cells" / "TwentyQuestions" / "human" / "seed-0" / "episodes.jsonl"
+    path = out / "cells" / "TwentyQuestions-v1" / "human" / "seed-0" / "episodes.jsonl"
     records = [json.loads(line) for line in path.read_text().splitlines()]
     records[0]["rewards"][0] = 0.0
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -673,7 +673,7 @@ def test_a_simulator_that_fails_is_told_and_the_game_goes_on(tmp_path: Path) -> 
         arguments = ("--env", "lmrl/TwentyQuestions-v1", "--simulator", "openai:some-model")
         with Server("--out", tmp_path / "run", *arguments, "--env-arg", f"simulator_options={options}") as server:
             (offered,) = server.http.get("/api/tasks").json()["tasks"]
-            assert re.fullmatch(r"TwentyQuestions-\w{8}", offered["slug"])  # the server's arguments are not shown
+            assert re.fullmatch(r"TwentyQuestions-v1-\w{8}", offered["slug"])  # the server's arguments are not shown
             assert offered["ranked"] is None and offered["simulator"] == "openai:some-model"
             state = server.begin(offered["slug"])
             path = f"/api/games/{state['id']}"

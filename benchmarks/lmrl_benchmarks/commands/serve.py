@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.settings import KeyValues
+from lmrl_envs.files import printable
 
 TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
 SHORTEST_TOKEN = 16
@@ -33,6 +34,7 @@ def serve(
     max_games: int = 200,
     idle_minutes: float = 30.0,
     rate: float = 30.0,
+    agent_seconds: float = 60.0,
     verbose: bool = False,
 ) -> int:
     """Play tasks in the browser, and watch agents play. Games of people are kept as records and stand on the leaderboard.
@@ -52,11 +54,13 @@ def serve(
         max_games: Most games kept at once.
         idle_minutes: A game that nothing is asked about for this many minutes is dropped.
         rate: Requests a second that one address may make.
+        agent_seconds: Time of a watched agent for an action.
         verbose: Print every request, and why a simulator failed (which may tell what is hidden).
     """
     import uvicorn
 
     from lmrl_benchmarks.running.sealing import read_salt
+    from lmrl_benchmarks.serve.connections import Connections
     from lmrl_benchmarks.serve.environments import EnvironmentPool
     from lmrl_benchmarks.serve.game import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
@@ -67,12 +71,12 @@ def serve(
 
     if salt_file and not record:
         raise ValueError("--salt-file is for games that count, and without --record none does")
-    if max_games < 1 or idle_minutes <= 0 or rate <= 0:
-        raise ValueError("--max-games, --idle-minutes and --rate must be positive")
+    if max_games < 1 or not min(idle_minutes, rate, agent_seconds) > 0:
+        raise ValueError("--max-games, --idle-minutes, --rate and --agent-seconds must be positive")
     if (simulator or env_arg) and len(env) != 1:
         raise ValueError("--simulator and --env-arg need exactly one task: --env ID")
     token = _token(token, needed=not is_loopback(host))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    _log(verbose)
     kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
     tasks = _tasks(env, kwargs, out)
     pool = EnvironmentPool(tasks)
@@ -85,18 +89,27 @@ def serve(
         if record:
             stack.enter_context(locked(out / ".serving", "serving games"))
             records = HumanRecords(out, tasks, read_salt(salt_file) if salt_file else "")
-        limits = Limits(max_games, idle_minutes * 60, requests_per_second=rate, burst=max(1, int(4 * rate)))
+        limits = Limits(
+            sessions=max_games,
+            # On loopback all clients have one address.
+            sessions_of_one=max_games if is_loopback(host) else max(1, max_games // 4),
+            connections_of_one=256 if is_loopback(host) else 64,
+            idle_seconds=idle_minutes * 60,
+            requests_per_second=rate,
+            burst=max(1, int(4 * rate)),
+            agent_seconds=agent_seconds,
+        )
         door = Door(host, listener.getsockname()[1], token)
         games = LiveGames(pool, records, agents, limits)
         config = uvicorn.Config(
             make_app(games, door),
+            log_config=None,
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
             proxy_headers=False,
-            http="h11",
+            http=Connections(limits).protocol,  # type: ignore[arg-type]  # made by a call, like a class
             ws="none",
-            limit_concurrency=512,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
         )
@@ -105,6 +118,22 @@ def serve(
             uvicorn.Server(config).run(sockets=[listener])
     print("stopped: games under way are gone, finished ones are kept" if record else "stopped", file=sys.stderr)
     return 0
+
+
+LONGEST_MESSAGE = 8000
+
+
+class _Plain(logging.Formatter):
+    """Messages quote models, agents and clients: no terminal obeys them, and none is endless."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record)[:LONGEST_MESSAGE])
+
+
+def _log(verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Plain("%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
 
 
 def _token(token: str | None, needed: bool) -> str | None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lmrl_agents.playing.protocol import Agent, Request
+from lmrl_agents.playing.protocol import Request
 from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_benchmarks.running.records import Record
 from lmrl_benchmarks.running.suite import SuiteTask
@@ -26,14 +26,22 @@ class Limits:
 
     sessions: int = 200
     """Games kept at once."""
+    sessions_of_one: int = 200
+    """By one client; so that no other is left without."""
     idle_seconds: float = 1800.0
     """A game that nothing is asked about for so long is dropped."""
     action_characters: int = 4000
     body_bytes: int = 32_768
     body_seconds: float = 10.0
     requests_per_second: float = 30.0
-    """Per client address, after a burst."""
+    """Per client, after a burst."""
     burst: int = 120
+    connections: int = 512
+    connections_of_one: int = 256
+    header_seconds: float = 10.0
+    """For a whole header to come, and for an answer to be taken."""
+    agent_seconds: float = 60.0
+    """For an action of a watched agent."""
 
 
 @dataclass
@@ -48,7 +56,8 @@ class LiveGame:
     episode: int | None = None
     """Its number in the evaluation's list, if it counts."""
     agent_name: str = ""
-    agent: Agent | None = None
+    client: str = ""
+    """Who began it; "" for nobody in particular."""
     number: int = 0
     busy: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
@@ -67,6 +76,12 @@ class LiveGame:
     kept: bool = False
     shown_state: dict[str, Any] = field(default_factory=dict)
     """What pages show: `state` as it was when the last move was done, so that it can be read while the next is answered."""
+
+    @property
+    def may_go(self) -> bool:
+        """Whether it may be dropped to make room: never one that counts and was begun, nor one that is being answered."""
+        counts = self.episode is not None and bool(self.env.transcript.actions)
+        return self.over or not (counts or self.busy.locked())
 
     @property
     def over(self) -> bool:

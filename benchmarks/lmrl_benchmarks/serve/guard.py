@@ -25,6 +25,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lmrl_benchmarks.serve.connections import CROWDED, SECURITY_HEADERS, client_of
 from lmrl_benchmarks.serve.game import Limits
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -32,17 +33,6 @@ MAX_ADDRESSES = 4096
 LOGIN = "/login"
 OPEN_PATHS = frozenset({LOGIN, "/static/style.css"})
 """What is answered without a token: the page that asks for it."""
-SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",  # not "no-referrer": forms would then be sent with "origin: null"
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,10 @@ class Guard:
 
     def _refusal(self, request: HTTPConnection) -> Response | None:
         headers, path, method = request.headers, request.url.path, request.scope["method"]
-        if not self._rates.allow(request.client.host if request.client else "unknown"):
+        if request.scope.get("state", {}).get(CROWDED):
+            why = "Too many connections are being answered just now. Try again in a moment."
+            return answer(503, {"error": why}, {"retry-after": "1", "connection": "close"})
+        if not self._rates.allow(client_of(request.client.host) if request.client else "unknown"):
             return answer(429, {"error": "Too many requests; wait a second."}, {"retry-after": "1"})
         if self.door.token is None and _host_name(headers.get("host", "")) not in LOOPBACK_NAMES | {self.door.host}:
             return answer(421, {"error": "This server answers only under the address that it was started with."})
@@ -142,7 +135,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
 
 
 class Rates:
-    """A bucket of requests per address, refilled steadily; the addresses seen last are remembered."""
+    """A bucket of requests per client, refilled steadily; the clients seen last are remembered."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import re
 import secrets
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from lmrl_agents.playing.answers import actions_of
-from lmrl_agents.playing.protocol import Agent, AgentStopped
+from lmrl_agents.playing.protocol import Action, Agent
 from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.suite import SuiteTask
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
 from lmrl_benchmarks.serve.game import Limits, LiveGame, Mode
 from lmrl_benchmarks.serve.human_records import HumanRecords
+from lmrl_benchmarks.serve.watched import WatchedAgent
 from lmrl_envs import SimulatorError, task
 from lmrl_envs.seeding import player_seed
 
+ALONE = 60.0
+"""Seconds after which a game that does not count may make room for another."""
 GIVEN_UP, LEFT = "given up by the player", "left by the player"
 _LOG = logging.getLogger("lmrl.serve")
 
@@ -37,23 +38,19 @@ class LiveGames:
         agents: Mapping[str, Agent],
         limits: Limits | None = None,
     ) -> None:
-        self.pool, self.records, self.agents = pool, records, dict(agents)
-        for agent in self.agents.values():
-            if hasattr(agent, "tell_all"):
-                agent.tell_all()  # type: ignore[attr-defined]
-        self.limits = limits or Limits()
+        self.pool, self.records, self.limits = pool, records, limits or Limits()
+        self.agents = {name: WatchedAgent(name, agent, self.limits.agent_seconds) for name, agent in agents.items()}
         self._games: OrderedDict[str, LiveGame] = OrderedDict()
         self._lock = threading.Lock()
         self._numbers = itertools.count()
-        self._agent_locks = {name: threading.Lock() for name in self.agents}
 
     def __len__(self) -> int:
         return len(self._games)
 
     # -- beginning
 
-    def begin(self, entry: SuiteTask, mode: Mode, agent: str | None, seed: int | None) -> LiveGame:
-        """Start a game.
+    def begin(self, entry: SuiteTask, mode: Mode, agent: str | None, seed: int | None, client: str = "") -> LiveGame:
+        """Start a game of a client, who may have so many of them.
 
         Raises:
             Refused: it cannot be started; the text says why.
@@ -62,7 +59,7 @@ class LiveGames:
             raise Refused(404, "There is no such agent on this server: agents are named when it is started.")
         if mode == "ranked" and seed is not None:
             raise Refused(422, "A game that counts has no seed of your own.")
-        self._make_room()
+        self._make_room(client)
         with self.pool.lock(entry):
             env = self.pool.fresh(entry)
             episode, game_seed = None, secrets.randbits(62) if seed is None else seed
@@ -78,33 +75,47 @@ class LiveGames:
                     self.records.release(entry, episode)
                 raise
         game = LiveGame(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
-        if mode == "watch" and agent is not None:
-            game.agent_name, game.agent = agent, self.agents[agent]
+        game.agent_name, game.client = (agent or "") if mode == "watch" else "", client
         game.shown_state = game.state()
         with self._lock:
             self._games[game.key] = game
         return game
 
-    def _make_room(self) -> None:
+    def _make_room(self, client: str) -> None:
+        """Room for one more game: a finished one goes, else one that does not count and was left alone for a minute.
+
+        Raises:
+            Refused: there is none that may go.
+        """
         self.drop_idle()
         with self._lock:
-            if len(self._games) < self.limits.sessions:
+            own = [game for game in self._games.values() if game.client == client != ""]
+            if len(own) >= self.limits.sessions_of_one:
+                which, why = own, "Too many games of yours are under way here. End one, or try again in a minute."
+            elif len(self._games) >= self.limits.sessions:
+                which, why = (
+                    list(self._games.values()),
+                    "Too many games are being played here just now. Try again in a minute.",
+                )
+            else:
                 return
-            # Oldest first: a finished game, else one that has been left alone for a minute.
             now = time.monotonic()
-            key = next((k for k, g in self._games.items() if g.over), None) or next(
-                (k for k, g in self._games.items() if now - g.used > 60), None
-            )
-            game = self._games.pop(key) if key else None
-        if game is None:
-            raise Refused(503, "Too many games are being played here just now. Try again in a minute.")
-        self._leave(game)
+            there = [game for game in which if game.may_go and (game.over or now - game.used > ALONE)]
+            if not there:
+                raise Refused(503, why)
+            crowd = Counter(game.client for game in self._games.values())
+            game = min(there, key=lambda game: (not game.over, -crowd[game.client], game.used))
+            del self._games[game.key]
+        with game.busy:
+            if not game.over:
+                game.error = LEFT  # kept nowhere: nobody left it
+                self._release(game)
 
     def drop_idle(self) -> None:
-        """Drop the games that nothing was asked about for too long."""
+        """Drop the games that nothing was asked about for too long, but none that is being answered."""
         before = time.monotonic() - self.limits.idle_seconds
         with self._lock:
-            old = [key for key, game in self._games.items() if game.used < before]
+            old = [key for key, game in self._games.items() if game.used < before and not game.busy.locked()]
             dropped = [self._games.pop(key) for key in old]
         for game in dropped:
             self._leave(game)
@@ -116,10 +127,13 @@ class LiveGames:
                 return
             game.error = LEFT
             if game.episode is not None and not game.env.transcript.actions:
-                if self.records:
-                    self.records.release(game.entry, game.episode)
+                self._release(game)
             elif game.mode != "watch":
                 self._keep(game)
+
+    def _release(self, game: LiveGame) -> None:
+        if game.episode is not None and self.records:
+            self.records.release(game.entry, game.episode)
 
     # -- playing
 
@@ -135,7 +149,6 @@ class LiveGames:
             if turn is not None and turn != len(game.env.transcript.actions):
                 raise Refused(409, "This game has gone on elsewhere, in another window perhaps. Load the page again.")
             yield game
-            game.shown_state = game.state()
         finally:
             game.used = time.monotonic()
             game.busy.release()
@@ -173,6 +186,7 @@ class LiveGames:
             game.shown = time.monotonic()
             if game.over:
                 self._keep(game)
+            game.shown_state = game.state()
             return game
 
     def _step(self, game: LiveGame, action: str) -> None:
@@ -189,24 +203,19 @@ class LiveGames:
                 retry=True,
             ) from None
 
-    def advance(self, key: str, turn: Any) -> LiveGame:
-        """Let the watched agent play one action."""
+    async def advance(self, key: str, turn: Any, in_thread: Callable[..., Awaitable[Any]]) -> LiveGame:
+        """Let the watched agent play one action; what takes time is done by ``in_thread(function, game, ...)``."""
         with self._turn(key, turn) as game:
-            if game.agent is None:
+            if game.mode != "watch":
                 raise Refused(409, "This game is played by you.")
-            try:
-                with self._agent_locks[game.agent_name]:
-                    (action,) = actions_of(game.agent, [game.request(player_seed(game.number))])
-                    why = action.error
-            except AgentStopped as problem:
-                why = f"AgentStopped: {problem}"
-            if why is not None:
-                _LOG.warning("agent %s failed: %s", game.agent_name, why)
-                kind = re.match(r"\w*", why)[0]  # type: ignore[index]
-                raise Refused(502, f"The agent failed ({kind}); the server's terminal shows more.", retry=True)
-            self._step(game, action.text)
-            game.thoughts.append(vars(thoughts_of(action.text, action.details)))
+            action = await self.agents[game.agent_name].act(game.request(player_seed(game.number)))
+            await in_thread(self._watched, game, action)
             return game
+
+    def _watched(self, game: LiveGame, action: Action) -> None:
+        self._step(game, action.text)
+        game.thoughts.append(vars(thoughts_of(action.text, action.details)))
+        game.shown_state = game.state()
 
     def hint(self, key: str) -> str:
         """What the task's expert would do here."""
@@ -216,6 +225,7 @@ class LiveGames:
             with self.pool.lock(game.entry):
                 action = game.hinter.act([game.request(0)])[0]
             game.hints[-1] += 1
+            game.shown_state = game.state()
             return action
 
     def give_up(self, key: str) -> LiveGame:
@@ -224,6 +234,7 @@ class LiveGames:
             game.error = GIVEN_UP
             if game.mode != "watch":
                 self._keep(game)
+            game.shown_state = game.state()
             return game
 
     def _keep(self, game: LiveGame) -> None:
@@ -234,5 +245,4 @@ class LiveGames:
             game.kept = True
         except (OSError, RuntimeError) as problem:
             _LOG.error("a game of %s could not be kept: %s", name_of(game.entry), problem)
-            if game.episode is not None:
-                self.records.release(game.entry, game.episode)
+            self._release(game)

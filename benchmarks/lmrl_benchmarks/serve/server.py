@@ -19,8 +19,10 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.connections import client_of
 from lmrl_benchmarks.serve.environments import Refused
-from lmrl_benchmarks.serve.game import MODES, Limits
+from lmrl_benchmarks.serve.game import MODES, Limits, LiveGame
 from lmrl_benchmarks.serve.guard import Door, Guard, answer, body_of, same, set_cookie
 from lmrl_benchmarks.serve.live_games import LiveGames
 from lmrl_envs import __version__, task
@@ -28,7 +30,7 @@ from lmrl_envs.files import untrusted
 
 STATIC = Path(__file__).parent / "static"
 THREADS = 16
-"""Moves that are answered at the same time; simulators may take long."""
+"""Moves that are answered at the same time, and as many of games against what may take long: a model, an engine."""
 SWEEP_SECONDS = 15.0
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -83,12 +85,17 @@ def make_app(games: LiveGames, door: Door) -> Guard:
 class _Api:
     def __init__(self, games: LiveGames) -> None:
         self.games = games
-        self._limiter = anyio.CapacityLimiter(THREADS)
+        self._quick, self._slow = anyio.CapacityLimiter(THREADS), anyio.CapacityLimiter(THREADS)
 
-    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self._limiter.available_tokens < 1 and self._limiter.statistics().tasks_waiting > 4 * THREADS:
+    async def _run(self, entry: SuiteTask, function: Callable[..., Any], *arguments: Any) -> Any:
+        limiter = self._slow if entry.kwargs.get("simulator", "scripted") != "scripted" else self._quick
+        if limiter.available_tokens < 1 and limiter.statistics().tasks_waiting > 4 * THREADS:
             raise Refused(503, "Too many moves are being answered just now. Try again in a moment.")
-        return await anyio.to_thread.run_sync(functools.partial(function, *arguments), limiter=self._limiter)
+        return await anyio.to_thread.run_sync(functools.partial(function, *arguments), limiter=limiter)
+
+    async def _play(self, request: Request, function: Callable[..., Any], *arguments: Any) -> Any:
+        key = request.path_params["key"]
+        return await self._run(self.games.find(key).entry, function, key, *arguments)
 
     async def _json(self, request: Request) -> dict[str, Any]:
         # Forms of other sites cannot send this type without the browser asking first.
@@ -125,7 +132,8 @@ class _Api:
             raise Refused(422, f"mode must be one of {', '.join(MODES)}.")
         if agent is not None and not isinstance(agent, str):
             raise Refused(422, "agent must be a name.")
-        game = await self._run(self.games.begin, entry, mode, agent, _seed(seed))
+        client = client_of(request.client.host) if request.client else ""
+        game = await self._run(entry, self.games.begin, entry, mode, agent, _seed(seed), client)
         return answer(201, game.shown_state)
 
     async def show(self, request: Request) -> Response:
@@ -139,22 +147,25 @@ class _Api:
             raise Refused(422, "action must be a text.")
         if len(action) > most:
             raise Refused(413, f"That is too long: {len(action)} characters, {most} are allowed here.")
-        key = request.path_params["key"]
-        played = await self._run(self.games.act, key, action, turn, values.get("sure") is True)
+        played = await self._play(request, self.games.act, action, turn, values.get("sure") is True)
         return answer(200, {"doubt": played} if isinstance(played, str) else played.shown_state)
 
     async def advance(self, request: Request) -> Response:
         values = await self._json(request)
-        game = await self._run(self.games.advance, request.path_params["key"], values.get("turn"))
+
+        async def in_thread(function: Callable[..., Any], game: LiveGame, *arguments: Any) -> Any:
+            return await self._run(game.entry, function, game, *arguments)
+
+        game = await self.games.advance(request.path_params["key"], values.get("turn"), in_thread)
         return answer(200, game.shown_state)
 
     async def hint(self, request: Request) -> Response:
         await self._json(request)
-        return answer(200, {"hint": await self._run(self.games.hint, request.path_params["key"])})
+        return answer(200, {"hint": await self._play(request, self.games.hint)})
 
     async def give_up(self, request: Request) -> Response:
         await self._json(request)
-        game = await self._run(self.games.give_up, request.path_params["key"])
+        game = await self._play(request, self.games.give_up)
         return answer(200, game.shown_state)
 
 

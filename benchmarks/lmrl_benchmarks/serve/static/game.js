@@ -223,7 +223,7 @@ class GamePage {
 
   tell(problem, choices) {
     if (problem.status === 410) choices = [["All tasks", () => { location.hash = "#/"; }]];
-    if (problem.status === 409) choices = [["Load again", () => this.load()]];
+    if (problem.status === 409 && !problem.retry) choices = [["Load again", () => this.load()]];
     this.say([problem.message], choices);
   }
 

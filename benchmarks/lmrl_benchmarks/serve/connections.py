@@ -1,0 +1,169 @@
+"""Connections to `lmrl serve`, bounded in number and in time before a request is even read.
+
+A client has so many connections, and all have so many together. Where there is no room for another, the oldest goes that has
+not sent a whole request yet: whoever opens a thousand and says nothing makes room for those who say something. Where all are
+being answered, the new one is told to come back (`Guard` answers it, with its headers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lmrl_benchmarks.serve.game import Limits
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",  # not "no-referrer": forms would then be sent with "origin: null"
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+"""What a browser may do with an answer; on every one."""
+CROWDED = "crowded"
+"""Key of a request's state: it came on a connection for which there is no room."""
+SPARE = 32
+"""Connections beyond the bounds that are told so; others are closed without a word."""
+
+
+def client_of(address: str) -> str:
+    """Who asks: the address, of IPv6 the network of 64 bits, which one machine may use all of."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
+
+
+class Connections:
+    """The open connections of a server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._all: dict[Connection, str] = {}  # in the order in which they came
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def protocol(self, **arguments: Any) -> Connection:
+        """A new connection, for uvicorn's ``http=``."""
+        return Connection(self, **arguments)
+
+    def enter(self, new: Connection) -> bool:
+        """Take a connection in; False if there is no room for it."""
+        client = client_of(new.client[0]) if new.client else ""
+        has_room = self._make_room(client)
+        self._all[new] = client
+        self._counts[client] = self._counts.get(client, 0) + 1
+        over = (self._counts[client] - self.limits.connections_of_one, len(self) - self.limits.connections)
+        if max(over) > SPARE:
+            new.transport.abort()
+            self.leave(new)
+        return has_room
+
+    def _make_room(self, client: str) -> bool:
+        if self._counts.get(client, 0) >= self.limits.connections_of_one:
+            return self._close_one(lambda owner: owner == client)
+        return len(self) < self.limits.connections or self._close_one(lambda owner: True)
+
+    def _close_one(self, may_go: Callable[[str], bool]) -> bool:
+        for other, owner in self._all.items():
+            if may_go(owner) and other.is_waiting:
+                other.transport.abort()
+                self.leave(other)
+                return True
+        return False
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection."""
+        client = self._all.pop(connection, None)
+        if client is not None:
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
+
+
+class Connection(H11Protocol):
+    """uvicorn's, with a time for a whole header to come and for an answer to be taken."""
+
+    def __init__(self, connections: Connections, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._among = connections
+        self._header: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no whole request has come that would have to be answered."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        if not self._among.enter(self):
+            self.app_state = {**self.app_state, CROWDED: True}
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._among.leave(self)
+        self._header = _stopped(self._header)
+        self._writing = _stopped(self._writing)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Give a header its time, from its first byte (of the first: from the beginning) to its last, however they trickle."""
+        if self.conn.their_state is not h11.IDLE:
+            self._header = _stopped(self._header)
+        elif self._header is None:
+            self._header = self.loop.call_later(self._among.limits.header_seconds, self.transport.abort)
+
+    def on_response_complete(self) -> None:
+        """See uvicorn. A body that nobody asked for is not waited for."""
+        if self.conn.their_state is h11.SEND_BODY:
+            self.transport.close()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`. Who does not read an answer is left."""
+        super().pause_writing()
+        if self._writing is None:
+            self._writing = self.loop.call_later(self._among.limits.header_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        self._writing = _stopped(self._writing)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the headers of all answers."""
+        body = msg.encode("ascii")
+        headers = {"content-type": "text/plain", "content-length": str(len(body)), "connection": "close"}
+        response = h11.Response(
+            status_code=400, headers=list({**headers, **SECURITY_HEADERS}.items()), reason=b"Bad Request"
+        )
+        for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+
+def _stopped(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()
