@@ -497,6 +497,17 @@ TABLE: tuple[Task, ...] = (
         reference=Reference(random=-0.63866, optimum=1.0),
         context="last",
     ),
+    Task(
+        id="lmrl/Negotiation-v0",
+        folder="lmrl_envs.negotiation",
+        family="negotiation",
+        summary="Sell a used thing, or buy one: haggle in free text and formal offers with a partner of a hidden kind.",
+        tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL),
+        return_range=(0.0, 1.02),
+        # random: measured over 10,000 games; optimum: the best plan found against every hidden partner (negotiation/SOURCE.md).
+        reference=Reference(random=0.3244, optimum=0.868, optimum_is="best known"),
+        partners=PARTNERS,
+    ),
 )
 
 

@@ -125,6 +125,12 @@ TABLE: list[tuple[str, str, str]] = [
     ("headline", "- loud noise.", "loud noise."),
     ("headline", ".", "."),
     ("headline", "Storm shuts the harbour.", "Storm shuts the harbour."),
+    # -- negotiation
+    ("negotiation", "How about $320?", "How about $320?"),
+    ("negotiation", "offer $320", "offer $320"),
+    ("negotiation", "Seller: I could do $320.", "I could do $320."),
+    ("negotiation", "<think>They stand at 300.</think>accept", "accept"),
+    ("negotiation", "<answer>offer $300</answer>", "offer $300"),
     # -- guess_my_city
     ("guess_my_city", "What language do people speak there?", "What language do people speak there?"),
     ("guess_my_city", "Is it St. Petersburg?", "Is it St. Petersburg?"),

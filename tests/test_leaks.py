@@ -30,6 +30,7 @@ from lmrl_envs import SimulatorError, make_policy, task, task_ids
 from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.negotiation.rules import KINDS, PATIENCES, TARGETS
 from lmrl_envs.partners.attacks import shown_forms
 from lmrl_envs.twenty_questions.rules import load_knowledge
 from lmrl_envs.wordle.env import WordleEnv
@@ -185,6 +186,12 @@ def alike(id: str) -> list[tuple[int, dict[str, Any] | None]]:
         return [(5, {"buyer": person}) for person in people]
     if id == "lmrl/GuessMyCity-v1":  # how an answer is worded follows from the seed
         return [(5, {"secret": name}) for name in cities()]
+    if id == "lmrl/Negotiation-v0":
+        hidden = itertools.product(KINDS, TARGETS["buyer"], PATIENCES)
+        return [
+            (5, {"partner": {"kind": kind, "target": target, "patience": patience}})
+            for kind, target, patience in hidden
+        ]
     return [(seed, None) for seed in range(60)]
 
 

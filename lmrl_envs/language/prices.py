@@ -71,6 +71,10 @@ _ENDINGS = (("n't", ("not",)), ("'ll", ("will",)), ("'d", ("would",)), ("'re", (
 PAUSES = frozenset(".,!?;:")
 
 
+_MARK, _AS_MARKED = frozenset("$%#"), re.compile(r"[$%#](?=[dw])")
+"""Signs that stand for amounts once these are found; what already looks so is taken out of what is said."""
+
+
 class Found(NamedTuple):
     """What `find_amounts` reads in a text."""
 
@@ -86,6 +90,8 @@ def normalise(text: str) -> str:
 
 def find_amounts(text: str) -> Found:
     """Tokens and amounts of a normalised text, contractions written out. Linear time; never raises."""
+    if not _MARK.isdisjoint(text):
+        text = _AS_MARKED.sub(" ", text)
     values: list[tuple[str, float, bool]] = []
     if any(map(str.isdigit, text)):
         text = _NUMBER.sub(lambda found: _digits(found, values), text)

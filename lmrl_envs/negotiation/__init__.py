@@ -1,0 +1,1 @@
+"""Haggling over a used thing."""

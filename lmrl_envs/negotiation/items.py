@@ -1,0 +1,131 @@
+"""What is for sale: titles with their usual price (items.txt), and a card drawn for each game (item_cards.toml)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from lmrl_envs.language.lists import sections, toml
+from lmrl_envs.negotiation.rules import Role
+
+Split = Literal["all", "train", "test"]
+SPLITS: tuple[Split, ...] = ("all", "train", "test")
+HELD_OUT = 5
+"""The last of every five titles is of the split ``test``."""
+
+
+class Title(NamedTuple):
+    """A line of items.txt."""
+
+    name: str
+    category: str
+    price: int
+    """What such a thing in good condition usually costs, in dollars; of housing, a month."""
+    spec: str
+    """What it is like in numbers."""
+    held_out: bool
+
+
+def _read() -> dict[str, Title]:
+    found: dict[str, Title] = {}
+    for category, lines in sections(__file__, "items.txt").items():
+        for i, line in enumerate(lines):
+            name, _, rest = line.rpartition(": ")
+            price, _, spec = rest.partition("; ")
+            found[name] = Title(name, category, int(price), spec, i % HELD_OUT == HELD_OUT - 1)
+    return found
+
+
+TITLES = _read()
+CATEGORIES = tuple(dict.fromkeys(title.category for title in TITLES.values()))
+_CARDS = toml(__file__, "item_cards.toml")
+CONDITIONS: Mapping[str, float] = _CARDS["conditions"]
+_SHORT = {
+    "bike": "bike",
+    "car": "car",
+    "phone": "phone",
+    "electronics": "thing",
+    "furniture": "piece",
+    "housing": "place",
+}
+
+
+def in_split(split: Split) -> list[Title]:
+    """The titles that may be drawn in a split."""
+    return [title for title in TITLES.values() if split == "all" or title.held_out == (split == "test")]
+
+
+def listed_price(price: float) -> int:
+    """Rounded as people list: to 1, 5, 10, 50, 100 below 50, 200, 1,000, 5,000 and above."""
+    step = next((step for step, limit in ((1, 50), (5, 200), (10, 1000), (50, 5000)) if price < limit), 100)
+    return int(step * round(price / step))
+
+
+def draw_card(title: Title, roll: Callable[[int], int]) -> dict[str, Any]:
+    """What is true of the thing in this game. ``roll(n)`` draws a whole number below n."""
+    facts = _CARDS[title.category]
+    condition = list(CONDITIONS)[roll(len(CONDITIONS))]
+    youngest, oldest = facts["age"]
+    defect = facts["defects"][roll(len(facts["defects"]))] if roll(10) < 4 else ""
+    extra = facts["extras"][roll(len(facts["extras"]))] if roll(10) < 5 else ""
+    worth = title.price * CONDITIONS[condition] * (0.94 if defect else 1.0) * (1.05 if extra else 1.0)
+    return {
+        "title": title.name,
+        "category": title.category,
+        "spec": title.spec,
+        "condition": condition,
+        "age": youngest + roll(oldest - youngest + 1),
+        "defect": defect,
+        "extra": extra,
+        "reason": facts["reasons"][roll(len(facts["reasons"]))],
+        "handover": facts["handover"][roll(len(facts["handover"]))],
+        "listed": listed_price(worth * (95 + roll(11)) / 100),
+    }
+
+
+def short_name(card: Mapping[str, Any]) -> str:
+    """``bike``: how a partner calls it."""
+    return _SHORT[card["category"]]
+
+
+def age_clause(card: Mapping[str, Any]) -> str:
+    """``it is 3 years old``."""
+    if card["category"] == "housing":
+        return f"it is free for {card['age']} month{'s' * (card['age'] > 1)} or longer"
+    return f"it is {card['age']} year{'s' * (card['age'] > 1)} old"
+
+
+def extra_clause(card: Mapping[str, Any]) -> str:
+    """``a lock comes with it``."""
+    if not card["extra"]:
+        return "nothing comes with it"
+    return f"{card['extra']} {'come' if card['extra'].endswith('s') and not card['extra'].startswith('a ') else 'comes'} with it"
+
+
+def clauses(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands for the names in the partners' lines."""
+    age, extra = age_clause(card), extra_clause(card)
+    return {
+        "item": short_name(card),
+        "condition": card["condition"],
+        "defect_clause": f", but {card['defect']}" if card["defect"] else "",
+        "age_clause": age,
+        "Age_clause": age[0].upper() + age[1:],
+        "reason": card["reason"],
+        "handover": card["handover"],
+        "extra_clause": extra,
+        "Extra_clause": extra[0].upper() + extra[1:],
+        "spec": card["spec"],
+    }
+
+
+def description(card: Mapping[str, Any], role: Role) -> str:
+    """The listing's text, numbers but no amounts of money. An agent that buys sees half of it, and can ask for the rest."""
+    parts = [f"{card['condition'][0].upper()}{card['condition'][1:]}."]
+    if role == "seller":
+        age, defect, extra = age_clause(card), card["defect"], extra_clause(card)
+        parts += [f"{age[0].upper()}{age[1:]}."]
+        parts += [f"{defect[0].upper()}{defect[1:]}."] if defect else []
+        parts += [f"{extra[0].upper()}{extra[1:]}."] if card["extra"] else []
+        parts += [f"Reason for selling: {card['reason']}.", f"Handing over: {card['handover']}."]
+    return " ".join([*parts, f"Details: {card['spec']}."])
