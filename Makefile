@@ -4,6 +4,7 @@
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
 # make fuzz    hostile play of every task for MINUTES (5), seed SEED (0)
+# make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
 # make soak    mixed load for HOURS (2); what grew
 # make clean   remove .venv, .peers, runs and caches
 
@@ -14,11 +15,12 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 RUN ?= runs/quick
 SPEED ?=
 MINUTES ?= 5
+MUTATIONS ?= 20000
 HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test check lint audit speed fuzz soak clean
+.PHONY: bench test check lint audit speed fuzz attacks soak clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +60,9 @@ speed: $(VENV)/test.stamp
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/fuzz --fuzz-minutes=$(MINUTES) --hypothesis-seed=$(SEED) -n $(WORKERS) --timeout=0
+
+attacks: $(VENV)/test.stamp
+	$(BIN)/python -m pytest tests/attacks tests/test_results.py --mutations=$(MUTATIONS) --every-game --hypothesis-seed=$(SEED) -n $(WORKERS) --timeout=0
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)

@@ -10,7 +10,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 PAGES = [TESTS.parent / "docs" / f"{name}.md" for name in ("guarantees", "faults", "security", "reproducibility")]
-CITED = re.compile(r"`(?:tests/)?(test_\w+\.py)(?:::(\w+))?`")
+CITED = re.compile(r"`(?:tests/)?((?:attacks/)?test_\w+\.py)(?:::(\w+))?`")
 
 
 def _functions(file: str) -> set[str]:
