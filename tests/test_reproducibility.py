@@ -45,8 +45,8 @@ MADE_BY = {"provenance"}
 """Machine, packages and commit: the same here, unless somebody commits meanwhile."""
 PLACES = {"data"}
 """Of ``final/lmrl.json``: where the data lay."""
-WHEN = ("tensorboard/", "report.html")
-"""Events say when they happened; the page shows times, machine and commit."""
+WHEN = ("tensorboard/", "report.html", "digests.json")
+"""Events say when they happened; the page shows times, machine and commit; digests are of files with times."""
 
 
 SECRETS = {name: "top-secret-0123456789" for name in ("OPENAI_API_KEY", "LMRL_TOKEN", "HF_TOKEN")}

@@ -119,7 +119,7 @@ def test_another_salt_is_found(place: Path, tmp_path: Path, capsys: pytest.Captu
 
 def test_chosen_games_do_not_pass_as_held_ones(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = Path(shutil.copytree(place / "sealed-run", tmp_path / "run"))
-    (out / "manifest.json").unlink()
+    (out / "digests.json").unlink()
     folder = out / "cells/Wordle/expert/seed-0"
     shutil.rmtree(folder)
     spec = EvaluationSpec("lmrl/Wordle-v0", "expert", 25, 0)

@@ -8,17 +8,22 @@ import ast
 import contextlib
 import hashlib
 import importlib.util
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lmrl_envs import doors
 from lmrl_envs.files import sha256_of
+from lmrl_envs.files.untrusted import read
 
 WEIGHTS = {".safetensors", ".npz", ".npy", ".pt", ".pth", ".ckpt", ".bin", ".onnx", ".gguf", ".pkl", ".joblib", ".h5"}
 """Suffixes of files that count as part of an agent when its code or its arguments name them."""
 MODEL = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 """Suffixes of the files of a trained model."""
+ABOUT, TOLD = "lmrl.json", {"cpu_seconds", "data"}
+"""What describes a trained model; and what it tells of the training that answers do not depend on: how long it took, and where the
+data lay."""
 OURS = ("lmrl_envs", "lmrl_datasets", "lmrl_agents", "lmrl_benchmarks")
 """Packages whose agents come with this one."""
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -64,7 +69,11 @@ def identity_of(spec: str, kwargs: Mapping[str, Any] | None = None) -> str:
 
 def model_digest(folder: Path) -> str:
     """Of a trained model: its weights, those of a critic, its tokenizer and settings."""
-    return _digest(folder, sorted(path for path in folder.iterdir() if path.suffix in MODEL and path.is_file()))
+    paths = sorted(path for path in folder.iterdir() if path.suffix in MODEL and path.is_file())
+    about = read(folder / ABOUT, dict[str, Any])
+    kept = json.dumps({key: value for key, value in about.items() if key not in TOLD}, sort_keys=True)
+    files = _digest(folder, [path for path in paths if path.name != ABOUT])
+    return hashlib.sha256(f"{files} {kept}".encode()).hexdigest()[:16]
 
 
 def _digest(folder: Path, paths: list[Path]) -> str:

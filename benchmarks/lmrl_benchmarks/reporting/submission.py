@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.running.cells import SUITE, read_suite
-from lmrl_benchmarks.running.manifest import RUN_MANIFEST, FileDigest, digests, kept_files
+from lmrl_benchmarks.running.manifest import DIGESTS, FileDigest, digests, kept_files
 from lmrl_benchmarks.running.records import Provenance
 from lmrl_benchmarks.running.suite import SuiteError
 from lmrl_benchmarks.running.verify import verify_run
@@ -62,7 +62,7 @@ def pack(out: Path, folder: Path, salt: str = "") -> Path:
     """
     with tempfile.TemporaryDirectory(prefix="lmrl-") as temporary:
         copy = Path(temporary)
-        for path in (*kept_files(out).values(), out / RUN_MANIFEST):
+        for path in (*kept_files(out).values(), out / DIGESTS):
             if path.is_file():
                 target = copy / path.relative_to(out)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from lmrl_benchmarks.running.records import EPISODES, PARTNER, RUN, SUMMARY
 from lmrl_envs.files import sha256_of, write_json
 from lmrl_envs.files.untrusted import Count, Refused, Schema, lines, read, shown
 
-RUN_MANIFEST = "manifest.json"
+DIGESTS = "digests.json"
 SCHEMA_VERSION = 1
 KEPT = (
     SUITE,
@@ -23,14 +23,14 @@ KEPT = (
 
 
 class FileDigest(Schema, frozen=True):
-    """What a manifest says of a file."""
+    """What is said of a file."""
 
     sha256: str
     bytes: Count
 
 
 class ManifestFile(Schema, frozen=True):
-    """A ``manifest.json``."""
+    """A ``digests.json``."""
 
     schema_version: Count
     files: dict[str, FileDigest]
@@ -43,7 +43,7 @@ def kept_files(out: Path) -> dict[str, Path]:
 
 
 def digests(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of each file, as manifests hold them."""
+    """Size and sha256 of each file, as it is kept."""
     return {name: {"sha256": sha256_of(path), "bytes": path.stat().st_size} for name, path in files.items()}
 
 
@@ -54,12 +54,12 @@ def write_manifest(out: Path, changed: Iterable[Path] | None = None) -> None:
         names = {path.relative_to(out).as_posix() for path in changed}
         files = {name: path for name, path in files.items() if name in names}
     known = _read(out) if changed is not None else {}
-    write_json(out / RUN_MANIFEST, {"schema_version": SCHEMA_VERSION, "files": {**known, **digests(files)}})
+    write_json(out / DIGESTS, {"schema_version": SCHEMA_VERSION, "files": {**known, **digests(files)}})
 
 
 def _read(out: Path) -> dict[str, dict[str, Any]]:
     try:
-        manifest = read(out / RUN_MANIFEST, ManifestFile)
+        manifest = read(out / DIGESTS, ManifestFile)
     except FileNotFoundError:
         return {}
     return {name: {"sha256": entry.sha256, "bytes": entry.bytes} for name, entry in manifest.files.items()}
@@ -83,19 +83,19 @@ def unreadable_files(out: Path) -> list[str]:
 
 
 def damaged_files(out: Path) -> list[str]:
-    """What is wrong with the files of a run by its manifest; nothing where there is none.
+    """What is wrong with the files of a run by their digests; nothing where there is none.
 
     A cell that was taken out as a whole is no damage: a run may leave agents out.
     """
     try:
         listed = _read(out)
     except (OSError, Refused) as problem:
-        return [f"{RUN_MANIFEST} is damaged: {problem}"]
+        return [f"{DIGESTS} is damaged: {problem}"]
     there, found = kept_files(out), []
     for name, entry in listed.items():
         if name not in there:
             if (out / name).parent.is_dir():
-                found.append(f"{shown(name)} is missing: {RUN_MANIFEST} lists it")
+                found.append(f"{shown(name)} is missing: {DIGESTS} lists it")
         elif digests({name: there[name]})[name] != entry:
-            found.append(f"{name} was changed: its digest is not that of {RUN_MANIFEST}")
+            found.append(f"{name} was changed: its digest is not that of {DIGESTS}")
     return found
