@@ -145,8 +145,8 @@ def _parted(text: str) -> tuple[str, list[str]]:
     decided, after = [], []
     for other in others:
         line, _, rest = other.strip(" *_`\n").partition("\n")
-        decided.append(line.strip(" *_`.\"'"))
-        after.append(rest.strip(" *_`\n"))
+        decided.append(line.strip(" *_`.\"'{}"))
+        after.append(rest.strip(" *_`{}\n"))
     if any(after):
         decided.append("")  # words after the decision: it is not clear
     words = " ".join(_READING["customer"].sub("", first.strip()).split()).strip(" *_`")

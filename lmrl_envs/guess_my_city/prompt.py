@@ -18,6 +18,7 @@ SHOWN_TEXTS, EARLIER_LENGTH = 8, 160
 """Earlier texts that the model is shown, the last ones, and bytes of each."""
 MAX_ANSWER = 300
 _TEXTS = toml(__file__, "data/prompt.toml")
+_PLAIN = re.compile(r"\W*(?:yes|no|(?:it|that) depends)\b", re.IGNORECASE)
 
 
 class CityPrompt:
@@ -47,6 +48,8 @@ class CityPrompt:
         In a yes or no the country's name becomes "its country" ("North America" and the like are no country's name).
         """
         meant = yes_no(text)
+        if not _is_yes_no(request) and meant != "unread" and not _PLAIN.match(text):
+            meant = None  # "It can be hot." answers an open question
         if _is_yes_no(request) or meant in ("depends", "unread"):
             return None if meant is None else PartnerReply(ANSWERS[meant], understood=meant != "unread")
         said = self._told(text, request)
@@ -83,8 +86,9 @@ class CityPrompt:
     def label(self, reply: PartnerReply, request: PartnerRequest) -> str:
         """``yes``, ``no`` or ``depends``; for an open question the topic whose answer the reply is; ``unread``; else ``other``."""
         topic = _all_wordings(request.hidden["city"]).get(reply.text)
-        meant = meaning(reply) if topic is None else "unread"
-        return meant if meant != "unread" else topic or "other"
+        if topic is None and (_PLAIN.match(reply.text) or yes_no(reply.text) == "unread"):
+            return meaning(reply)
+        return topic or "other"
 
 
 @lru_cache(maxsize=256)

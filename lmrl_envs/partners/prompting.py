@@ -135,11 +135,17 @@ def _without_lead(clause: str) -> str:
     return words
 
 
+_NEGATION = re.compile(r"\b(?:not|no|never|rarely|hardly|seldom|cannot)\b|n't\b")
+
+
 def _amounts_to(clause: str) -> str | None:
     found = [
         (len(start), meant) for meant in ANSWERS for start in _WORDS[meant] if f"{clause} ".startswith(start + " ")
     ]
-    return max(found)[1] if found else None
+    meant = max(found)[1] if found else None
+    if meant == "yes" and clause.split(" ")[0] not in _WORDS["plain_yes"] and _NEGATION.search(clause):
+        return "no"
+    return meant
 
 
 def first_sentence(text: str) -> str:
