@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import random
 import signal
+import struct
 import sys
 import threading
 import time
@@ -94,6 +97,55 @@ class ClosesDescriptors:
     def act(self, requests: Sequence[Request]) -> list[str]:
         os.closerange(0, 256)
         return ["x"] * len(requests)
+
+
+class Forks:
+    """Leaves a process that holds its pipes."""
+
+    def act(self, requests: Sequence[Request]) -> NoReturn:
+        if not os.fork():
+            time.sleep(60)
+        os._exit(4)
+
+
+class ForksFree:
+    """The same, and no signal to the group reaches it."""
+
+    def act(self, requests: Sequence[Request]) -> NoReturn:
+        if not os.fork():
+            os.setsid()
+            time.sleep(10)
+            os._exit(0)
+        os._exit(4)
+
+
+class Forges:
+    """Writes on every descriptor what is no answer."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        for descriptor in range(3, 32):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\xff" * 64)
+        return ["x"] * len(requests)
+
+
+class Claims:
+    """Claims an answer of 4 GB."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        for descriptor in range(3, 32):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, struct.pack(">BIIII", 0, 2, 2**32 - 1, 0, 0))
+        time.sleep(60)
+        return []
+
+
+class Peeks:
+    """Plays what it finds in this process."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        names = {type(thing).__name__ for thing in gc.get_objects()}
+        return ["env" if any(name.endswith(("VectorEnv", "MazeEnv")) for name in names) else "none"] * len(requests)
 
 
 class ExitsWhenMade:

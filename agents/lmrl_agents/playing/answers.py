@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import re
 import threading
 from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +13,11 @@ from itertools import islice
 from typing import Any
 
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
+from lmrl_envs.files.untrusted import decode
 
 MAX_ACTION_CHARACTERS = 1_000_000
 MAX_TOLD = 1_000_000
 """Characters of JSON that an agent may tell about one action, and of itself."""
-MAX_DEPTH = 24
 MAX_ERROR = 1_000
 """Characters of an error that are kept."""
 MAX_SLOTS = 1_000_000
@@ -33,7 +32,7 @@ MOST = 1e12
 def told(problem: BaseException) -> str:
     """Type and text of an exception, bounded; an agent's own exception may raise when it is asked for its text."""
     try:
-        return f"{type(problem).__name__}: {problem}"[:MAX_ERROR]
+        return f"{type(problem).__name__}: {problem}".removesuffix(": ")[:MAX_ERROR]
     except BaseException:
         return f"{type(problem).__name__}, whose text raises"
 
@@ -87,6 +86,23 @@ def _asked(agent: Any, requests: list[Request]) -> list[Action]:
     return actions
 
 
+def tell_finished(agent: Any, episodes: list[int]) -> None:
+    """Tell an agent that games are over, if it wants to know.
+
+    Raises:
+        AgentStopped: it raises.
+    """
+    finished = getattr(agent, "finished", None)
+    if finished is None:
+        return
+    try:
+        finished(episodes)
+    except BaseException as problem:
+        if ours(problem):
+            raise
+        raise AgentStopped(f"finished raised {told(problem)}") from None
+
+
 def wrong_action(action: Any) -> str | None:
     """Why something that an agent returned is no action; None if it is one."""
     if not isinstance(action, str):
@@ -115,45 +131,19 @@ def recorded(details: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value that an agent tells, as JSON gives it back; every reader of JSON takes it: bounded, not deep, its numbers finite.
+    """A value that an agent tells, as JSON gives it back: bounded, not deep, its numbers finite, so that records can hold it.
 
     Raises:
         ValueError, TypeError, RecursionError: it cannot be had, and why.
     """
     text = json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False, default=_item)
-    if len(text) > MAX_TOLD:
-        raise ValueError(f"{len(text):,} characters (most: {MAX_TOLD:,})")
-    if _LARGE.search(text):
-        json.loads(text, parse_int=_bounded_int, parse_float=_bounded_float)
-    found = json.loads(text)
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(found) > MAX_DEPTH:
-        raise ValueError(f"lists and objects in each other, more than {MAX_DEPTH} deep")
-    return found
-
-
-_LARGE = re.compile(r"\d{18}|[eE]\+?\d\d")
-"""In JSON with a number that may be too large."""
+    return decode(f"[[[[{text}]]]]", Any, "what is told", MAX_TOLD)[0][0][0][0]  # as deep as in a record
 
 
 def _item(value: Any) -> Any:
     if hasattr(value, "item"):  # numpy's and torch's numbers
         return value.item()
     raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
-
-
-def _bounded_int(number: str) -> None:
-    if len(number) > 20 or not -(2**63) <= int(number) < 2**63:
-        raise ValueError(f"the number {number[:20]}..., beyond 64 bits")
-
-
-def _bounded_float(number: str) -> None:
-    if abs(float(number)) > 1e100:
-        raise ValueError(f"the number {number[:30]}, beyond 1e100")
-
-
-def _depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, inner), default=0) if isinstance(value, dict | list) else 0
 
 
 def is_amount(value: Any) -> bool:
@@ -176,16 +166,20 @@ class Introduction:
 
 
 def introduction(agent: Any) -> Introduction:
-    """Ask an agent for what evaluations need of it, so that what it gets wrong shows before anything is played.
+    """Ask an agent for what evaluations need of it, so that what it gets wrong shows before anything is played. (An agent in a
+    process of its own was asked there.)
 
     Raises:
         AgentError: ``slots``, ``fingerprint``, ``describe`` or ``operational`` is not what the protocol says.
     """
 
-    def asked(name: str, *arguments: Any) -> Any:
+    if callable(there := getattr(agent, "introduction", None)) and isinstance(said := there(), Introduction):
+        return said
+
+    def asked(name: str) -> Any:
         try:
             found = getattr(agent, name, None)
-            return found(*arguments) if callable(found) else found
+            return found() if callable(found) else found
         except BaseException as problem:
             if ours(problem):
                 raise

@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from lmrl_agents.playing.answers import actions_of
+from lmrl_agents.playing.answers import actions_of, tell_finished
 from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_envs import SimulatorError, Transcript, Turn, load_task
 from lmrl_envs.partners import SimulatorStopped
@@ -148,9 +148,8 @@ class Rollout:
             self.env.close()
 
     def _tell(self, over: list[Played]) -> list[Played]:
-        finished = getattr(self.agent, "finished", None)
-        if over and finished is not None:
-            finished([played.episode for played in over])
+        if over:
+            tell_finished(self.agent, [played.episode for played in over])
         return over
 
     def _ask(self, acting: list[int]) -> dict[int, Action]:

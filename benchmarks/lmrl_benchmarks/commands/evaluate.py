@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes
 
-from lmrl_agents import load_agent
+from lmrl_agents.playing.room import DEFAULT, RoomSettings, close, open_agent
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.evaluation import evaluate as run
 from lmrl_benchmarks.running.records import RecordFile
@@ -21,7 +21,13 @@ from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
 
-def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64, retry_errors: bool = False) -> int:
+def evaluate(
+    spec: OmitArgPrefixes[EvaluationSpec],
+    out: Path,
+    slots: int = 64,
+    retry_errors: bool = False,
+    room: OmitArgPrefixes[RoomSettings] = DEFAULT,
+) -> int:
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
 
     Args:
@@ -29,18 +35,22 @@ def evaluate(spec: OmitArgPrefixes[EvaluationSpec], out: Path, slots: int = 64, 
         out: Folder for run.json, episodes.jsonl and summary.json.
         slots: Most games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
         retry_errors: Play the episodes that ended in an error once more.
+        room: How agents that do not come with this package are run.
     """
     spec = replace(spec, env_id=load_task(spec.env_id).spec)
-    player: Any = load_agent(spec.agent, **spec.agent_kwargs)
-    with progress_bar(f"{spec.agent} on {spec.env_id}") as tell:
-        summary = run(
-            spec,
-            out,
-            agent=player,
-            slots=slots,
-            retry_errors=retry_errors,
-            progress=lambda done, total: tell(done, total, _usage(player)),
-        )
+    player: Any = open_agent(spec.agent, spec.agent_kwargs, room)
+    try:
+        with progress_bar(f"{spec.agent} on {spec.env_id}") as tell:
+            summary = run(
+                spec,
+                out,
+                agent=player,
+                slots=slots,
+                retry_errors=retry_errors,
+                progress=lambda done, total: tell(done, total, _usage(player)),
+            )
+    finally:
+        close(player)
     Console().print(_table(f"{spec.agent} on {spec.env_id}", summary))
     problem = problem_of(out)
     if summary["errors"] and not problem:

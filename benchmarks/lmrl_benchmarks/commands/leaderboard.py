@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
+from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_envs.work import progress_bar
 
 
@@ -17,7 +18,8 @@ def run(
     agents: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
-    patience: float = 3600.0,
+    room: OmitArgPrefixes[RoomSettings] = DEFAULT,
+    retry_errors: bool = False,
     ray: str | None = None,
     salt_file: Path | None = None,
 ) -> int:
@@ -29,7 +31,8 @@ def run(
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
         workers: Processes; by default one per core.
         device: Where models are trained and played (cpu, cuda).
-        patience: Seconds without a finished episode after which an agent is taken to hang, and its cell fails.
+        room: How agents that do not come with this package are run.
+        retry_errors: Play the episodes that ended in an error once more.
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
         salt_file: The secret of a sealed suite.
     """
@@ -51,7 +54,8 @@ def run(
             agents=chosen,
             workers=workers or os.cpu_count() or 1,
             device=device,
-            patience=patience,
+            room=room,
+            retry_errors=retry_errors,
             ray=ray,
             salt=_salt(salt_file),
             progress=lambda done, total, names: tell(done, total, "; ".join(names)),

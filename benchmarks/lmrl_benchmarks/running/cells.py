@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.records import Provenance
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
@@ -150,14 +151,25 @@ class Plan:
         agents: those of it that are run.
         device: where models are trained and played.
         salt: of a sealed suite.
+        room: how agents that do not come with this package are run.
+        retry_errors: play episodes that ended in an error once more.
 
     Attributes:
         jobs: name -> job, each after what it needs.
         lacking: the jobs of cells that cannot be run here -> what they need.
     """
 
-    def __init__(self, suite: Suite, agents: Sequence[SuiteAgent], device: str, salt: str = "") -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        agents: Sequence[SuiteAgent],
+        device: str,
+        salt: str = "",
+        room: RoomSettings | None = None,
+        retry_errors: bool = False,
+    ) -> None:
         self.suite, self.device, self.salt = suite, device, salt
+        self.room, self.retry_errors = room or DEFAULT, retry_errors
         self.jobs: dict[str, Job] = {}
         self.lacking: dict[str, str] = {}
         for cell in cells(suite, agents):
@@ -180,7 +192,7 @@ class Plan:
     def _add(self, cell: Cell) -> None:
         trained = bool(cell.agent.train)
         needs = (self._training(cell),) if trained else ()
-        arguments = (evaluation_of(self.suite, cell, self.salt), trained, self.device)
+        arguments = (evaluation_of(self.suite, cell, self.salt), trained, self.device, self.room, self.retry_errors)
         device = self.device if trained else "cpu"
         self.jobs[cell.job_name] = Job("eval", cell.job_name, cell.records_folder, arguments, needs, device)
 

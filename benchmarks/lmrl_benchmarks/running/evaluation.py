@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
-from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded
+from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded, told
 from lmrl_agents.playing.identity import identity_of
-from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
+from lmrl_agents.playing.room import close, open_agent
 from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -93,7 +93,7 @@ def evaluate(
     Args:
         spec: what to evaluate.
         out: folder of the records; a stopped evaluation of the same spec is gone on with.
-        agent: the agent, if it is loaded already.
+        agent: the agent, if it is loaded already; otherwise one that does not come with this package plays in its own process.
         slots: games played at once; fewer where the agent asks for fewer.
         retry_errors: play episodes that ended in an error once more.
         progress: called with (episodes done, episodes in all).
@@ -106,7 +106,12 @@ def evaluate(
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
     load_task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
-    agent = agent or load_agent(spec.agent, **spec.agent_kwargs)
+    if agent is None:
+        agent = open_agent(spec.agent, spec.agent_kwargs)
+        try:
+            return evaluate(spec, out, agent=agent, slots=slots, retry_errors=retry_errors, progress=progress)
+        finally:
+            close(agent)
     try:
         said = introduction(agent)
     except AgentError as problem:
@@ -171,7 +176,11 @@ def _play_missing(
     tell = progress or (lambda done, total: None)
     keep_in = getattr(agent, "keep_in", None)
     if callable(keep_in):
-        keep_in(out)
+        try:
+            keep_in(out)
+        except Exception as problem:
+            why = str(problem) if isinstance(problem, AgentError) else told(problem)
+            raise AgentError(f"agent {spec.agent!r}: keep_in raised {why}") from problem
     made_with = None
     if is_partner_recorded(spec.env_id, spec.env_kwargs):
         made_with = recorded_kwargs(spec.env_kwargs, out / PARTNER)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.answers import told
+from lmrl_agents.playing.room import RoomSettings, close, open_agent
 from lmrl_benchmarks.running.cells import Job
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import SUMMARY
+from lmrl_benchmarks.running.records import SUMMARY, read_summary
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
 from lmrl_envs.files import write_atomically
@@ -38,8 +39,9 @@ def run_job(out: Path, job: Job) -> str:
 
 def is_done(out: Path, job: Job) -> bool:
     """Whether the files that a job makes are there, as far as their names tell."""
-    mark = {"data": MANIFEST, "train": "final/lmrl.json", "eval": SUMMARY}[job.kind]
-    return (out / job.folder / mark).is_file()
+    mark = out / job.folder / {"data": MANIFEST, "train": "final/lmrl.json", "eval": SUMMARY}[job.kind]
+    retry_errors = job.kind == "eval" and job.arguments[-1]
+    return mark.is_file() and not (retry_errors and read_summary(mark.parent)["errors"])
 
 
 def _do_data(out: Path, folder: Path, name: str, episodes: int) -> None:
@@ -55,18 +57,21 @@ def _do_train(out: Path, folder: Path, settings: dict[str, Any], source: str, st
     train(TrainingRun(out=folder, data=data, resume=True, show_progress=False, **given))
 
 
-def _do_eval(out: Path, folder: Path, spec: EvaluationSpec, trained: bool, device: str) -> None:
-    from lmrl_agents.playing.loading import load_agent
-
+def _do_eval(
+    out: Path, folder: Path, spec: EvaluationSpec, trained: bool, device: str, room: RoomSettings, retry_errors: bool
+) -> None:
     if trained:
         import torch
 
         torch.set_num_threads(1)
-        agent = load_agent(str(out / spec.agent), **spec.agent_kwargs, device=device)
+        agent = open_agent(str(out / spec.agent), {**spec.agent_kwargs, "device": device}, room)
     else:
-        agent = load_agent(spec.agent, **spec.agent_kwargs)
-    with _progress_file(folder, spec.episodes) as progress:
-        evaluate(spec, folder, agent=agent, slots=SLOTS, progress=progress)
+        agent = open_agent(spec.agent, spec.agent_kwargs, room)
+    try:
+        with _progress_file(folder, spec.episodes) as progress:
+            evaluate(spec, folder, agent=agent, slots=SLOTS, retry_errors=retry_errors, progress=progress)
+    finally:
+        close(agent)
 
 
 _DO: dict[str, Callable[..., None]] = {"data": _do_data, "train": _do_train, "eval": _do_eval}
@@ -115,7 +120,7 @@ class Watch:
 
 def hangs(patience: float) -> str:
     """What is told of an agent whose process has stalled."""
-    return f"no episode was finished for {patience:g} s: the agent hangs (--patience)"
+    return f"no episode was finished for {patience:g} s: its worker hangs (--patience)"
 
 
 def how_far(out: Path, job: Job) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.identity import identity_of
+from lmrl_agents.playing.room import RoomSettings
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
@@ -23,8 +24,8 @@ from lmrl_envs.files.untrusted import shown
 
 JobProgress = Callable[[int, int, list[str]], None]
 """Called about once a second with (jobs done, jobs in all, names of the running ones and how far they are)."""
-PATIENCE = 3600.0
-"""Seconds without a finished episode after which an agent is taken to hang."""
+STALLED = 12.0
+"""Without a finished episode for so many times the patience, a worker is taken to hang: what is slow is not the agent's process."""
 
 
 def run_suite(
@@ -34,7 +35,8 @@ def run_suite(
     agents: Sequence[SuiteAgent] | None = None,
     workers: int = 2,
     device: str = "cpu",
-    patience: float = PATIENCE,
+    room: RoomSettings | None = None,
+    retry_errors: bool = False,
     ray: str | None = None,
     salt: str = "",
     progress: JobProgress | None = None,
@@ -47,8 +49,8 @@ def run_suite(
         agents: those of the suite (and others) that are run; by default the suite's.
         workers: processes, or CPUs of a local Ray cluster. Records do not depend on them.
         device: where models are trained and played.
-        patience: an agent that finishes no episode for so many seconds is taken to hang: its process is killed, its cell
-            fails.
+        room: how agents that do not come with this package are run, each in a process of its own.
+        retry_errors: play episodes that ended in an error once more.
         ray: address of a Ray cluster that does the work, "local" for one on this machine.
         salt: of a sealed suite.
         progress: told about once a second.
@@ -66,7 +68,8 @@ def run_suite(
     check_salt(suite, salt)
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
-        plan = Plan(suite, agents, device, salt)
+        plan = Plan(suite, agents, device, salt, room, retry_errors)
+        patience = STALLED * plan.room.patience
         for job in plan.jobs.values():
             if job.kind == "eval":
                 _refuse_another(out / job.folder, job.arguments[0])

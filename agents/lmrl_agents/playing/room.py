@@ -1,0 +1,460 @@
+"""An agent in a room of its own: a process that sees requests and nothing else.
+
+Agents that do not come with this package are anybody's code. In their own process they reach neither the environments nor other
+agents nor the run that scores them, and what they do to it (``os._exit``, a kill, all memory, no answer for ever) costs the games
+that they were asked about, or their own cell. It is a wall between programs and no sandbox: files and network are as they are.
+
+Requests go in as JSON, each game's new turns alone. Answers come out as frames of bounded parts (see `HEAD`), which nothing here
+executes. The process is started afresh (``python -c``), not forked and not through `multiprocessing`, so that the caller's main module is
+not run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmrl_agents.playing.answers import MAX_ACTION_CHARACTERS, MAX_ERROR, MAX_TOLD, QUIT, Introduction
+from lmrl_agents.playing.identity import is_ours
+from lmrl_agents.playing.loading import check_spec, load_agent
+from lmrl_agents.playing.protocol import Action, Agent, AgentError, AgentStopped, Request
+from lmrl_envs import Transcript
+from lmrl_envs.files.untrusted import Refused, decode
+
+_LOG = logging.getLogger(__name__)
+
+HEAD = struct.Struct(">BIIII")
+"""Begins a frame of an agent's process: kind, the number of the call, and the bytes of text, of details (JSON) and of error."""
+ANSWER, STOPPED, BEAT, FAILED = range(4)
+"""Kinds of frames: an action (or the answer to another call), `AgentStopped`, a sign of life with what is done, an error."""
+LARGEST = (4 * MAX_ACTION_CHARACTERS, 4 * MAX_TOLD, 4 * MAX_ERROR)
+"""Bytes that text, details and error may have."""
+IN_A_ROW = 5
+"""So many losses of the process without an answer between them stop the run; one by patience counts as two."""
+LOADING = 60.0
+"""Seconds that an agent may take to load, where the patience is less."""
+KEPT_GAMES = 10_000
+_GLANCE = 0.25
+"""Seconds between two looks at a process that does not answer yet."""
+_START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from lmrl_agents.playing import room_inside; room_inside.main()"
+
+
+@dataclass(frozen=True)
+class RoomSettings:
+    """How agents that do not come with this package are run, each in a process of its own. Records do not depend on it."""
+
+    patience: float = 300.0
+    """Seconds that an agent's own process may take for an answer; then it is ended and started again."""
+    memory: float = 0.0
+    """GB that an agent's own process may use; 0: four fifths of this machine's."""
+    in_process: bool = False
+    """Play every agent in this process, for debugging: it then reaches everything, and a hang is for ever."""
+
+    def __post_init__(self) -> None:
+        if not self.patience > 0 or not self.memory >= 0:
+            raise ValueError(f"patience={self.patience} must be above 0, and memory={self.memory} at least 0")
+
+
+DEFAULT = RoomSettings()
+
+
+def open_agent(spec: str, kwargs: Mapping[str, Any] | None = None, settings: RoomSettings | None = None) -> Agent:
+    """Make an agent, one that does not come with this package in a process of its own; ``close()`` ends that.
+
+    Raises:
+        AgentError: unknown, not loadable, or not an agent.
+    """
+    settings, kwargs = settings or DEFAULT, dict(kwargs or {})
+    if settings.in_process or is_ours(spec):
+        return load_agent(spec, **kwargs)
+    check_spec(spec)
+    return Room(spec, kwargs, settings)
+
+
+def close(agent: Any) -> None:
+    """Let an agent close what it has open; what it raises then costs nothing any more."""
+    with contextlib.suppress(Exception):
+        getattr(agent, "close", lambda: None)()
+
+
+class Lost(Exception):
+    """The process of an agent is gone, or was ended; the text says how."""
+
+    def __init__(self, how: str, hung: bool = False) -> None:
+        super().__init__(how)
+        self.hung = hung
+
+
+class Room:
+    """An agent in its own process; to its caller an `Agent` like others.
+
+    A batch in which the process is lost is asked again one game at a time, by a process started anew: games in which it is lost
+    once more have an error. After `IN_A_ROW` losses in a row the run stops. Batches are kept so small that by the time the last
+    answers took, a whole batch takes a quarter of the patience.
+
+    Args:
+        spec: of the agent.
+        kwargs: for its factory, JSON-able.
+        settings: patience and memory.
+
+    Raises:
+        AgentError: it cannot be loaded, or says of itself what it must not.
+    """
+
+    def __init__(self, spec: str, kwargs: Mapping[str, Any], settings: RoomSettings) -> None:
+        self.spec, self.kwargs, self.settings = spec, dict(kwargs), settings
+        self._memory = int(settings.memory * 1e9) or _machine_memory() * 4 // 5
+        self._process: _Process | None = None
+        self._in_a_row, self._most = 0, 1
+        self._folder: Path | None = None
+        self._over: list[int] = []
+        self._forget()
+        try:
+            self._said = self._start()
+        except Lost as loss:
+            raise AgentError(f"agent {spec!r} cannot be loaded: {loss}") from None
+        except AgentError as problem:
+            self.close()
+            text = str(problem)
+            raise AgentError(text if text.startswith(f"agent {spec!r}") else f"agent {spec!r}: {text}") from None
+
+    # -- an agent, as evaluations see it
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        """See `Agent`.
+
+        Raises:
+            AgentError: a request came to nothing.
+        """
+        actions = self.act_with_details(requests)
+        for action in actions:
+            if action.error is not None:
+                raise AgentError(action.error)
+        return [action.text for action in actions]
+
+    def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
+        """Actions, errors among them.
+
+        Raises:
+            AgentStopped: the agent cannot go on, or its process is lost again and again.
+        """
+        actions: list[Action] = []
+        while len(actions) < len(requests):
+            part = requests[len(actions) : len(actions) + self._most]
+            began = time.monotonic()
+            actions += self._answers(part)
+            spent = max(time.monotonic() - began, 1e-6)
+            self._most = max(1, int(len(part) * self.settings.patience / 4 / spent))
+        return actions
+
+    def introduction(self) -> Introduction:
+        """What the agent says of itself."""
+        with contextlib.suppress(Lost, AgentError):
+            self._said = self._introduced("introduce")
+        return self._said
+
+    def keep_in(self, folder: Path) -> None:
+        """Give the agent a folder of its own in that of the evaluation."""
+        self._folder = folder.resolve() / ".agent"
+        try:
+            self._call({"do": "keep_in", "folder": str(self._folder)})
+        except Lost as loss:
+            raise AgentError(f"keep_in: {loss}") from None
+
+    def finished(self, episodes: Sequence[int]) -> None:
+        """These games are over: told with the next call."""
+        self._over += episodes
+        over = set(episodes)
+        for key in [key for key in self._sent if key[1] in over]:
+            del self._sent[key]
+
+    def check(self, env_ids: Sequence[str]) -> dict[str, Any]:
+        """The outcome of `lmrl_agents.playing.conformance.check_agent` there; a lost process is a breach."""
+        doing = [""]
+        try:
+            return self._call({"do": "check", "envs": list(env_ids)}, doing.append)
+        except Lost as loss:
+            return {"breaches": [f"{doing[-1]}: {loss}".removeprefix(": ")], "requests": 0, "milliseconds": 0.0}
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            with contextlib.suppress(Lost, AgentError):
+                self._call({"do": "close"}, patience=5.0)
+            self._process.end()
+            self._process = None
+
+    # -- one call
+
+    def _answers(self, requests: Sequence[Request]) -> list[Action]:
+        try:
+            return self._asked(requests)
+        except Lost as loss:
+            self._lost(loss)
+            if len(requests) == 1 and loss.hung:
+                return [Action("", error=f"{QUIT}{loss}")]
+        return [self._alone(request) for request in requests]
+
+    def _alone(self, request: Request) -> Action:
+        try:
+            return self._asked([request])[0]
+        except Lost as loss:
+            self._lost(loss)
+            return Action("", error=f"{QUIT}{loss}")
+
+    def _asked(self, requests: Sequence[Request]) -> list[Action]:
+        process = self._running()
+        over, self._over = self._over, []
+        message: dict[str, Any] = {"do": "act", "over": over, "contexts": {}}
+        if len(self._sent) > KEPT_GAMES:
+            self._forget()
+        if not self._contexts:
+            message["forget"] = True
+        message["ask"] = [self._new(request, message["contexts"]) for request in requests]
+        number = process.send(message, self.settings.patience)
+        until = time.monotonic() + self.settings.patience
+        actions = [_action(*process.frame(number, until)) for _ in requests]
+        self._in_a_row = 0
+        return actions
+
+    def _new(self, request: Request, contexts: dict[int, Any]) -> list[Any]:
+        """A request as JSON: what the process does not know of its game yet."""
+        context = [request.env_id, request.instructions, request.env_kwargs]
+        if context not in self._contexts:
+            self._contexts.append(context)
+            contexts[len(self._contexts) - 1] = context
+        number = self._contexts.index(context)
+        key = (number, request.episode, request.seed)
+        known, turns = self._sent.get(key, ()), request.transcript
+        start = len(known) if known == turns[: len(known)] else 0
+        self._sent[key] = turns
+        new = turns[start:]
+        return [*key, start, [turn.text for turn in new], [turn.reward for turn in new]]
+
+    def _call(
+        self, message: dict[str, Any], beat: Callable[[str], None] | None = None, patience: float | None = None
+    ) -> dict[str, Any]:
+        """Another call than for actions, and the values that it is answered with."""
+        patience = self.settings.patience if patience is None else patience
+        process = self._running()
+        number = process.send(message, patience)
+        while True:
+            kind, text, details, error = process.frame(number, time.monotonic() + patience)
+            if kind == BEAT and beat is not None:
+                beat(text)
+                continue
+            if kind != ANSWER:
+                raise AgentError(error)
+            try:
+                return decode(details or b"{}", dict[str, Any], "an agent's process", LARGEST[1])
+            except Refused as problem:
+                raise AgentError(str(problem)) from None
+
+    # -- its process
+
+    def _forget(self) -> None:
+        self._sent: dict[tuple[int, int, int], Transcript] = {}
+        self._contexts: list[list[Any]] = []
+
+    def _start(self) -> Introduction:
+        self._process = _Process(self._memory)
+        said = self._introduced("load", spec=self.spec, kwargs=self.kwargs)
+        if self._folder is not None:
+            self._call({"do": "keep_in", "folder": str(self._folder)})
+        return said
+
+    def _introduced(self, do: str, **about: Any) -> Introduction:
+        patience = max(LOADING, self.settings.patience) if do == "load" else None
+        found = self._call({"do": do, **about}, patience=patience)
+        with contextlib.suppress(TypeError, ValueError):
+            return Introduction(**{**found, "operational": tuple(map(str, found.get("operational", ())))})
+        raise AgentError("its process breaks the protocol")
+
+    def _running(self) -> _Process:
+        if self._process is None:
+            self._forget()
+            try:
+                self._start()
+            except (Lost, AgentError) as problem:
+                raise AgentStopped(f"agent {self.spec!r} cannot be started again: {problem}") from None
+        assert self._process is not None
+        return self._process
+
+    def _lost(self, loss: Lost) -> None:
+        """Take note of a loss.
+
+        Raises:
+            AgentStopped: it was one too many.
+        """
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+        self._in_a_row += 2 if loss.hung else 1
+        _LOG.warning("agent %s: %s", self.spec, loss)
+        if self._in_a_row >= IN_A_ROW:
+            raise AgentStopped(f"agent {self.spec!r}: {loss}, and so it was again and again")
+
+
+def _action(kind: int, text: str, details: bytes, error: str | None) -> Action:
+    if kind == STOPPED:
+        raise AgentStopped(error or "the agent stopped")
+    if kind != ANSWER:
+        raise Lost(f"its process breaks the protocol: {error}")
+    try:
+        return Action(text, decode(details, dict[str, Any], "details", LARGEST[1]) if details else {}, error)
+    except Refused as problem:
+        return Action(text, {"not_recorded": str(problem)[:200]}, error)
+
+
+class _Process:
+    """The process, and the two pipes to it."""
+
+    def __init__(self, memory: int) -> None:
+        flags: Iterable[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+        self._memory, self._number, self._buffer = memory, 0, bytearray()
+        self._popen = subprocess.Popen(  # noqa: S603 - this interpreter, fixed words, no shell
+            [sys.executable, *flags, "-c", _START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the run; and its children end with it
+        )
+        assert self._popen.stdin is not None and self._popen.stdout is not None
+        self._in, self._out = self._popen.stdin.fileno(), self._popen.stdout.fileno()
+        if _POLLS:
+            os.set_blocking(self._in, False)
+            self._writable, self._readable = select.poll(), select.poll()
+            self._writable.register(self._in, select.POLLOUT)
+            self._readable.register(self._out, select.POLLIN)
+
+    def send(self, message: Mapping[str, Any], patience: float) -> int:
+        """Send a call; returns its number."""
+        self._number += 1
+        data = json.dumps({**message, "number": self._number}, default=str).encode()
+        left, until = memoryview(struct.pack(">I", len(data)) + data), time.monotonic() + patience
+        with self._guarded(patience):
+            while left:
+                try:
+                    left = left[os.write(self._in, left[: 1 << 16]) :]
+                except BlockingIOError:
+                    self._wait(False, until)
+                except OSError:
+                    raise Lost(self._how()) from None
+        return self._number
+
+    def frame(self, number: int, until: float) -> tuple[int, str, bytes, str | None]:
+        """The next frame of a call: kind, text, details, error."""
+        with self._guarded(until - time.monotonic()):
+            kind, call, *sizes = HEAD.unpack(self._read(HEAD.size, until))
+            if kind > FAILED or call != number or any(size > most for size, most in zip(sizes, LARGEST, strict=True)):
+                raise Lost("its process breaks the protocol")
+            text, details, error = (self._read(size, until) for size in sizes)
+        try:
+            return kind, text.decode("utf-8", "surrogatepass"), details, error.decode("utf-8", "surrogatepass") or None
+        except UnicodeDecodeError:
+            raise Lost("its process breaks the protocol") from None
+
+    def _read(self, count: int, until: float) -> bytes:
+        while len(self._buffer) < count:
+            self._wait(True, until)
+            try:
+                data = os.read(self._out, 1 << 20)
+            except OSError:
+                data = b""
+            if not data:
+                raise Lost(self._how())
+            self._buffer += data
+        found = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return found
+
+    def _wait(self, reading: bool, until: float) -> None:
+        """Until there is something to read, or room to write."""
+        if not _POLLS:
+            return
+        poll = self._readable if reading else self._writable
+        while not poll.poll(1000 * _GLANCE):
+            if time.monotonic() >= until:
+                raise self._impatient()
+            if self._popen.poll() is not None and not poll.poll(0):  # a child of its own holds the pipe
+                raise Lost(self._how())
+            used = _resident(self._popen.pid)
+            if used > self._memory:
+                raise Lost(f"its process used {used / 1e9:.1f} GB (most: {self._memory / 1e9:.1f}, --memory)")
+
+    @contextlib.contextmanager
+    def _guarded(self, seconds: float) -> Any:
+        """Where pipes cannot be waited for (Windows): the process is ended when its time is over."""
+        self._patience = seconds
+        if _POLLS:
+            yield
+            return
+        timer = threading.Timer(max(seconds, 0.0), self.end)
+        timer.start()
+        try:
+            yield
+        except Lost:
+            raise self._impatient() if timer.finished.is_set() else Lost(self._how()) from None
+        finally:
+            timer.cancel()
+
+    def _impatient(self) -> Lost:
+        return Lost(f"no answer within {self._patience:.3g} s (--patience)", hung=True)
+
+    def _how(self) -> str:
+        """How it ended."""
+        try:
+            status = self._popen.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return "its process closed its pipes"
+        if status < 0:
+            name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+            return f"its process was killed ({name}{', out of memory?' if name == 'SIGKILL' else ''})"
+        return f"its process ended (exit status {status})"
+
+    def end(self) -> None:
+        """End it, and what it started."""
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+            else:
+                self._popen.kill()
+        self._popen.wait()
+        for pipe in (self._popen.stdin, self._popen.stdout):
+            with contextlib.suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+
+_POLLS = hasattr(select, "poll")
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process uses; 0 where that is not told."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _machine_memory() -> int:
+    """Bytes of memory that processes here can have."""
+    found = [1 << 62]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(name).read_text()))
+    return min(found)

@@ -1,0 +1,264 @@
+"""An agent in a room of its own: whatever it does to its process costs its own games or its own cell."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bad_agents
+import pytest
+from fault_tools import lmrl
+from serving import environment
+
+from lmrl_agents import AgentError, AgentStopped, Request
+from lmrl_agents.playing.answers import QUIT
+from lmrl_agents.playing.conformance import sample_requests
+from lmrl_agents.playing.room import Room, RoomSettings, close, open_agent
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import EPISODES, SUMMARY, RecordFile
+from lmrl_envs import Transcript
+
+MAZE, CITY = "lmrl/MazeFullyObserved-v0", "lmrl/GuessMyCity-v1"
+FILE = bad_agents.__file__
+SETTINGS = RoomSettings(patience=20.0, memory=1.0)
+
+
+def spec(name: str) -> str:
+    return f"{FILE}:{name}"
+
+
+def played(name: str, out: Path, settings: RoomSettings = SETTINGS, episodes: int = 4, **how: Any) -> dict[str, Any]:
+    agent = open_agent(spec(name), {}, settings)
+    try:
+        return evaluate(EvaluationSpec(MAZE, spec(name), episodes, 0), out, agent=agent, **how)
+    finally:
+        close(agent)
+
+
+def records(out: Path) -> list[str]:
+    return [replace_seconds(record) for record in RecordFile(out).read()]
+
+
+def replace_seconds(record: Any) -> str:
+    return "".join(
+        f"{name}={getattr(record, name)!r}" for name in record.__class__.__annotations__ if name != "seconds"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "patience", "why"),
+    [
+        ("ExitsHard", 20.0, r"its process ended \(exit status 0\)"),
+        ("Killed", 20.0, r"its process was killed \(SIGKILL"),
+        ("Hangs", 0.3, r"no answer within 0\.3 s \(--patience\)"),
+        ("Spins", 0.3, r"no answer within 0\.3 s \(--patience\)"),
+        ("Grows", 60.0, r"its process used \d\.\d GB \(most: 0\.4, --memory\)"),
+        ("ClosesDescriptors", 20.0, r"its process ended"),
+        ("Forks", 20.0, r"its process ended \(exit status 4\)"),
+        ("ForksFree", 20.0, r"its process ended \(exit status 4\)"),
+        ("Forges", 20.0, r"its process breaks the protocol"),
+        ("Claims", 20.0, r"its process breaks the protocol"),
+    ],
+)
+def test_a_process_that_is_lost_again_and_again_stops_the_run(
+    name: str, patience: float, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(AgentStopped, match=why):
+        played(name, tmp_path / "out", RoomSettings(patience=patience, memory=0.4))
+    assert not list((tmp_path / "out").glob("[!.]*"))  # nothing is scored, and another agent may have the folder
+    assert re.search(why, caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("Exits", "SystemExit: 0"), ("Interrupts", "KeyboardInterrupt"), ("CoroutineExits", "SystemExit: 0")],
+)
+def test_what_only_asks_for_the_end_fails_its_games(name: str, why: str, tmp_path: Path) -> None:
+    assert played(name, tmp_path)["errors"] == 4
+    assert {record.error for record in RecordFile(tmp_path).read()} == {QUIT + why}
+
+
+def test_a_game_that_kills_is_an_error_and_the_others_are_played(tmp_path: Path) -> None:
+    assert played("OneGame", tmp_path / "bad")["errors"] == 1
+    played("Good", tmp_path / "good")
+    bad, good = ({record.episode: record for record in RecordFile(tmp_path / name).read()} for name in ("bad", "good"))
+    assert bad[2].error == f"{QUIT}its process ended (exit status 3)"
+    assert all(bad[k].actions == good[k].actions for k in (0, 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("ExitsWhenMade", "cannot be loaded: SystemExit: 0"),
+        ("ExitsHardWhenMade", r"cannot be loaded: its process ended \(exit status 0\)"),
+        ("SlotsText", "slots must be a number of games"),
+        ("DescribeCycle", r"describe\(\) gives what JSON cannot hold"),
+        ("FingerExits", "fingerprint raised SystemExit"),
+        ("NoSuch", "has no 'NoSuch'"),
+    ],
+)
+def test_what_cannot_be_had_is_told_before_anything_is_played(name: str, why: str) -> None:
+    with pytest.raises(AgentError, match=f"agent '.*{name}'.*{why}"):
+        open_agent(spec(name), {}, SETTINGS)
+
+
+def test_what_it_is_given_to_keep_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="keep_in raised OSError: no room"):
+        played("KeepInRaises", tmp_path)
+    assert (tmp_path / ".agent").is_dir() and not (tmp_path / EPISODES).exists()
+
+
+def test_threads_that_it_leaves_hold_nobody_up(tmp_path: Path) -> None:
+    agent = open_agent(spec("LeavesThread"), {}, SETTINGS)
+    assert isinstance(agent, Room)
+    agent.act(sample_requests(MAZE, 2))
+    process = agent._process
+    assert process is not None
+    close(agent)
+    assert process._popen.poll() is not None  # its thread sleeps for another 30 s
+
+
+def test_it_reaches_no_environment(tmp_path: Path) -> None:
+    found = []
+    for settings in (SETTINGS, replace(SETTINGS, in_process=True)):
+        out = tmp_path / str(settings.in_process)
+        played("Peeks", out, settings, episodes=1)
+        found.append(RecordFile(out).read()[0].actions[0])
+    assert found == ["none", "env"]
+
+
+def test_agents_of_this_package_play_here() -> None:
+    assert not isinstance(open_agent("expert"), Room)
+
+
+# -- the same games
+
+
+def test_records_are_the_same_in_the_room_and_in_process(tmp_path: Path) -> None:
+    summaries = [
+        played("DetailsNumpy", tmp_path / str(inside), replace(SETTINGS, in_process=inside), 12, slots=slots)
+        for inside, slots in ((True, 64), (False, 5))
+    ]
+    assert records(tmp_path / "True") == records(tmp_path / "False")
+    assert (tmp_path / "False" / SUMMARY).exists() and summaries[0]["return_mean"] == summaries[1]["return_mean"]
+
+
+ECHO = """
+from hashlib import sha256
+class Echo:
+    def act(self, requests):
+        return [sha256(repr((r.env_id, r.episode, r.seed, tuple(r.transcript), type(r.transcript), r.instructions, dict(r.env_kwargs)))
+            .encode("utf-8", "surrogatepass")).hexdigest() for r in requests]
+"""
+
+
+def test_requests_arrive_as_they_were_sent(tmp_path: Path) -> None:
+    """In any order, new games and old ones, games that went back, odd texts; also after the process was lost."""
+    (tmp_path / "echo.py").write_text(ECHO)
+    room = open_agent(f"{tmp_path}/echo.py:Echo", {}, SETTINGS)
+    here = open_agent(f"{tmp_path}/echo.py:Echo", {}, RoomSettings(in_process=True))
+    assert isinstance(room, Room) and room._process is not None
+    odd = Transcript.from_texts(["\ud800 \x00\u202e", "\N{GRINNING FACE}" * 30_000, "", "a", "b"], [-1.5, 0.0])
+    requests = [
+        *sample_requests(MAZE, 8),
+        *sample_requests(CITY, 8, reveal_country=True),
+        Request(MAZE, 99, 2**63 - 1, odd),
+    ]
+    batches = [
+        requests,
+        requests[::-1],
+        requests[:3],
+        [replace(r, transcript=Transcript(r.transcript[:1])) for r in requests],
+        requests,
+    ]
+    for k, batch in enumerate(batches):
+        assert room.act(batch) == here.act(batch)
+        room.finished([r.episode for r in batch[:2]])
+        if k == 2:
+            room._process._popen.kill()
+    close(room)
+
+
+# -- through the command line
+
+
+def test_eval_names_an_agent_that_leaves_and_exits_with_1(tmp_path: Path) -> None:
+    order = ["eval", "--env", MAZE, "--episodes", 3, "--out"]
+    left = lmrl(*order, tmp_path / "a", "--agent", spec("ExitsWithWords"))
+    assert left.returncode == 1 and "3 of 3 games ended in an error" in left.stderr and "no GPU found" in left.stderr
+    hung = lmrl(*order, tmp_path / "b", "--agent", spec("Hangs"), "--patience", "0.5")
+    assert (
+        hung.returncode == 1 and "no answer within 0.5 s (--patience)" in hung.stderr and "Traceback" not in hung.stderr
+    )
+
+
+SUITE = f"""
+name = "mini"
+version = 1
+episodes = 3
+seed = 7
+training_seeds = [0]
+tasks = [{{ id = "{MAZE}" }}]
+"""
+
+
+def test_bad_agents_cost_a_leaderboard_run_their_own_cells(tmp_path: Path) -> None:
+    (tmp_path / "mini.toml").write_text(SUITE)
+    bad = ("Exits", "ExitsHard", "Hangs", "SlotsText", "TextRaises", "DescribeRaises")
+    agents = ",".join(["random", *map(spec, bad), "expert"])
+    order = [
+        "leaderboard",
+        "run",
+        tmp_path / "mini.toml",
+        "--agents",
+        agents,
+        "--out",
+        tmp_path / "run",
+        "--workers",
+        2,
+    ]
+    for _ in range(2):  # and so it is when the command is given again
+        done = lmrl(*order, "--patience", 1)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        for name in bad:
+            (line,) = [
+                line for line in done.stderr.splitlines() if line.startswith(f"lmrl: eval bad_agents.py-{name} ")
+            ]
+            assert len(line) < 400
+        assert {"random", "expert"} <= {
+            word for line in done.stdout.splitlines() for word in line.replace("│", " ").split()
+        }
+        assert (tmp_path / "run" / "report.html").exists()
+    whole = {path.parent.parent.name for path in (tmp_path / "run").glob(f"cells/*/*/*/{SUMMARY}")}
+    assert whole == {"random", "expert", "bad_agents.py-Exits", "bad_agents.py-TextRaises"}
+
+
+_PARENT = """
+import sys
+from lmrl_agents.playing.room import open_agent
+from lmrl_agents.playing.conformance import sample_requests
+open_agent(sys.argv[1]).act(sample_requests("lmrl/MazeFullyObserved-v0", 1))
+"""
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "spins.py").write_text(
+        f"import os\nclass S:\n    def act(self, requests):\n        open({str(tmp_path)!r} + f'/pid-{{os.getpid()}}', 'w').close()\n"
+        "        while True:\n            pass\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, f"{tmp_path}/spins.py:S"], env=environment())
+    until = time.monotonic() + 60
+    while not (found := list(tmp_path.glob("pid-*"))) and time.monotonic() < until:
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    pid = int(found[0].name[4:])
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{pid}")
