@@ -285,7 +285,8 @@ def test_who_plays_beside_an_agent_that_dies_loses_nothing(suite_file: Path, tmp
     assert deaths.read_text() == "xxxxx" * 2  # in each of its cells, five times in a row
     assert len(told) == 2 and all("dies.py-D" in name and "was killed (SIGKILL" in why for name, why in told.items())
     assert {row.agent for row in load_results(tmp_path / "run").rows} == {"waits.py-W"}
-    assert all("dies.py-D" in problem and "was killed" in problem for problem in breaches(tmp_path / "run"))
+    found = breaches(tmp_path / "run")
+    assert found and all("dies.py-D" in problem and "was killed" in problem for problem in found), found
 
 
 _RUN = """

@@ -72,7 +72,7 @@ def _asked(agent: Any, requests: list[Request]) -> list[Action]:
     detailed = hasattr(agent, "act_with_details")
     given = agent.act_with_details(requests) if detailed else agent.act(requests)
     if inspect.isawaitable(given):
-        given = _awaited(given)
+        given = awaited(given)
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise TypeError(f"act() must return a list of actions, not {type(given).__name__}")
     actions = list(islice(given, len(requests) + 1))  # what never ends is not waited for
@@ -218,7 +218,7 @@ def _shown(value: Any) -> str:
 # -- coroutines
 
 
-def _awaited(awaitable: Awaitable[Any]) -> Any:
+def awaited(awaitable: Awaitable[Any]) -> Any:
     """The result of a coroutine, on a loop in a thread of its own: the caller may be in one already (a notebook)."""
     import asyncio
 

@@ -305,7 +305,7 @@ class Room:
         self._in_a_row += 2 if loss.hung else 1
         _LOG.warning("agent %s: %s", self.spec, loss)
         if self._in_a_row >= IN_A_ROW:
-            raise AgentStopped(f"agent {self.spec!r}: {loss}, and so it was again and again")
+            raise AgentStopped(f"{loss}, again and again: agent {self.spec!r}")
 
 
 def _action(kind: int, text: str, details: bytes, error: str | None) -> Action:

@@ -125,7 +125,7 @@ class _Inside:
             self._say(BEAT, doing)
             self.frames.flush()
 
-        found = check_agent(self.agent, message["envs"], beat)
+        found = check_agent(self.agent, message["envs"], beat, closing=True)
         self._say(details=asdict(found))
 
     def _close(self, message: dict[str, Any]) -> None:

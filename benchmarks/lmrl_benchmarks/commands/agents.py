@@ -8,9 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
+from lmrl_agents.playing.loading import check_spec
+from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
+from lmrl_envs import load_task
+from lmrl_envs.core import printable
 
 
 def list_agents() -> None:
@@ -74,21 +78,35 @@ def export(run: Positional[Path], out: Path) -> int:
     return 0
 
 
-def check(spec: Positional[str], env: tuple[str, ...] = (), agent_arg: KeyValues = {}) -> int:
-    """Check that an agent keeps the protocol: strings, batch equal to single, seeds obeyed, no state across games.
+def check(
+    spec: Positional[str],
+    env: tuple[str, ...] = (),
+    agent_arg: KeyValues = {},
+    room: OmitArgPrefixes[RoomSettings] = DEFAULT,
+) -> int:
+    """Check that an agent keeps the protocol: texts, batch equal to single, early and late in games, seeds obeyed, no state across
+    games, nothing left behind, what it tells can be recorded.
 
     Args:
         spec: Name (lmrl agents list), folder of a trained model, or file.py:factory.
-        env: Task ids to check it on; by default one fully observed, and one that is a conversation.
+        env: Task ids to check it on; by default one fully observed, one that is a conversation, and the openings of the others.
         agent_arg: Arguments of the agent, as key=value.
+        room: How it is run.
     """
     from lmrl_agents import load_agent
     from lmrl_agents.playing.conformance import check_agent
+    from lmrl_agents.playing.room import Room
 
-    found = check_agent(load_agent(spec, **agent_arg), env)
-    for breach in found.breaches:
-        print(f"{spec}: {breach}", file=sys.stderr)
-    if found.breaches:
+    for id in env:
+        load_task(id)
+    if room.in_process:
+        found = vars(check_agent(load_agent(spec, **agent_arg), env, closing=True))
+    else:
+        check_spec(spec)
+        found = Room(spec, agent_arg, room).check(env)
+    for breach in found["breaches"]:
+        print(printable(f"{spec}: {breach}"), file=sys.stderr)
+    if found["breaches"]:
         return 1
-    print(f"{spec} keeps the protocol ({found.requests} requests, {found.milliseconds:.1f} ms an action)")
+    print(f"{spec} keeps the protocol ({found['requests']} requests, {found['milliseconds']:.1f} ms an action)")
     return 0
