@@ -16,7 +16,7 @@ class ObjectOracle(Oracle):
 
     def untrue(self, name: str) -> list[str]:
         index = self.names.index(name)
-        return [text for text, objects in question_bank() if not objects >> index & 1]
+        return [text for text, truth in question_bank() if truth.answer(index) is False]
 
     def forbidden(self, name: str) -> list[str]:
         return list(load_knowledge().aliases[self.names.index(name)])

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners import Partner, PartnerReply, PartnerRequest, make_partner
 from lmrl_envs.twenty_questions.partner import ScriptedOracle
@@ -17,9 +18,9 @@ from lmrl_envs.twenty_questions.rules import (
     NO,
     QUESTION_REWARD,
     SPLITS,
+    UNREAD,
     WIN_REWARD,
     YES,
-    Knowledge,
     load_knowledge,
     split_indices,
 )
@@ -33,20 +34,22 @@ class TwentyQuestionsEnv(PartnerTextEnv):
     """20 Questions.
 
     **Action**: a yes/no question in free English.
-    **Observation**: ``Questions:`` at first; then ``Yes.`` or ``No.``.
+    **Observation**: ``Questions:`` at first; then ``Yes.``, ``No.``, ``It depends.`` (people would say different things), or
+    "I don't understand the question; please put it another way.".
     **Reward**: -1 a question, 0 for the one that wins.
     **End**: terminated when won, and after 20 questions (the limit is a rule of the game).
     **Win**: a question about identity that names exactly one object, the right one or an alias of it ("Is it a dog?",
     "Dog?", "My guess is: dog"). A list, a category, or the name inside another question is no guess. What counts as a
     guess is decided here, whoever answers.
-    **Info**: ``valid``: the action has words and at most 500 characters. ``understood``: the oracle could read the
-    question (what it cannot read it answers ``No.``). At the end ``success`` and ``secret``.
+    **Info**: ``valid``: the action has words and at most 500 characters. ``understood``: the oracle could read all of the
+    question. At the end ``success`` and ``secret``.
     **Options**: ``{"secret": name}``, any of the 158 objects.
 
     Args:
         simulator: "scripted", "transformers:<path-or-id>", "openai:<model>" or "replay:<file>".
         split: which objects are drawn: "all", "train" (without the held-out ones) or "test" (only those).
         simulator_options: keyword arguments for the simulator.
+        unread: what is said to a question that is not understood: "say" says so, "no" answers ``No.`` as LMRL-Gym does.
 
     Version history: v1, the game is another than v0 (never published).
     """
@@ -60,8 +63,10 @@ class TwentyQuestionsEnv(PartnerTextEnv):
         split: Split = "all",
         simulator_options: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
+        unread: Literal["say", "no"] = "say",
     ) -> None:
         super().__init__(render_mode=render_mode)
+        self.unread = check_choice("unread", unread, ("say", "no"))
         self.split = check_choice("split", split, SPLITS)
         self.partner_prompt = OraclePrompt()
         self.partner: Partner = make_partner(
@@ -104,10 +109,12 @@ class TwentyQuestionsEnv(PartnerTextEnv):
     def _answer(self, action: str, reply: PartnerReply | None) -> Outcome:
         last = len(self._rewards) + 1 >= MAX_QUESTIONS
         if reply is not None:
-            return reply.text, QUESTION_REWARD, last, False, {"valid": True, "understood": reply.understood}
+            text = NO if self.unread == "no" and not reply.understood else reply.text
+            return text, QUESTION_REWARD, last, False, {"valid": True, "understood": reply.understood}
         if _is_valid(action):  # the right guess needs no oracle
             return YES, WIN_REWARD, True, False, {"valid": True, "understood": True}
-        return NO, QUESTION_REWARD, last, False, {"valid": False, "understood": False}
+        text = NO if self.unread == "no" else UNREAD
+        return text, QUESTION_REWARD, last, False, {"valid": False, "understood": False}
 
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._rewards[-1] == WIN_REWARD, "secret": self.knowledge.names[self._secret]}

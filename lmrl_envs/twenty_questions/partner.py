@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lmrl_envs.partners import PartnerReply, PartnerRequest
-from lmrl_envs.twenty_questions.rules import NO, YES, load_knowledge
+from lmrl_envs.twenty_questions.rules import DEPENDS, NO, UNREAD, YES, load_knowledge
 
-_YES, _NO, _UNREAD = PartnerReply(YES), PartnerReply(NO), PartnerReply(NO, understood=False)
+_REPLIES = {True: PartnerReply(YES), False: PartnerReply(NO), None: PartnerReply(DEPENDS)}
+_UNREAD = PartnerReply(UNREAD, understood=False)
 
 
 class ScriptedOracle:
-    """Answers from the bundled knowledge; the same question about the same object always gets the same answer."""
+    """Answers from the bundled knowledge; the same questions about the same object always get the same answers."""
 
     def reply(self, requests: Sequence[PartnerRequest]) -> list[PartnerReply]:
-        """``Yes.``, ``No.``, or ``No.`` not understood."""
+        """``Yes.``, ``No.``, ``It depends.``, or that the question was not understood."""
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: PartnerRequest) -> PartnerReply:
-        from lmrl_envs.twenty_questions.reader import read  # at the first question: making the game stays fast
+        from lmrl_envs.twenty_questions.reader import read_after  # at the first question: making the game stays fast
 
-        objects = read(request.action).objects
-        if objects is None:
-            return _UNREAD
-        return _YES if objects >> load_knowledge().index[request.hidden["secret"]] & 1 else _NO
+        truth = read_after(request.action, request.texts).truth
+        return _UNREAD if truth is None else _REPLIES[truth.answer(load_knowledge().index[request.hidden["secret"]])]
 
     def close(self) -> None:
         """Nothing to release."""

@@ -7,8 +7,9 @@ from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.language.knowledge import members, to_set
+from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.reader import read
-from lmrl_envs.twenty_questions.rules import YES, load_knowledge, split_indices
+from lmrl_envs.twenty_questions.rules import DEPENDS, NO, YES, load_knowledge, split_indices
 
 _NO_ARTICLE = frozenset(("broccoli", "lettuce", "corn", "jeans", "scissors", "pliers", "headphones", "sticky tape"))
 _THE = frozenset(("sun", "moon", "ocean"))
@@ -33,10 +34,10 @@ def _with_article(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def question_bank() -> tuple[tuple[str, int], ...]:
-    """Every attribute's question with the set of objects it holds for; the plainest first."""
+def question_bank() -> tuple[tuple[str, Truth], ...]:
+    """Every attribute's question with what is true of every object; the plainest first."""
     knowledge = load_knowledge()
-    return tuple((text, knowledge.attributes[name]) for name, text in knowledge.questions.items())
+    return tuple((text, Truth(*knowledge.judge(name))) for name, text in knowledge.questions.items())
 
 
 def possible_objects(transcript: Transcript, start: int) -> int:
@@ -44,12 +45,17 @@ def possible_objects(transcript: Transcript, start: int) -> int:
     found = asked = start
     for i in range(1, len(transcript) - 1, 2):
         reading = read(transcript[i].text)
-        if reading.objects is None:
+        truth, answer = reading.truth, transcript[i + 1].text
+        if truth is None:
             continue
-        yes = transcript[i + 1].text == YES
         if reading.guess is not None:
             asked &= ~(1 << reading.guess)
-        found &= reading.objects if yes else ~reading.objects
+        if answer == YES:
+            found &= truth.yes
+        elif answer == NO:
+            found &= ~truth.possible
+        elif answer == DEPENDS:
+            found &= truth.possible & ~truth.yes
         if reading.guess is not None:
             found &= ~(1 << reading.guess)
     return found or asked or start
@@ -81,14 +87,15 @@ class SuboptimalPolicy(_Player):
 
     def act(self, transcript: Transcript) -> str | None:
         possible = possible_objects(transcript, self.start)
-        count = possible.bit_count()
-        if self.random.random() < self.rash or (count <= self.sure and self.random.random() < self.informed):
+        if self.random.random() < self.rash or (
+            possible.bit_count() <= self.sure and self.random.random() < self.informed
+        ):
             return guess_question(self.pick(members(possible)))
         bank = question_bank()
         if self.random.random() >= self.informed:
             return self.pick(bank)[0]
         three = [self.pick(bank) for _ in range(3)]
-        return min(three, key=lambda question: abs(2 * (question[1] & possible).bit_count() - count))[0]
+        return min(three, key=lambda question: _cost(question[1], possible))[0]
 
 
 class MixedPolicy(SuboptimalPolicy):
@@ -98,8 +105,8 @@ class MixedPolicy(SuboptimalPolicy):
     at least 15.0 with a std of 7: so some recorded conversations end early and unsolved, as they do here (None).
     """
 
-    informed, rash, sure = 0.62, 0.05, 2
-    patience = (17.5, 5.5)
+    informed, rash, sure = 0.2, 0.035, 2
+    patience = (17.5, 5.2)
 
     def __init__(self, seed: int = 0, split: str = "all", **_: Any) -> None:
         super().__init__(seed, split)
@@ -112,66 +119,67 @@ class MixedPolicy(SuboptimalPolicy):
 
 
 @lru_cache(maxsize=256)
-def least_questions(n: int) -> tuple[int, frozenset[int]]:
-    """The least total number of lost questions over ``n`` equally likely objects, any set of which can be asked for.
+def halving(n: int) -> int:
+    """The least total number of lost questions over ``n`` equally likely objects, if any set of them could be asked for.
 
     Either one is guessed (the others pay 1), or all pay 1 and the set is cut in two: F(1) = 0,
-    F(n) = min(n - 1 + F(n - 1), n + min_k F(k) + F(n - k)). No strategy can do better, so -F(n) / n bounds the mean
-    return. Also returns the sizes ``k`` of an optimal cut; 0 stands for a guess.
+    F(n) = min(n - 1 + F(n - 1), n + min_k F(k) + F(n - k)).
     """
     if n <= 1:
-        return 0, frozenset((0,))
-    costs = {k: n + least_questions(k)[0] + least_questions(n - k)[0] for k in range(1, n)}
-    costs[0] = n - 1 + least_questions(n - 1)[0]
-    least = min(costs.values())
-    return least, frozenset(k for k, cost in costs.items() if cost == least)
+        return 0
+    return min(n - 1 + halving(n - 1), *(n + halving(k) + halving(n - k) for k in range(1, n)))
+
+
+def _parts(truth: Truth, possible: int) -> tuple[int, int, int]:
+    """The objects to which the answer is yes, it depends, no."""
+    return possible & truth.yes, possible & truth.possible & ~truth.yes, possible & ~truth.possible
+
+
+def _cost(truth: Truth, possible: int) -> int:
+    """What a question costs over all objects, with `halving` after it."""
+    return possible.bit_count() + sum(halving(part.bit_count()) for part in _parts(truth, possible))
 
 
 @lru_cache(maxsize=1 << 16)
-def best_question(possible: int) -> str:
-    """A question that keeps to the bound of `least_questions`: the first of the bank that cuts optimally."""
+def best_question(possible: int) -> tuple[str, int]:
+    """The question of the tree for some objects, and the total number of questions lost under it.
+
+    The first question of the bank of which the `halving` cost is least, or a guess where that costs no more; three answers
+    cut finer than two, so the tree does better than `halving` bounds two answers to.
+    """
     count = possible.bit_count()
-    cuts = least_questions(count)[1]
-    if count <= 2 or cuts == {0}:
-        return guess_question(members(possible)[0])
-    best, best_rank = "", (1 << 30, 1 << 30)
-    for rank, (text, objects) in enumerate(question_bank()):
-        size = (objects & possible).bit_count()
-        if size in cuts and size:
-            # Optimal cuts cost the same; an even one leaves more room for the next questions.
-            score = (abs(2 * size - count), rank)
-            if score < best_rank:
-                best, best_rank = text, score
-    if best:
-        return best
-    if 0 in cuts:
-        return guess_question(members(possible)[0])
-    some = members(possible)[: min(cut for cut in cuts if cut)]
-    names = load_knowledge().names
-    return f"Is it {' or '.join(_with_article(names[i]) for i in some)}?"
+    if count > 2:
+        text, truth = min(question_bank(), key=lambda question: _cost(question[1], possible))
+        parts = _parts(truth, possible)
+        if possible not in parts and _cost(truth, possible) < count - 1 + halving(count - 1):
+            return text, count + sum(best_question(part)[1] for part in parts if part)
+    first = members(possible)[0]
+    rest = possible & ~(1 << first)
+    return guess_question(first), count - 1 + (best_question(rest)[1] if rest else 0)
 
 
 class ExpertPolicy(_Player):
-    """Optimal: every question cuts what is still possible in an optimal proportion (see `least_questions`)."""
+    """Asks the questions of the tree of `best_question`."""
 
     def act(self, transcript: Transcript) -> str:
         possible = possible_objects(transcript, self.start)
-        question = best_question(possible)
+        question = best_question(possible)[0]
         if question in transcript.actions:  # an oracle that contradicts itself would be asked the same for ever
             named = [guess_question(index) for index in members(possible)]
             question = next((text for text in named if text not in transcript.actions), question)
         return question
 
     def is_best(self, transcript: Transcript, action: str) -> bool:
-        """Whether a question cuts what is still possible in an optimal proportion, or is a guess where one is optimal."""
+        """Whether a question is as good as the tree's by the cost that the tree goes by."""
         possible = possible_objects(transcript, self.start)
-        cuts, reading = least_questions(possible.bit_count())[1], read(action)
-        if reading.objects is None:
+        reading = read(action)
+        if reading.truth is None:
             return False
+        least = min(_cost(truth, possible) for _, truth in question_bank())
+        count = possible.bit_count()
         if reading.guess is not None:
-            return 0 in cuts and bool(possible >> reading.guess & 1)
-        size = (reading.objects & possible).bit_count()
-        return size > 0 and size in cuts
+            return bool(possible >> reading.guess & 1) and count - 1 + halving(count - 1) <= least
+        return _cost(reading.truth, possible) <= least
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

@@ -13,7 +13,8 @@ from lmrl_envs.language.lists import entries, sections
 
 MAX_QUESTIONS = 20
 QUESTION_REWARD, WIN_REWARD = -1.0, 0.0
-YES, NO = "Yes.", "No."
+YES, NO, DEPENDS = "Yes.", "No.", "It depends."
+UNREAD = "I don't understand the question; please put it another way."
 SPLITS = ("all", "train", "test")
 MAX_QUESTION_LENGTH = 500
 """Characters of a question; a longer one is not read."""

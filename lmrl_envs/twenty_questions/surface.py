@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.language.answers import QuestionForm
+from lmrl_envs.language.knowledge import to_set
 from lmrl_envs.partners.attacks import Target
 from lmrl_envs.partners.judged import Judge, QuestionJudge
 from lmrl_envs.surface import Invariants, Surface
-from lmrl_envs.twenty_questions.policies import least_questions
+from lmrl_envs.twenty_questions.policies import best_question
 from lmrl_envs.twenty_questions.rules import MAX_QUESTIONS, split_indices
 
 
@@ -30,8 +31,8 @@ class TwentyQuestionsSurface(Surface):
         return QuestionJudge()
 
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
-        n = len(split_indices(kwargs.get("split", "all")))
-        return -least_questions(n)[0] / n, "best known", "no strategy can do better"
+        indices = split_indices(kwargs.get("split", "all"))
+        return -best_question(to_set(indices))[1] / len(indices), "best known", "the best question tree found"
 
     variants = ({"split": "test"},)
 

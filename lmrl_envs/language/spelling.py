@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable, Sequence
 
 from lmrl_envs.language.numbers import SMALL
-from lmrl_envs.twenty_questions.rules import Knowledge, to_set
+from lmrl_envs.language.truth import Truth, surely
 
 _LETTER = r"[\"']?([a-z])\b[\"']?"
 _START = re.compile(
@@ -33,16 +34,15 @@ _WORDS = re.compile(
 _BEFORE = re.compile(rf"\b(before|after)\b (?:the )?(?:letter )?{_LETTER}")
 
 
-def read_spelling(knowledge: Knowledge, text: str) -> int | None:
-    """The objects meant by a question about spelling (cleaned text); None when it asks nothing of the kind."""
+def read_spelling(names: Sequence[str], text: str) -> Truth | None:
+    """What a question about spelling means (cleaned text, without "not"); None when it asks nothing of the kind."""
     if match := _IN_NAME.search(text):
-        return to_set(i for i, name in enumerate(knowledge.names) if match[1] in name.lower())
+        return surely(sum(1 << i for i, name in enumerate(names) if match[1] in name.lower()))
     if _HINT.search(text) is None:
         return None
-    names = knowledge.names
 
-    def where(test) -> int:  # type: ignore[no-untyped-def]
-        return to_set(i for i, name in enumerate(names) if test(name.lower()))
+    def where(test: Callable[[str], bool]) -> Truth:
+        return surely(sum(1 << i for i, name in enumerate(names) if test(name.lower())))
 
     if "vowel" in text:
         if re.search(r"start|begin|first", text):
@@ -84,7 +84,7 @@ def _count(word: str) -> int | None:
     return None if value is None or value > 12 else value
 
 
-def _length_test(before: str, after: str, count: int):  # type: ignore[no-untyped-def]
+def _length_test(before: str, after: str, count: int) -> Callable[[str], bool]:
     def length(name: str) -> int:
         return sum(letter.isalpha() for letter in name)
 

@@ -1,0 +1,135 @@
+"""The phrases of a task and what they mean.
+
+A lexicon file has a section for each sense, and lines ``expression: phrase; phrase``; what an expression means, the task's table says.
+Senses go by what a phrase is in a sentence, so that it is only read where it can stand:
+
+=========  ==========================================================
+kind       what a thing is: (is it) an animal
+quality    what it is like: (is it) red
+material   what it is made of: (made of, is it) metal
+part       what it has, needs or goes with: (does it have, with) wheels
+place      where it is: (found, used, in, at) the kitchen
+who        who has to do with it: (used) by children, (do) children ...
+does       what it does itself: (does it, can it) swim
+done       what is done to it: (do you, can it be) eaten
+for        what it is for: (used to, for, helps you) write; with "with"
+relate     what it has to do with: (related to) music
+phrase     whatever else, word for word, anywhere
+=========  ==========================================================
+
+``name`` (the things themselves), ``skip`` (says nothing), ``not`` come from elsewhere. ``=`` before an expression: these phrases mean this
+alone; else several lines with one phrase add up, or the narrower of two goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from lmrl_envs.language.lists import table
+from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Tokenizer, clean
+from lmrl_envs.language.truth import Truth
+
+SENSES = ("kind", "quality", "material", "part", "place", "who", "does", "done", "for", "relate", "phrase")
+LIGHT = {verb: frozenset(own[0].split()) for verbs, own in table(LINES["light"]).items() for verb in verbs.split()}
+"""Verbs that say little by themselves -> the senses of which one must be in the question."""
+SKIP, NOT, NAME = "skip", "not", "name"
+
+
+class Lexicon:
+    """Phrases by their key: base forms without the words that say nothing.
+
+    Args:
+        files: sections of the task's lexicon files.
+        select: an expression to its meaning.
+        names: the names of each thing, in the table's order.
+        more: phrases that mean a set of their own (the table's own questions).
+        extra: texts whose words the reader has to know too (names of references, units).
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, Sequence[str]],
+        select: Callable[[str], Truth],
+        names: Sequence[Sequence[str]],
+        more: Mapping[str, Truth],
+        extra: Iterable[str] = (),
+    ) -> None:
+        lines = [
+            (
+                sense,
+                expression.lstrip("="),
+                expression.startswith("="),
+                [own for p in phrases.split(";") if (own := p.strip())],
+            )
+            for sense in SENSES
+            for expression, _, phrases in (line.partition(": ") for line in files.get(sense, ()))
+        ]
+        skipped = [
+            own for line in [*LINES["skip"], *files.get(SKIP, ())] for p in line.split(";") if (own := p.strip())
+        ]
+        denied = [own for line in LINES["not phrases"] for p in line.split(";") if (own := p.strip())]
+        texts = [phrase for *_, phrases in lines for phrase in phrases] + skipped + denied + list(more)
+        texts += [name for own in names for name in own] + list(extra)
+        texts += [
+            word
+            for title in ("light", "past", "opposites", "relating")
+            for line in LINES[title]
+            for word in line.replace("/", " ").replace(":", " ").split()
+        ]
+        self.tokenizer = Tokenizer(
+            word for text in texts for word in clean(text).replace("-", " ").replace("'s", "").split()
+        )
+        self.phrases: dict[str, dict[str, Truth]] = {}
+        for sense, own in ((SKIP, skipped), (NOT, denied)):
+            for phrase in own:
+                if key := self._own_key(phrase):
+                    self.phrases.setdefault(key, {})[sense] = Truth(0, 0)
+        for sense, expression, alone, phrases in lines:
+            truth = select(expression)
+            for phrase in phrases:
+                key = self._own_key(phrase)
+                if not key:
+                    continue
+                self._add(sense, key, truth, alone)
+                if sense == "for":
+                    self._add("for", f"{key} with", truth, alone)
+        for text, truth in more.items():
+            key = self.key(text)
+            if " " in key:
+                self.phrases[key] = {"phrase": truth}
+        self.names: dict[str, int] = {}
+        """Key of each name -> index of the thing."""
+        for index, own in enumerate(names):
+            for name in own:
+                self.names.setdefault(self.key(name), index)
+        for key, index in self.names.items():
+            self.phrases.setdefault(key, {})[NAME] = Truth(1 << index, 1 << index)
+        self.longest: dict[str, int] = {}
+        """First word -> words in the longest phrase that begins with it."""
+        for key in self.phrases:
+            parts = key.split(" ")
+            self.longest[parts[0]] = max(self.longest.get(parts[0], 0), len(parts))
+
+    def key(self, text: str) -> str:
+        """A phrase as the reader looks it up."""
+        tokens = self.tokenizer(clean(text).replace("-", " "))
+        return " ".join(token.base for token in tokens if token.part not in CLEAR and token.part != ",") or " ".join(
+            token.base for token in tokens
+        )
+
+    def _own_key(self, phrase: str) -> str:
+        """The key of a phrase that says something by itself; "" where only words are left that any sentence may have."""
+        key = self.key(phrase)
+        if " " not in key and sum(token.part != "x" for token in self.tokenizer(clean(phrase).replace("-", " "))) > 1:
+            return ""  # too little of it is left
+        return "" if all(PARTS.get(word) or word in LIGHT for word in key.split(" ")) else key
+
+    def _add(self, sense: str, key: str, truth: Truth, alone: bool) -> None:
+        senses = self.phrases.setdefault(key, {})
+        before = senses.get(sense)
+        if before is None or alone or not before.possible:
+            senses[sense] = truth
+        elif truth.possible:
+            # A later line refines an earlier one, or adds another meaning to it.
+            narrower = truth.possible & ~before.possible == 0
+            senses[sense] = truth if narrower else before | truth

@@ -1,0 +1,496 @@
+"""Comparisons and quantities in a question: bigger than a breadbox, under 2 kg, more than four legs, fits in a suitcase, before 1900."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from lmrl_envs.language.lists import sections, table, words
+from lmrl_envs.language.numbers import NUMBERS, digits
+from lmrl_envs.language.tokens import Token, Tokenizer
+from lmrl_envs.language.truth import Truth
+
+Values = Mapping[str, float | None]
+"""Measure -> how much of it a thing has; None, or left out: the thing has none."""
+
+_NUMBERS = {**NUMBERS, "couple": 2, "few": 3, "dozen": 12, "single": 1, "pair": 2, "several": 3}
+_SLACK = 1.12
+"""Within this factor of the limit it depends on the exemplar."""
+
+
+class Match(NamedTuple):
+    """A comparison that was read."""
+
+    truth: Truth
+    end: int
+    """Index of the token after it."""
+    reference: Values | None = None
+    """What was compared with."""
+    noun: str = ""
+    """What was counted."""
+
+
+class Measures:
+    """Reads comparisons over the measures of a table.
+
+    Args:
+        lists: sections ``comparatives``, ``adjectives`` and ``units`` (``measure sign: word; word``, ``measure factor: word; word``),
+            ``measured`` (``measure: word; word``, what a measure is called), ``counted`` (``measure: noun; noun``).
+        columns: measure -> its value for every thing of the table, None for things without it.
+        references: what things are compared with: name -> its measures.
+        tokenizer: the reader's.
+    """
+
+    def __init__(
+        self,
+        lists: Mapping[str, Sequence[str]],
+        columns: Mapping[str, Sequence[float | None]],
+        references: Mapping[str, Values],
+        tokenizer: Tokenizer,
+    ) -> None:
+        common = sections(__file__, "quantity.txt")
+        self.columns = columns
+        self._base = base = tokenizer.base
+        own = {title: [*common.get(title, ()), *lists.get(title, ())] for title in {*common, *lists}}
+
+        def keyed(title: str) -> dict[str, tuple[str, str]]:
+            return {word: tuple(key.split(" ")) for key, found in table(own[title]).items() for word in found}  # type: ignore[misc]
+
+        self.comparatives, self.adjectives, units = keyed("comparatives"), keyed("adjectives"), keyed("units")
+        self.units = {unit: (measure, float(size)) for unit, (measure, size) in units.items()}
+        self.measured = {base(word): measure for measure, found in table(own["measured"]).items() for word in found}
+        self.counted = {
+            base(word): measure for measure, found in table(own.get("counted", ())).items() for word in found
+        }
+        self.superlatives = {
+            word[:-1] + "st": value for word, value in self.comparatives.items() if word.endswith("er")
+        }
+        self._more, self._less = ([entry.split() for entry in own[title]] for title in ("more", "less"))
+        self._skip = frozenset(words(own["skip"]))
+        self._upright = frozenset(words(own["upright"]))
+        self._younger, self._older = frozenset(words(own["younger"])), frozenset(words(own["older"]))
+        self.references: dict[str, Values] = {}
+        for name, values in references.items():
+            key = " ".join(
+                token.base for token in tokenizer(name) if token.part != "x" and token.base not in self._skip
+            )
+            self.references.setdefault(key, values)
+        firsts = {key.split(" ")[0] for key in self.references}
+        self._reference_starts = firsts
+        self.numeric = frozenset(_NUMBERS) | {entry[0] for entry in self._more + self._less} | {"between"}
+        """Words with which an amount may begin."""
+        self.triggers = (
+            frozenset(self.comparatives) | frozenset(self.measured) | frozenset(self.superlatives) | frozenset(_NUMBERS) - {"million"}
+            | {entry[0] for entry in self._more + self._less} | {"as", "size", "fit", "same", "between", "$", "before", "after", "since", "predate"}
+        )  # fmt: skip
+
+    # -- what is compared
+
+    def compare(self, measure: str, sign: str, limit: float, slack: float = _SLACK) -> Truth:
+        """The things with more (``>=``) or less (``<=``) of a measure than a limit; near it, it depends."""
+        yes = possible = 0
+        for index, value in enumerate(self.columns[measure]):
+            if value is None:
+                continue
+            high, low = (value, limit) if sign == ">=" else (limit, value)
+            if measure == "year":
+                high, low, ratio = high, low + (20 if slack > 1 else 0), 1.0
+                yes |= (high >= low) << index
+                possible |= (high >= low - (40 if slack > 1 else 0)) << index
+                continue
+            ratio = slack if high > 0 and low > 0 else 1.0
+            yes |= (high > low * ratio) << index
+            possible |= (high * ratio > low and high != low) << index  # nothing is bigger than itself
+        return Truth(yes, possible)
+
+    def count(self, measure: str, sign: str, limit: float) -> Truth:
+        """The things with a number of parts: more than, fewer than, or exactly the limit."""
+        column = self.columns[measure]
+
+        def where(test: Callable[[float], bool]) -> int:
+            return sum(1 << i for i, value in enumerate(column) if value is not None and value == value and test(value))
+
+        tests: dict[str, Callable[[float], bool]] = {
+            ">": lambda v: v > limit, "<": lambda v: v < limit, ">=": lambda v: v >= limit, "<=": lambda v: v <= limit, "=": lambda v: v == limit,
+        }  # fmt: skip
+        unknown = sum(1 << i for i, value in enumerate(column) if value is not None and value != value)
+        found = where(tests[sign])
+        return Truth(found, found | unknown)
+
+    def relative(self, adjective: str, objects: int) -> Truth:
+        """ "A big animal": big as animals go."""
+        measure, sign = self.adjectives[adjective]
+        values = sorted(v for i, v in enumerate(self.columns[measure]) if objects >> i & 1 and v is not None)
+        if not values:
+            return Truth(0, 0)
+        middle = values[len(values) // 2]
+        found = self.compare(measure, sign, middle, 1.6)
+        return Truth(found.yes & objects, found.possible & objects)
+
+    def greatest(self, superlative: tuple[str, str], objects: int, among: bool) -> Truth:
+        """ "The largest animal": none but the one of these things that has most may be it; "one of the largest": the third that has most."""
+        measure, sign = superlative
+        owned = [(v, i) for i, v in enumerate(self.columns[measure]) if objects >> i & 1 and v is not None]
+        if not owned:
+            return Truth(0, 0)
+        ranked = [1 << i for _, i in sorted(owned, reverse=sign == ">=")]
+        third = len(ranked) // 3
+        return Truth(sum(ranked[: third // 2]), sum(ranked[:third])) if among else Truth(0, ranked[0])
+
+    # -- reading
+
+    def match(self, tokens: Sequence[Token], i: int, last: Values | None, last_noun: str = "") -> Match | None:
+        """The comparison that begins at a token, None where there is none."""
+        word = tokens[i].word
+        base = tokens[i].base
+        if word in self.comparatives:
+            return self._than(tokens, i + 1, *self.comparatives[word], last)
+        if word in ("more", "less") and i + 1 < len(tokens) and tokens[i + 1].word in self.adjectives:
+            measure, sign = self.adjectives[tokens[i + 1].word]
+            if word == "less":
+                sign = "<=" if sign == ">=" else ">="
+            return self._than(tokens, i + 2, measure, sign, last)
+        if word == "as":
+            return self._as(tokens, i)
+        if word in ("size", "same"):
+            return self._same(tokens, i)
+        if base == "fit":
+            return self._fit(tokens, i)
+        if base in self.measured:
+            return self._of_measure(tokens, i, self.measured[base], last)
+        dated = self._year(tokens, i)
+        return dated or self._amount(tokens, i, None, last_noun)
+
+    def _than(self, tokens: Sequence[Token], j: int, measure: str, sign: str, last: Values | None) -> Match | None:
+        if j + 1 < len(tokens) and tokens[j].word in ("in", "of") and tokens[j + 1].base in self.measured:
+            measure, j = self.measured[tokens[j + 1].base], j + 2
+        if j >= len(tokens) or tokens[j].word != "than":
+            rest = tokens[j:]
+            if last is not None and all(token.part in tuple("tpvhx") for token in rest):
+                return self._against(last, measure, sign, len(tokens))
+            return None
+        j += 1
+        if (
+            j < len(tokens)
+            and tokens[j].word in ("that", "this", "it", "those")
+            and (j + 1 == len(tokens) or tokens[j + 1].part == ",")
+        ):
+            return None if last is None else self._against(last, measure, sign, j + 1)
+        value, unit, end = self._quantity(tokens, j, measure)
+        if value is not None:
+            return Match(self.compare(unit, sign, value), end, {unit: value})
+        found = self.reference(tokens, j)
+        if found is None:
+            return None
+        values, end = found
+        match = self._against(values, measure, sign, end)
+        if (
+            match is not None
+            and end + 1 < len(tokens)
+            and tokens[end].part in ("o", "c")
+            and tokens[end].word in ("or", "and")
+        ):
+            other = self.reference(tokens, end + 1)
+            if other is not None:
+                second = self._against(other[0], measure, sign, other[1])
+                if second is not None:
+                    both = match.truth | second.truth if tokens[end].word == "or" else match.truth & second.truth
+                    return Match(both, second.end, values)
+        return match
+
+    def _against(self, reference: Values, measure: str, sign: str, end: int) -> Match | None:
+        limit = reference.get(measure)
+        if limit is None:
+            return None
+        return Match(self.compare(measure, sign, limit), end, reference)
+
+    def _of_measure(self, tokens: Sequence[Token], i: int, measure: str, last: Values | None) -> Match | None:
+        """ "weigh more than ...", "its height is over ..."."""
+        j = i + 1
+        while (
+            j < len(tokens)
+            and (tokens[j].part in tuple("xtpbav") or tokens[j].word in ("up", "at", "to", "me", "back"))
+            and not self._begins(tokens, j)
+        ):
+            j += 1
+        if j >= len(tokens):
+            return None
+        word = tokens[j].word
+        if word in self.comparatives:  # "its weight is greater than"
+            return self._than(tokens, j + 1, measure, self.comparatives[word][1], last)
+        if word in ("same", "as"):
+            k = next((k for k in range(j + 1, min(j + 4, len(tokens))) if tokens[k].word == "as"), None)
+            found = None if k is None else self.reference(tokens, k + 1)
+            limit = None if found is None else found[0].get(measure)
+            if found is None or limit is None:
+                return None
+            about = self.compare(measure, ">=", limit / 1.6) & self.compare(measure, "<=", limit * 1.6)
+            return Match(about if word == "same" else self.compare(measure, ">=", limit * 0.9), found[1], found[0])
+        direction = self._direction(tokens, j)
+        if direction is not None:
+            sign, k = direction
+            if tokens[k - 1].word == "than" or tokens[k - 1].base in ("exceed", "over", "under", "above", "below"):
+                if (
+                    k < len(tokens)
+                    and tokens[k].word in ("that", "this", "it")
+                    and k + 1 == len(tokens)
+                    and last is not None
+                ):
+                    return self._against(last, measure, sign[0] + "=", k + 1)
+                found = self.reference(tokens, k)
+                if found is not None and self._quantity(tokens, k, measure)[0] is None:
+                    return self._against(found[0], measure, sign[0] + "=", found[1])
+        return self._amount(tokens, j, measure, "")
+
+    def _begins(self, tokens: Sequence[Token], j: int) -> bool:
+        return self._direction(tokens, j) is not None or self._number(tokens, j)[0] is not None
+
+    def _direction(self, tokens: Sequence[Token], j: int) -> tuple[str, int] | None:
+        for sign, entries in ((">", self._more), ("<", self._less)):
+            for entry in entries:
+                if [token.base if token.base in entry else token.word for token in tokens[j : j + len(entry)]] == entry:
+                    strict = (
+                        sign
+                        if entry[-1] not in ("least", "most") and entry[0] != "no" and entry[-1] != "to"
+                        else sign + "="
+                    )
+                    return strict, j + len(entry)
+        return None
+
+    def _number(self, tokens: Sequence[Token], j: int) -> tuple[float | None, int]:
+        if j >= len(tokens):
+            return None, j
+        word = tokens[j].word
+        if word[0] in "$0123456789" and word != "$":
+            value, k = digits(word), j + 1
+        elif word in _NUMBERS and word not in ("hundred", "thousand", "million", "billion", "k", "grand", "thou"):
+            value, k = float(_NUMBERS[word]), j + 1
+            if value >= 20 and value < 100 and k < len(tokens) and 0 < _NUMBERS.get(tokens[k].word, 0) < 10:
+                value, k = value + _NUMBERS[tokens[k].word], k + 1
+        elif (
+            word in ("a", "an")
+            and j + 1 < len(tokens)
+            and (tokens[j + 1].word in self.units or tokens[j + 1].word in _NUMBERS)
+        ):
+            value, k = 1.0, j + 1
+            if tokens[k].word in ("half", "couple", "few", "dozen"):
+                value, k = float(_NUMBERS[tokens[k].word]), k + 1
+        elif word in ("hundred", "thousand", "million", "billion") or (word == "half" and j + 1 < len(tokens)):
+            value, k = (1.0, j) if word != "half" else (0.5, j + 1)
+        else:
+            return None, j
+        while k < len(tokens) and tokens[k].word in ("hundred", "thousand", "million", "billion", "k", "grand"):
+            value, k = value * float(_NUMBERS[tokens[k].word]), k + 1
+        while k < len(tokens) and tokens[k].word in ("a", "an", "of"):
+            k += 1
+        return value, k
+
+    def _quantity(self, tokens: Sequence[Token], j: int, measure: str | None) -> tuple[float | None, str, int]:
+        """A number with its unit: value, measure, next token; the value is None for anything else."""
+        value, k = self._number(tokens, j)
+        if value is None:
+            return None, "", j
+        if tokens[j].word.startswith("$"):
+            return value, "usd", k
+        unit = self.units.get(tokens[k].word) if k < len(tokens) else None
+        if unit is None:
+            return (
+                (value, measure, k)
+                if measure in ("year", "people") or (measure and not self._has_units(measure))
+                else (None, "", j)
+            )
+        kind, k = unit[0], k + 1
+        if k + 1 < len(tokens) and tokens[k].word in ("per", "an", "a", "/") and tokens[k + 1].word in ("hour", "h"):
+            kind, unit, k = "speed", ("speed", unit[1] / 100_000), k + 2
+        amount = value * unit[1]
+        if kind == "len":
+            after = tokens[k].word if k < len(tokens) else ""
+            if after == "in" and k + 1 < len(tokens):
+                after, k = tokens[k + 1].word, k + 1
+            if after in self._upright or measure == "tall":
+                kind = "tall"
+            elif measure in ("bulk", "fit"):
+                kind = measure
+            elif after in ("wide", "across", "thick", "deep", "width", "diameter"):
+                kind = "bulk"
+            if after in self._upright or after in (
+                "wide",
+                "across",
+                "thick",
+                "deep",
+                "width",
+                "diameter",
+                "long",
+                "length",
+                "size",
+            ):
+                k += 1
+        elif k < len(tokens) and tokens[k].word in ("heavy", "in") and kind == "kg":
+            k += 2 if tokens[k].word == "in" else 1
+        return amount, kind, k
+
+    def _has_units(self, measure: str) -> bool:
+        return any(kind == measure for kind, _ in self.units.values())
+
+    def _amount(self, tokens: Sequence[Token], i: int, measure: str | None, last_noun: str) -> Match | None:
+        """A number with a unit or of a counted thing, with "over", "at least" or "or more" about it."""
+        if tokens[i].word == "between":
+            first, j = self._number(tokens, i + 1)
+            if first is None or j >= len(tokens):
+                return None
+            if tokens[j].word in self.units:
+                j += 1
+            if j >= len(tokens) or tokens[j].word != "and":
+                return None
+            high, kind, end = self._quantity(tokens, j + 1, measure)
+            second = self._number(tokens, j + 1)[0]
+            if high is None or not second:
+                return None
+            return Match(self.compare(kind, ">=", first * high / second) & self.compare(kind, "<=", high), end)
+        direction = self._direction(tokens, i)
+        sign, j = direction or ("=", i)
+        while j < len(tokens) and tokens[j].word in (
+            "exactly",
+            "about",
+            "around",
+            "roughly",
+            "approximately",
+            "precisely",
+        ):
+            j += 1
+        value, kind, end = self._quantity(tokens, j, measure)
+        if value is not None:
+            if direction is None:
+                after = [token.word for token in tokens[end : end + 2]]
+                if (
+                    after[:1] != ["or"]
+                    or len(after) < 2
+                    or after[1] not in ("more", "less", "fewer", "over", "under", *self.comparatives)
+                ):
+                    return None
+                less = after[1] in ("less", "fewer", "under") or self.comparatives.get(after[1], ("", ">="))[1] == "<="
+                sign, end = "<" if less else ">", end + 2
+            return Match(self.compare(kind, sign[0] + "=", value), end, {kind: value})
+        number, k = self._number(tokens, j)
+        if number is None or number != int(number):
+            return None
+        noun = tokens[k].base if k < len(tokens) else last_noun
+        if k < len(tokens) and noun not in self.counted and tokens[k].part in ("t", "v"):
+            noun = last_noun
+        if noun not in self.counted:
+            return None
+        end = min(k + 1, len(tokens)) if k < len(tokens) and tokens[k].base == noun else k
+        if k + 1 < len(tokens) and tokens[k].word == "or" and tokens[k + 1].word in ("more", "less", "fewer"):
+            return None
+        after = [token.word for token in tokens[end : end + 2]]
+        if after[:1] == ["or"] and after[1:] and after[1] in ("more", "less", "fewer"):
+            sign, end = (">=" if after[1] == "more" else "<="), end + 2
+        return Match(self.count(self.counted[noun], sign, number), end, None, noun)
+
+    def _as(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "as big as a car"."""
+        if i + 3 >= len(tokens) or tokens[i + 1].word not in self.adjectives or tokens[i + 2].word != "as":
+            return None
+        measure, sign = self.adjectives[tokens[i + 1].word]
+        found = self.reference(tokens, i + 3)
+        limit = None if found is None else found[0].get(measure)
+        if found is None or limit is None:
+            return None
+        end = found[1]
+        if (
+            end + 1 < len(tokens)
+            and tokens[end].word == "or"
+            and (other := self.reference(tokens, end + 1)) is not None
+        ):
+            end = other[1]
+        return Match(self.compare(measure, sign, limit * (0.8 if sign == ">=" else 1.25), 1.25), end, found[0])
+
+    def _same(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "the size of a car", "the same size as"."""
+        j = i + 1 if tokens[i].word == "same" else i
+        if (
+            j + 1 >= len(tokens)
+            or self.measured.get(tokens[j].base) is None
+            or tokens[j + 1].word not in ("of", "as", "to")
+        ):
+            return None
+        measure = self.measured[tokens[j].base]
+        found = self.reference(tokens, j + 2)
+        limit = None if found is None else found[0].get(measure)
+        if found is None or limit is None:
+            return None
+        return Match(
+            self.compare(measure, ">=", limit / 1.45, 1.25) & self.compare(measure, "<=", limit * 1.45, 1.25),
+            found[1],
+            found[0],
+        )
+
+    def _fit(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "fits in a suitcase"."""
+        j = i + 1
+        while j < len(tokens) and tokens[j].part in ("v", "t"):
+            j += 1
+        if (
+            j + 1 >= len(tokens)
+            or tokens[j].word not in ("in", "inside", "into", "on", "through", "within", "under")
+            or "fit" not in self.columns
+        ):
+            return None
+        found = self.reference(tokens, j + 1)
+        if found is None or not found[0].get("bulk") or not found[0].get("len"):
+            return None
+        bulk, length = found[0]["bulk"], found[0]["len"]
+        assert bulk is not None and length is not None
+        return Match(self.compare("bulk", "<=", bulk * 0.9) & self.compare("fit", "<=", length * 1.05), found[1])
+
+    def _year(self, tokens: Sequence[Token], i: int) -> Match | None:
+        if "year" not in self.columns:
+            return None
+        word = tokens[i].word
+        if word in self._younger or word in self._older:
+            j = i + 1
+            while j < len(tokens) and tokens[j].word in ("the", "year", "about", "around", "than", "to"):
+                j += 1
+            if j < len(tokens) and len(tokens[j].word.rstrip("s")) == 4 and tokens[j].word.rstrip("s").isdecimal():
+                return Match(
+                    self.compare("year", ">=" if word in self._younger else "<=", float(tokens[j].word.rstrip("s"))),
+                    j + 1,
+                )
+        value, k = self._number(tokens, i)
+        if (
+            value
+            and k + 1 < len(tokens)
+            and tokens[k].word in ("year", "years", "century", "centuries", "decades")
+            and tokens[k + 1].word == "ago"
+        ):
+            years = value * {"c": 100, "d": 10, "y": 1}[tokens[k].word[0]]
+            return Match(self.compare("year", "<=", 2025 - years), k + 2)
+        return None
+
+    def reference(self, tokens: Sequence[Token], j: int) -> tuple[Values, int] | None:
+        """The known thing whose name begins at a token, past articles and the like, and the token after it."""
+        while (
+            j < len(tokens)
+            and (tokens[j].part in ("x", "v") or tokens[j].word in self._skip)
+            and tokens[j].base not in self._reference_starts
+        ):
+            j += 1
+        for size in (4, 3, 2, 1):
+            if j + size > len(tokens):
+                continue
+            key = " ".join(
+                token.base for token in tokens[j : j + size] if token.part != "x" and token.base not in self._skip
+            )
+            found = self.references.get(key)
+            if found is not None:
+                end = j + size
+                while end < len(tokens) and tokens[end].part in ("b", "a"):  # "than I am", "than a cat does"
+                    end += 1
+                return found, end
+        return None
+
+
+def is_number(value: float | None) -> bool:
+    """Whether a measure is known and finite."""
+    return value is not None and math.isfinite(value)

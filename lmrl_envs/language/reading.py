@@ -1,0 +1,539 @@
+"""Reads a free-form English yes/no question as what it says of the things of a table.
+
+A question is cut to tokens, and those are covered from left to right by the longest phrases of the lexicon that can stand there, by
+comparisons, by words that turn round or narrow what follows, and by words that mark the sense of what follows. Phrases of a clause add
+up: all must hold; alternatives with "or" need one. **Every content word is accounted for, or the question is not answered**: a word that
+no list and no phrase covers, a preposition or a verb without what it needs, a tense or a degree that the table cannot tell make it
+`UNREAD`.
+
+Conventions: "Isn't it alive?" and "It isn't alive, is it?" ask the same as "Is it alive?"; "Is it not alive?" and "It isn't alive, right?"
+ask for the contrary. "Only", "always", "every" leave a no and turn a yes into "it depends". "Too big to fit in a car" is the contrary of
+"fits in a car".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import NamedTuple
+
+from lmrl_envs.language.lexicon import LIGHT, NAME, NOT, SKIP, Lexicon
+from lmrl_envs.language.lists import words
+from lmrl_envs.language.quantity import Measures, Values
+from lmrl_envs.language.sentence import Sentence, question_in
+from lmrl_envs.language.tokens import CLEAR, LINES, Token, clean
+from lmrl_envs.language.truth import Truth, contrary
+
+
+class Reading(NamedTuple):
+    """What a question means."""
+
+    truth: Truth | None
+    """Yes, no or "it depends" for every thing; None: not understood."""
+    guess: int | None = None
+    """Index of the one thing whose identity is asked about."""
+    is_open: bool = False
+    """Not answered by yes or no."""
+    memory: Memory | None = None
+    """What a follow-up ("and bigger than a car?", "what about smaller?") goes on from."""
+
+
+class Memory(NamedTuple):
+    """What stays of a question for the next."""
+
+    text: str
+    reference: Values | None
+    noun: str
+
+
+UNREAD, OPEN = Reading(None), Reading(None, is_open=True)
+
+_CONTEXTS = ("start", "be", "noun", "aux", "does", "do", "to", "have", "made", "place", "by", "for", "relate")
+_NEXT = {
+    # context, part of a clear word -> the context after it
+    **{(context, "b"): "be" for context in _CONTEXTS},
+    **{(context, "a"): "aux" for context in _CONTEXTS if context not in ("do", "does", "to")},
+    **{(context, "e"): "have" for context in ("be", "aux")},
+    ("start", "t"): "does", ("aux", "t"): "does", ("noun", "t"): "does",
+    **{(context, "p"): "do" for context in ("start", "aux", "noun", "does", "be")},
+    ("start", "h"): "noun", ("be", "h"): "noun", ("aux", "h"): "does",
+    **{(context, "T"): "to" for context in _CONTEXTS if context not in ("made", "relate")},
+}  # fmt: skip
+_ORDER: dict[str, tuple[str, ...]] = {
+    # context -> the senses in which a phrase can stand there, the likeliest first
+    "start": (NAME, "phrase", "kind", "quality", "material", "part", "place", "who", "for", "done", "does", SKIP, NOT),
+    "be": (NAME, "phrase", "kind", "quality", "material", "done", SKIP, NOT),
+    "noun": (NAME, "phrase", "kind", "quality", "material", "done", "does", SKIP, NOT),
+    "aux": ("phrase", "who", "does", SKIP, NOT),
+    "does": ("phrase", "does", SKIP, NOT),
+    "do": ("phrase", "done", "for", SKIP, NOT),
+    "to": ("phrase", "for", "done", "does", SKIP, NOT),
+    "have": ("phrase", "part", "material", SKIP, NOT),
+    "made": ("phrase", "material", NOT),
+    "place": ("phrase", "place", NOT),
+    "by": ("phrase", "who", "for"),
+    "for": ("phrase", "for", "who", "place"),
+    "relate": ("phrase", "relate"),
+}
+_RELATING = frozenset(words(LINES["relating"]))
+_PAST, _PASTS = frozenset(words(LINES["past"])), frozenset(("was", "were", "did"))
+_OPPOSITES = {frozenset(pair.split("/")) for pair in words(LINES["opposites"])}
+_HAVING = frozenset(("without", "lack", "lacking", "minus", "devoid"))
+_NEGATED = re.compile(r"\b(?:not|no|without|never)\b|n't\b")
+_ALL = frozenset(("phrase", "quantity"))
+"""Senses that stand for any other."""
+
+
+class _Word(NamedTuple):
+    """A token that can be part of a phrase, with the parts of the clear words before it."""
+
+    token: Token
+    index: int
+    clear: str
+
+
+class _Item(NamedTuple):
+    """A part of what is said."""
+
+    sense: str
+    truth: Truth
+    end: int
+    """Place in the list of words after it."""
+
+
+class _Clause:
+    """What is said in one breath: all of the items, from each negation on the contrary of what follows."""
+
+    def __init__(self, alternative: bool = False) -> None:
+        self.alternative = alternative
+        self.items: list[_Item] = []
+        self.turns: list[int] = []
+
+    def truth(self, everything: int) -> Truth:
+        turns = [0, *self.turns, len(self.items)]
+        found = Truth(everything, everything)
+        for k in range(len(turns) - 2, -1, -1):
+            for item in self.items[turns[k] : turns[k + 1]]:
+                found &= item.truth
+            if k:
+                found = contrary(found, everything)
+        return found
+
+
+class _Unread(Exception):
+    """Something is not accounted for."""
+
+
+class Reader:
+    """Reads questions about the things of a table.
+
+    Args:
+        lexicon: the task's phrases.
+        measures: the task's measures.
+        count: how many things there are.
+        subjects: words that stand for the thing where they are the subject ("Is the animal a dog?").
+    """
+
+    def __init__(self, lexicon: Lexicon, measures: Measures, count: int, subjects: Collection[str] = ()) -> None:
+        self.lexicon, self.measures, self.everything = lexicon, measures, (1 << count) - 1
+        self.subjects = frozenset(subjects)
+
+    def read(self, text: str, memory: Memory | None = None) -> Reading:
+        """The meaning of a question; `UNREAD` when there is none that accounts for all of it.
+
+        Args:
+            text: anything.
+            memory: of the question before, for follow-ups.
+        """
+        sentence = question_in(clean(text).strip())
+        if sentence.asked > 1:
+            return UNREAD
+        if sentence.is_open:
+            return OPEN
+        reading = self._read(sentence, sentence.text, memory)
+        if reading.truth is None and memory is not None and sentence.text.count(" ") < 5:
+            # A piece goes in the place of the end of the former question: "on your head?" - "the hands, then?"
+            former = memory.text.rstrip("?!. ").split(" ")
+            for k in (1, 2, 3):
+                if k < len(former):
+                    reading = self._read(sentence, " ".join(former[:-k]) + " " + sentence.text, memory)
+                    if reading.truth is not None and reading.guess is None:
+                        return reading
+            return UNREAD
+        return reading
+
+    def _read(self, sentence: Sentence, text: str, memory: Memory | None) -> Reading:
+        special = self.special(text)
+        if special is not None:
+            return UNREAD if _NEGATED.search(text) else Reading(special, None, False, Memory(text, None, ""))
+        tokens = self.lexicon.tokenizer(text.replace("-", " "))
+        if not tokens:
+            return UNREAD
+        scan = _Scan(self, tokens, sentence.agree, memory)
+        try:
+            truth = scan.run()
+        except _Unread:
+            return UNREAD
+        guess = scan.guess()
+        if guess is not None and sentence.before and self.names_others(sentence.before, guess):
+            guess = None
+        if guess is None and not sentence.mark and not sentence.agree and scan.is_remark:
+            return UNREAD
+        return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun))
+
+    def special(self, text: str) -> Truth | None:
+        """What a question of a kind of its own means (spelling), from a cleaned sentence; None for any other."""
+        return None
+
+    def names_others(self, text: str, guess: int) -> bool:
+        """Whether a text names a thing, another than the one guessed."""
+        found = [token.base for token in self.lexicon.tokenizer(text.replace("-", " ")) if token.part not in CLEAR]
+        for size in (3, 2, 1):
+            for start in range(len(found) - size + 1):
+                index = self.lexicon.names.get(" ".join(found[start : start + size]))
+                if index is not None and index != guess:
+                    return True
+                if index == guess:  # the name itself may hold another: a tennis shoe
+                    found[start : start + size] = ["-"] * size
+        return False
+
+
+class _Scan:
+    """Goes through the words once, from left to right."""
+
+    def __init__(self, reader: Reader, tokens: list[Token], agree: str, memory: Memory | None) -> None:
+        self.reader, self.tokens, self.memory = reader, tokens, memory
+        self.phrases, self.longest, self.measures = reader.lexicon.phrases, reader.lexicon.longest, reader.measures
+        self.agrees = agree == "+"
+        self.reference: Values | None = None
+        self.noun = ""
+        self.context = "start"
+        self.clauses = [_Clause()]
+        self.connector = ""
+        self.owed: list[tuple[int, frozenset[str]]] = []
+        self.items: list[_Item] = []
+        self.narrow = self.turned = self.among = False
+        self.superlative: tuple[str, str] | None = None
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether it may be said of the game: "this is hard"."""
+        return self.tokens[0].word in ("this", "that") and len(self.items) == 1 and self.items[0].sense == "quality"
+
+    def guess(self) -> int | None:
+        """The one thing that is named, if nothing else is said."""
+        if len(self.items) != 1 or self.narrow or self.turned or self.superlative or self.items[0].sense != NAME:
+            return None
+        return self.items[0].truth.yes.bit_length() - 1
+
+    def run(self) -> Truth:
+        """What is said.
+
+        Raises:
+            _Unread: not all is accounted for.
+        """
+        listed = self._words()
+        i = 0
+        while i < len(listed):
+            i = self._step(listed, i)
+        if not self.items:
+            raise _Unread
+        for start, senses in self.owed:
+            if not any(item.sense in senses or item.sense in _ALL for item in self.items[start:]):
+                raise _Unread
+        if any(token.word in _PASTS for token in self.tokens) and not any(token.base in _PAST for token in self.tokens):
+            raise _Unread
+        return self._together()
+
+    def _together(self) -> Truth:
+        everything = self.reader.everything
+        clauses = [clause for clause in self.clauses if clause.items]
+        ways = {clause.alternative for clause in clauses[1:]}
+        if len(ways) > 1:
+            raise _Unread
+        found = clauses[0].truth(everything)
+        for clause in clauses[1:]:
+            found = found | clause.truth(everything) if clause.alternative else found & clause.truth(everything)
+        if sum(item.sense == NAME for item in self.items) > 1:
+            raise _Unread  # no thing is two
+        if self.superlative is not None:
+            if self.turned or ways or not any(item.sense == "kind" for item in self.items):
+                raise _Unread
+            return self.measures.greatest(self.superlative, found.possible, self.among)
+        if self.narrow and self.turned:
+            raise _Unread
+        return found.narrowed() if self.narrow else found
+
+    def _words(self) -> list[_Word]:
+        """The words that phrases are made of, with what stands between."""
+        listed, clear = [], ""
+        for index, token in enumerate(self.tokens):
+            if token.part and token.part in CLEAR:
+                clear += token.part
+            else:
+                listed.append(_Word(token, index, clear))
+                clear = ""
+        if (
+            len(listed) > 1
+            and listed[0].token.base in self.reader.subjects
+            and listed[1].token.part not in (",", "o", "c")
+        ):
+            # "Is the animal a dog?": the category stands for the thing.
+            first, second = listed[0], listed[1]
+            if first.clear in ("bx", "ax", "bt", "at") and (second.clear or first.clear[0] == "a"):
+                listed[:2] = [_Word(second.token, second.index, first.clear[0] + "t" + second.clear)]
+        return listed
+
+    # -- one step
+
+    def _step(self, listed: list[_Word], i: int) -> int:
+        word = listed[i]
+        token, clear = word.token, word.clear
+        if self.connector and clear[:1] in ("a", "b"):
+            self.context = "start"
+        for part in clear:
+            self.context = _NEXT.get((self.context, part), self.context)
+        if token.word in self.measures.numeric:
+            end = self._phrase(listed, i, 3) or self._measure(listed, i) or self._phrase(listed, i, 1)
+        else:
+            end = self._phrase(listed, i, 2) or self._measure(listed, i) or self._phrase(listed, i, 1)
+        return end or self._single(listed, i, token)
+
+    def _phrase(self, listed: list[_Word], i: int, least: int) -> int:
+        longest = self.longest.get(listed[i].token.base, 0)
+        order = _ORDER[self.context]
+        if longest and any(word.token.part == "," for word in listed[i : i + longest]):
+            longest += 2
+        if listed[i].token.part in ("N", "n") and (self.agrees or listed[i].token.part == "N"):
+            return 0
+        for size in range(min(longest, len(listed) - i), least - 1, -1):
+            key = " ".join([word.token.base for word in listed[i : i + size] if word.token.part != ","])
+            senses = self.phrases.get(key)
+            if senses is None:
+                continue
+            sense = next((sense for sense in order if sense in senses), None)
+            if sense is None and self.context in ("be", "noun") and i + size < len(listed):
+                # "a kitchen appliance", "women's clothing"
+                after = listed[i + size]
+                if "h" in after.clear or "kind" in self.phrases.get(after.token.base, ()):
+                    sense = next((sense for sense in ("place", "who") if sense in senses), None)
+            if sense == NAME and "x" not in listed[i].clear and ("quality" in senses or "material" in senses):
+                sense = "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
+            if sense is None or listed[i + size - 1].token.part == ",":
+                continue
+            if sense == NAME and "kind" in senses and self.tokens[listed[i].index - 1].word == "of":
+                sense = "kind"  # "a kind of computer"
+            if sense == SKIP:
+                self.context = "start"
+            elif sense == NOT:
+                self._turn("")
+            else:
+                self._add(_Item(sense, senses[sense], i + size), listed, i)
+            return i + size
+        return 0
+
+    def _measure(self, listed: list[_Word], i: int) -> int:
+        token = listed[i].token
+        triggers = self.measures.triggers
+        if token.word not in triggers and token.base not in triggers and token.word[0] not in "$0123456789":
+            return 0
+        memory = self.memory
+        index = listed[i].index
+        if index and self.tokens[index - 1].word in ("a", "an") and self.tokens[index].word in self.measures.units:
+            index -= 1
+        match = self.measures.match(self.tokens, index, memory and memory.reference, memory.noun if memory else "")
+        if match is None:
+            return 0
+        self.reference, self.noun = match.reference, match.noun
+        end = next((k for k in range(i + 1, len(listed)) if listed[k].index >= match.end), len(listed))
+        self._add(_Item("quantity", match.truth, end), listed, i)
+        return end
+
+    def _single(self, listed: list[_Word], i: int, token: Token) -> int:
+        part = token.part
+        after = listed[i + 1] if i + 1 < len(listed) else None
+        if part == "N" or part == "n":
+            if not (part == "N" and self._leads(listed, i)):
+                self._turn(token.word)
+        elif part == "w":
+            self.narrow = True
+        elif part == "m":
+            pass
+        elif part in ("c", "o", ","):
+            self._connect(token.word, part)
+        elif part == "q":  # people
+            if self.context in ("by", "for"):
+                self.owed.pop()
+            elif self.context in ("aux", "start", "noun", "does"):
+                self.context = "do"
+            elif self.context != "do":
+                raise _Unread
+        elif part == "H" or (token.base in ("come", "equip", "fit") and after and after.token.word == "with"):
+            if after is not None and (after.clear[:1] == "T" or "b" in after.clear):
+                return i + 1  # "have to", "has it been"
+            self.context = "have"
+            self._owe("part", "material")
+        elif part == "M":
+            self.context = "made"
+            self._owe("material", "who", "for", "done")
+        elif part == "P":
+            if self.context != "made":
+                self.context = "place"
+                self._owe("place")
+        elif part in ("F", "B"):
+            self.context = "for" if part == "F" else "by"
+            self._owe("for", "who", "place")
+        elif token.base in _RELATING:
+            self.context = "relate"
+            self._owe("relate")
+            return i + 1 + (after is not None and after.token.word in ("with", "to", "in"))
+        elif token.base == "get" and self.context == "have":
+            pass
+        elif token.base in LIGHT:
+            self.owed.append((0, LIGHT[token.base]))
+        else:
+            return self._degree(listed, i)
+        return i + 1
+
+    def _degree(self, listed: list[_Word], i: int) -> int:
+        """ "Too big to", "small enough to", "the largest"."""
+        word, adjectives = listed[i].token.word, self.measures.adjectives
+        if word == "too" and i + 2 < len(listed) and self._is_adjective(listed[i + 1].token):
+            at = i + 2
+            if (
+                listed[at].token.part in ("c", "o")
+                and at + 2 < len(listed)
+                and self._is_adjective(listed[at + 1].token)
+            ):
+                at += 2
+            if listed[at].token.part == "F" and at + 1 < len(listed):
+                at += 1
+            if "T" in listed[at].clear:
+                self._turn("too")
+                self._owe("done", "for", "does")
+                return at
+        elif i + 2 < len(listed) and listed[i + 1].token.word == "enough" and self._is_adjective(listed[i].token):
+            if set("Ttp") & set(listed[i + 2].clear):
+                self._owe("done", "for", "does")
+                return i + 2
+        elif word in self.measures.superlatives or (
+            word in ("most", "least") and i + 1 < len(listed) and listed[i + 1].token.word in adjectives
+        ):
+            if self.superlative is not None:
+                raise _Unread
+            index = listed[i].index
+            self.among = (
+                (index >= 3 and self.tokens[index - 2].word in ("of", "among")) or listed[i - 1].token.word == "among"
+            )
+            if word in self.measures.superlatives:
+                self.superlative = self.measures.superlatives[word]
+                return i + 1
+            measure, sign = adjectives[listed[i + 1].token.word]
+            self.superlative = (measure, sign if word == "most" else "<=" if sign == ">=" else ">=")
+            return i + 2
+        raise _Unread
+
+    def _is_adjective(self, token: Token) -> bool:
+        return token.word in self.measures.adjectives or "quality" in self.phrases.get(token.base, ())
+
+    def _leads(self, listed: list[_Word], i: int) -> bool:
+        """Whether an "n't" asks ("isn't it", "don't people") rather than denies ("it isn't")."""
+        index = listed[i].index
+        before = {token.part for token in self.tokens[:index]}
+        after = self.tokens[index + 1].part if index + 1 < len(self.tokens) else ""
+        return not self.items and not before & set("tpq") and after in ("t", "p", "q", "x", "e", "v", "")
+
+    # -- what is done with what was found
+
+    def _owe(self, *senses: str) -> None:
+        self.owed.append((len(self.items), frozenset(senses)))
+
+    def _turn(self, word: str) -> None:
+        if self.agrees:  # "It isn't alive, is it?"
+            self.agrees = False
+            return
+        self.turned = True
+        self.clauses[-1].turns.append(len(self.clauses[-1].items))
+        if self.connector in ("and", "but", ","):
+            self._begin(False)
+            self.clauses[-2].turns.pop()
+            self.clauses[-1].turns.append(0)
+        if word in _HAVING:
+            self.context = "have"
+            self._owe("part", "material")
+        elif word == "nothing":
+            self.context = "noun"
+        elif word == "nobody":
+            self.context = "do"
+
+    def _connect(self, word: str, part: str) -> None:
+        if part == ",":
+            self.connector = self.connector or ","
+        elif part == "o":
+            self.connector = "or"
+        elif word == "nor":
+            self.connector = "nor"
+        else:
+            self.connector = "but" if word != "and" else "and"
+
+    def _begin(self, alternative: bool) -> None:
+        self.connector = ""
+        if self.clauses[-1].items or self.clauses[-1].turns:
+            self.clauses.append(_Clause(alternative))
+
+    def _add(self, item: _Item, listed: list[_Word], i: int) -> None:
+        clause, clear = self.clauses[-1], listed[i].clear
+        connector, self.connector = self.connector, ""
+        last = clause.items[-1] if clause.items else None
+        own = bool(set("ab") & set(clear))
+        if connector == "," and any(word.token.part == "o" for word in listed[i:]) and last is not None and not own:
+            connector = "or"
+        if last is None or not connector:
+            item = self._beside(item, last, listed, i)
+        elif connector == "or":
+            if self._is_choice(listed, i):
+                raise _Unread
+            if item.sense == last.sense and not own:
+                sense = "names" if item.sense == NAME else item.sense
+                clause.items[-1] = self.items[-1] = _Item(sense, item.truth | last.truth, item.end)
+                return
+            if (len(clause.items) > 1 and not own) or clause.turns:
+                raise _Unread
+            self._begin(True)
+        elif clause.turns and connector != "but" and not own and connector != "nor":
+            raise _Unread
+        else:
+            self._begin(False)
+            if connector == "nor":
+                self.clauses[-1].turns.append(0)
+        self.clauses[-1].items.append(item)
+        self.items.append(item)
+        if item.sense == "who" and self.context in ("aux", "start", "noun"):
+            self.context = "do"
+
+    def _beside(self, item: _Item, last: _Item | None, listed: list[_Word], i: int) -> _Item:
+        """An item right after another: "a big animal", "a pet animal"."""
+        if last is None or last.end != i or set("thba") & set(listed[i].clear):
+            return item
+        if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":
+            clause = self.clauses[-1]
+            clause.items.pop()
+            self.items.pop()
+            relative = self.measures.relative(listed[i - 1].token.word, item.truth.possible)
+            return _Item("kind", relative & item.truth, item.end)
+        if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:
+            raise _Unread
+        if item.sense in ("does", "done", "for") and last.sense not in ("kind", NAME, "who", "quality"):
+            raise _Unread  # a verb right after another: what it goes with was not read
+        if item.sense == "kind" and last.sense in ("phrase", "does", "done", "for", "part"):
+            raise _Unread
+        return item
+
+    def _is_choice(self, listed: list[_Word], i: int) -> bool:
+        """Whether "A or B?" asks which of the two."""
+        if not any(token.part in ("a", "b", "H") for token in self.tokens):
+            return True
+        if any(token.word in ("rather", "more") for token in self.tokens):
+            return True
+        before = next((word.token for word in reversed(listed[:i]) if word.token.part not in ("o", ",")), None)
+        return before is not None and frozenset((before.base, listed[i].token.base)) in _OPPOSITES

@@ -1,0 +1,155 @@
+"""From a question to tokens: words in base form with the part that each plays; contractions and chat spelling undone, slips mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from lmrl_envs.language.lists import sections, words
+from lmrl_envs.language.text import INVISIBLE, QUOTES, SPACES, plain
+from lmrl_envs.language.words import Slips, base_forms
+
+LINES = sections(__file__, "english.txt")
+"""What the reader knows of English itself, whatever the task."""
+_FORMS = sections(__file__, "forms.txt")
+IRREGULAR = dict(pair.split("=") for pair in words(_FORMS["irregular"]))
+KEEP = frozenset(words(_FORMS["keep"]))
+_REAL = frozenset(words(_FORMS["no slips"]))
+_SPELLING = dict(pair.split("=") for pair in words(LINES["spelling"]))
+PARTS = {
+    word: part
+    for part, title in {
+        "x": "articles", "t": "it", "p": "people", "b": "be", "a": "auxiliaries", "h": "heads", "v": "adverbs", "n": "not", "w": "narrows",
+        "c": "and", "o": "or", "H": "have", "M": "made", "P": "place", "F": "for", "B": "by", "T": "to",
+        "q": "persons", "e": "there", "m": "mostly",
+    }.items()
+    for word in words(LINES[title])
+}  # fmt: skip
+"""Word -> the letter of the list of english.txt that it stands in."""
+CLEAR = frozenset("xtpbahvTe")
+"""Parts of the words that may stand between those of a phrase."""
+NOT = "n't"
+_SIGNS = {**QUOTES, **str.maketrans({"–": "-", "—": ","})}
+_WORD = re.compile(r"\$?\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[,;:%$]")
+_ENDINGS = {"s": "is", "re": "are", "m": "am", "ll": "will", "ve": "have", "d": "would"}
+_SHORT = frozenset(words(LINES["contracted"]))
+_BARE_NEGATIONS = {f"{verb}nt": verb for verb in words(LINES["be"]) + words(LINES["auxiliaries"])} | {
+    "wont": "will",
+    "cant": "can",
+}
+
+
+class Token(NamedTuple):
+    """A word of a question."""
+
+    word: str
+    """As it was typed, in small letters."""
+    base: str
+    """The form that phrases are made of."""
+    part: str
+    """A letter of `PARTS`; "," for a pause, "" for a content word."""
+
+
+def clean(text: str) -> str:
+    """Lower case, one form of each character, no invisible ones."""
+    return plain(text, signs=_SIGNS, dropped=INVISIBLE, blank=SPACES)
+
+
+class Tokenizer:
+    """Cuts a cleaned text into tokens.
+
+    Args:
+        vocabulary: the words of all phrases, as they are written; their base forms become those of the tokens.
+    """
+
+    def __init__(self, vocabulary: Iterable[str]) -> None:
+        known = {word for word in vocabulary if word not in PARTS}
+        self.vocabulary = frozenset(self._simple(word, known) for word in known) | frozenset(PARTS)
+        # Two passes: "drums" and "drum" must be one word, whichever a phrase was written with.
+        self._slips = Slips(word for word in self.vocabulary if len(word) >= 5)
+        self._tokens: dict[str, tuple[Token, ...]] = {}
+
+    def __call__(self, text: str) -> list[Token]:
+        """The tokens of a text that `clean` gave."""
+        found: list[Token] = []
+        known = self._tokens
+        for word in _WORD.findall(text):
+            tokens = known.get(word)
+            if tokens is None:
+                tokens = tuple(self._made(word))
+                if len(known) < 50_000:
+                    known[word] = tokens
+            found += tokens
+        if "one" in text:
+            _tell_ones(found)
+        return found
+
+    def _made(self, word: str) -> list[Token]:
+        if word in _SPELLING:
+            return [token for part in _SPELLING[word].split("_") for token in self._made(part)]
+        if word == NOT:
+            return [Token(NOT, "not", "N")]
+        if "'" in word:
+            if word.endswith(NOT):
+                verb = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}.get(word[:-3], word[:-3])
+                return [*self._made(verb), Token(NOT, "not", "N")]
+            stem, _, ending = word.rpartition("'")
+            if ending in _ENDINGS and (ending != "s" or stem in _SHORT):
+                return [*self._made(stem), *self._made(_ENDINGS[ending])]
+            return self._made(stem) if stem else []
+        if word in _BARE_NEGATIONS:
+            return [*self._made(_BARE_NEGATIONS[word]), Token(NOT, "not", "N")]
+        if word in ",;:":
+            return [Token(word, ",", ",")]
+        part = PARTS.get(word)
+        if part is not None:
+            return [Token(word, word, part)]
+        base = self.base(word)
+        return [Token(word, base, PARTS.get(base, ""))]
+
+    def base(self, word: str) -> str:
+        """The base form of a word, or the word that a slip of the pen was meant as."""
+        known = self._simple(word, self.vocabulary)
+        if known in self.vocabulary or len(word) < 4 or not word.isalpha() or word in _REAL or not word.isascii():
+            return known
+        if word.endswith("s") and (plural := self._slips.missing(word[:-1])) is not None:
+            return plural  # "weels"
+        for cut, meant in self._slips.near(word):
+            # One letter more or less, or two letters swapped; another letter is another word, but for a vowel.
+            if meant and (len(meant) != len(word) or sorted(meant) == sorted(word) or _is_vowel_slip(word, meant)):
+                return meant
+            if cut in self.vocabulary and len(cut) >= 4:
+                return cut
+        if word.endswith("ing") and len(word) > 6 and (stem := self._slips.missing(word[:-3])) is not None:
+            return stem
+        return known
+
+    @staticmethod
+    def _simple(word: str, vocabulary: Iterable[str]) -> str:
+        if word in IRREGULAR:
+            return IRREGULAR[word]
+        if word in KEEP or word in PARTS:
+            return word
+        for candidate in base_forms(word):
+            if candidate in vocabulary or candidate in IRREGULAR.values():
+                return candidate
+        return word
+
+
+def _tell_ones(tokens: list[Token]) -> None:
+    """Makes "one" a number where it counts what follows: one wheel, but: does one wear it, own one, one of those."""
+    for i, token in enumerate(tokens):
+        if (
+            token.word == "one"
+            and i + 1 < len(tokens)
+            and not tokens[i + 1].part
+            and not (i and tokens[i - 1].part in ("a", "x", "b"))
+        ):
+            tokens[i] = Token("one", "one", "")
+
+
+def _is_vowel_slip(word: str, meant: str) -> bool:
+    """Whether a long word has one wrong vowel ("vegatable")."""
+    wrong = [(a, b) for a, b in zip(word, meant, strict=True) if a != b]
+    return len(word) >= 6 and len(wrong) == 1 and all(letter in "aeiouy" for letter in wrong[0])
