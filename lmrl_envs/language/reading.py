@@ -422,9 +422,9 @@ class _Scan:
             if self.superlative is not None:
                 raise _Unread
             index = listed[i].index
-            self.among = (
-                (index >= 3 and self.tokens[index - 2].word in ("of", "among")) or listed[i - 1].token.word == "among"
-            )
+            self.among = (index >= 3 and self.tokens[index - 2].word in ("of", "among")) or listed[
+                i - 1
+            ].token.word == "among"
             if word in self.measures.superlatives:
                 self.superlative = self.measures.superlatives[word]
                 return i + 1
