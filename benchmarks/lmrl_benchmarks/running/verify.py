@@ -237,7 +237,7 @@ def _replay_kwargs(folder: Path, row: Task, env_kwargs: dict[str, Any]) -> dict[
     """Arguments of the environment in which records are replayed; None where nobody can say what its partner answered."""
     if not is_partner_recorded(row.id, env_kwargs):
         return row.surface.replay_kwargs(env_kwargs)
-    return replayed_kwargs(env_kwargs, folder / PARTNER) if (folder / PARTNER).is_file() else None
+    return replayed_kwargs(env_kwargs) if (folder / PARTNER).is_file() else None
 
 
 def _replayed(env: Any, row: Task, spec: dict[str, Any], record: Record) -> Iterator[str]:
