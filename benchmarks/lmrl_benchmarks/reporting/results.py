@@ -72,6 +72,9 @@ def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
         with opened(path / EPISODES) as file:
             offset = 0
             while line := file.readline(LINE):
+                if not line.strip():
+                    offset += len(line)
+                    continue
                 record = decode(line, Record, most=LINE)
                 found.append((record.episode, record.seed, record.score(minimum), record.error is not None, offset))
                 offset += len(line)
