@@ -92,6 +92,11 @@ class Task:
         return made_by.partition(":")[0].partition(".")[0]
 
     @property
+    def place(self) -> str:
+        """The module or file that brings the task."""
+        return _PLACES.get(self.id, self.package)
+
+    @property
     def spec(self) -> str:
         """What finds the task in another process: the id, with the module or file before it that no package registers."""
         place = _PLACES.get(self.id)
@@ -248,7 +253,7 @@ def plugin_folders(name: str) -> list[Any]:
     discover()
     found = {}
     for row in _TASKS.values():
-        place = _PLACES.get(row.id, row.package)
+        place = row.place
         package = sys.modules.get(place.partition(".")[0])
         if row.package == __package__ or not (place.endswith(".py") or hasattr(package, "__path__")):
             continue
@@ -279,7 +284,7 @@ def task_ids() -> tuple[str, ...]:
 
 def _brings(place: str, row: Task) -> bool:
     """Whether a task may be called by a place: none, its package, or the module or file that registered it."""
-    own = _PLACES.get(row.id, row.package)
+    own = row.place
     is_same_file = place.endswith(".py") and own.endswith(".py") and Path(place).resolve() == Path(own).resolve()
     return place in ("", __package__, own, row.package) or is_same_file
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fault_tools import lmrl
 
 from lmrl_agents.playing.identity import identity_of
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
@@ -99,7 +100,7 @@ def test_a_run_refuses_an_edited_agent(suite: Suite, tmp_path: Path) -> None:
 
 def test_a_run_refuses_another_file_of_the_same_name(suite: Suite, tmp_path: Path) -> None:
     assert run_suite(suite, tmp_path / "run", agents=suite.only([plug(tmp_path / "a")]), workers=1) == {}
-    with pytest.raises(FolderError, match=r"another agent \(agent: '.*/a/agent.py:A' there, '.*/b/agent.py:A' here\)"):
+    with pytest.raises(FolderError, match=r"other games \(agent: '.*/a/agent.py:A' there, '.*/b/agent.py:A' here\)"):
         run_suite(suite, tmp_path / "run", agents=suite.only([plug(tmp_path / "b")]), workers=1)
     (cell,) = (tmp_path / "run").glob("cells/*/*/*/run.json")
     assert json.loads(cell.read_text())["spec"]["agent"].endswith("/a/agent.py:A")
@@ -144,3 +145,45 @@ def test_suites_with_names_that_no_folder_can_have_are_refused(name: str, tmp_pa
     (tmp_path / "bad.toml").write_text(SUITE + f'agents = [{{ name = "{name}", spec = "random" }}]\n')
     with pytest.raises(SuiteError, match="letters, digits"):
         load_suite(str(tmp_path / "bad.toml"))
+
+
+TASK = """
+from lmrl_envs import Task, TextEnv
+class OddEnv(TextEnv):
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        self.instructions = "Say yes."
+    def _begin(self, options):
+        return "yes or no?"
+    def _play(self, action):
+        return "done", 1.0 if action == "move up" else 0.0, True, False, {"valid": True}
+    def _reveal(self):
+        return {"success": True}
+    def _get_game(self):
+        return {}
+    def _set_game(self, state):
+        pass
+TASK = Task("mine/Odd-v0", "odd", "odd", (), (0.0, 1.0), None, entry_point=OddEnv, policies={"random": None})
+"""
+
+
+def test_an_edited_task_is_another_task(tmp_path: Path) -> None:
+    """In a process of its own each: a module is loaded once."""
+    (tmp_path / "odd.py").write_text(TASK)
+    agent = plug(tmp_path / "a")
+    order = [
+        "eval",
+        "--env",
+        f"{tmp_path}/odd.py:mine/Odd-v0",
+        "--agent",
+        agent,
+        "--episodes",
+        2,
+        "--out",
+        tmp_path / "out",
+    ]
+    for text, status in ((TASK, 0), (TASK, 0), (TASK.replace("1.0 if", "0.5 if"), 1)):
+        (tmp_path / "odd.py").write_text(text)
+        done = lmrl(*order)
+        assert done.returncode == status, done.stderr
+    assert "differs in the task's code or weights" in done.stderr

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ MODEL = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 ABOUT, TOLD = "lmrl.json", {"cpu_seconds", "data"}
 """What describes a trained model; and what it tells of the training that answers do not depend on: how long it took, and where the
 data lay."""
+PACKAGED = {".py", ".toml", *WEIGHTS}
+"""Suffixes of the files of a package that count as its code."""
 OURS = ("lmrl_envs", "lmrl_datasets", "lmrl_agents", "lmrl_benchmarks")
 """Packages whose agents come with this one."""
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -60,11 +62,14 @@ def identity_of(spec: str, kwargs: Mapping[str, Any] | None = None) -> str:
         return ""
     place = spec.partition(":")[0]
     point = doors.installed("lmrl.agents").get(place)
-    folder, code = _code_of(point.value.partition(":")[0] if point else place)
-    if not code:
-        return ""
     named = [path for value in (kwargs or {}).values() if isinstance(value, str) for path in _weights(Path(value))]
-    return f"code {_digest(folder, [*sorted(code), *named])}"
+    return code_of(point.value.partition(":")[0] if point else place, named)
+
+
+def code_of(place: str, besides: Sequence[Path] = ()) -> str:
+    """Digest of the code of a file or module, and of other files; "" for this package's, and where there is none."""
+    folder, code = ("", set()) if place.partition(".")[0] in OURS else _code_of(place)
+    return f"code {_digest(Path(folder), [*sorted(code), *besides])}" if code else ""
 
 
 def model_digest(folder: Path) -> str:
@@ -97,7 +102,9 @@ def _code_of(place: str) -> tuple[Path, set[Path]]:
         return Path(), set()
     if found.submodule_search_locations is not None:
         folders = [Path(folder) for folder in found.submodule_search_locations]
-        return folders[0].parent if folders else Path(), {path for folder in folders for path in folder.rglob("*.py")}
+        return folders[0].parent if folders else Path(), {
+            path for folder in folders for path in folder.rglob("*") if path.suffix in PACKAGED
+        }
     path = Path(found.origin or "")
     return path.parent, _with_neighbours(path) if path.suffix == ".py" else set()
 

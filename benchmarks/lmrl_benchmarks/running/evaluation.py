@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from tyro.conf import Suppress, arg
 
 from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded, told
-from lmrl_agents.playing.identity import identity_of
+from lmrl_agents.playing.identity import code_of, identity_of
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_agents.playing.room import close, open_agent
@@ -120,7 +120,9 @@ def evaluate(
         identity = identity_of(spec.agent, spec.agent_kwargs)
         if identity not in (said.fingerprint or ""):
             said = replace(said, fingerprint="; ".join(filter(None, (said.fingerprint, identity))))
-        claim_records(out, {**spec.as_dict(), "agent_fingerprint": said.fingerprint}, said.operational)
+        claim_records(
+            out, {**spec.as_dict(), "agent_fingerprint": said.fingerprint, **task_code(spec)}, said.operational
+        )
         file = RecordFile(out)
         records = file.repair(retry_errors)
         missing = sorted(set(range(spec.episodes)) - {record.episode for record in records})
@@ -137,6 +139,12 @@ def evaluate(
         summary = {**summary_of(spec.as_dict(), records), WRITTEN: sha256(text.encode()).hexdigest()}
         write_json(out / SUMMARY, summary)
         return summary
+
+
+def task_code(spec: EvaluationSpec) -> dict[str, str]:
+    """What a recorded spec says of the code of a task that does not come with this package."""
+    found = code_of(load_task(spec.env_id).place)
+    return {"task_fingerprint": found} if found else {}
 
 
 def _about_now(agent: Agent) -> dict[str, Any] | None:

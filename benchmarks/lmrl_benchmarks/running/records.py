@@ -62,6 +62,7 @@ class SpecValues(Schema, frozen=True):
     options: dict[str, Any]
     each: RoundOver = {}
     agent_fingerprint: str | None = None
+    task_fingerprint: str = ""
     commitment: Commitment = ""
 
 
@@ -284,7 +285,7 @@ def claim_records(folder: Path, spec: dict[str, Any], operational: Collection[st
         if _essence(there, operational) != _essence(spec, operational):
             for key in {*spec, *there}:
                 if there.get(key) != spec.get(key):
-                    yield "the agent's code or weights" if key == "agent_fingerprint" else key
+                    yield f"the {key.partition('_')[0]}'s code or weights" if key.endswith("_fingerprint") else key
 
     record = {"schema_version": SCHEMA_VERSION, "spec": spec, "provenance": provenance()}
     claim(folder, RUN, record, "run", differing)

@@ -11,7 +11,7 @@ from typing import Any
 from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.room import RoomSettings
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of, task_code
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
 from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import RUN, other_version, read_run
@@ -116,7 +116,7 @@ def _refuse_another(folder: Path, spec: EvaluationSpec) -> None:
     if not (folder / RUN).is_file():
         return
     there, wanted = read_run(folder)["spec"], spec.as_dict()
-    keys = sorted({*wanted, *there} - {"agent_fingerprint"})
+    keys = sorted({*wanted, *there} - {"agent_fingerprint", "task_fingerprint"})
     differs = [
         f"{key}: {shown(there.get(key))!r} there, {shown(wanted.get(key))!r} here"
         for key in keys
@@ -125,9 +125,11 @@ def _refuse_another(folder: Path, spec: EvaluationSpec) -> None:
     identity = identity_of(spec.agent, spec.agent_kwargs)
     if not differs and identity not in str(there.get("agent_fingerprint")):
         differs = ["its code or weights have changed"]
+    if not differs and task_code(spec).get("task_fingerprint") != there.get("task_fingerprint"):
+        differs = ["the task's code has changed"]
     if differs:
         raise FolderError(
-            f"{folder} holds games of another agent ({'; '.join(differs)}); choose another --out, or delete that folder"
+            f"{folder} holds other games ({'; '.join(differs)}); choose another --out, or delete that folder"
         )
 
 

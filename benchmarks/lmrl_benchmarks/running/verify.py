@@ -44,8 +44,8 @@ from lmrl_envs.files.untrusted import shown
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import process_pool
 
-CLAIMED = frozenset({"agent_fingerprint"})
-"""Keys of a recorded spec that say who played: no replay can tell."""
+CLAIMED = frozenset({"agent_fingerprint", "task_fingerprint"})
+"""Keys of a recorded spec that say whose code played: no replay can tell."""
 
 
 @dataclass
