@@ -89,7 +89,7 @@ def kill_workers(pool: ProcessPoolExecutor) -> None:
     """
     for pid in pids_of(pool):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows ends a process by either
 
 
 def _end_with_parent() -> None:

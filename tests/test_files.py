@@ -6,6 +6,7 @@ import io
 import json
 import multiprocessing
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from gymnasium.error import DependencyNotInstalled
+from serving import environment
 
 from lmrl_envs import work
 from lmrl_envs.files import FolderError, JsonLines, claim, near, needs, replacing
@@ -122,3 +124,38 @@ def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_pool_works(tmp_path: Path) -> None:
     with process_pool(2) as pool:
         assert list(pool.map(abs, [-1, 2])) == [1, 2]
+
+
+_ELSEWHERE = """
+import asyncio, importlib, multiprocessing, os, pkgutil, selectors, select, signal, subprocess, sys, tempfile, types
+import gymnasium, numpy, rich.progress, tyro, httpx, torch, pyarrow.parquet, tokenizers, safetensors.torch, uvicorn, openai, matplotlib.figure
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast
+for name in ("fcntl", "resource", "pwd", "termios", "grp"):
+    sys.modules[name] = None
+for module, names in ((os, ("pread", "killpg", "O_NONBLOCK", "O_CLOEXEC", "sysconf", "fork")), (select, ("poll",))):
+    for name in names:
+        delattr(module, name)
+taken = []
+sys.modules["msvcrt"] = types.SimpleNamespace(LK_LOCK=1, LK_NBLCK=2, locking=lambda file, mode, size: taken.append(mode))
+count = 0
+for package in ("lmrl_envs", "lmrl_datasets", "lmrl_agents.playing", "lmrl_agents.prompting", "lmrl_benchmarks"):
+    for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+        if not found.name.rpartition(".")[2].startswith("_"):  # the compiled search of chess is no module
+            importlib.import_module(found.name)
+            count += 1
+from pathlib import Path
+from lmrl_envs.files import append_whole, locked
+with locked(Path(sys.argv[1]) / ".lock", "testing"):
+    append_whole(Path(sys.argv[1]) / "lines", "one\\n")
+    append_whole(Path(sys.argv[1]) / "lines", "two\\n")
+assert taken == [2] and count > 100, (taken, count)
+"""
+
+
+def test_every_module_can_be_imported_where_unix_is_not(tmp_path: Path) -> None:
+    """What Windows lacks is taken away; not Windows itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, str(tmp_path)], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "lines").read_bytes() == b"one\ntwo\n"

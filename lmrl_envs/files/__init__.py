@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import math
@@ -117,10 +116,10 @@ def append_whole(path: Path, text: str, *, sync: bool = False, shared: bool = Fa
         sync: return only when the disk has it.
         shared: other processes append to it, too. Where it is not, an error (a full disk, Ctrl-C) leaves the file as it was.
     """
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
     try:
         before = os.fstat(file).st_size
-        is_cut = before > 0 and os.pread(file, 1, before - 1) != b"\n"
+        is_cut = before > 0 and os.lseek(file, before - 1, os.SEEK_SET) >= 0 and os.read(file, 1) != b"\n"
         data = memoryview((b"\n" if is_cut else b"") + text.encode("utf-8"))
         try:
             with _naming(path):
@@ -197,10 +196,27 @@ def locked(path: Path, doing: str, shared: bool = False) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            lock(file.fileno(), shared)
         except OSError:
             raise FolderError(f"another process is {doing} in {path.parent}") from None
         yield
+
+
+def lock(file: int, shared: bool = False, wait: bool = False) -> None:
+    """Lock an open file until it is closed, by a shared lock or an exclusive one. (Windows has no shared ones: none is taken.)
+
+    Raises:
+        OSError: another process holds it, and it is not waited for.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        import msvcrt
+
+        if not shared:
+            msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return
+    fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
 
 
 def claim(

@@ -64,6 +64,7 @@ RATIO, SMALL = 2000, 64 << 20
 """Bytes that one compressed byte may become, once it is more than the second number in all."""
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,79}(?<!\.)")
 """One part of the path of an archive's member, and of a run's folders: a file's name on any system."""
+_READING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 BLOCK = 1 << 20
 """Bytes that are read at once."""
 
@@ -184,7 +185,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError, Refused: see `read_bytes`.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(os.open(path, _READING), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise Refused(f"{path}: no plain file")
         yield file

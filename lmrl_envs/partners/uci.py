@@ -131,7 +131,7 @@ def _kill(transport: asyncio.SubprocessTransport) -> None:
     pid = transport.get_pid()
     if transport.get_returncode() is None and pid:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 class UciPartner:

@@ -17,6 +17,7 @@ from fault_tools import lmrl
 from serving import environment
 
 from lmrl_agents import AgentError, AgentStopped, Request
+from lmrl_agents.playing import room
 from lmrl_agents.playing.answers import QUIT
 from lmrl_agents.playing.conformance import sample_requests
 from lmrl_agents.playing.room import Room, RoomSettings, close, open_agent
@@ -114,6 +115,18 @@ def test_what_it_is_given_to_keep_is_a_folder_of_its_own(tmp_path: Path) -> None
     assert (tmp_path / ".agent").is_dir() and not (tmp_path / EPISODES).exists()
 
 
+def test_where_pipes_cannot_be_waited_for_patience_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    played("Good", tmp_path / "polls")
+    monkeypatch.setattr(room, "_POLLS", False)
+    played("Good", tmp_path / "good")
+    assert records(tmp_path / "good") == records(tmp_path / "polls")
+    with pytest.raises(AgentStopped, match=r"no answer within 0\.3 s \(--patience\)"):
+        played("Hangs", tmp_path / "hangs", RoomSettings(patience=0.3))
+    with pytest.raises(AgentStopped, match=r"its process ended \(exit status 0\)"):
+        played("ExitsHard", tmp_path / "exits")
+
+
 def test_threads_that_it_leaves_hold_nobody_up(tmp_path: Path) -> None:
     agent = open_agent(spec("LeavesThread"), {}, SETTINGS)
     assert isinstance(agent, Room)
@@ -161,9 +174,9 @@ class Echo:
 def test_requests_arrive_as_they_were_sent(tmp_path: Path) -> None:
     """In any order, new games and old ones, games that went back, odd texts; also after the process was lost."""
     (tmp_path / "echo.py").write_text(ECHO)
-    room = open_agent(f"{tmp_path}/echo.py:Echo", {}, SETTINGS)
+    there = open_agent(f"{tmp_path}/echo.py:Echo", {}, SETTINGS)
     here = open_agent(f"{tmp_path}/echo.py:Echo", {}, RoomSettings(in_process=True))
-    assert isinstance(room, Room) and room._process is not None
+    assert isinstance(there, Room) and there._process is not None
     odd = Transcript.from_texts(["\ud800 \x00\u202e", "\N{GRINNING FACE}" * 30_000, "", "a", "b"], [-1.5, 0.0])
     requests = [
         *sample_requests(MAZE, 8),
@@ -178,11 +191,11 @@ def test_requests_arrive_as_they_were_sent(tmp_path: Path) -> None:
         requests,
     ]
     for k, batch in enumerate(batches):
-        assert room.act(batch) == here.act(batch)
-        room.finished([r.episode for r in batch[:2]])
+        assert there.act(batch) == here.act(batch)
+        there.finished([r.episode for r in batch[:2]])
         if k == 2:
-            room._process._popen.kill()
-    close(room)
+            there._process._popen.kill()
+    close(there)
 
 
 # -- through the command line

@@ -9,7 +9,6 @@ processes that need the same steps do the work once: the second waits for the fi
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import inspect
 import json
@@ -31,7 +30,7 @@ from lmrl_agents.models.steps import StepEncoder, StepStore, decisions
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_datasets import Dataset
-from lmrl_envs.files import write_atomically
+from lmrl_envs.files import lock, write_atomically
 
 HOME_VARIABLE = "LMRL_CACHE"
 
@@ -62,8 +61,8 @@ def cached_steps(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat, deci
         source = _source(data, tokenizer, form, deciding)
         path = cache_home() / f"{_digest(json.dumps(source, sort_keys=True))}.arrow"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits here and finds the work done
+        with path.with_suffix(".lock").open("w") as file:
+            lock(file.fileno(), wait=True)  # whoever comes second waits here and finds the work done
             if not _is_whole(path, source):
                 _write(path, source, _parts(data, tokenizer, form, deciding))
             return StepStore(_mapped(path), tokenizer.pad)

@@ -445,7 +445,7 @@ def _resident(pid: int) -> int:
     """Bytes of memory that a process uses; 0 where that is not told."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, AttributeError):
         return 0
 
 
