@@ -12,7 +12,8 @@ import pytest
 from lmrl_agents import AgentError
 from lmrl_agents.playing.answers import MAX_ERROR, QUIT
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate, problem_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.jobs import problem_of
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, RecordFile
 from lmrl_benchmarks.running.verify import verify_records
 

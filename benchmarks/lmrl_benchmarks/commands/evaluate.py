@@ -13,8 +13,9 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings, close, open_agent
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.evaluation import evaluate as run
+from lmrl_benchmarks.running.jobs import problem_of
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import load_task
 from lmrl_envs.files import printable

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
-from lmrl_agents.playing.answers import QUIT, USAGE, introduction, is_amount, recorded, told
+from lmrl_agents.playing.answers import USAGE, introduction, is_amount, recorded, told
 from lmrl_agents.playing.identity import code_of, identity_of
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
@@ -26,12 +26,10 @@ from lmrl_benchmarks.running.records import (
     SUMMARY,
     WRITTEN,
     Record,
-    RecordError,
     RecordFile,
     claim_records,
     is_partner_recorded,
     keep_last_answers,
-    read_summary,
     recorded_kwargs,
 )  # fmt: skip
 from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
@@ -152,22 +150,6 @@ def _about_now(agent: Agent) -> dict[str, Any] | None:
     with contextlib.suppress(AgentError):
         return introduction(agent).about
     return None
-
-
-def problem_of(out: Path) -> str:
-    """Why a finished evaluation is none: its agent quit, or every game ended in an error; "" where it is one."""
-    try:
-        summary = read_summary(out)
-    except RecordError:
-        return ""
-    if not summary["errors"]:
-        return ""
-    failed = [record for record in RecordFile(out).read() if record.error is not None]
-    quits = [record for record in failed if str(record.error).startswith(QUIT)]
-    if not quits and len(failed) < summary["episodes"]:
-        return ""
-    first, count = (quits or failed)[0], f"{len(quits)} of {summary['episodes']}" if quits else f"all {len(failed)}"
-    return f"{count} games ended in an error; in game {first.episode}: {first.error} (--retry-errors plays them again)"
 
 
 def _play_missing(

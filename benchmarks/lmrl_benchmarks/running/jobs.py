@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.playing.answers import told
+from lmrl_agents.playing.answers import QUIT, told
 from lmrl_agents.playing.room import RoomSettings, close, open_agent
 from lmrl_benchmarks.running.cells import Job
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
-from lmrl_benchmarks.running.records import SUMMARY, read_summary
+from lmrl_benchmarks.running.records import SUMMARY, RecordError, RecordFile, read_summary
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
 from lmrl_envs.files import write_atomically
@@ -42,6 +42,22 @@ def is_done(out: Path, job: Job) -> bool:
     mark = out / job.folder / {"data": MANIFEST, "train": "final/lmrl.json", "eval": SUMMARY}[job.kind]
     retry_errors = job.kind == "eval" and job.arguments[-1]
     return mark.is_file() and not (retry_errors and read_summary(mark.parent)["errors"])
+
+
+def problem_of(out: Path) -> str:
+    """Why a finished evaluation is none: its agent quit, or every game ended in an error; "" where it is one."""
+    try:
+        summary = read_summary(out)
+    except RecordError:
+        return ""
+    if not summary["errors"]:
+        return ""
+    failed = [record for record in RecordFile(out).read() if record.error is not None]
+    quits = [record for record in failed if str(record.error).startswith(QUIT)]
+    if not quits and len(failed) < summary["episodes"]:
+        return ""
+    first, count = (quits or failed)[0], f"{len(quits)} of {summary['episodes']}" if quits else f"all {len(failed)}"
+    return f"{count} games ended in an error; in game {first.episode}: {first.error} (--retry-errors plays them again)"
 
 
 def _do_data(out: Path, folder: Path, name: str, episodes: int) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.room import RoomSettings
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, problem_of, task_code
-from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, task_code
+from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done, problem_of
 from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import RUN, other_version, read_run
 from lmrl_benchmarks.running.sealing import check_salt
