@@ -8,6 +8,7 @@ model sees is a view of it (`Transcript`).
 from __future__ import annotations
 
 import copy
+import json
 import random
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from gymnasium.spaces import Text
 from gymnasium.vector.utils import create_shared_memory
 
 from lmrl_envs.files import printable
+from lmrl_envs.files.states import check_envelope, check_fields
 
 MAX_ACTION_LENGTH = 8192
 """Characters of an action that are kept; a longer action is invalid (and is kept cut)."""
@@ -153,6 +155,8 @@ class TextEnv(gymnasium.Env[str, str]):
     instructions: str = ""
     option_keys: frozenset[str] = frozenset()
     state_version: int = 1
+    game_fields: Mapping[str, Any] | None = None
+    """Types of what `_get_game` gives, by key (``str``, ``list[str]``, ...); a state of other types is refused."""
     """Raised when the meaning of `get_state` changes, so that an old state is refused and not misread."""
 
     def __init__(self, *, render_mode: str | None = None) -> None:
@@ -283,14 +287,41 @@ class TextEnv(gymnasium.Env[str, str]):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state of `get_state`, of this or another instance made with the same arguments.
 
+        A state may be anybody's. It is taken over whole or, where anything of it is wrong, not at all.
+
         Raises:
-            ValueError: the state is of another task or version.
+            ValueError: it is of another task or version, or no state that a game of this task can be in.
         """
-        if state.get("task") != type(self).__name__ or state.get("version") != self.state_version:
-            raise ValueError(
-                f"this state is of {state.get('task')!r} version {state.get('version')!r}, "
-                f"not of {type(self).__name__!r} version {self.state_version}"
-            )
+        twin = copy.copy(self)
+        try:
+            check_envelope(state, type(self).__name__, self.state_version)
+            if state["game"] is not None:
+                self._check_game(state["game"])
+            twin._restore(state)
+            if json.dumps(twin.get_state(), sort_keys=True) != json.dumps(dict(state), sort_keys=True):
+                raise ValueError("it is not given back as it was")
+            if twin._live:
+                twin.clone()._try_turn()
+        except Exception as problem:  # whatever a state that nobody wrote leads to
+            why = str(problem) if isinstance(problem, ValueError) else f"{type(problem).__name__}: {problem}"
+            raise ValueError(f"no state of {type(self).__name__}: {why[:300]}") from None
+        self.__dict__.update(twin.__dict__)
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        """Check what `_get_game` gave, before `_set_game` takes it; by default its fields, where ``game_fields`` names them.
+
+        Raises:
+            ValueError: no game of this task is in such a state.
+        """
+        if self.game_fields is not None:
+            check_fields(game, self.game_fields)
+
+    def _try_turn(self) -> None:
+        """Play an action that no task accepts."""
+        self.step("")
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that is in order."""
         # A new generator: a clone made by copying must not share the old one.
         generator = np.random.Generator(np.random.PCG64())
         generator.bit_generator.state = dict(state["random"])
@@ -302,7 +333,7 @@ class TextEnv(gymnasium.Env[str, str]):
     def clone(self) -> Self:
         """An independent copy that continues exactly as this one would. It shares the simulator."""
         twin = copy.copy(self)
-        twin.set_state(self.get_state())
+        twin._restore(self.get_state())
         return twin
 
     def sibling(self) -> Self:
@@ -331,6 +362,14 @@ class PartnerTextEnv(TextEnv):
 
     @abstractmethod
     def _answer(self, action: str, reply: Any) -> Outcome: ...
+
+    def _try_turn(self) -> None:
+        # Only the task's own partner is asked: others cost something.
+        request = self._ask("")
+        if request is None:
+            self._record("", *self._answer("", None))
+        elif type(self.partner).__module__.rpartition(".")[0] == type(self).__module__.rpartition(".")[0]:
+            self._record("", *self._answer("", self.partner.reply([request])[0]))
 
     def _play(self, action: str) -> Outcome:
         request = self._ask(action)

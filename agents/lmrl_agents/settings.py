@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from tyro.constructors import PrimitiveConstructorSpec
 
+from lmrl_envs.files.untrusted import decode
+
 
 def key_values(pairs: Sequence[str]) -> dict[str, Any]:
     """Read ``key=value`` pairs; a value is JSON where it can be, else a string.
@@ -21,7 +23,7 @@ def key_values(pairs: Sequence[str]) -> dict[str, Any]:
         if not separator or not key:
             raise ValueError(f"{pair!r} is not key=value")
         try:
-            values[key] = json.loads(text)
+            values[key] = decode(text)
         except ValueError:
             values[key] = text
     return values

@@ -17,6 +17,7 @@ from typing import Any
 from lmrl_datasets.schema import DatasetError
 from lmrl_datasets.store import making_versions
 from lmrl_envs.files import needs, write_atomically
+from lmrl_envs.files.untrusted import members
 
 LOCAL = "local"
 
@@ -160,16 +161,13 @@ def extract(folder: Path, content: bytes) -> None:
         DatasetError: it holds something else than files of the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(content)) as file:
-        for member in file:
-            path = folder / member.name
-            source = file.extractfile(member)
-            if source is None or not path.resolve().is_relative_to(folder.resolve()):
-                raise DatasetError(
-                    f"what a machine of the cluster sent holds {member.name!r}, which is no file of its folder"
-                )
+    try:
+        for place, _, source in members(io.BytesIO(content)):
+            path = folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, source.read())
+    except (tarfile.TarError, ValueError) as problem:
+        raise DatasetError(f"what a machine of the cluster sent is none of its folders: {problem}") from None
 
 
 def replace_folder(folder: Path, content: bytes) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.rules import PERSONALITIES, Car
+from lmrl_envs.car_dealer.rules import FEATURES, PERSONALITIES, Car
 
 ROUNDS = 6.0
 """Rounds of haggling in which the concession curve runs from the first counter-offer to the reservation price."""
 TRUST_SHARE = 0.08
 """What full trust (against none) adds to the share of the MSRP a buyer would pay."""
+GREATEST_COUNT = 10**7
+"""Of anything that a buyer counts; prices are below."""
 GREATEST_PERSUASION = 0.2
 """No persuasion adds more than this share (tests hold the figure to the traits)."""
 
@@ -40,6 +42,45 @@ def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
         "manner": -1,
         "last": "",
     }
+
+
+def check_state(state: Mapping[str, Any], buyer: Mapping[str, Any], cars: int) -> None:
+    """Check a state that came from elsewhere; that of another partner than the scripted buyer is its own affair.
+
+    Args:
+        state: empty before the first turn.
+        buyer: whose it is.
+        cars: in stock.
+
+    Raises:
+        ValueError: the buyer is never in such a state.
+    """
+    fresh = opening_state(buyer)
+    if "clock" not in state:
+        return
+    if set(state) != set(fresh):
+        raise ValueError("the buyer's state has other fields")
+    for name, value in fresh.items():
+        kinds = (list, tuple) if isinstance(value, tuple) else (float, int) if type(value) is float else (type(value),)
+        if type(state[name]) not in kinds:
+            raise ValueError(f"the buyer's {name} is of another type")
+        if (
+            type(state[name]) in (int, float)
+            and not -1 <= state[name] <= GREATEST_COUNT
+            and name not in ("mood", "patience")
+        ):
+            raise ValueError(f"the buyer's {name} is out of range")
+    if not all(-1 <= state[name] < cars for name in ("focus", "counter_car")):
+        raise ValueError("the buyer thinks of a car that is not in stock")
+    if not all(
+        key.isdecimal() and int(key) < cars and type(price) is int and 0 < price < GREATEST_COUNT
+        for key, price in state["heard"].items()
+    ):
+        raise ValueError("the buyer has heard of no such price")
+    if not all(isinstance(word, str) and word in FEATURES for word in state["praised"]):
+        raise ValueError("the buyer was told of no such feature")
+    if not all(type(car) is int and 0 <= car < cars for car in state["talked"]):
+        raise ValueError("the buyer has talked of no such car")
 
 
 def persuasion(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer.buyer_state import check_state
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice
@@ -116,6 +117,25 @@ class CarDealerEnv(PartnerTextEnv):
             "car": copy.deepcopy(end["car"]),
             "price": end["price"],
         }
+
+    game_fields = {"hidden": dict[str, Any], "partner": dict[str, Any], "seed": int, "end": dict[str, Any]}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        hidden, end = game["hidden"], game["end"]
+        if set(hidden) != {"buyer", "stock"} or not 0 <= game["seed"] < 2**31:
+            raise ValueError("game: hidden is a buyer and a stock, seed below 2**31")
+        if set(rules.check_pinned(hidden["buyer"])) != rules.BUYER_FIELDS:
+            raise ValueError(f"game: a buyer has {', '.join(sorted(rules.BUYER_FIELDS))}")
+        rules.check_stock(hidden["stock"])
+        if end and not (
+            set(end) == {"decision", "price", "car"}
+            and end["decision"] in ("accept", "reject")
+            and type(end["price"]) is int
+            and (not end["car"] or end["car"] in hidden["stock"])
+        ):
+            raise ValueError("game: end is no decision about a car in stock")
+        check_state(game["partner"], hidden["buyer"], len(hidden["stock"]))
 
     def _get_game(self) -> dict[str, Any]:
         return {"hidden": self._hidden, "partner": _plain(self._partner), "seed": self._seed, "end": self._end}

@@ -140,6 +140,34 @@ def draw_buyer(rng: np.random.Generator, pinned: Mapping[str, Any] | None = None
     }
 
 
+BUYER_FIELDS = frozenset({"personality", "brand", "type", "features", "budget", "patience", "concession"})
+
+
+def check_stock(stock: Any) -> None:
+    """Check that cars are such as `draw_stock` gives.
+
+    Raises:
+        ValueError: they are not.
+    """
+    fields = {"name", "year", "brand", "type", "features", "msrp"}
+    if not isinstance(stock, list) or not 1 <= len(stock) <= len(BRANDS):
+        raise ValueError(f"a stock is a list of 1 to {len(BRANDS)} cars")
+    for car in stock:
+        if (
+            not isinstance(car, Mapping)
+            or set(car) != fields
+            or type(car["year"]) is not int
+            or type(car["msrp"]) is not int
+            or not LEAST_MSRP <= car["msrp"] <= GREATEST_MSRP
+            or car["brand"] not in BRANDS
+            or car["type"] not in TYPES
+            or car["name"] != f"{car['year']} {car['brand']} {car['type']}"
+            or not isinstance(car["features"], list)
+            or not all(isinstance(feature, str) and feature in FEATURES for feature in car["features"])
+        ):
+            raise ValueError("a car in stock is none that could be drawn")
+
+
 def check_pinned(pinned: Any) -> dict[str, Any]:
     """The fields of ``options={"buyer": ...}``, checked.
 

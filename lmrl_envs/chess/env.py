@@ -178,6 +178,19 @@ class ChessEnv(PartnerTextEnv):
         result, reason = self._over or ("*", "cut off")
         return {"success": result == "1-0", "result": result, "ending": reason, "moves": list(self._moves)}
 
+    game_fields = {"start": str, "moves": list[str], "replies": list[str], "seed": int}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        board = read_position(game["start"])
+        for text in game["moves"]:
+            move = chess.Move.from_uci(text)
+            if move not in board.legal_moves:
+                raise ValueError(f"game: {text[:10]!r} is no legal move")
+            board.push(move)
+        if not all(map(looks_like_a_move, game["replies"])):
+            raise ValueError("game: replies are no moves")
+
     def _get_game(self) -> dict[str, Any]:
         return {
             "start": self._start,

@@ -23,6 +23,11 @@ REFUSED = ("type", "option", "value", "state", "version")
 
 IMPOSSIBLE: tuple[Any, ...] = (object(), float("nan"), "\ud800", -1, [object()], {"x": 1})
 """Values that no reset option has."""
+HOSTILE: tuple[dict[str, Any], ...] = (
+    {"texts": None}, {"texts": [1]}, {"texts": []}, {"rewards": [float("nan")]}, {"rewards": "x"}, {"live": 1}, {"random": {}},
+    {"random_seed": "x"}, {"game": 5}, {"game": None}, {"game": {"no such field": 1}}, {"more": 1},
+)  # fmt: skip
+"""What makes a state of no game, whatever the task."""
 
 
 class Breach(AssertionError):
@@ -160,6 +165,9 @@ class CheckedGame(Checked):
         else:
             state = self.env.get_state() | ({"task": "Other"} if kind == "state" else {"version": -1})
             expect(ValueError, f"a state of another {kind}", lambda: self.env.set_state(state))
+            own = self.env.get_state()
+            for change in HOSTILE if own["texts"] else ():
+                expect(ValueError, f"a state with {change}", lambda change=change: self.env.set_state(own | change))  # type: ignore[arg-type]
         demand(_as_json(self.env.get_state()) == before, f"what was refused ({kind}) changed the state")
 
     def finish(self) -> None:

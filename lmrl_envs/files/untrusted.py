@@ -131,6 +131,19 @@ def decode(data: bytes | str, kind: Any = Any, where: object = "", most: int = F
     return _bounded(found, where)
 
 
+def decode_within(text: str, start: int) -> tuple[Any, int]:
+    """The JSON value that begins at a place of a longer text, such as what a language model said, and where it ends.
+
+    Raises:
+        Refused: none does.
+    """
+    try:
+        value, end = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text, start)
+    except (ValueError, RecursionError) as problem:
+        raise Refused(_told(problem, Any, "")) from None
+    return _bounded(value, ""), end
+
+
 def convert(value: Any, kind: Any, where: object = "") -> Any:
     """A value that is parsed already (from TOML, from a larger one), checked as `decode` checks.
 
@@ -249,6 +262,9 @@ def _bounded(value: Any, where: object, field: str = "", depth: int = 0) -> Any:
     elif kind is float:
         if not -LARGEST <= value <= LARGEST:
             raise Refused(_line(where, field, f"{value} is no number between {-LARGEST:g} and {LARGEST:g}"))
+    elif isinstance(value, msgspec.Struct):
+        for name in _open_fields(kind):
+            _bounded(getattr(value, name), where, field or name, depth)
     elif depth >= DEPTH:
         raise Refused(_line(where, field, f"more than {DEPTH} lists and objects within each other"))
     elif kind is dict:
@@ -257,9 +273,6 @@ def _bounded(value: Any, where: object, field: str = "", depth: int = 0) -> Any:
     elif kind is list or kind is tuple:
         for item in value:
             _bounded(item, where, field, depth + 1)
-    elif isinstance(value, msgspec.Struct):
-        for name in _open_fields(kind):
-            _bounded(getattr(value, name), where, field or name, depth + 1)
     return value
 
 
@@ -310,29 +323,9 @@ def unpack(archive: Path, folder: Path) -> dict[str, tuple[str, int]]:
         Refused: no archive; a member that is no plain file inside the folder (links, devices, folders, files with holes, odd
             names), or there twice; more than `MEMBERS` files or `UNPACKED` bytes.
     """
-    try:
-        with opened(archive) as file:
-            return _unpack(file, folder, os.fstat(file.fileno()).st_size)
-    except Refused as problem:
-        raise Refused(str(problem) if str(problem).startswith(str(archive)) else f"{archive}: {problem}") from None
-    except (Exception, RecursionError, MemoryError) as problem:  # tarfile raises whatever odd headers lead it to
-        raise Refused(f"{archive}: no archive: {type(problem).__name__}: {shown(str(problem))}") from None
-
-
-def _unpack(file: IO[bytes], folder: Path, whole: int) -> dict[str, tuple[str, int]]:
-    found: dict[str, tuple[str, int]] = {}
-    total = 0
-    with lzma.open(file) as packed, tarfile.open(fileobj=_Forward(packed, whole), mode="r:") as members:  # type: ignore[arg-type]
-        for member in members:
-            members.members = []  # tarfile keeps all that it has read
-            path = member_path(member.name).as_posix()
-            total += member.size
-            if not member.isreg() or member.issparse():
-                raise Refused(f"{shown(member.name)!r} is no plain file")
-            if path in found or total > UNPACKED or len(found) >= MEMBERS:
-                raise Refused(f"{shown(member.name)!r} is there twice, or there is more than a run can be")
-            source = members.extractfile(member)
-            assert source is not None
+    found = {}
+    with _archive_errors(archive), opened(archive) as file, lzma.open(file) as packed:
+        for path, size, source in members(_Forward(packed, os.fstat(file.fileno()).st_size)):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256()
@@ -340,8 +333,45 @@ def _unpack(file: IO[bytes], folder: Path, whole: int) -> dict[str, tuple[str, i
                 while block := source.read(BLOCK):
                     digest.update(block)
                     copy.write(block)
-            found[path] = (digest.hexdigest(), member.size)
+            found[path] = (digest.hexdigest(), size)
     return found
+
+
+@contextlib.contextmanager
+def _archive_errors(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except Refused as problem:
+        raise Refused(str(problem) if str(problem).startswith(str(archive)) else f"{archive}: {problem}") from None
+    except (Exception, RecursionError, MemoryError) as problem:  # tarfile raises whatever odd headers lead it to
+        raise Refused(f"{archive}: no archive: {type(problem).__name__}: {shown(str(problem))}") from None
+
+
+def members(file: Any) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Path, size and content of each member of a tar file, which are plain files of a folder. Each is read before the next.
+
+    Args:
+        file: the tar file, uncompressed, opened for reading.
+
+    Raises:
+        Refused: see `unpack`.
+        tarfile.TarError, and others: it is no tar file.
+    """
+    seen: set[str] = set()
+    total = 0
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            archive.members = []  # type: ignore[attr-defined] # tarfile keeps all that it has read
+            path = member_path(member.name).as_posix()
+            total += member.size
+            if not member.isreg() or member.issparse():
+                raise Refused(f"{shown(member.name)!r} is no plain file")
+            if path in seen or total > UNPACKED or len(seen) >= MEMBERS:
+                raise Refused(f"{shown(member.name)!r} is there twice, or there is more than a run can be")
+            seen.add(path)
+            source = archive.extractfile(member)
+            assert source is not None
+            yield path, member.size, source
 
 
 def member_path(name: str) -> PurePosixPath:

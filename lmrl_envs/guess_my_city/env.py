@@ -106,6 +106,13 @@ class GuessMyCityEnv(PartnerTextEnv):
         won = self._rewards[-1] == WIN_REWARD
         return {"success": won, "secret": self._secret, "country": cities()[self._secret].country.name}
 
+    game_fields = {"secret": str, "seed": int}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        if game["secret"] not in cities():
+            raise ValueError("game: secret is no city")
+
     def _get_game(self) -> dict[str, Any]:
         return {"secret": self._secret, "seed": self._seed}
 

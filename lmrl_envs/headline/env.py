@@ -115,6 +115,14 @@ class HeadlineEnv(TextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": is_best(self._rewards[-1]), "best": written(best_facts(self._notes, self.desk))}
 
+    game_fields = {"place": str, "notes": list[str]}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        self._pinned(game["notes"])
+        if game["place"] not in PLACES:
+            raise ValueError("game: place is not known")
+
     def _get_game(self) -> dict[str, Any]:
         return {"place": self._place, "notes": [" ".join(fact) for fact in self._notes]}
 

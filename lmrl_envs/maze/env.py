@@ -90,6 +90,13 @@ class MazeEnv(TextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._position == self.maze.goal, "position": self._position}
 
+    game_fields = {"position": tuple[int, int], "maze_seed": int | None}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        if (game["maze_seed"] is None) != (self._random_size is None):
+            raise ValueError("game: maze_seed is there if mazes are drawn")
+
     def _get_game(self) -> dict[str, Any]:
         return {"position": list(self._position), "maze_seed": self._maze_seed}
 
@@ -98,6 +105,8 @@ class MazeEnv(TextEnv):
             self._use(rules.random_maze(*self._random_size, seed=state["maze_seed"]))
         self._maze_seed = state["maze_seed"]
         self._position = tuple(state["position"])
+        if self._position not in self._view:
+            raise ValueError(f"game: position {self._position} is no free cell")
 
     def _draw(self) -> str:
         from lmrl_envs.maze.surface import SURFACE

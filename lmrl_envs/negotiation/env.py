@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
+from lmrl_envs.files.states import check_fields
 from lmrl_envs.language.lists import toml
 from lmrl_envs.negotiation import rules
-from lmrl_envs.negotiation.items import SPLITS, TITLES, Split, description, draw_card, in_split
+from lmrl_envs.negotiation.items import SPLITS, TITLES, Split, check_card, description, draw_card, in_split
 from lmrl_envs.negotiation.partner import ScriptedPartner, greeting, invalid_act
 from lmrl_envs.negotiation.prompt import NegotiationPrompt
 from lmrl_envs.negotiation.reading import formal_act
-from lmrl_envs.negotiation.rules import KINDS, MAX_TURNS, PATIENCES, REWARDS, ROLES, TARGETS, Act, Role
+from lmrl_envs.negotiation.rules import KINDS, MAX_TURNS, PATIENCES, REWARDS, ROLES, TARGETS, Act, Hidden, Role, State
 from lmrl_envs.negotiation.wording import MANNERS, money, say
 from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import vector_of
@@ -224,6 +225,21 @@ class NegotiationEnv(PartnerTextEnv):
             "partner": copy.deepcopy(hidden["partner"]),
             "item": card["title"],
         }
+
+    game_fields = {"hidden": dict[str, Any], "partner": dict[str, Any], "seed": int, "price": float | None}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        hidden, other = game["hidden"], "buyer" if self.role == "seller" else "seller"
+        kinds = {"partner": Hidden, "card": dict[str, Any], "role": str, "strict": bool, "manner": str, "own": float}
+        check_fields(hidden, kinds)
+        if game["partner"]:
+            check_fields({"partner": game["partner"]}, {"partner": State})
+        if (hidden["role"], hidden["strict"]) != (other, self.strict) or hidden["manner"] not in MANNERS:
+            raise ValueError("game: another partner than the environment's")
+        if hidden["partner"]["kind"] not in KINDS or hidden["partner"]["overshoot"] not in (-1, 0, 1):
+            raise ValueError("game: no partner that could be drawn")
+        check_card(hidden["card"])
 
     def _get_game(self) -> dict[str, Any]:
         return {"hidden": self._hidden, "partner": dict(self._partner), "seed": self._seed, "price": self._price}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from lmrl_envs.files.states import check_fields
 from lmrl_envs.language.lists import sections, toml
 from lmrl_envs.negotiation.rules import Role
 
@@ -81,6 +82,30 @@ def draw_card(title: Title, roll: Callable[[int], int]) -> dict[str, Any]:
         "handover": facts["handover"][roll(len(facts["handover"]))],
         "listed": listed_price(worth * (95 + roll(11)) / 100),
     }
+
+
+def check_card(card: Any) -> None:
+    """Check that a card is such as `draw_card` gives.
+
+    Raises:
+        ValueError: it is not.
+    """
+    title = TITLES.get(card.get("title", ""))
+    if title is None:
+        raise ValueError("a card of no title")
+    facts = _CARDS[title.category]
+    check_fields(card, {key: type(value) for key, value in draw_card(title, lambda n: 0).items()})
+    allowed = {
+        "condition": CONDITIONS,
+        "defect": ("", *facts["defects"]),
+        "extra": ("", *facts["extras"]),
+        "reason": facts["reasons"],
+        "handover": facts["handover"],
+        "category": (title.category,),
+        "spec": (title.spec,),
+    }
+    if any(card[key] not in values for key, values in allowed.items()) or not 0 < card["listed"] < 10**7:
+        raise ValueError("a card that could not be drawn")
 
 
 def short_name(card: Mapping[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from lmrl_envs.files.untrusted import decode
 from lmrl_envs.language.lists import toml
 from lmrl_envs.negotiation.items import description
 from lmrl_envs.negotiation.partner import partner_of
@@ -111,10 +111,8 @@ def _said(text: str) -> tuple[str, str, float | None] | None:
     if not found:
         return None
     try:
-        said: Any = json.loads(found[-1])
+        said = decode(found[-1], dict[str, Any])
     except ValueError:
-        return None
-    if not isinstance(said, Mapping):
         return None
     message, act, price = said.get("message"), said.get("act", "message"), said.get("price")
     if not isinstance(message, str) or act not in ("message", "offer", "accept", "reject", "quit"):

@@ -124,12 +124,21 @@ class TextNavEnv(TextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._facts >= WON} | ({} if self._full else {"room": self._scene.room})
 
+    game_fields = {"house_seed": int | None, "facts": list[list[str]]}
+
+    def _check_game(self, game: Mapping[str, Any]) -> None:
+        super()._check_game(game)
+        if (game["house_seed"] is None) != (self._random_rooms is None):
+            raise ValueError("game: house_seed is there if houses are drawn")
+
     def _get_game(self) -> dict[str, Any]:
         return {"house_seed": self._house_seed, "facts": sorted(map(list, self._facts))}
 
     def _set_game(self, state: Mapping[str, Any]) -> None:
         engine = self._enter(state["house_seed"])
         self._facts = frozenset(tuple(fact) for fact in state["facts"])
+        if not engine.house.is_state(self._facts):
+            raise ValueError("game: facts are no state of the house")
         self._scene = engine.scene(self._facts)
 
     def _draw(self) -> str:

@@ -96,6 +96,27 @@ class House:
         facts |= {("in" if kinds[where] == "c" else "on", thing, where) for thing, where in self.things.items()}
         return frozenset(facts)
 
+    def is_state(self, facts: Facts) -> bool:
+        """Whether a game can be in a state: the player in one room, every container open or closed, every thing in one place."""
+        kinds = self.kinds
+        places = {
+            word: {"at"} if word in self.rooms else {"in"} if kinds.get(word) in ("c", "I") else {"on"}
+            for word in kinds
+        }
+        where: dict[str, int] = {PLAYER: 0, **dict.fromkeys(self.things, 0)}
+        shut = dict.fromkeys((piece.name for piece in self.furniture if piece.kind == "c"), 0)
+        for fact in facts:
+            if len(fact) == 2 and fact[0] in ("open", "closed") and fact[1] in shut:
+                shut[fact[1]] += 1
+            elif (len(fact) == 2 and fact[0] == "eaten" and fact[1] in FOODS) or (
+                len(fact) == 3 and fact[1] in where and fact[0] in places.get(fact[2], ())
+            ):
+                where[fact[1]] += 1
+            else:
+                return False
+        at = {fact[2] for fact in facts if fact[1] == PLAYER}
+        return {*where.values(), *shut.values()} == {1} and at <= set(self.rooms)
+
     @cached_property
     def fixed(self) -> dict[str, Facts]:
         """``fixed[room]``: the facts about a room that never change (its ways and its furniture)."""

@@ -119,6 +119,8 @@ class TwentyQuestionsEnv(PartnerTextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._rewards[-1] == WIN_REWARD, "secret": self.knowledge.names[self._secret]}
 
+    game_fields = {"secret": str, "seed": int}
+
     def _get_game(self) -> dict[str, Any]:
         return {"secret": self.knowledge.names[self._secret], "seed": self._seed}
 

@@ -81,6 +81,8 @@ class WordleEnv(TextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._rewards[-1] == SOLVED_REWARD, "secret": self._answers[self._secret]}
 
+    game_fields = {"secret": str}
+
     def _get_game(self) -> dict[str, Any]:
         return {"secret": self._answers[self._secret]}
 

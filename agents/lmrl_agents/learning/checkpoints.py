@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.model import LanguageModel
 from lmrl_envs.files import write_json
+from lmrl_envs.files.untrusted import LINE, read
 
 Optimizers = Mapping[str, torch.optim.Optimizer]
 Modules = Mapping[str, nn.Module]
@@ -58,7 +58,7 @@ def load_checkpoint(
         folder = folder.with_name(f".{CHECKPOINT}.old")
     if not folder.is_dir():
         return 0
-    facts = json.loads((folder / "state.json").read_text("utf-8"))
+    facts = read(folder / "state.json", dict[str, Any], LINE)
     if facts["tokenizer"] != policy.tokenizer.fingerprint():
         raise TrainingError(f"the checkpoint in {folder} was trained with another tokenizer (other data or preset)")
     if "param_groups" not in facts:

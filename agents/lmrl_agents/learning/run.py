@@ -16,6 +16,7 @@ from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_envs.doors import short_name
 from lmrl_envs.files import claim, sha256_of, write_json
+from lmrl_envs.files.untrusted import decode, read
 
 C = TypeVar("C")
 
@@ -90,7 +91,7 @@ class TrainingRun:
     def claimed_data(self) -> str:
         """`data_fingerprint` as it was when the run began: the dataset may be gone by now. Records carry it; it names no path."""
         record = self.out / RUN
-        return json.loads(record.read_text("utf-8"))["data"] if record.is_file() else self.data_fingerprint()
+        return read(record, dict[str, Any])["data"] if record.is_file() else self.data_fingerprint()
 
     def _start_fingerprint(self) -> str | None:
         if self.start is None:
@@ -131,7 +132,7 @@ class TrainingRun:
             FolderError: it holds another run, or something else.
             TrainingError: it holds this run, and ``resume`` was not asked for.
         """
-        settings = json.loads(json.dumps(self.settings()))
+        settings = decode(json.dumps(self.settings()))
 
         def differing(there: dict[str, Any]) -> list[str]:
             return [key for key in {**there, **settings} if there.get(key) != settings.get(key)]

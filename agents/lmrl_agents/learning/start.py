@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from lmrl_agents.learning.run import FINAL, START, TrainingError, TrainingRun
 from lmrl_agents.learning.train import train
+from lmrl_agents.models.description import read_description
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
@@ -38,7 +38,7 @@ def start_policy(run: TrainingRun) -> LanguageModel:
     if run.start is not None:
         folder = run.start if (run.start / "lmrl.json").is_file() else run.start / FINAL
         model = LanguageModel.load(folder, run.device)
-        trained = json.loads((folder / "lmrl.json").read_text("utf-8")).get("env_id")
+        trained = read_description(folder).get("env_id")
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
         return model

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import full_state, is_sharded, rank
 from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_envs.files.untrusted import read
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
 
@@ -159,11 +161,14 @@ class Critic(nn.Module):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        description = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        critic = cls.beside(model, CriticConfig(**{**description, "heads": tuple(description["heads"])}))
         try:
+            config = read(folder / DESCRIPTION, CriticConfig)
+            largest = max((size for shape in shapes_of(folder / WEIGHTS).values() for size in shape), default=0)
+            if not 0 <= config.hidden <= largest or len(config.heads) > 16:
+                raise ValueError(f"{config.hidden} units in {len(config.heads)} heads")
+            critic = cls.beside(model, config)
             critic.load_state_dict(load_file(folder / WEIGHTS))
-        except (RuntimeError, OSError, SafetensorError) as problem:
+        except (RuntimeError, OSError, ValueError, SafetensorError) as problem:
             raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
         return critic.to(model.device).eval()
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lmrl_agents.models.description import check_sizes, read_description, shapes_of
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
@@ -170,17 +171,22 @@ class LanguageModel(nn.Module):
         from safetensors.torch import load_file
         from transformers import AutoConfig, AutoModelForCausalLM
 
+        description = read_description(folder)
+        config = ModelConfig(**description["model"])
         try:
-            description = json.loads((folder / "lmrl.json").read_text("utf-8"))
-        except (OSError, ValueError) as problem:
-            raise ValueError(f"{folder} holds no trained model: {problem}") from None
-        tokenizer = TaskTokenizer.load(folder)
-        if tokenizer.fingerprint() != description["tokenizer"]:
-            raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
-        network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
-        lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False)
-        model = cls(lm, tokenizer, TextFormat(**description["format"]), ModelConfig(**description["model"]))
-        try:
+            shapes = shapes_of(folder / "weights.safetensors")
+            check_sizes(folder, shapes, config.width if config.compose else 0)
+            tokenizer = TaskTokenizer.load(folder)
+            if tokenizer.fingerprint() != description["tokenizer"]:
+                raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
+            network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+            with torch.device("meta"):  # shapes alone: a size that the weights have not is not allocated
+                sizes = AutoModelForCausalLM.from_config(network, trust_remote_code=False).state_dict()
+            wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
+            if wrong:
+                raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
+            lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False)
+            model = cls(lm, tokenizer, TextFormat(**description["format"]), config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
             raise ValueError(
@@ -190,6 +196,8 @@ class LanguageModel(nn.Module):
         wrong = [name for name in missing if name != "lm.lm_head.weight"] + list(unexpected)
         if wrong:
             raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise ValueError(f"{folder}: there are weights that are no finite numbers")
         return model.to(device)
 
 

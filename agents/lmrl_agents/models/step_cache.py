@@ -31,6 +31,7 @@ from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_datasets import Dataset
 from lmrl_envs.files import lock, write_atomically
+from lmrl_envs.files.untrusted import decode, read
 
 HOME_VARIABLE = "LMRL_CACHE"
 
@@ -82,7 +83,7 @@ def _source(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat, deciding:
         "shards": [shard["sha256"] for shard in data.manifest["shards"]],
         "rows": None if rows is None else hashlib.sha256(np.ascontiguousarray(rows, "<i8").tobytes()).hexdigest(),
         "env_id": data.env_id,
-        "env_kwargs": json.loads(json.dumps(data.env_kwargs, sort_keys=True, default=str)),
+        "env_kwargs": decode(json.dumps(data.env_kwargs, sort_keys=True, default=str)),
         "tokenizer": tokenizer.fingerprint(),
         "tokenizer_definition": _digest(definition.to_str() if definition is not None else ""),
         "format": asdict(form),
@@ -102,7 +103,7 @@ def _is_whole(path: Path, source: dict[str, Any]) -> bool:
     if not description.is_file():
         return False
     try:
-        if json.loads(description.read_text("utf-8")) == {"source": source, "crc32": _checksum(path)}:
+        if read(description) == {"source": source, "crc32": _checksum(path)}:
             return True
     except (OSError, ValueError):  # missing or cut
         pass

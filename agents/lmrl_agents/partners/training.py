@@ -40,6 +40,7 @@ from lmrl_agents.partners.pairs import (
 )
 from lmrl_agents.partners.tokens import train_chat_tokenizer
 from lmrl_envs.files import near
+from lmrl_envs.files.untrusted import lines
 from lmrl_envs.partners.backend import Messages
 from lmrl_envs.partners.base import PartnerPrompt
 from lmrl_envs.partners.local_model import Prompter
@@ -260,7 +261,7 @@ def train_partner(
         model = LanguageModel(network, _ChatTokenizer(tokenizer), form, ModelConfig(source=config.model or "config"))
         bc.fit(run, settings, model, StepStore.of(shown, form, tokenizer.pad_token_id))
         network.eval()
-    losses = [json.loads(line)["loss"] for line in (work / METRICS).read_text("utf-8").splitlines()]
+    losses = [entry["loss"] for _, entry in lines(work / METRICS, dict[str, Any])]
     network.generation_config.eos_token_id = tokenizer.eos_token_id
     network.generation_config.pad_token_id = tokenizer.pad_token_id
 

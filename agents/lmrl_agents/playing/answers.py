@@ -201,9 +201,8 @@ def _about(described: Any) -> dict[str, Any] | None:
     if not isinstance(described, dict):
         raise AgentError(f"describe() must return a dict, not {_shown(described)}")
     try:
-        return plain(
-            json.loads(json.dumps(described, default=lambda value: getattr(value, "item", lambda: str(value))()))
-        )
+        text = json.dumps(described, default=lambda value: getattr(value, "item", lambda: str(value))())
+        return plain(decode(text, most=MAX_TOLD))
     except Exception as problem:
         raise AgentError(f"describe() gives what JSON cannot hold: {told(problem)}") from None
 

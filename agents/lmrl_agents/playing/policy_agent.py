@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lmrl_agents.models.critic import DESCRIPTION, Critic, GuidedPolicy
+from lmrl_agents.models.description import read_description
 from lmrl_agents.models.engine import SlotEngine, unsupported
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, Memo, Policy, Sampling, generate
@@ -181,7 +181,7 @@ class LanguageModelAgent(PolicyAgent):
         path = model_folder(folder)
         try:
             model = LanguageModel.load(path, device=device)
-            description = json.loads((path / "lmrl.json").read_text("utf-8"))
+            description = read_description(path)
             decoding = description.get("decoding", {})
             temperature = chosen_temperature(temperature, description)
             policy: Policy = model

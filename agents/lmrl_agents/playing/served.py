@@ -13,7 +13,6 @@ seed and context as far as the server keeps to its seeds: a batch of other reque
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import closing
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from lmrl_agents.models.critic import DESCRIPTION
+from lmrl_agents.models.description import NETWORK, read_description
 from lmrl_agents.models.sampling import Generated, Sampling
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
@@ -32,6 +32,7 @@ from lmrl_agents.playing.policy_agent import TokenAgent, chosen_temperature
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
 from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_envs.files import sha256_of
+from lmrl_envs.files.untrusted import read
 from lmrl_envs.partners.backend import Completion, Failure, Query
 from lmrl_envs.partners.chat_server import ChatServer, Form, ServerSettings
 from lmrl_envs.partners.server_replies import read_json
@@ -149,8 +150,8 @@ class ServedAgent(TokenAgent):
     ) -> None:
         self.folder = model_folder(folder)
         try:
-            description = json.loads((self.folder / "lmrl.json").read_text("utf-8"))
-            network = json.loads((self.folder / "config.json").read_text("utf-8"))
+            description = read_description(self.folder)
+            network = read(self.folder / NETWORK, dict[str, Any])
             tokenizer = TaskTokenizer.load(self.folder)
             heat = chosen_temperature(temperature, description)
             settings = ServerSettings(base_url=server, concurrency=concurrency, **options)

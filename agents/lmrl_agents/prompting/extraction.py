@@ -6,12 +6,12 @@ the reader never picks the better of two moves, and a text in which it finds no 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from lmrl_envs.core import MAX_ACTION_LENGTH
+from lmrl_envs.files.untrusted import Refused, decode_within
 from lmrl_envs.language.answers import AnswerForm
 
 MAX_READ = 100_000
@@ -126,7 +126,6 @@ def statements(text: str, in_lines: bool = False) -> Iterator[str]:
 
 
 def _from_json(text: str, fences: list[str]) -> Iterator[str]:
-    decoder = json.JSONDecoder()
     for part in (*reversed(fences), text):
         openings = [i for i, c in enumerate(part) if c == "{"][-20:]
         end = -1
@@ -135,8 +134,8 @@ def _from_json(text: str, fences: list[str]) -> Iterator[str]:
             if i < end:
                 continue  # within an object that was read
             try:
-                value, end = decoder.raw_decode(part, i)
-            except (ValueError, RecursionError):
+                value, end = decode_within(part, i)
+            except Refused:
                 continue
             answer = _answer_in(value)
             if answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lmrl_agents.models.description import read_description
 from lmrl_agents.playing.loading import check_spec
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
@@ -72,7 +72,7 @@ def export(run: Positional[Path], out: Path) -> int:
         return 1
     model.export(out)
     print(out)
-    description = json.loads((model_folder(run) / "lmrl.json").read_text("utf-8"))
+    description = read_description(model_folder(run))
     if "beta" in description.get("decoding", {}):
         print(f"{run}: its values are not exported; this is the policy of the data, which they guide", file=sys.stderr)
     return 0

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.running.cells import SUITE, read_suite
+from lmrl_benchmarks.running.formats import Provenance
 from lmrl_benchmarks.running.manifest import DIGESTS, FileDigest, digests, kept_files
-from lmrl_benchmarks.running.records import Provenance
 from lmrl_benchmarks.running.suite import SuiteError
 from lmrl_benchmarks.running.verify import verify_run
 from lmrl_datasets.schema import plain

@@ -15,7 +15,7 @@ from typing import Any
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
-from lmrl_benchmarks.running.records import Provenance
+from lmrl_benchmarks.running.formats import Provenance
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
 from lmrl_envs import doors, task
 from lmrl_envs.files import remedy

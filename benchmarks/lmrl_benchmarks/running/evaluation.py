@@ -219,7 +219,7 @@ def record_of(played: Played) -> Record:
         seconds=round(played.seconds, 6),
         error=played.error,
         options=played.options,
-        info=played.info,
+        info=plain(played.info),
         details=tuple(map(recorded, played.details)),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import traceback
@@ -19,6 +18,7 @@ from lmrl_benchmarks.running.records import SUMMARY, RecordError, RecordFile, re
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
 from lmrl_envs.files import write_atomically
+from lmrl_envs.files.untrusted import decode
 from lmrl_envs.work import Progress
 
 PROGRESS = ".progress"
@@ -148,7 +148,7 @@ def how_far(out: Path, job: Job) -> str:
         if job.kind == "train":
             with (folder / "metrics.jsonl").open("rb") as file:
                 file.seek(max(0, file.seek(0, 2) - 4096))
-                return f"(step {json.loads(file.read().splitlines()[-1])['step']})"
+                return f"(step {decode(file.read().splitlines()[-1], dict[str, Any])['step']})"
     except (OSError, ValueError, LookupError, TypeError):
         pass
     return ""

@@ -1,0 +1,88 @@
+"""What a folder says of the model in it, read as anybody's: `lmrl.json`, sizes of the network against those of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from lmrl_envs.files.untrusted import Schema, checked, read
+
+DESCRIPTION, NETWORK = "lmrl.json", "config.json"
+Size = Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+class FormatValues(Schema, frozen=True):
+    """The ``format`` of a model: see `lmrl_agents.models.tokens.TextFormat`."""
+
+    view: str = "plain"
+    context_turns: Size | None = None
+    max_tokens: Size = 512
+    max_action_tokens: Size = 64
+    env_id: str = ""
+
+
+class ModelValues(Schema, frozen=True):
+    """The ``model`` of a model: see `lmrl_agents.models.model.ModelConfig`."""
+
+    source: str = "config"
+    layers: Size = 2
+    width: Size = 128
+    heads: Size = 4
+    max_positions: Size = 512
+    compose: bool = False
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The ``lmrl.json`` of a folder, what it must have checked; a training adds to it what it likes.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    path = folder / DESCRIPTION
+    try:
+        found = read(path, dict[str, Any])
+    except OSError as problem:
+        raise ValueError(f"{folder} holds no trained model: {problem}") from None
+    for key, kind in {"format": FormatValues, "model": ModelValues, "tokenizer": str}.items():
+        if key not in found:
+            raise ValueError(f"{path}: {key} is missing")
+        checked(found[key], kind, f"{path}: {key}")
+    checked(found.get("decoding", {}), dict[str, Any], f"{path}: decoding")
+    return found
+
+
+def shapes_of(weights: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a file of weights, by name; only its header is read.
+
+    Raises:
+        OSError, safetensors.SafetensorError: it is missing, or no such file.
+    """
+    from safetensors import safe_open
+
+    with safe_open(weights, "pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def check_sizes(folder: Path, shapes: Mapping[str, tuple[int, ...]], width: int = 0) -> None:
+    """Check that a network's ``config.json`` asks for no more layers than there are weights, before any is made.
+
+    Args:
+        folder: of the model.
+        shapes: of its weights, by name.
+        width: that its description asks for.
+
+    Raises:
+        ValueError: it does, or it is no configuration.
+    """
+    try:
+        config = read(folder / NETWORK, dict[str, Any])
+    except OSError as problem:
+        raise ValueError(f"{folder} holds no network: {problem}") from None
+    largest = max([len(shapes), *(size for shape in shapes.values() for size in shape)], default=0)
+    for key, value in {**config, "width of a layer": width}.items():
+        counts = any(part in key for part in ("layer", "expert", "block", "depth", "group", "head"))
+        if counts and isinstance(value, int) and value > largest:
+            raise ValueError(f"{folder / NETWORK}: {key} is {value}, and its weights are {len(shapes)} tensors")
