@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fault_tools import wait_for
 from raw_server import RawServer
 from serving import Server
@@ -23,7 +22,7 @@ from serving import Server
 from lmrl_benchmarks.commands.serve import _listen
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.suite import SuiteTask
-from lmrl_benchmarks.serve.connections import Connections, client_of
+from lmrl_benchmarks.serve.connections import BoundedServer, client_of
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused
 from lmrl_benchmarks.serve.game import Limits
 from lmrl_benchmarks.serve.guard import Door
@@ -91,11 +90,7 @@ def served(limits: Limits, agents: dict[str, Any] | None = None) -> Iterator[int
     with _listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         app = make_app(LiveGames(EnvironmentPool([WORDLE]), None, agents or {}, limits), Door("127.0.0.1", port))
-        config = uvicorn.Config(
-            app, log_config=None, log_level="critical", ws="none", http=Connections(limits).protocol,  # type: ignore[arg-type]
-            timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        server = uvicorn.Server(config)
+        server = BoundedServer(app, limits, log_level="critical", timeout_graceful_shutdown=1)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         wait_for(lambda: server.started, "the server")
@@ -135,10 +130,11 @@ def play_a_game(http: httpx.Client) -> None:
 
 def test_half_requests_are_closed_and_shut_nobody_out() -> None:
     limits = Limits(connections=40, connections_of_one=40, header_seconds=1.0, requests_per_second=1000, burst=1000)
-    with served(limits) as port:
+    with served(limits) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+        play_a_game(http)
         half = [connect(port, data) for data in (b"", b"G", HALF) for _ in range(40)]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
-            play_a_game(http)
+        play_a_game(http)  # on its old connection, which was not the one to go
+        play_a_game(httpx.Client(base_url=f"http://127.0.0.1:{port}"))
         bodies = connect(port, b"POST /api/games HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
         drip = connect(port, HALF)
         with contextlib.suppress(ConnectionError):  # a byte now and then does not keep it open

@@ -57,10 +57,8 @@ def serve(
         agent_seconds: Time of a watched agent for an action.
         verbose: Print every request, and why a simulator failed (which may tell what is hidden).
     """
-    import uvicorn
-
     from lmrl_benchmarks.running.sealing import read_salt
-    from lmrl_benchmarks.serve.connections import Connections
+    from lmrl_benchmarks.serve.connections import BoundedServer
     from lmrl_benchmarks.serve.environments import EnvironmentPool
     from lmrl_benchmarks.serve.game import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
@@ -101,21 +99,19 @@ def serve(
         )
         door = Door(host, listener.getsockname()[1], token)
         games = LiveGames(pool, records, agents, limits)
-        config = uvicorn.Config(
+        server = BoundedServer(
             make_app(games, door),
-            log_config=None,
+            limits,
             log_level="info" if verbose else "warning",
             access_log=verbose,
             server_header=False,
             proxy_headers=False,
-            http=Connections(limits).protocol,  # type: ignore[arg-type]  # made by a call, like a class
-            ws="none",
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
         )
         _announce(door, out if record else None)
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
     print("stopped: games under way are gone, finished ones are kept" if record else "stopped", file=sys.stderr)
     return 0
 

@@ -1,18 +1,19 @@
 """Connections to `lmrl serve`, bounded in number and in time before a request is even read.
 
 A client has so many connections, and all have so many together. Where there is no room for another, the oldest goes that has
-not sent a whole request yet: whoever opens a thousand and says nothing makes room for those who say something. Where all are
-being answered, the new one is told to come back (`Guard` answers it, with its headers).
+never sent a whole request, else the one that has been silent longest: whoever opens a thousand and says nothing makes room for
+those who say something. Where all are being answered, the new one is told to come back (`Guard` answers it, with its headers).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+import socket
 from typing import Any
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lmrl_benchmarks.serve.game import Limits
@@ -31,6 +32,9 @@ SECURITY_HEADERS = {
 """What a browser may do with an answer; on every one."""
 CROWDED = "crowded"
 """Key of a request's state: it came on a connection for which there is no room."""
+ACCEPTED, QUEUED = 64, 2048
+"""Connections that are taken in at once, and those that wait for it. Of more at once the first would have to go again, for want of
+room, before anybody had read what they say."""
 SPARE = 32
 """Connections beyond the bounds that are told so; others are closed without a word."""
 
@@ -46,16 +50,33 @@ def client_of(address: str) -> str:
     return str(found)
 
 
+class BoundedServer(uvicorn.Server):
+    """uvicorn's, with `Connections`."""
+
+    def __init__(self, app: Any, limits: Limits, **settings: Any) -> None:
+        protocol: Any = Connections(limits).protocol  # made by a call, like a class
+        super().__init__(uvicorn.Config(app, http=protocol, ws="none", backlog=ACCEPTED, log_config=None, **settings))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn, which has one number for both."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(QUEUED)
+
+
 class Connections:
     """The open connections of a server."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._all: dict[Connection, str] = {}  # in the order in which they came
-        self._counts: dict[str, int] = {}
+        self._all = 0
+        # By client in the order in which they go: new ones in the order in which they came, then those that have asked
+        # something, the one that did so longest ago first.
+        self._new: dict[str, dict[Connection, None]] = {}
+        self._known: dict[str, dict[Connection, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._all
 
     def protocol(self, **arguments: Any) -> Connection:
         """A new connection, for uvicorn's ``http=``."""
@@ -63,36 +84,50 @@ class Connections:
 
     def enter(self, new: Connection) -> bool:
         """Take a connection in; False if there is no room for it."""
-        client = client_of(new.client[0]) if new.client else ""
-        has_room = self._make_room(client)
-        self._all[new] = client
-        self._counts[client] = self._counts.get(client, 0) + 1
-        over = (self._counts[client] - self.limits.connections_of_one, len(self) - self.limits.connections)
+        has_room = self._make_room(new.owner)
+        self._new.setdefault(new.owner, {})[new] = None
+        self._all += 1
+        over = (self._count(new.owner) - self.limits.connections_of_one, self._all - self.limits.connections)
         if max(over) > SPARE:
             new.transport.abort()
             self.leave(new)
         return has_room
 
-    def _make_room(self, client: str) -> bool:
-        if self._counts.get(client, 0) >= self.limits.connections_of_one:
-            return self._close_one(lambda owner: owner == client)
-        return len(self) < self.limits.connections or self._close_one(lambda owner: True)
+    def answered(self, connection: Connection) -> None:
+        """Take note that a connection has asked something that was answered."""
+        if self.leave(connection):
+            self._known.setdefault(connection.owner, {})[connection] = None
+            self._all += 1
 
-    def _close_one(self, may_go: Callable[[str], bool]) -> bool:
-        for other, owner in self._all.items():
-            if may_go(owner) and other.is_waiting:
+    def leave(self, connection: Connection) -> bool:
+        """Forget a connection; whether it was known."""
+        for kind in (self._new, self._known):
+            own = kind.get(connection.owner, {})
+            if connection in own:
+                del own[connection]
+                self._all -= 1
+                if not own:
+                    del kind[connection.owner]
+                return True
+        return False
+
+    def _count(self, owner: str) -> int:
+        return len(self._new.get(owner, ())) + len(self._known.get(owner, ()))
+
+    def _make_room(self, owner: str) -> bool:
+        if self._count(owner) >= self.limits.connections_of_one:
+            return self._close_one(owner)
+        if self._all < self.limits.connections:
+            return True
+        return self._close_one(max({*self._new, *self._known}, key=self._count))
+
+    def _close_one(self, owner: str) -> bool:
+        for other in (*self._new.get(owner, ()), *self._known.get(owner, ())):
+            if other.is_waiting:
                 other.transport.abort()
                 self.leave(other)
                 return True
         return False
-
-    def leave(self, connection: Connection) -> None:
-        """Forget a connection."""
-        client = self._all.pop(connection, None)
-        if client is not None:
-            self._counts[client] -= 1
-            if not self._counts[client]:
-                del self._counts[client]
 
 
 class Connection(H11Protocol):
@@ -101,6 +136,7 @@ class Connection(H11Protocol):
     def __init__(self, connections: Connections, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._among = connections
+        self.owner = ""
         self._header: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
 
@@ -112,6 +148,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
+        self.owner = client_of(self.client[0]) if self.client else ""
         if not self._among.enter(self):
             self.app_state = {**self.app_state, CROWDED: True}
         self._watch()
@@ -139,6 +176,7 @@ class Connection(H11Protocol):
         """See uvicorn. A body that nobody asked for is not waited for."""
         if self.conn.their_state is h11.SEND_BODY:
             self.transport.close()
+        self._among.answered(self)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
