@@ -28,7 +28,7 @@ from lmrl_benchmarks.serve.game import Limits
 from lmrl_benchmarks.serve.guard import Door
 from lmrl_benchmarks.serve.human_records import HumanRecords
 from lmrl_benchmarks.serve.live_games import LEFT, LiveGames
-from lmrl_benchmarks.serve.server import make_app
+from lmrl_benchmarks.serve.server import THREADS, make_app
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -50,6 +50,10 @@ class Waits:
         while not Path(os.environ["GO"]).exists():
             time.sleep(0.01)
         return ["crane"] * len(requests)
+
+class Quits:
+    def act(self, requests):
+        os._exit(0)
 
 class Own(BaseException):
     pass
@@ -284,31 +288,43 @@ def test_a_game_that_is_being_answered_stops_no_sweep(tmp_path: Path) -> None:
 # -- agents
 
 
-def test_agents_that_hang_cost_no_persons_move(agents: Path, tmp_path: Path) -> None:
-    names, asked = [], tmp_path / "asked"
-    asked.mkdir()
-    for i in range(20):
-        (tmp_path / f"agent{i}.py").write_text(agents.read_text())
-        names.append(f"{tmp_path}/agent{i}.py:Hangs")
-    arguments = ("--no-record", "--env", "lmrl/Wordle-v0", "--rate", 5000, "--agent", *names)
-    with Server(*arguments, env={"ASKED": str(asked)}) as server:
-        shown = server.http.get("/api/tasks").json()["agents"]
-        assert len(shown) == 20
-        games = [server.begin("Wordle", mode="watch", agent=name) for name in shown]
-        hanging = [threading.Thread(target=_advance, args=(server, game), daemon=True) for game in games]
-        for thread in hanging:
-            thread.start()
-        wait_for(lambda: len(list(asked.iterdir())) == 20, "all agents hang")
-        state = server.begin("Wordle")
-        for word in ("about", "crane", "world"):
-            state = server.act(state, word)
-        assert state["turn"] == 3 and all(thread.is_alive() for thread in hanging)
-        second = server.post(f"/api/games/{games[0]['id']}/advance")
-        assert second.status_code == 409 and "last move" in second.json()["error"]
-        elsewhere = server.begin("Wordle", mode="watch", agent=shown[0])
-        busy = server.post(f"/api/games/{elsewhere['id']}/advance")
-        assert busy.status_code == 409 and busy.json()["retry"] is True
-    # And it stops: `Server` waits for it.
+def test_agents_that_hang_cost_no_persons_move() -> None:
+    """More of them than moves are answered at once."""
+    agents = {f"waiting {i}": Waiting() for i in range(THREADS + 4)}
+    limits = Limits(requests_per_second=1000, burst=1000)
+    with served(limits, agents) as port, ThreadPoolExecutor(len(agents)) as pool:
+        url = f"http://127.0.0.1:{port}"
+        games, jobs = [], []
+        for name, agent in agents.items():
+            games.append(httpx.post(f"{url}/api/games", json={"task": "Wordle", "mode": "watch", "agent": name}).json())
+            jobs.append(pool.submit(httpx.post, f"{url}/api/games/{games[-1]['id']}/advance", json={}, timeout=60))
+            assert agent.asked.acquire(timeout=30)
+        with httpx.Client(base_url=url) as http:
+            play_a_game(http)
+            assert not any(job.done() for job in jobs)
+            second = http.post(f"/api/games/{games[0]['id']}/advance", json={})
+            assert second.status_code == 409 and "last move" in second.json()["error"]
+            watched = {"task": "Wordle", "mode": "watch", "agent": "waiting 0"}
+            elsewhere = http.post("/api/games", json=watched).json()
+            busy = http.post(f"/api/games/{elsewhere['id']}/advance", json={})
+            assert busy.status_code == 409 and busy.json()["retry"] is True
+        for agent in agents.values():
+            agent.go.set()
+        assert {job.result(60).status_code for job in jobs} == {200}
+
+
+def test_an_agent_that_ends_its_process_or_hangs_ends_no_server(agents: Path, tmp_path: Path) -> None:
+    arguments = ("--no-record", "--env", "lmrl/Wordle-v0", "--agent", f"{agents}:Hangs", f"{agents}:Quits")
+    with Server(*arguments, env={"ASKED": str(tmp_path)}) as server:
+        hanging = server.begin("Wordle", mode="watch", agent="players.py:Hangs")
+        threading.Thread(target=_advance, args=(server, hanging), daemon=True).start()
+        wait_for(lambda: list(tmp_path.iterdir()), "the agent hangs")
+        game = server.begin("Wordle", mode="watch", agent="players.py:Quits")
+        for _ in range(3):
+            failed = server.post(f"/api/games/{game['id']}/advance")
+            assert failed.status_code == 502 and "The agent failed" in failed.json()["error"]
+        play_a_game(server.http)
+    # And it stopped: `Server` waits for it.
 
 
 def _advance(server: Server, game: dict[str, Any]) -> None:

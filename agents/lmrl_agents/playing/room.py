@@ -118,7 +118,7 @@ class Room:
         self.spec, self.kwargs, self.settings = spec, dict(kwargs), settings
         self._memory = int(settings.memory * 1e9) or _machine_memory() * 4 // 5
         self._process: _Process | None = None
-        self._in_a_row, self._most = 0, 1
+        self._in_a_row, self._most, self._tells_all = 0, 1, False
         self._folder: Path | None = None
         self._over: list[int] = []
         self._forget()
@@ -165,6 +165,14 @@ class Room:
         with contextlib.suppress(Lost, AgentError):
             self._said = self._introduced("introduce")
         return self._said
+
+    def tell_all(self) -> None:
+        """Ask the agent to tell all there is, if it can; also when it is started again."""
+        self._tells_all = True
+        try:
+            self._call({"do": "tell_all"})
+        except Lost as loss:
+            raise AgentError(f"tell_all: {loss}") from None
 
     def keep_in(self, folder: Path) -> None:
         """Give the agent a folder of its own in that of the evaluation."""
@@ -274,6 +282,8 @@ class Room:
         said = self._introduced("load", spec=self.spec, kwargs=self.kwargs)
         if self._folder is not None:
             self._call({"do": "keep_in", "folder": str(self._folder)})
+        if self._tells_all:
+            self._call({"do": "tell_all"})
         return said
 
     def _introduced(self, do: str, **about: Any) -> Introduction:

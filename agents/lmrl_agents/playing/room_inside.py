@@ -93,6 +93,10 @@ class _Inside:
             keep_in(folder)
         self._say()
 
+    def _tell_all(self, message: dict[str, Any]) -> None:
+        getattr(self.agent, "tell_all", lambda: None)()
+        self._say()
+
     def _act(self, message: dict[str, Any]) -> None:
         if message["over"]:
             over = set(message["over"])

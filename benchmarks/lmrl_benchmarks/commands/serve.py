@@ -9,6 +9,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from lmrl_envs.files import printable
 
 TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
 SHORTEST_TOKEN = 16
+LOADED = 8
+"""Agents that are loaded at once."""
 
 
 def serve(
@@ -80,7 +83,7 @@ def serve(
     pool = EnvironmentPool(tasks)
     if kwargs:
         pool.fresh(tasks[0])  # what cannot be made is told now
-    agents = _agents(agent, agent_arg)
+    agents = _agents(agent, agent_arg, agent_seconds)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_listen(host, port))
         records = None
@@ -144,18 +147,24 @@ def _token(token: str | None, needed: bool) -> str | None:
     return token
 
 
-def _agents(specs: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Loaded agents by the name that pages show: the end of a path, not the whole."""
-    from lmrl_agents.playing.loading import load_agent
+def _agents(specs: Sequence[str], kwargs: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Loaded agents by the name that pages show: the end of a path, not the whole.
+
+    Those that do not come with this package are each in a process of its own, which is ended after a while without an answer.
+    """
+    from lmrl_agents.playing.room import DEFAULT, RoomSettings, open_agent
 
     if kwargs and len(specs) != 1:
         raise ValueError("--agent-arg needs exactly one agent: --agent SPEC")
+    settings = RoomSettings(patience=max(seconds, DEFAULT.patience))
     agents: dict[str, Any] = {}
-    for spec in specs:
-        name = Path(spec).name or spec
-        while name in agents:
-            name += "'"
-        agents[name] = load_agent(spec, **kwargs)
+    with ThreadPoolExecutor(LOADED) as pool:
+        loading = [pool.submit(open_agent, spec, kwargs, settings) for spec in specs]
+        for spec, agent in zip(specs, loading, strict=True):
+            name = Path(spec).name or spec
+            while name in agents:
+                name += "'"
+            agents[name] = agent.result()
     return agents
 
 
