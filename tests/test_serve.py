@@ -46,7 +46,7 @@ class Valued:
     def act(self, requests):
         return ["move down"] * len(requests)
     def act_with_details(self, requests):
-        values = [["move down", -3.25], ["move up", -7.5], ["move left", float("nan")]]
+        values = [["move down", -3.25], ["move up", -7.5]]
         return [Action("move down", {"alternatives": values})] * len(requests)
 
 class Failing:

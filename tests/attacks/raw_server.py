@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import zlib
 from collections.abc import Callable, Iterable
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -106,9 +108,11 @@ def prompt_tokens(messages: Iterable[dict[str, str]]) -> int:
     return sum(len(message["content"].encode()) for message in messages) // 4
 
 
+@cache
 def bomb(size: int, layers: int) -> bytes:
     """So many spaces, packed."""
-    data = gzip.compress(b" " * size)
+    packer = zlib.compressobj(wbits=31)
+    data = b"".join(packer.compress(b" " * 2**20) for _ in range(size >> 20)) + packer.flush()
     for _ in range(layers - 1):
         data = gzip.compress(data)
     return data

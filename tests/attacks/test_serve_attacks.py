@@ -55,6 +55,19 @@ class Quits:
     def act(self, requests):
         os._exit(0)
 
+class Tells:
+    all = False
+    def tell_all(self):
+        self.all = True
+    def act(self, requests):
+        return ["crane"] * len(requests)
+    def act_with_details(self, requests):
+        from lmrl_agents import Action
+        if Path(os.environ["GO"]).exists():
+            Path(os.environ["GO"]).unlink()
+            os._exit(1)
+        return [Action("crane", {"raw": f"all: {self.all}"})] * len(requests)
+
 class Own(BaseException):
     pass
 
@@ -170,20 +183,21 @@ def test_who_takes_no_answer_is_left() -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", port))
         connection.settimeout(60)
-        get = b"GET /static/game.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        with contextlib.suppress(ConnectionError):
-            for _ in range(40):
-                connection.sendall(get * 50)
-                time.sleep(0.05)
+        # Not more than a server keeps of what it has not read yet; the answers are 4 MB.
+        connection.sendall(b"GET /static/style.css HTTP/1.1\r\nHost:localhost\r\n\r\n" * 250)
+        time.sleep(1.0)
         assert is_closed(connection)
         connection.close()
 
 
 def test_a_body_that_nobody_asked_for_keeps_nothing_open() -> None:
     with served(Limits()) as port:
-        request = b"GET /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
-        connection = connect(port, request)
-        assert is_closed(connection)
+        connection = connect(port, b"GET /api/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                connection.sendall(b"x")
+                time.sleep(0.02)
+            pytest.fail("a body may trickle for ever")
         connection.close()
 
 
@@ -355,6 +369,17 @@ def test_whatever_an_agent_raises_is_named(agents: Path, name: str, kind: str) -
             assert "default-src 'none'" in failed.headers["content-security-policy"]
         play_a_game(server.http)
     assert kind in server.stderr() and "Traceback" not in server.stderr()
+
+
+def test_an_agent_in_a_room_tells_all_also_when_it_was_started_again(agents: Path, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    arguments = ("--agent", f"{agents}:Tells", "--no-record", "--env", "lmrl/Wordle-v0")
+    with Server(*arguments, env={"GO": str(go)}) as server:
+        game = server.begin("Wordle", mode="watch", agent="players.py:Tells")
+        for turn in range(2):
+            state = server.post(f"/api/games/{game['id']}/advance").json()
+            assert state["turns"][2 * turn + 1]["thoughts"]["raw"] == "all: True"
+            go.touch()
 
 
 # -- terminals
