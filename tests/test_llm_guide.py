@@ -53,6 +53,6 @@ def test_the_guide_runs_as_written(tmp_path: Path) -> None:
     assert json.loads((runs / "wordle" / "summary.json").read_text())["success_rate"] == 1.0
     assert json.loads((runs / "maze" / "summary.json").read_text())["success_rate"] == 1.0
     assert json.loads((runs / "capped" / "summary.json").read_text())["cost_usd"] == 0
-    cell = runs / "mine" / "cells" / "Wordle" / "openai:toy-model" / "seed-0"
+    (cell,) = (runs / "mine" / "cells" / "Wordle").glob("openai*toy-model/seed-0")
     assert json.loads((cell / "summary.json").read_text())["episodes"] == 10
     assert (runs / "mine" / "report.html").is_file() and "0 breaches" in result.stdout
