@@ -37,10 +37,10 @@ class RecipeValues(Schema, frozen=True):
     env: str
     policy: str
     episodes: Count
-    description: str = ""
-    env_kwargs: dict[str, Any] = {}
-    policy_kwargs: dict[str, Any] = {}
-    published: dict[str, Number] = {}
+    description: str
+    env_kwargs: dict[str, Any]
+    policy_kwargs: dict[str, Any]
+    published: dict[str, Number]
     notes: str = ""
     shard_size: Count | None = None
     revision: Count = 1

@@ -105,6 +105,17 @@ def test_the_whole_spec_is_the_suites(out: Path, what: str, capsys: pytest.Captu
     assert "4 cells checked" in told and "expert on MazeFullyObserved" not in told  # the others were checked as well
 
 
+@pytest.mark.parametrize("temperature", [0, False, "0.0", None])
+def test_what_is_equal_in_python_is_not_equal(
+    out: Path, suite, temperature: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_agent(out, suite, "bc")
+    edit(out / "cells/Wordle/bc/seed-1/run.json", lambda r: r["spec"]["agent_kwargs"].update(temperature=temperature))
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "bc on Wordle, seed 1: run.json: agent_kwargs is" in told
+
+
 @pytest.mark.parametrize("number", [1.0, True, 0.5, -1, 10**30, "1", None])
 def test_numbers_of_episodes_are_integers(out: Path, number: Any, capsys: pytest.CaptureFixture[str]) -> None:
     edit_records(out / WORDLE, lambda records: records[1].update(episode=number))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY, WRITTEN, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite, suite_from
+from lmrl_datasets import DatasetError, generate, load_dataset
+from lmrl_datasets.schema import JSON_COLUMNS
+from lmrl_datasets.store import MANIFEST as STORED
 from tests.attacks.forgery import repack
-from tests.attacks.mutations import mutated_file
+from tests.attacks.mutations import dumped, mutated, mutated_file
 
 SUITE = """
 name = "toy"
@@ -197,3 +201,81 @@ def test_single_changes_to_an_archive(
             wrong.append(f"{what}: {why}")
     assert not wrong, "\n".join(wrong)
     assert 0 < passed < count / SHARDS  # both kinds were tried
+
+
+# -- datasets
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mutations") / "wordle"
+    generate("wordle/mixed-v0", folder, episodes=8)
+    return folder
+
+
+def shown_of(folder: Path) -> list[Any]:
+    """What is replayed of a dataset's games; of actions any with the same effect may stand for another."""
+    return [
+        (e.observations, e.rewards, e.terminated, e.truncated, e.success, len(e.actions))
+        for e in load_dataset(str(folder)).iter_episodes()
+    ]
+
+
+def forged_dataset(dataset: Path, target: Path, rng: random.Random) -> str:
+    """A copy of the dataset with one change, whose hashes and sizes fit; returns what was changed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(dataset, target)
+    manifest = target / STORED
+    entry = json.loads(manifest.read_text())["shards"][0]
+    if rng.random() < 0.3:
+        data, what = mutated_file(STORED, manifest.read_bytes(), rng)
+        manifest.unlink() if data is None else manifest.write_bytes(data)
+        return f"{STORED}: {what}"
+    table = pq.read_table(target / entry["file"])
+    while True:
+        rows = [
+            {key: json.loads(value) if key in JSON_COLUMNS else value for key, value in row.items()}
+            for row in table.to_pylist()
+        ]
+        rows, what = mutated(rows, rng)
+        with contextlib.suppress(pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError):  # no column
+            for row in rows:
+                row |= {key: dumped(row[key]).decode() for key in JSON_COLUMNS if key in row}
+            schema = table.schema if rng.random() < 0.8 else None
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), target / entry["file"])
+            break
+    path = target / entry["file"]
+    fits = {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "rows": len(rows)}
+    about = json.loads(manifest.read_text())
+    about["shards"][0] |= fits
+    about["episodes"] = len(rows)
+    manifest.write_text(json.dumps(about))
+    if rng.random() < 0.5:
+        with contextlib.suppress(Exception):  # the forger's own tools choke on it
+            about["statistics"] = load_dataset(str(target)).stats()
+            manifest.write_text(json.dumps(about))
+    return f"{entry['file']}: row {what}"
+
+
+@pytest.mark.parametrize("shard", range(2))
+def test_single_changes_to_a_dataset(dataset: Path, tmp_path: Path, shard: int, request: pytest.FixtureRequest) -> None:
+    count = request.config.getoption("--mutations", default=None) or CHANGES
+    honest, wrong, passed = shown_of(dataset), [], 0
+    for number in range(shard, count, 2):
+        rng = random.Random(f"dataset {number}")
+        what = f"change {number}, {forged_dataset(dataset, tmp_path / 'copy', rng)}"
+        try:
+            load_dataset(str(tmp_path / "copy")).verify(replay=True)
+            passed += 1
+            if shown_of(tmp_path / "copy") != honest:
+                wrong.append(f"{what}: not found")
+        except DatasetError as problem:
+            if "\n" in str(problem) or str(tmp_path) not in str(problem):
+                wrong.append(f"{what}: {problem}"[:400])
+        except Exception as problem:
+            wrong.append(f"{what}: {type(problem).__name__}: {problem}"[:400])
+    assert not wrong, "\n".join(wrong)
+    assert 0 < passed < count / 2
