@@ -1,0 +1,23 @@
+"""Lines of many kinds of speakers, by a hand that read no lexicon: the readers do not fall behind what was measured."""
+
+from __future__ import annotations
+
+import pytest
+from dialogue_sets import TASKS, shares
+
+# Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
+FLOORS = {
+    "lmrl/TwentyQuestions-v1": {"natural": (0.77, 0.06), "harder": (0.70, 0.04)},
+    "lmrl/GuessMyCity-v1": {"natural": (0.94, 0.05), "harder": (0.80, 0.15)},
+    "lmrl/CarDealer-v1": {"natural": (0.91, 0.08), "harder": (0.81, 0.10)},
+}
+
+
+@pytest.mark.parametrize("env_id", TASKS)
+def test_readers_keep_their_floor(env_id: str) -> None:
+    for speakers, counts in shares(env_id).items():
+        assert counts.total() >= 250
+        least, most = FLOORS[env_id][speakers]
+        assert counts["right"] >= least * counts.total(), (speakers, counts)
+        assert counts["wrong"] + counts["sold"] <= most * counts.total(), (speakers, counts)
+        assert counts["sold"] <= 1, (speakers, counts)
