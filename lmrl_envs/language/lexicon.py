@@ -9,6 +9,7 @@ quality    what it is like: (is it) red
 material   what it is made of: (made of, is it) metal
 part       what it has, needs or goes with: (does it have, with) wheels
 place      where it is: (found, used, in, at) the kitchen
+body       where on the body: (worn) on the head
 who        who has to do with it: (used) by children, (do) children ...
 does       what it does itself: (does it, can it) swim
 done       what is done to it: (do you, can it be) eaten
@@ -29,9 +30,11 @@ from lmrl_envs.language.lists import table
 from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Tokenizer, clean
 from lmrl_envs.language.truth import Truth
 
-SENSES = ("kind", "quality", "material", "part", "place", "who", "does", "done", "for", "relate", "phrase")
+SENSES = ("kind", "quality", "material", "part", "place", "body", "who", "does", "done", "for", "relate", "phrase")
 LIGHT = {verb: frozenset(own[0].split()) for verbs, own in table(LINES["light"]).items() for verb in verbs.split()}
 """Verbs that say little by themselves -> the senses of which one must be in the question."""
+GENERIC = frozenset(verb for line in LINES["light"][:2] for verb in line.partition(":")[0].split())
+"""Those of them that no phrase may consist of, with a preposition or without."""
 SKIP, NOT, NAME = "skip", "not", "name"
 
 
@@ -87,7 +90,7 @@ class Lexicon:
         for sense, expression, alone, phrases in lines:
             truth = select(expression)
             for phrase in phrases:
-                key = self._own_key(phrase)
+                key = self._own_key(phrase, sense)
                 if not key:
                     continue
                 self._add(sense, key, truth, alone)
@@ -97,6 +100,9 @@ class Lexicon:
             key = self.key(text)
             if " " in key:
                 self.phrases[key] = {"phrase": truth}
+                first, _, rest = key.partition(" ")
+                if PARTS.get(first) == "H" and " " not in rest:  # "Does it have wheels?"
+                    self.phrases.setdefault(rest, {})["part"] = truth
         self.names: dict[str, int] = {}
         """Key of each name -> index of the thing."""
         for index, own in enumerate(names):
@@ -117,12 +123,18 @@ class Lexicon:
             token.base for token in tokens
         )
 
-    def _own_key(self, phrase: str) -> str:
+    def _own_key(self, phrase: str, sense: str = "") -> str:
         """The key of a phrase that says something by itself; "" where only words are left that any sentence may have."""
         key = self.key(phrase)
-        if " " not in key and sum(token.part != "x" for token in self.tokenizer(clean(phrase).replace("-", " "))) > 1:
-            return ""  # too little of it is left
-        return "" if all(PARTS.get(word) or word in LIGHT for word in key.split(" ")) else key
+        tokens = [token for token in self.tokenizer(clean(phrase).replace("-", " ")) if token.part != "x"]
+        if " " not in key:
+            if len(tokens) > 1:
+                return ""  # too little of it is left
+            is_own = sense == "phrase" or (sense == "done" and PARTS.get(key) == "M")
+            return "" if (PARTS.get(key) and not is_own) or (key in GENERIC and sense not in ("for", "kind")) else key
+        if any(token.part == "h" for token in tokens):
+            return key  # "store things in"
+        return "" if all(PARTS.get(word) or word in GENERIC for word in key.split(" ")) and key.count(" ") < 2 else key
 
     def _add(self, sense: str, key: str, truth: Truth, alone: bool) -> None:
         senses = self.phrases.setdefault(key, {})

@@ -14,7 +14,7 @@ ask for the contrary. "Only", "always", "every" leave a no and turn a yes into "
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from lmrl_envs.language.lexicon import LIGHT, NAME, NOT, SKIP, Lexicon
@@ -61,24 +61,27 @@ _NEXT = {
 }  # fmt: skip
 _ORDER: dict[str, tuple[str, ...]] = {
     # context -> the senses in which a phrase can stand there, the likeliest first
-    "start": (NAME, "phrase", "kind", "quality", "material", "part", "place", "who", "for", "done", "does", SKIP, NOT),
+    "start": (NAME, "phrase", "kind", "quality", "material", "part", "place", "body", "who", "for", "done", "does", SKIP, NOT),
     "be": (NAME, "phrase", "kind", "quality", "material", "done", SKIP, NOT),
-    "noun": (NAME, "phrase", "kind", "quality", "material", "done", "does", SKIP, NOT),
+    "noun": (NAME, "phrase", "kind", "quality", "material", "done", "does", "who", SKIP, NOT),
     "aux": ("phrase", "who", "does", SKIP, NOT),
     "does": ("phrase", "does", SKIP, NOT),
-    "do": ("phrase", "done", "for", SKIP, NOT),
+    "do": ("phrase", "done", "for", "who", SKIP, NOT),
     "to": ("phrase", "for", "done", "does", SKIP, NOT),
     "have": ("phrase", "part", "material", SKIP, NOT),
     "made": ("phrase", "material", NOT),
-    "place": ("phrase", "place", NOT),
+    "place": ("phrase", "place", "body", NOT),
     "by": ("phrase", "who", "for"),
-    "for": ("phrase", "for", "who", "place"),
+    "for": ("phrase", "for", "who", "place", "body"),
     "relate": ("phrase", "relate"),
 }
 _RELATING = frozenset(words(LINES["relating"]))
 _PAST, _PASTS = frozenset(words(LINES["past"])), frozenset(("was", "were", "did"))
 _OPPOSITES = {frozenset(pair.split("/")) for pair in words(LINES["opposites"])}
 _HAVING = frozenset(("without", "lack", "lacking", "minus", "devoid"))
+_MEANT = {"H": ("have", "part"), "P": ("place", "place"), "B": ("by", "who")}
+"""Part of the first word of a phrase -> context after it, and the sense that it has."""
+_TRIES = 4
 _NEGATED = re.compile(r"\b(?:not|no|without|never)\b|n't\b")
 _ALL = frozenset(("phrase", "quantity"))
 """Senses that stand for any other."""
@@ -97,8 +100,10 @@ class _Item(NamedTuple):
 
     sense: str
     truth: Truth
+    start: int
+    """Place of its first word in the list."""
     end: int
-    """Place in the list of words after it."""
+    """Place after its last."""
 
 
 class _Clause:
@@ -169,10 +174,18 @@ class Reader:
         tokens = self.lexicon.tokenizer(text.replace("-", " "))
         if not tokens:
             return UNREAD
-        scan = _Scan(self, tokens, sentence.agree, memory)
-        try:
-            truth = scan.run()
-        except _Unread:
+        caps: dict[int, int] = {}
+        for _ in range(_TRIES):
+            scan = _Scan(self, tokens, sentence.agree, memory, caps)
+            try:
+                truth = scan.run()
+                break
+            except _Unread:
+                # The last phrase of several words may have taken one too many.
+                if scan.widest is None or scan.at != sum(scan.widest):
+                    return UNREAD
+                caps = {**caps, scan.widest[0]: scan.widest[1] - 1}
+        else:
             return UNREAD
         guess = scan.guess()
         if guess is not None and sentence.before and self.names_others(sentence.before, guess):
@@ -201,7 +214,10 @@ class Reader:
 class _Scan:
     """Goes through the words once, from left to right."""
 
-    def __init__(self, reader: Reader, tokens: list[Token], agree: str, memory: Memory | None) -> None:
+    def __init__(self, reader: Reader, tokens: list[Token], agree: str, memory: Memory | None, caps: Mapping[int, int]) -> None:
+        self.caps = caps
+        self.widest: tuple[int, int] | None = None
+        self.at = self.asked_at = 0
         self.reader, self.tokens, self.memory = reader, tokens, memory
         self.phrases, self.longest, self.measures = reader.lexicon.phrases, reader.lexicon.longest, reader.measures
         self.agrees = agree == "+"
@@ -212,7 +228,7 @@ class _Scan:
         self.connector = ""
         self.owed: list[tuple[int, frozenset[str]]] = []
         self.items: list[_Item] = []
-        self.narrow = self.turned = self.among = False
+        self.narrow = self.turned = self.among = self.own = False
         self.superlative: tuple[str, str] | None = None
 
     @property
@@ -235,13 +251,16 @@ class _Scan:
         listed = self._words()
         i = 0
         while i < len(listed):
+            self.at = i
             i = self._step(listed, i)
+        self.at = -1
         if not self.items:
             raise _Unread
         for start, senses in self.owed:
             if not any(item.sense in senses or item.sense in _ALL for item in self.items[start:]):
                 raise _Unread
-        if any(token.word in _PASTS for token in self.tokens) and not any(token.base in _PAST for token in self.tokens):
+        tokens = self.tokens[self.asked_at :]
+        if any(token.word in _PASTS for token in tokens) and not any(token.base in _PAST for token in tokens):
             raise _Unread
         return self._together()
 
@@ -290,18 +309,21 @@ class _Scan:
         word = listed[i]
         token, clear = word.token, word.clear
         if self.connector and clear[:1] in ("a", "b"):
-            self.context = "start"
+            self.context, self.own = "start", True
         for part in clear:
             self.context = _NEXT.get((self.context, part), self.context)
+        if token.part == "P" and self._is_stranded(listed, i):
+            return i + 1
         if token.word in self.measures.numeric:
             end = self._phrase(listed, i, 3) or self._measure(listed, i) or self._phrase(listed, i, 1)
         else:
             end = self._phrase(listed, i, 2) or self._measure(listed, i) or self._phrase(listed, i, 1)
-        return end or self._single(listed, i, token)
+        return end or (not token.part and self._coordinate(listed, i)) or self._single(listed, i, token)
 
     def _phrase(self, listed: list[_Word], i: int, least: int) -> int:
         longest = self.longest.get(listed[i].token.base, 0)
         order = _ORDER[self.context]
+        longest = min(longest, self.caps.get(i, longest))
         if longest and any(word.token.part == "," for word in listed[i : i + longest]):
             longest += 2
         if listed[i].token.part in ("N", "n") and (self.agrees or listed[i].token.part == "N"):
@@ -312,25 +334,79 @@ class _Scan:
             if senses is None:
                 continue
             sense = next((sense for sense in order if sense in senses), None)
-            if sense is None and self.context in ("be", "noun") and i + size < len(listed):
-                # "a kitchen appliance", "women's clothing"
-                after = listed[i + size]
-                if "h" in after.clear or "kind" in self.phrases.get(after.token.base, ()):
-                    sense = next((sense for sense in ("place", "who") if sense in senses), None)
-            if sense == NAME and "x" not in listed[i].clear and ("quality" in senses or "material" in senses):
-                sense = "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
+            if sense is None and self.context in ("be", "noun") and self._is_headed(listed, i + size):
+                sense = next((sense for sense in ("place", "who", "for", "relate") if sense in senses), None)
+            if size == 1 and listed[i].token.part == "M" and self.context != "do":
+                continue  # "made of"
+            if sense is None and self.context == "be" and "does" in senses and listed[i].token.word.endswith("ing"):
+                sense = "does"  # "capable of swimming"
+            if size == 1 and listed[i].token.part == "P" and i + 1 < len(listed) and listed[i + 1].token.part not in tuple("co,PBF"):
+                continue  # "outside", but not of "outside the house"
+            if sense == NAME and ("quality" in senses or "material" in senses):
+                if "x" not in listed[i].clear or self._is_headed(listed, i + size):
+                    sense = "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
+            if sense == "kind" and not senses["kind"].possible:
+                # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
+                others = [other for other in order if other in senses and other != "kind"]
+                named = self.tokens[listed[i].index - 1].word in ("a", "an") if listed[i].index else False
+                if not named or not self._ends(listed, i + size):
+                    sense = others[0] if others else None if not self._is_alone(listed, i, size) else sense
             if sense is None or listed[i + size - 1].token.part == ",":
                 continue
+            if " or " in key and not any(token.part in ("a", "b") for token in self.tokens):
+                raise _Unread  # "Fruit or vegetable?" asks which
             if sense == NAME and "kind" in senses and self.tokens[listed[i].index - 1].word == "of":
                 sense = "kind"  # "a kind of computer"
+            if size > 1:
+                self.widest = (i, size)
             if sense == SKIP:
                 self.context = "start"
+                self.asked_at = listed[i + size - 1].index
             elif sense == NOT:
                 self._turn("")
             else:
-                self._add(_Item(sense, senses[sense], i + size), listed, i)
+                first = listed[i].token.part
+                if sense == "phrase" and first in _MEANT:
+                    # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
+                    self.context, sense = _MEANT[first]
+                    self._add(_Item(sense, senses["phrase"], i, i + size), listed, i)
+                else:
+                    self._add(_Item(sense, senses[sense], i, i + size), listed, i)
             return i + size
         return 0
+
+    def _coordinate(self, listed: list[_Word], i: int) -> int:
+        """What goes on from the beginning of the phrase before: "made to cut paper or cloth"."""
+        last = self.items[-1] if self.items else None
+        if self.connector not in ("or", "and", ",") or last is None or listed[i].clear.strip("xv"):
+            return 0
+        before = [word.token.base for word in listed[last.start : last.end]]
+        for cut in range(1, len(before)):
+            for size in range(min(3, len(listed) - i), 0, -1):
+                key = " ".join(before[:-cut] + [word.token.base for word in listed[i : i + size]])
+                senses = self.phrases.get(key, {})
+                sense = last.sense if last.sense in senses else next((s for s in _ORDER[self.context] if s in senses), None)
+                if sense not in (None, SKIP, NOT):
+                    self._add(_Item(last.sense, senses[sense], i, i + size), listed, i)
+                    return i + size
+        return 0
+
+    def _ends(self, listed: list[_Word], i: int) -> bool:
+        """Whether nothing more is said of what was named before."""
+        after = listed[i] if i < len(listed) else None
+        return after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or bool(set("tpT") & set(after.clear))
+
+    def _is_alone(self, listed: list[_Word], i: int, size: int) -> bool:
+        """Whether a noun is all that is asked: "lamp?", "is it the lamp", "are they lamps"."""
+        token, clear = listed[i].token, listed[i].clear
+        bare = not self.items and (not set("ab") & set(clear) or clear[-1:] == "x" or token.word.endswith("s"))
+        return bare and self._ends(listed, i + size) and "v" not in clear[-1:]
+
+    def _is_headed(self, listed: list[_Word], i: int) -> bool:
+        """Whether a noun follows: "a kitchen appliance", "a household item"."""
+        if i < len(listed):
+            return "h" in listed[i].clear or "kind" in self.phrases.get(listed[i].token.base, ())
+        return any(token.part == "h" for token in self.tokens[listed[-1].index :])
 
     def _measure(self, listed: list[_Word], i: int) -> int:
         token = listed[i].token
@@ -346,7 +422,7 @@ class _Scan:
             return 0
         self.reference, self.noun = match.reference, match.noun
         end = next((k for k in range(i + 1, len(listed)) if listed[k].index >= match.end), len(listed))
-        self._add(_Item("quantity", match.truth, end), listed, i)
+        self._add(_Item("quantity", match.truth, i, end), listed, i)
         return end
 
     def _single(self, listed: list[_Word], i: int, token: Token) -> int:
@@ -366,20 +442,29 @@ class _Scan:
                 self.owed.pop()
             elif self.context in ("aux", "start", "noun", "does"):
                 self.context = "do"
+            elif self.context == "be" and listed[i].clear[-1:] == "x":
+                self._add(_Item("kind", Truth(0, 0), i, i + 1), listed, i)  # "Is it a person?"
             elif self.context != "do":
                 raise _Unread
         elif part == "H" or (token.base in ("come", "equip", "fit") and after and after.token.word == "with"):
-            if after is not None and (after.clear[:1] == "T" or "b" in after.clear):
+            if after is not None and ("T" in after.clear or "b" in after.clear):
                 return i + 1  # "have to", "has it been"
+            if part == "H" and self._is_held(listed, i):
+                self.owed.append((0, frozenset(("place", "phrase"))))
+                return i + 1
+            last = self.items[-1] if self.items else None
+            if token.word == "with" and last is not None and last.end == i and last.sense in ("done", "does", "for"):
+                if listed[i - 1].token.base not in ("play", "fit"):
+                    raise _Unread  # with what something is done
             self.context = "have"
             self._owe("part", "material")
         elif part == "M":
             self.context = "made"
-            self._owe("material", "who", "for", "done")
+            self._owe("material", "who", "for", "done", "part")
         elif part == "P":
             if self.context != "made":
                 self.context = "place"
-                self._owe("place")
+                self._owe("place", "body")
         elif part in ("F", "B"):
             self.context = "for" if part == "F" else "by"
             self._owe("for", "who", "place")
@@ -387,13 +472,40 @@ class _Scan:
             self.context = "relate"
             self._owe("relate")
             return i + 1 + (after is not None and after.token.word in ("with", "to", "in"))
-        elif token.base == "get" and self.context == "have":
+        elif token.base == "get" and self.context == "have" or token.word in ("out", "up") and self.context == "made":
             pass
+        elif token.word == "got" and self.context == "does":
+            self.context = "have"
+            self._owe("part", "material")
         elif token.base in LIGHT:
-            self.owed.append((0, LIGHT[token.base]))
+            if i and listed[i - 1].token.part == "P" and listed[i - 1].index + 1 == listed[i].index:
+                raise _Unread
+            if token.base == "use" and after is not None and "T" not in after.clear and "part" in self.phrases.get(after.token.base, ()):
+                self.context = "have"  # "use a racket"
+                self._owe("part")
+            else:
+                self.owed.append((0, LIGHT[token.base]))
         else:
             return self._degree(listed, i)
         return i + 1
+
+    def _is_held(self, listed: list[_Word], i: int) -> bool:
+        """Whether "have" has the thing itself: "did people have it in the middle ages"."""
+        index = listed[i].index + 1
+        if index >= len(self.tokens) or self.tokens[index].part != "t" or self.context != "do":
+            return False
+        return index + 1 == len(self.tokens) or self.tokens[index + 1].part in tuple("P,co")
+
+    def _is_stranded(self, listed: list[_Word], i: int) -> bool:
+        """Whether a preposition goes back to the thing: "are there shelves on it"."""
+        index = listed[i].index
+        last = self.items[-1] if self.items else None
+        follows = self.tokens[index + 1].part if index + 1 < len(self.tokens) else ""
+        if last is None or last.end != i:
+            return False
+        if last.sense in ("part", "material"):
+            return follows in ("t", "", ",")
+        return follows == "t" and last.end - last.start > 1
 
     def _degree(self, listed: list[_Word], i: int) -> int:
         """ "Too big to", "small enough to", "the largest"."""
@@ -416,6 +528,8 @@ class _Scan:
             if set("Ttp") & set(listed[i + 2].clear):
                 self._owe("done", "for", "does")
                 return i + 2
+        elif word == "most" and i + 1 < len(listed) and listed[i + 1].token.part == "q":
+            return i + 1
         elif word in self.measures.superlatives or (
             word in ("most", "least") and i + 1 < len(listed) and listed[i + 1].token.word in adjectives
         ):
@@ -485,17 +599,17 @@ class _Scan:
         clause, clear = self.clauses[-1], listed[i].clear
         connector, self.connector = self.connector, ""
         last = clause.items[-1] if clause.items else None
-        own = bool(set("ab") & set(clear))
+        own, self.own = self.own or bool(set("ab") & set(clear)), False
         if connector == "," and any(word.token.part == "o" for word in listed[i:]) and last is not None and not own:
             connector = "or"
         if last is None or not connector:
             item = self._beside(item, last, listed, i)
         elif connector == "or":
-            if self._is_choice(listed, i):
+            if own or self._is_choice(listed, i):
                 raise _Unread
-            if item.sense == last.sense and not own:
+            if item.sense == last.sense:
                 sense = "names" if item.sense == NAME else item.sense
-                clause.items[-1] = self.items[-1] = _Item(sense, item.truth | last.truth, item.end)
+                clause.items[-1] = self.items[-1] = _Item(sense, item.truth | last.truth, last.start, item.end)
                 return
             if (len(clause.items) > 1 and not own) or clause.turns:
                 raise _Unread
@@ -520,12 +634,12 @@ class _Scan:
             clause.items.pop()
             self.items.pop()
             relative = self.measures.relative(listed[i - 1].token.word, item.truth.possible)
-            return _Item("kind", relative & item.truth, item.end)
+            return _Item("kind", relative & item.truth, last.start, item.end)
         if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:
             raise _Unread
         if item.sense in ("does", "done", "for") and last.sense not in ("kind", NAME, "who", "quality"):
             raise _Unread  # a verb right after another: what it goes with was not read
-        if item.sense == "kind" and last.sense in ("phrase", "does", "done", "for", "part"):
+        if item.sense == "kind" and last.sense in ("phrase", "does", "done", "for", "part") and listed[last.start].clear[-1:] != "x":
             raise _Unread
         return item
 

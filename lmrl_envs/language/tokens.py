@@ -137,6 +137,9 @@ class Tokenizer:
         return word
 
 
+_PARTICLES = frozenset(("up", "out", "off", "around", "down", "away", "over", "together", "every", "everyday", "nowadays"))
+
+
 def _tell_ones(tokens: list[Token]) -> None:
     """Makes "one" a number where it counts what follows: one wheel, but: does one wear it, own one, one of those."""
     for i, token in enumerate(tokens):

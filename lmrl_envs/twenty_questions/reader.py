@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,6 +18,9 @@ from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_k
 
 MAX_FOLLOW_UP = 60
 """Characters of a question that may go on from the one before."""
+_OBJECT = frozenset(
+    ("is", "it", "its", "s", "a", "an", "the", "this", "that", "some", "object", "thing", "item", "actual", "real", "physical", "so", "then")
+)
 _SUBJECTS = "sport animal fruit vegetable vehicle clothing garment device instrument furniture tool toy jewelry object creature food plant machine gadget"
 
 
@@ -77,6 +81,9 @@ class ObjectReader(Reader):
         )
 
     def special(self, text: str) -> Truth | None:
+        words = set(re.findall(r"[a-z]+", text))
+        if words <= _OBJECT and not words.isdisjoint(("object", "item", "thing")):  # "Is it an object?"
+            return Truth(*self.knowledge.judge("physical"))
         return read_spelling(self.knowledge.names, text)
 
 
