@@ -110,11 +110,11 @@ class Lexicon:
                 self.names.setdefault(self.key(name), index)
         for key, index in self.names.items():
             self.phrases.setdefault(key, {})[NAME] = Truth(1 << index, 1 << index)
-        self.longest: dict[str, int] = {}
-        """First word -> words in the longest phrase that begins with it."""
+        self.prefixes: set[str] = set()
+        """The beginnings of all phrases, word by word."""
         for key in self.phrases:
-            parts = key.split(" ")
-            self.longest[parts[0]] = max(self.longest.get(parts[0], 0), len(parts))
+            words = key.split(" ")
+            self.prefixes.update(" ".join(words[:size]) for size in range(1, len(words) + 1))
 
     def key(self, text: str) -> str:
         """A phrase as the reader looks it up."""

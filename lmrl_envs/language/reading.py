@@ -81,6 +81,7 @@ _OPPOSITES = {frozenset(pair.split("/")) for pair in words(LINES["opposites"])}
 _HAVING = frozenset(("without", "lack", "lacking", "minus", "devoid"))
 _MEANT = {"H": ("have", "part"), "P": ("place", "place"), "B": ("by", "who")}
 """Part of the first word of a phrase -> context after it, and the sense that it has."""
+_AFTER_PLACE = frozenset(("c", "o", ",", "P", "B", "F"))
 _TRIES = 4
 _NEGATED = re.compile(r"\b(?:not|no|without|never)\b|n't\b")
 _ALL = frozenset(("phrase", "quantity"))
@@ -219,7 +220,7 @@ class _Scan:
         self.widest: tuple[int, int] | None = None
         self.at = self.asked_at = 0
         self.reader, self.tokens, self.memory = reader, tokens, memory
-        self.phrases, self.longest, self.measures = reader.lexicon.phrases, reader.lexicon.longest, reader.measures
+        self.phrases, self.prefixes, self.measures = reader.lexicon.phrases, reader.lexicon.prefixes, reader.measures
         self.agrees = agree == "+"
         self.reference: Values | None = None
         self.noun = ""
@@ -308,72 +309,103 @@ class _Scan:
     def _step(self, listed: list[_Word], i: int) -> int:
         word = listed[i]
         token, clear = word.token, word.clear
-        if self.connector and clear[:1] in ("a", "b"):
-            self.context, self.own = "start", True
-        for part in clear:
-            self.context = _NEXT.get((self.context, part), self.context)
+        if clear:
+            if self.connector and clear[0] in "ab":
+                self.context, self.own = "start", True
+            for part in clear:
+                self.context = _NEXT.get((self.context, part), self.context)
         if token.part == "P" and self._is_stranded(listed, i):
             return i + 1
-        if token.word in self.measures.numeric:
-            end = self._phrase(listed, i, 3) or self._measure(listed, i) or self._phrase(listed, i, 1)
+        found = self._candidates(listed, i)
+        measures = self.measures
+        if token.word in measures.triggers or token.base in measures.triggers or token.word[0] in "$0123456789":
+            least = 3 if token.word in measures.numeric else 2
+            end = self._phrase(listed, i, found, least) or self._measure(listed, i) or self._phrase(listed, i, found, 1)
         else:
-            end = self._phrase(listed, i, 2) or self._measure(listed, i) or self._phrase(listed, i, 1)
+            end = self._phrase(listed, i, found, 1)
         return end or (not token.part and self._coordinate(listed, i)) or self._single(listed, i, token)
 
-    def _phrase(self, listed: list[_Word], i: int, least: int) -> int:
-        longest = self.longest.get(listed[i].token.base, 0)
-        order = _ORDER[self.context]
-        longest = min(longest, self.caps.get(i, longest))
-        if longest and any(word.token.part == "," for word in listed[i : i + longest]):
-            longest += 2
-        if listed[i].token.part in ("N", "n") and (self.agrees or listed[i].token.part == "N"):
-            return 0
-        for size in range(min(longest, len(listed) - i), least - 1, -1):
-            key = " ".join([word.token.base for word in listed[i : i + size] if word.token.part != ","])
-            senses = self.phrases.get(key)
-            if senses is None:
-                continue
-            sense = next((sense for sense in order if sense in senses), None)
-            if sense is None and self.context in ("be", "noun") and self._is_headed(listed, i + size):
-                sense = next((sense for sense in ("place", "who", "for", "relate") if sense in senses), None)
-            if size == 1 and listed[i].token.part == "M" and self.context != "do":
-                continue  # "made of"
-            if sense is None and self.context == "be" and "does" in senses and listed[i].token.word.endswith("ing"):
-                sense = "does"  # "capable of swimming"
-            if size == 1 and listed[i].token.part == "P" and i + 1 < len(listed) and listed[i + 1].token.part not in tuple("co,PBF"):
-                continue  # "outside", but not of "outside the house"
-            if sense == NAME and ("quality" in senses or "material" in senses):
-                if "x" not in listed[i].clear or self._is_headed(listed, i + size):
-                    sense = "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
-            if sense == "kind" and not senses["kind"].possible:
-                # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
-                others = [other for other in order if other in senses and other != "kind"]
-                named = self.tokens[listed[i].index - 1].word in ("a", "an") if listed[i].index else False
-                if not named or not self._ends(listed, i + size):
-                    sense = others[0] if others else None if not self._is_alone(listed, i, size) else sense
-            if sense is None or listed[i + size - 1].token.part == ",":
+    def _candidates(self, listed: list[_Word], i: int) -> list[tuple[int, str]]:
+        """The phrases of the lexicon that begin at a word, the longest first: how many words, and the key."""
+        found: list[tuple[int, str]] = []
+        token = listed[i].token
+        key, prefixes, phrases = token.base, self.prefixes, self.phrases
+        if key not in prefixes or token.part == "N" or (token.part == "n" and self.agrees):
+            return found
+        limit = self.caps.get(i, len(listed))
+        size = 1
+        while True:
+            if key in phrases and listed[i + size - 1].token.part != ",":
+                found.append((size, key))
+            size += 1
+            if size > limit or i + size > len(listed):
+                break
+            following = listed[i + size - 1].token
+            if following.part != ",":  # a list within a phrase: with a bat, stick or club
+                key = f"{key} {following.base}"
+                if key not in prefixes:
+                    break
+        found.reverse()
+        return found
+
+    def _phrase(self, listed: list[_Word], i: int, found: list[tuple[int, str]], least: int) -> int:
+        for size, key in found:
+            if size < least:
+                break
+            senses = self.phrases[key]
+            sense = self._sense(listed, i, size, senses)
+            if sense is None:
                 continue
             if " or " in key and not any(token.part in ("a", "b") for token in self.tokens):
                 raise _Unread  # "Fruit or vegetable?" asks which
-            if sense == NAME and "kind" in senses and self.tokens[listed[i].index - 1].word == "of":
-                sense = "kind"  # "a kind of computer"
             if size > 1:
                 self.widest = (i, size)
+            first = listed[i].token.part
             if sense == SKIP:
                 self.context = "start"
                 self.asked_at = listed[i + size - 1].index
             elif sense == NOT:
                 self._turn("")
+            elif sense == "phrase" and first in _MEANT:
+                # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
+                self.context, meant = _MEANT[first]
+                self._add(_Item(meant, senses["phrase"], i, i + size), listed, i)
             else:
-                first = listed[i].token.part
-                if sense == "phrase" and first in _MEANT:
-                    # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
-                    self.context, sense = _MEANT[first]
-                    self._add(_Item(sense, senses["phrase"], i, i + size), listed, i)
-                else:
-                    self._add(_Item(sense, senses[sense], i, i + size), listed, i)
+                self._add(_Item(sense, senses[sense], i, i + size), listed, i)
             return i + size
         return 0
+
+    def _sense(self, listed: list[_Word], i: int, size: int, senses: Mapping[str, Truth]) -> str | None:
+        """The sense in which a phrase stands here, None if it cannot."""
+        order = _ORDER[self.context]
+        token, clear = listed[i].token, listed[i].clear
+        if size == 1 and token.part:
+            if token.part == "M" and self.context != "do":
+                return None  # "made of"
+            if token.part == "P" and i + 1 < len(listed) and listed[i + 1].token.part not in _AFTER_PLACE:
+                return None  # "outside", but not of "outside the house"
+        sense = None
+        for own in order:
+            if own in senses:
+                sense = own
+                break
+        if sense is None and self.context in ("be", "noun"):
+            if self._is_headed(listed, i + size):
+                sense = next((own for own in ("place", "who", "for", "relate") if own in senses), None)
+            if sense is None and "does" in senses and token.word.endswith("ing"):
+                sense = "does"  # "capable of swimming"
+        if sense == NAME:
+            if ("quality" in senses or "material" in senses) and ("x" not in clear or self._is_headed(listed, i + size)):
+                return "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
+            if "kind" in senses and self.tokens[listed[i].index - 1].word == "of":
+                return "kind"  # "a kind of computer"
+        elif sense == "kind" and not senses["kind"].possible:
+            # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
+            named = listed[i].index > 0 and self.tokens[listed[i].index - 1].word in ("a", "an")
+            if not (named and self._ends(listed, i + size)):
+                others = [own for own in order if own in senses and own != "kind"]
+                return others[0] if others else "kind" if self._is_alone(listed, i, size) else None
+        return sense
 
     def _coordinate(self, listed: list[_Word], i: int) -> int:
         """What goes on from the beginning of the phrase before: "made to cut paper or cloth"."""
@@ -409,10 +441,6 @@ class _Scan:
         return any(token.part == "h" for token in self.tokens[listed[-1].index :])
 
     def _measure(self, listed: list[_Word], i: int) -> int:
-        token = listed[i].token
-        triggers = self.measures.triggers
-        if token.word not in triggers and token.base not in triggers and token.word[0] not in "$0123456789":
-            return 0
         memory = self.memory
         index = listed[i].index
         if index and self.tokens[index - 1].word in ("a", "an") and self.tokens[index].word in self.measures.units:

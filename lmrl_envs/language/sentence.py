@@ -5,15 +5,28 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import sections, words
 
-_PATTERNS = {title: re.compile("".join(lines)) for title, lines in sections(__file__, "sentence.txt").items() if lines}
-_REWRITES = [
-    (pattern, f" {replacement.strip()} ")
-    for line in sections(__file__, "sentence.txt")["rewrite"]
-    for raw, _, replacement in [line.partition("=>")]
-    for pattern in [re.compile(raw.rstrip())]
-]
+_SECTIONS = sections(__file__, "sentence.txt")
+_PATTERNS = {title: re.compile("".join(_SECTIONS[title])) for title in ("sentence", "filler", "asks", "preamble", "tag", "open")}
+_OPENERS, _TAG_ENDS = frozenset(words(_SECTIONS["openers"])), frozenset(words(_SECTIONS["tag ends"]))
+_LAST = re.compile(r"([a-z/]+)[^a-z]*$")
+_LETTER = re.compile("[a-z]")
+
+
+class _Rewrite(NamedTuple):
+    hints: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+def _rewrite(line: str) -> _Rewrite:
+    hints, _, rule = line.removeprefix("{").partition("} ")
+    pattern, _, replacement = rule.rpartition("=>")
+    return _Rewrite(tuple(hints.split(";")), re.compile(pattern.rstrip()), f" {replacement.strip()} ")
+
+
+_REWRITES = [_rewrite(line) for line in _SECTIONS["rewrite"]]
 
 
 class Sentence(NamedTuple):
@@ -36,7 +49,8 @@ def question_in(text: str) -> Sentence:
     """The sentence that asks, the last one if several do."""
     asked, before = 1, ""
     split = _PATTERNS["sentence"]
-    if split.search(text) is not None:
+    body = text[:-2]
+    if ("." in body or "?" in body or "!" in body or "\n" in body or "…" in text) and split.search(text) is not None:
         sentences = [s.strip() for s in split.split(text) if s.strip()]
         kept = [s for s in sentences if not _PATTERNS["filler"].fullmatch(s.rstrip("?!. "))] or sentences[:1]
         asking = [s for s in kept if s.endswith("?") or _PATTERNS["asks"].match(s)]
@@ -44,16 +58,25 @@ def question_in(text: str) -> Sentence:
         text = (asking or kept)[-1]
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
-    for pattern, replacement in _REWRITES:
-        if pattern.search(text) is not None:
-            text = pattern.sub(replacement, text)
-    lead = _PATTERNS["preamble"].match(text)
+    for hints, pattern, replacement in _REWRITES:
+        for hint in hints:
+            if hint in text:
+                text = pattern.sub(replacement, text)
+                break
+    text = text.strip()
+    lead = _PATTERNS["preamble"].match(text) if _first(text) in _OPENERS else None
     if lead is not None and lead.end() < len(text):
         before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
     agree = ""
-    tag = _PATTERNS["tag"].search(text)
-    if tag is not None and re.search("[a-z]", text[: tag.start()]):
+    last = _LAST.search(text)
+    tag = _PATTERNS["tag"].search(text) if last is not None and last[1] in _TAG_ENDS else None
+    if tag is not None and _LETTER.search(text[: tag.start()]):
         negated = tag["not"] or tag["not2"] or tag["not3"]
         agree = "=" if tag["verb"] is None and tag["verb2"] is None else "-" if negated else "+"
         text = text[: tag.start()]
     return Sentence(text, asked, mark, agree, before, _PATTERNS["open"].match(text) is not None)
+
+
+def _first(text: str) -> str:
+    """The first word of a text."""
+    return text.partition(" ")[0].rstrip(",.:;!-?")

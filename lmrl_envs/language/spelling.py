@@ -34,8 +34,13 @@ _WORDS = re.compile(
 _BEFORE = re.compile(rf"\b(before|after)\b (?:the )?(?:letter )?{_LETTER}")
 
 
+_HINTS = ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "consonant", "name", "spell")
+
+
 def read_spelling(names: Sequence[str], text: str) -> Truth | None:
     """What a question about spelling means (cleaned text, without "not"); None when it asks nothing of the kind."""
+    if not any(hint in text for hint in _HINTS):
+        return None
     if match := _IN_NAME.search(text):
         return surely(sum(1 << i for i, name in enumerate(names) if match[1] in name.lower()))
     if _HINT.search(text) is None:

@@ -111,7 +111,9 @@ class Tokenizer:
     def base(self, word: str) -> str:
         """The base form of a word, or the word that a slip of the pen was meant as."""
         known = self._simple(word, self.vocabulary)
-        if known in self.vocabulary or len(word) < 4 or not word.isalpha() or word in _REAL or not word.isascii():
+        if known in self.vocabulary or len(word) < 4 or not word.isalpha() or not word.isascii():
+            return known
+        if word in _REAL or any(form in _REAL for form in base_forms(word)):
             return known
         if word.endswith("s") and (plural := self._slips.missing(word[:-1])) is not None:
             return plural  # "weels"

@@ -81,8 +81,7 @@ class ObjectReader(Reader):
         )
 
     def special(self, text: str) -> Truth | None:
-        words = set(re.findall(r"[a-z]+", text))
-        if words <= _OBJECT and not words.isdisjoint(("object", "item", "thing")):  # "Is it an object?"
+        if ("object" in text or "item" in text or "thing" in text) and _OBJECT.issuperset(re.findall(r"[a-z]+", text)):
             return Truth(*self.knowledge.judge("physical"))
         return read_spelling(self.knowledge.names, text)
 
