@@ -195,7 +195,6 @@ def test_role_prompt_and_parse() -> None:
         "I say yes",
         "yes or no",
         "Yes/No",
-        "nothing",
         "yesterday",
         "No. Yes.",
     ):

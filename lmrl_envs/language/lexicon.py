@@ -108,6 +108,8 @@ class Lexicon:
         for index, own in enumerate(names):
             for name in own:
                 self.names.setdefault(self.key(name), index)
+        self.own_names = frozenset(self.key(own[0]) for own in names)
+        """Keys of the first name of each thing."""
         for key, index in self.names.items():
             self.phrases.setdefault(key, {})[NAME] = Truth(1 << index, 1 << index)
         self.prefixes: set[str] = set()
@@ -131,6 +133,8 @@ class Lexicon:
             if len(tokens) > 1:
                 return ""  # too little of it is left
             is_own = sense == "phrase" or (sense == "done" and PARTS.get(key) == "M")
+            if sense == "phrase" and " " in phrase:
+                return ""
             return "" if (PARTS.get(key) and not is_own) or (key in GENERIC and sense not in ("for", "kind")) else key
         if any(token.part == "h" for token in tokens):
             return key  # "store things in"

@@ -19,6 +19,10 @@ _SLACK = 1.12
 """Within this factor of the limit it depends on the exemplar."""
 
 
+_SPANS = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}
+"""Years of each."""
+
+
 class Match(NamedTuple):
     """A comparison that was read."""
 
@@ -51,6 +55,8 @@ class Measures:
     ) -> None:
         common = sections(__file__, "quantity.txt")
         self.columns = columns
+        self.now = 2025.0
+        """The year in which is asked."""
         self._base = base = tokenizer.base
         own = {title: [*common.get(title, ()), *lists.get(title, ())] for title in {*common, *lists}}
 
@@ -291,6 +297,13 @@ class Measures:
         value, k = self._number(tokens, j)
         if value is None:
             return None, "", j
+        if "year" in self.columns and k < len(tokens) and tokens[k].base in _SPANS:
+            k += 1 + (k + 1 < len(tokens) and tokens[k + 1].word == "old")
+            return (
+                self.now - value * _SPANS[tokens[k - 1].base if tokens[k - 1].base in _SPANS else tokens[k - 2].base],
+                "year",
+                k,
+            )
         if tokens[j].word.startswith("$"):
             return value, "usd", k
         unit = self.units.get(tokens[k].word) if k < len(tokens) else None
@@ -371,6 +384,8 @@ class Measures:
                     return None
                 less = after[1] in ("less", "fewer", "under") or self.comparatives.get(after[1], ("", ">="))[1] == "<="
                 sign, end = "<" if less else ">", end + 2
+            if kind == "year":  # more years: earlier
+                sign = "<" if sign[0] == ">" else ">"
             return Match(self.compare(kind, sign[0] + "=", value), end, {kind: value})
         number, k = self._number(tokens, j)
         if number is None or number != int(number):
@@ -445,28 +460,55 @@ class Measures:
         return Match(self.compare("bulk", "<=", bulk * 0.9) & self.compare("fit", "<=", length * 1.05), found[1])
 
     def _year(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "before 1900", "in the 19th century", "200 years ago", "within the last fifty years"."""
         if "year" not in self.columns:
             return None
         word = tokens[i].word
-        if word in self._younger or word in self._older:
-            j = i + 1
-            while j < len(tokens) and tokens[j].word in ("the", "year", "about", "around", "than", "to"):
-                j += 1
-            if j < len(tokens) and len(tokens[j].word.rstrip("s")) == 4 and tokens[j].word.rstrip("s").isdecimal():
-                return Match(
-                    self.compare("year", ">=" if word in self._younger else "<=", float(tokens[j].word.rstrip("s"))),
-                    j + 1,
-                )
-        value, k = self._number(tokens, i)
-        if (
-            value
-            and k + 1 < len(tokens)
-            and tokens[k].word in ("year", "years", "century", "centuries", "decades")
-            and tokens[k + 1].word == "ago"
+        age, end = self._age(tokens, i)
+        if age and end < len(tokens) and tokens[end].word == "ago":
+            return Match(self.compare("year", "<=", self.now - age), end + 1)
+        if word not in self._younger and word not in self._older:
+            return None
+        sign = ">=" if word in self._younger else "<="
+        j = i + 1
+        while j < len(tokens) and tokens[j].word in (
+            "the",
+            "year",
+            "about",
+            "around",
+            "than",
+            "to",
+            "last",
+            "past",
+            "early",
+            "late",
         ):
-            years = value * {"c": 100, "d": 10, "y": 1}[tokens[k].word[0]]
-            return Match(self.compare("year", "<=", 2025 - years), k + 2)
-        return None
+            j += 1
+        recent = tokens[j - 1].word in ("last", "past")
+        if recent:
+            age, end = self._age(tokens, j)
+            return Match(self.compare("year", ">=", self.now - age), end) if age else None
+        number = tokens[j].word.rstrip("s") if j < len(tokens) else ""
+        if not number.isdecimal():
+            return None
+        after = [token.word for token in tokens[j + 1 : j + 3]]
+        if after[1:] == ["century"] and after[0] in ("th", "st", "nd", "rd"):
+            first = (int(number) - 1) * 100.0
+            if word not in ("in", "during"):
+                return Match(self.compare("year", sign, first + 100 if word == "after" else first), j + 3)
+            if any(token.base in ("invent", "make", "create", "develop", "introduce", "discover") for token in tokens):
+                return Match(self.compare("year", ">=", first) & self.compare("year", "<=", first + 100), j + 3)
+            return Match(self.compare("year", "<=", first + 100), j + 3)
+        return Match(self.compare("year", sign, float(number)), j + 1) if len(number) == 4 else None
+
+    def _age(self, tokens: Sequence[Token], j: int) -> tuple[float, int]:
+        """A span of years and the token after it; 0 for anything else."""
+        value, k = self._number(tokens, j)
+        if value is None:
+            value, k = 1.0, j
+        if k < len(tokens) and tokens[k].base in _SPANS and (k > j or tokens[k].word in _SPANS):
+            return value * _SPANS[tokens[k].base], k + 1
+        return 0.0, j
 
     def reference(self, tokens: Sequence[Token], j: int) -> tuple[Values, int] | None:
         """The known thing whose name begins at a token, past articles and the like, and the token after it."""

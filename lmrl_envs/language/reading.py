@@ -61,7 +61,22 @@ _NEXT = {
 }  # fmt: skip
 _ORDER: dict[str, tuple[str, ...]] = {
     # context -> the senses in which a phrase can stand there, the likeliest first
-    "start": (NAME, "phrase", "kind", "quality", "material", "part", "place", "body", "who", "for", "done", "does", SKIP, NOT),
+    "start": (
+        NAME,
+        "phrase",
+        "kind",
+        "quality",
+        "material",
+        "part",
+        "place",
+        "body",
+        "who",
+        "for",
+        "done",
+        "does",
+        SKIP,
+        NOT,
+    ),
     "be": (NAME, "phrase", "kind", "quality", "material", "done", SKIP, NOT),
     "noun": (NAME, "phrase", "kind", "quality", "material", "done", "does", "who", SKIP, NOT),
     "aux": ("phrase", "who", "does", SKIP, NOT),
@@ -215,7 +230,9 @@ class Reader:
 class _Scan:
     """Goes through the words once, from left to right."""
 
-    def __init__(self, reader: Reader, tokens: list[Token], agree: str, memory: Memory | None, caps: Mapping[int, int]) -> None:
+    def __init__(
+        self, reader: Reader, tokens: list[Token], agree: str, memory: Memory | None, caps: Mapping[int, int]
+    ) -> None:
         self.caps = caps
         self.widest: tuple[int, int] | None = None
         self.at = self.asked_at = 0
@@ -395,9 +412,16 @@ class _Scan:
             if sense is None and "does" in senses and token.word.endswith("ing"):
                 sense = "does"  # "capable of swimming"
         if sense == NAME:
-            if ("quality" in senses or "material" in senses) and ("x" not in clear or self._is_headed(listed, i + size)):
-                return "quality" if "quality" in senses else "material"  # "Is it orange?" asks for the colour
-            if "kind" in senses and self.tokens[listed[i].index - 1].word == "of":
+            headed = self._is_headed(listed, i + size)
+            if "quality" in senses and ("x" not in clear or headed):
+                return "quality"  # "Is it orange?" asks for the colour
+            if "material" in senses and ((self.context != "start" and "x" not in clear) or headed):
+                return "material"
+            if (
+                "kind" in senses
+                and self.tokens[listed[i].index - 1].word == "of"
+                and not self._is_own_name(listed, i, size)
+            ):
                 return "kind"  # "a kind of computer"
         elif sense == "kind" and not senses["kind"].possible:
             # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
@@ -406,6 +430,10 @@ class _Scan:
                 others = [own for own in order if own in senses and own != "kind"]
                 return others[0] if others else "kind" if self._is_alone(listed, i, size) else None
         return sense
+
+    def _is_own_name(self, listed: list[_Word], i: int, size: int) -> bool:
+        """Whether the words are a thing's own name, not another name of it."""
+        return " ".join(word.token.base for word in listed[i : i + size]) in self.reader.lexicon.own_names
 
     def _coordinate(self, listed: list[_Word], i: int) -> int:
         """What goes on from the beginning of the phrase before: "made to cut paper or cloth"."""
@@ -417,7 +445,9 @@ class _Scan:
             for size in range(min(3, len(listed) - i), 0, -1):
                 key = " ".join(before[:-cut] + [word.token.base for word in listed[i : i + size]])
                 senses = self.phrases.get(key, {})
-                sense = last.sense if last.sense in senses else next((s for s in _ORDER[self.context] if s in senses), None)
+                sense = (
+                    last.sense if last.sense in senses else next((s for s in _ORDER[self.context] if s in senses), None)
+                )
                 if sense not in (None, SKIP, NOT):
                     self._add(_Item(last.sense, senses[sense], i, i + size), listed, i)
                     return i + size
@@ -426,7 +456,9 @@ class _Scan:
     def _ends(self, listed: list[_Word], i: int) -> bool:
         """Whether nothing more is said of what was named before."""
         after = listed[i] if i < len(listed) else None
-        return after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or bool(set("tpT") & set(after.clear))
+        return (
+            after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or bool(set("tpT") & set(after.clear))
+        )
 
     def _is_alone(self, listed: list[_Word], i: int, size: int) -> bool:
         """Whether a noun is all that is asked: "lamp?", "is it the lamp", "are they lamps"."""
@@ -481,9 +513,9 @@ class _Scan:
                 self.owed.append((0, frozenset(("place", "phrase"))))
                 return i + 1
             last = self.items[-1] if self.items else None
-            if token.word == "with" and last is not None and last.end == i and last.sense in ("done", "does", "for"):
-                if listed[i - 1].token.base not in ("play", "fit"):
-                    raise _Unread  # with what something is done
+            follows = last is not None and last.end == i and last.sense in ("done", "does", "for")
+            if token.word == "with" and follows and listed[i - 1].token.base not in ("play", "fit"):
+                raise _Unread  # with what something is done
             self.context = "have"
             self._owe("part", "material")
         elif part == "M":
@@ -500,7 +532,9 @@ class _Scan:
             self.context = "relate"
             self._owe("relate")
             return i + 1 + (after is not None and after.token.word in ("with", "to", "in"))
-        elif token.base == "get" and self.context == "have" or token.word in ("out", "up") and self.context == "made":
+        elif (token.base == "get" and self.context == "have") or (
+            token.word in ("out", "up") and self.context == "made"
+        ):
             pass
         elif token.word == "got" and self.context == "does":
             self.context = "have"
@@ -508,7 +542,12 @@ class _Scan:
         elif token.base in LIGHT:
             if i and listed[i - 1].token.part == "P" and listed[i - 1].index + 1 == listed[i].index:
                 raise _Unread
-            if token.base == "use" and after is not None and "T" not in after.clear and "part" in self.phrases.get(after.token.base, ()):
+            if (
+                token.base == "use"
+                and after is not None
+                and "T" not in after.clear
+                and "part" in self.phrases.get(after.token.base, ())
+            ):
                 self.context = "have"  # "use a racket"
                 self._owe("part")
             else:
@@ -655,7 +694,7 @@ class _Scan:
 
     def _beside(self, item: _Item, last: _Item | None, listed: list[_Word], i: int) -> _Item:
         """An item right after another: "a big animal", "a pet animal"."""
-        if last is None or last.end != i or set("thba") & set(listed[i].clear):
+        if last is None or last.end != i or set("thbapT") & set(listed[i].clear):
             return item
         if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":
             clause = self.clauses[-1]
@@ -667,7 +706,11 @@ class _Scan:
             raise _Unread
         if item.sense in ("does", "done", "for") and last.sense not in ("kind", NAME, "who", "quality"):
             raise _Unread  # a verb right after another: what it goes with was not read
-        if item.sense == "kind" and last.sense in ("phrase", "does", "done", "for", "part") and listed[last.start].clear[-1:] != "x":
+        if (
+            item.sense == "kind"
+            and last.sense in ("phrase", "does", "done", "for", "part")
+            and listed[last.start].clear[-1:] != "x"
+        ):
             raise _Unread
         return item
 

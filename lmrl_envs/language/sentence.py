@@ -8,7 +8,9 @@ from typing import NamedTuple
 from lmrl_envs.language.lists import sections, words
 
 _SECTIONS = sections(__file__, "sentence.txt")
-_PATTERNS = {title: re.compile("".join(_SECTIONS[title])) for title in ("sentence", "filler", "asks", "preamble", "tag", "open")}
+_PATTERNS = {
+    title: re.compile("".join(_SECTIONS[title])) for title in ("sentence", "filler", "asks", "preamble", "tag", "open")
+}
 _OPENERS, _TAG_ENDS = frozenset(words(_SECTIONS["openers"])), frozenset(words(_SECTIONS["tag ends"]))
 _LAST = re.compile(r"([a-z/]+)[^a-z]*$")
 _LETTER = re.compile("[a-z]")

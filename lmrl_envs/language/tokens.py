@@ -139,7 +139,9 @@ class Tokenizer:
         return word
 
 
-_PARTICLES = frozenset(("up", "out", "off", "around", "down", "away", "over", "together", "every", "everyday", "nowadays"))
+_PARTICLES = frozenset(
+    ("up", "out", "off", "around", "down", "away", "over", "together", "every", "everyday", "nowadays")
+)
 
 
 def _tell_ones(tokens: list[Token]) -> None:

@@ -11,7 +11,7 @@ from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.quantity import Measures, Values
-from lmrl_envs.language.reading import UNREAD, Reader, Reading
+from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_knowledge, number, split_names
@@ -19,7 +19,26 @@ from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_k
 MAX_FOLLOW_UP = 60
 """Characters of a question that may go on from the one before."""
 _OBJECT = frozenset(
-    ("is", "it", "its", "s", "a", "an", "the", "this", "that", "some", "object", "thing", "item", "actual", "real", "physical", "so", "then")
+    (
+        "is",
+        "it",
+        "its",
+        "s",
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "some",
+        "object",
+        "thing",
+        "item",
+        "actual",
+        "real",
+        "physical",
+        "so",
+        "then",
+    )
 )
 _SUBJECTS = "sport animal fruit vegetable vehicle clothing garment device instrument furniture tool toy jewelry object creature food plant machine gadget"
 
@@ -72,7 +91,7 @@ class ObjectReader(Reader):
         lexicon = Lexicon(
             sections(__file__, "lexicon.txt"),
             lambda expression: Truth(*full.judge(expression)),
-            knowledge.aliases,
+            [[_one_word(name) for name in own] for own in knowledge.aliases],
             {text: Truth(*knowledge.judge(name)) for name, text in knowledge.questions.items()},
             [*references, *(word for lines in lists.values() for word in lines)],
         )
@@ -80,10 +99,22 @@ class ObjectReader(Reader):
             lexicon, Measures(lists, columns, references, lexicon.tokenizer), len(knowledge.names), _SUBJECTS.split()
         )
 
+    def read(self, text: str, memory: Memory | None = None) -> Reading:
+        return super().read(_one_word(text), memory)
+
     def special(self, text: str) -> Truth | None:
         if ("object" in text or "item" in text or "thing" in text) and _OBJECT.issuperset(re.findall(r"[a-z]+", text)):
             return Truth(*self.knowledge.judge("physical"))
         return read_spelling(self.knowledge.names, text)
+
+
+def _one_word(text: str) -> str:
+    """A watering can holds no verb."""
+    return (
+        re.sub("watering[ -]can", "wateringcan", text, flags=re.IGNORECASE)
+        if "atering" in text or "ATERING" in text
+        else text
+    )
 
 
 def _reference(line: str) -> tuple[tuple[str, ...], Values]:
