@@ -412,3 +412,19 @@ def test_no_agent_no_partner_and_no_client_writes_to_the_terminal_raw(agents: Pa
         told = server.stderr()
     assert "no \u241b]52" in told and "status 500" in told
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", told) and len(told) < 20_000
+
+
+def test_a_traceback_that_quotes_a_client_is_plain_too(tmp_path: Path) -> None:
+    (tmp_path / "partner.py").write_text(
+        "class Partner:\n    def __init__(self, argument, partner_prompt): ...\n    def close(self): ...\n"
+        "    def reply(self, requests):\n        raise RuntimeError(f'what is {requests[0].action}?')\n"
+    )
+    task = ("--env", "lmrl/TwentyQuestions-v1", "--simulator", f"{tmp_path}/partner.py:Partner")
+    with Server("--no-record", *task) as server:
+        game = server.begin(server.http.get("/api/tasks").json()["tasks"][0]["slug"])
+        said = "Is it \x1b]52;c;aGVsbG8=\x07 an animal\u202e?"
+        failed = server.post(f"/api/games/{game['id']}/actions", action=said, sure=True)
+        assert failed.status_code == 500 and "default-src" in failed.headers["content-security-policy"]
+        told = server.stderr()
+    assert "what is Is it \u241b]52" in told
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", told)
