@@ -81,7 +81,7 @@ def test_weights_named_by_an_argument_count(tmp_path: Path) -> None:
 def test_what_ships_and_what_is_no_spec_have_no_identity_of_files() -> None:
     assert {
         identity_of(spec)
-        for spec in ("expert", "openai:x", "mine", "no/such.py:A", "lmrl_agents.playing.scripted:random")
+        for spec in ("expert", "openai:x", "mine", "random", "no/such.py:A", "lmrl_agents.playing.scripted:random")
     } == {""}
     assert identity_of("unittest:main").startswith("code ")  # a package: all its files
 

@@ -28,7 +28,8 @@ PACKAGED = {".py", ".toml", *WEIGHTS}
 """Suffixes of the files of a package that count as its code."""
 OURS = ("lmrl_envs", "lmrl_datasets", "lmrl_agents", "lmrl_benchmarks")
 """Packages whose agents come with this one."""
-_INSTALLED = {"site-packages", "dist-packages"}
+_INSTALLED = {"site-packages", "dist-packages", Path(contextlib.__file__).parent.name}
+"""Folders whose modules are no neighbours of each other."""
 
 
 def is_model_folder(path: Path) -> bool:
@@ -58,10 +59,10 @@ def identity_of(spec: str, kwargs: Mapping[str, Any] | None = None) -> str:
     """
     if is_model_folder(Path(spec)):
         return "" if "server" in (kwargs or {}) else model_digest(model_folder(spec))
-    if is_ours(spec):
-        return ""
-    place = spec.partition(":")[0]
+    place, colon, _ = spec.partition(":")
     point = doors.installed("lmrl.agents").get(place)
+    if is_ours(spec) or not (point or colon):
+        return ""
     named = [path for value in (kwargs or {}).values() if isinstance(value, str) for path in _weights(Path(value))]
     return code_of(point.value.partition(":")[0] if point else place, named)
 
