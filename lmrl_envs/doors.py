@@ -20,6 +20,7 @@ import os
 import sys
 from functools import cache
 from importlib import metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -150,9 +151,15 @@ def _told(problem: Exception) -> str:
 
 
 def _is_module(name: str) -> bool:
-    """Whether a module of this name can be found; only its parents are imported."""
+    """Whether a module of this name can be found; nothing is imported, its parents neither."""
+    first, *rest = name.split(".")
     with contextlib.suppress(ImportError, ValueError, AttributeError):
-        return all(part.isidentifier() for part in name.split(".")) and importlib.util.find_spec(name) is not None
+        found = importlib.util.find_spec(first) if name.replace(".", "").isidentifier() else None
+        for k, _ in enumerate(rest, start=2):
+            if found is None or found.submodule_search_locations is None:
+                return False
+            found = PathFinder.find_spec(".".join(name.split(".")[:k]), list(found.submodule_search_locations))
+        return found is not None
     return False
 
 

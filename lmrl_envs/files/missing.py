@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 EXTRA_OF = {
     "torch": "train",
@@ -44,6 +46,41 @@ def needs(user: str, *modules: str) -> None:
             raise DependencyNotInstalled(
                 f"{user} needs {module.partition('.')[0]} ({problem}): {remedy(module)}"
             ) from None
+
+
+class ArgumentsError(ValueError):
+    """There is no such argument; the message says which are known."""
+
+
+def check_arguments(made: Callable[..., Any], given: Iterable[str], who: str) -> None:
+    """Check that a class or function has arguments of these names.
+
+    Args:
+        made: a class whose ``__init__`` takes ``**kwargs`` hands them to the next one of its bases.
+        given: names.
+        who: has them, for errors.
+
+    Raises:
+        ArgumentsError: there is no such argument.
+    """
+    known: set[str] = set()
+    for function in [vars(base).get("__init__") for base in made.__mro__] if isinstance(made, type) else [made]:
+        if function is None or function is object.__init__:
+            continue
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return
+        known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    else:
+        if not isinstance(made, type):
+            return
+    known -= {"self", "render_mode"}
+    for name in given:
+        if name not in known:
+            raise ArgumentsError(f"{who} has no argument {name!r}; known: {', '.join(sorted(known)) or 'none'}")
 
 
 def near(name: str, names: Iterable[str], cutoff: float = 0.6) -> str:

@@ -275,3 +275,37 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < until:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid}")
+
+
+def test_no_code_of_an_agent_runs_in_the_runs_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor that of the packages around its module; and what its exceptions say is no terminal's to obey."""
+    (tmp_path / "around").mkdir()
+    (tmp_path / "around" / "__init__.py").write_text("import os\nhere = os.getpid()\n")
+    text = (
+        "import around\nclass Agent:\n    def act(self, requests):\n        return [str(around.here)] * len(requests)\n"
+    )
+    (tmp_path / "around" / "agent.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    agent = open_agent("around.agent:Agent", {}, SETTINGS)
+    (said,) = agent.act(sample_requests(MAZE, 1))
+    close(agent)
+    assert int(said) != os.getpid() and "around" not in sys.modules
+    with pytest.raises(AgentError, match=r"no agent 'around\.nothing:Agent'"):
+        open_agent("around.nothing:Agent", {}, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["--agent", "random", "--env-arg", "size=3"],
+            "has no argument 'size'; known: layout, max_moves, observability",
+        ),
+        (["--agent", "random", "--agent-arg", "size=3"], "agent 'random' has no argument 'size'; known: none"),
+        (["--agent", spec("Good"), "--agent-arg", "size=3"], "Good' has no argument 'size'; known: none"),
+    ],
+)
+def test_arguments_that_are_none_are_told_with_those_that_are(arguments: list[str], why: str, tmp_path: Path) -> None:
+    done = lmrl("eval", "--env", MAZE, "--episodes", 1, "--out", tmp_path / "out", *arguments)
+    assert done.returncode == 2 and why in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -7,8 +7,9 @@ from typing import Any
 
 from lmrl_agents.playing.answers import ours, told
 from lmrl_agents.playing.identity import is_model_folder
-from lmrl_agents.playing.protocol import Agent, AgentError, UnknownAgent
+from lmrl_agents.playing.protocol import Agent, AgentArgumentError, AgentError, UnknownAgent
 from lmrl_envs import doors
+from lmrl_envs.files.missing import ArgumentsError, check_arguments
 
 
 def agent_names() -> dict[str, str]:
@@ -38,7 +39,11 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
     check_spec(spec)
     try:
         factory, argument = doors.find("lmrl.agents", spec)
+        if not argument:
+            check_arguments(factory, kwargs, f"agent {spec!r}")
         agent = factory(argument, **kwargs) if argument else factory(**kwargs)
+    except ArgumentsError as problem:
+        raise AgentArgumentError(str(problem)) from None
     except (AgentError, doors.DoorError) as problem:
         raise AgentError(str(problem)) if isinstance(problem, doors.DoorError) else problem from None
     except BaseException as problem:

@@ -30,9 +30,17 @@ from typing import Any
 from lmrl_agents.playing.answers import MAX_ACTION_CHARACTERS, MAX_ERROR, MAX_TOLD, QUIT, Introduction
 from lmrl_agents.playing.identity import is_ours
 from lmrl_agents.playing.loading import check_spec, load_agent
-from lmrl_agents.playing.protocol import Action, Agent, AgentError, AgentStopped, Request
+from lmrl_agents.playing.protocol import (
+    Action,
+    Agent,
+    AgentArgumentError,
+    AgentError,
+    AgentStopped,
+    Request,
+    UnknownAgent,
+)
 from lmrl_envs import Transcript
-from lmrl_envs.files.untrusted import Refused, decode
+from lmrl_envs.files.untrusted import Refused, decode, shown
 
 _LOG = logging.getLogger(__name__)
 
@@ -129,7 +137,8 @@ class Room:
         except AgentError as problem:
             self.close()
             text = str(problem)
-            raise AgentError(text if text.startswith(f"agent {spec!r}") else f"agent {spec!r}: {text}") from None
+            kind = type(problem)
+            raise kind(text if text.startswith(f"agent {spec!r}") else f"agent {spec!r}: {text}") from None
 
     # -- an agent, as evaluations see it
 
@@ -265,7 +274,7 @@ class Room:
                 beat(text)
                 continue
             if kind != ANSWER:
-                raise AgentError(error)
+                raise _ERRORS.get(text, AgentError)(error)
             try:
                 return decode(details or b"{}", dict[str, Any], "an agent's process", LARGEST[1])
             except Refused as problem:
@@ -318,11 +327,14 @@ class Room:
             raise AgentStopped(f"{loss}, again and again: agent {self.spec!r}")
 
 
+_ERRORS = {"AgentArgumentError": AgentArgumentError, "UnknownAgent": UnknownAgent}
+
+
 def _action(kind: int, text: str, details: bytes, error: str | None) -> Action:
     if kind == STOPPED:
         raise AgentStopped(error or "the agent stopped")
     if kind != ANSWER:
-        raise Lost(f"its process breaks the protocol: {error}")
+        raise Lost(f"its process breaks the protocol: {shown(str(error))}")
     try:
         return Action(text, decode(details, dict[str, Any], "details", LARGEST[1]) if details else {}, error)
     except Refused as problem:

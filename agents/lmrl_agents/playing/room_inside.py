@@ -46,6 +46,11 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def _text(problem: AgentError) -> str:
+    """What an agent's own words are, without their type."""
+    return told(problem).removeprefix(f"{type(problem).__name__}: ")
+
+
 class _Inside:
     def __init__(self, calls: IO[bytes], frames: IO[bytes]) -> None:
         self.calls, self.frames = calls, frames
@@ -63,9 +68,13 @@ class _Inside:
             try:
                 getattr(self, f"_{message['do']}")(message)
             except AgentStopped as stop:
-                self._say(STOPPED, error=str(stop))
+                self._say(STOPPED, error=_text(stop))
             except BaseException as problem:
-                self._say(FAILED, error=str(problem) if type(problem) is AgentError else told(problem))
+                self._say(
+                    FAILED,
+                    type(problem).__name__,
+                    error=_text(problem) if isinstance(problem, AgentError) else told(problem),
+                )
             self.frames.flush()
             if message["do"] == "close":
                 return

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gymnasium.envs.registration import load_env_creator
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,7 @@ from lmrl_benchmarks.running.jobs import problem_of
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import load_task
 from lmrl_envs.files import printable
+from lmrl_envs.files.missing import check_arguments
 from lmrl_envs.work import progress_bar
 
 
@@ -38,7 +40,10 @@ def evaluate(
         retry_errors: Play the episodes that ended in an error once more.
         room: How agents that do not come with this package are run.
     """
-    spec = replace(spec, env_id=load_task(spec.env_id).spec)
+    row = load_task(spec.env_id)
+    made = load_env_creator(row.entry_point) if isinstance(row.entry_point, str) else row.entry_point
+    check_arguments(made, spec.env_kwargs, row.id)
+    spec = replace(spec, env_id=row.spec)
     player: Any = open_agent(spec.agent, spec.agent_kwargs, room)
     try:
         with progress_bar(f"{spec.agent} on {spec.env_id}") as tell:

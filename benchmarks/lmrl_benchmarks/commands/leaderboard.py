@@ -9,6 +9,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
+from lmrl_envs.core import printable
 from lmrl_envs.work import progress_bar
 
 
@@ -61,7 +62,7 @@ def run(
             progress=lambda done, total, names: tell(done, total, "; ".join(names)),
         )
     for name, problem in failed.items():
-        print(f"lmrl: {name}: {problem.splitlines()[0]}", file=sys.stderr)
+        print(printable(f"lmrl: {name}: {problem.splitlines()[0][:1_000]}"), file=sys.stderr)
         (out / "errors.log").open("a", encoding="utf-8").write(f"{name}\n{problem}\n")
     results = load_results(out)
     print_table(results)

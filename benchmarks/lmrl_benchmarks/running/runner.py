@@ -81,7 +81,7 @@ def run_suite(
                 problems[job.name] = why
         asked = plan.lacking.keys() | plan.jobs.keys()
         told = {name: text for name, text in read_problems(out).items() if name not in asked}
-        told |= {name: text.splitlines()[0] for name, text in problems.items()}
+        told |= {name: text.splitlines()[0][:1_000] for name, text in problems.items()}
         write_json(out / PROBLEMS, told)
         write_manifest(out)
         return problems
