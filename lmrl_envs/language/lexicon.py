@@ -38,6 +38,10 @@ GENERIC = frozenset(verb for line in LINES["light"][:2] for verb in line.partiti
 SKIP, NOT, NAME = "skip", "not", "name"
 
 
+_ASKED = {"do": ("done",), "does": ("does",), "can": ("does",)}
+"""First word of a question -> the sense in which it asks."""
+
+
 class Lexicon:
     """Phrases by their key: base forms without the words that say nothing.
 
@@ -103,6 +107,12 @@ class Lexicon:
                 first, _, rest = key.partition(" ")
                 if PARTS.get(first) == "H" and " " not in rest:  # "Does it have wheels?"
                     self.phrases.setdefault(rest, {})["part"] = truth
+            elif key in self.phrases:
+                asked = _ASKED.get(text.partition(" ")[0].lower(), ("kind", "quality", "done"))
+                for sense in asked:
+                    if sense in self.phrases[key]:
+                        self.phrases[key][sense] = truth
+                        break
         self.names: dict[str, int] = {}
         """Key of each name -> index of the thing."""
         for index, own in enumerate(names):

@@ -48,16 +48,32 @@ class Memory(NamedTuple):
 
 UNREAD, OPEN = Reading(None), Reading(None, is_open=True)
 
-_CONTEXTS = ("start", "be", "noun", "aux", "does", "do", "to", "have", "made", "place", "by", "for", "relate")
+_CONTEXTS = (
+    "start",
+    "asked",
+    "be",
+    "noun",
+    "aux",
+    "does",
+    "do",
+    "to",
+    "have",
+    "made",
+    "place",
+    "by",
+    "for",
+    "relate",
+    "reach",
+)
 _NEXT = {
     # context, part of a clear word -> the context after it
     **{(context, "b"): "be" for context in _CONTEXTS},
     **{(context, "a"): "aux" for context in _CONTEXTS if context not in ("do", "does", "to")},
     **{(context, "e"): "have" for context in ("be", "aux")},
-    ("start", "t"): "does", ("aux", "t"): "does", ("noun", "t"): "does",
-    **{(context, "p"): "do" for context in ("start", "aux", "noun", "does", "be")},
+    ("start", "t"): "does", ("asked", "t"): "does", ("asked", "h"): "noun", ("asked", "p"): "do", ("aux", "t"): "does", ("noun", "t"): "does",
+    **{(context, "p"): "do" for context in ("start", "asked", "aux", "noun", "does", "be")},
     ("start", "h"): "noun", ("be", "h"): "noun", ("aux", "h"): "does",
-    **{(context, "T"): "to" for context in _CONTEXTS if context not in ("made", "relate")},
+    **{(context, "T"): "to" for context in _CONTEXTS if context not in ("made", "relate", "asked")},
 }  # fmt: skip
 _ORDER: dict[str, tuple[str, ...]] = {
     # context -> the senses in which a phrase can stand there, the likeliest first
@@ -84,19 +100,21 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "do": ("phrase", "done", "for", "who", SKIP, NOT),
     "to": ("phrase", "for", "done", "does", SKIP, NOT),
     "have": ("phrase", "part", "material", SKIP, NOT),
-    "made": ("phrase", "material", NOT),
-    "place": ("phrase", "place", "body", NOT),
-    "by": ("phrase", "who", "for"),
-    "for": ("phrase", "for", "who", "place", "body"),
+    "made": ("phrase", "material", SKIP, NOT),
+    "place": ("phrase", "place", "body", SKIP, NOT),
+    "by": ("phrase", "who", "for", SKIP),
+    "for": ("phrase", "for", "who", "place", "body", SKIP),
     "relate": ("phrase", "relate"),
+    "reach": ("phrase", "done", "does", "for"),
 }
+_ORDER["asked"] = _ORDER["start"]
 _RELATING = frozenset(words(LINES["relating"]))
 _PAST, _PASTS = frozenset(words(LINES["past"])), frozenset(("was", "were", "did"))
 _OPPOSITES = {frozenset(pair.split("/")) for pair in words(LINES["opposites"])}
 _HAVING = frozenset(("without", "lack", "lacking", "minus", "devoid"))
 _MEANT = {"H": ("have", "part"), "P": ("place", "place"), "B": ("by", "who")}
 """Part of the first word of a phrase -> context after it, and the sense that it has."""
-_AFTER_PLACE = frozenset(("c", "o", ",", "P", "B", "F"))
+_AFTER_PLACE = frozenset(("c", "o", ",", "P", "B", "F", "m", "w"))
 _TRIES = 4
 _NEGATED = re.compile(r"\b(?:not|no|without|never)\b|n't\b")
 _ALL = frozenset(("phrase", "quantity"))
@@ -246,7 +264,7 @@ class _Scan:
         self.connector = ""
         self.owed: list[tuple[int, frozenset[str]]] = []
         self.items: list[_Item] = []
-        self.narrow = self.turned = self.among = self.own = False
+        self.narrow = self.turned = self.among = self.own = self.reaches = False
         self.superlative: tuple[str, str] | None = None
 
     @property
@@ -317,7 +335,7 @@ class _Scan:
         ):
             # "Is the animal a dog?": the category stands for the thing.
             first, second = listed[0], listed[1]
-            if first.clear in ("bx", "ax", "bt", "at") and (second.clear or first.clear[0] == "a"):
+            if first.clear in ("bx", "ax", "bt", "at") and self.tokens[first.index - 1].word in ("the", "this", "that"):
                 listed[:2] = [_Word(second.token, second.index, first.clear[0] + "t" + second.clear)]
         return listed
 
@@ -331,8 +349,12 @@ class _Scan:
                 self.context, self.own = "start", True
             for part in clear:
                 self.context = _NEXT.get((self.context, part), self.context)
+        if self.reaches:
+            self.context, self.reaches = "reach", False
         if token.part == "P" and self._is_stranded(listed, i):
             return i + 1
+        if i + 1 < len(listed) and listed[i + 1].token.word == "enough":
+            return self._degree(listed, i)
         found = self._candidates(listed, i)
         measures = self.measures
         if token.word in measures.triggers or token.base in measures.triggers or token.word[0] in "$0123456789":
@@ -379,13 +401,14 @@ class _Scan:
                 self.widest = (i, size)
             first = listed[i].token.part
             if sense == SKIP:
-                self.context = "start"
+                self.context = "asked"
                 self.asked_at = listed[i + size - 1].index
             elif sense == NOT:
                 self._turn("")
             elif sense == "phrase" and first in _MEANT:
                 # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
-                self.context, meant = _MEANT[first]
+                made = self.context == "made"
+                self.context, meant = ("made", "material") if made else _MEANT[first]
                 self._add(_Item(meant, senses["phrase"], i, i + size), listed, i)
             else:
                 self._add(_Item(sense, senses[sense], i, i + size), listed, i)
@@ -401,6 +424,8 @@ class _Scan:
                 return None  # "made of"
             if token.part == "P" and i + 1 < len(listed) and listed[i + 1].token.part not in _AFTER_PLACE:
                 return None  # "outside", but not of "outside the house"
+        if self.context == "aux" and size == 1 and token.word.endswith("ing"):
+            return None  # "does cutting it ..."
         sense = None
         for own in order:
             if own in senses:
@@ -469,7 +494,7 @@ class _Scan:
     def _is_headed(self, listed: list[_Word], i: int) -> bool:
         """Whether a noun follows: "a kitchen appliance", "a household item"."""
         if i < len(listed):
-            return "h" in listed[i].clear or "kind" in self.phrases.get(listed[i].token.base, ())
+            return "h" in listed[i].clear or any("kind" in self.phrases[key] for _, key in self._candidates(listed, i))
         return any(token.part == "h" for token in self.tokens[listed[-1].index :])
 
     def _measure(self, listed: list[_Word], i: int) -> int:
@@ -527,7 +552,7 @@ class _Scan:
                 self._owe("place", "body")
         elif part in ("F", "B"):
             self.context = "for" if part == "F" else "by"
-            self._owe("for", "who", "place")
+            self._owe("for", "who", "place", "body")
         elif token.base in _RELATING:
             self.context = "relate"
             self._owe("relate")
@@ -570,9 +595,7 @@ class _Scan:
         follows = self.tokens[index + 1].part if index + 1 < len(self.tokens) else ""
         if last is None or last.end != i:
             return False
-        if last.sense in ("part", "material"):
-            return follows in ("t", "", ",")
-        return follows == "t" and last.end - last.start > 1
+        return last.sense in ("part", "material") and follows in ("t", "", ",")
 
     def _degree(self, listed: list[_Word], i: int) -> int:
         """ "Too big to", "small enough to", "the largest"."""
@@ -590,10 +613,12 @@ class _Scan:
             if "T" in listed[at].clear:
                 self._turn("too")
                 self._owe("done", "for", "does")
+                self.reaches = True
                 return at
         elif i + 2 < len(listed) and listed[i + 1].token.word == "enough" and self._is_adjective(listed[i].token):
             if set("Ttp") & set(listed[i + 2].clear):
                 self._owe("done", "for", "does")
+                self.reaches = "T" in listed[i + 2].clear
                 return i + 2
         elif word == "most" and i + 1 < len(listed) and listed[i + 1].token.part == "q":
             return i + 1
@@ -694,6 +719,10 @@ class _Scan:
 
     def _beside(self, item: _Item, last: _Item | None, listed: list[_Word], i: int) -> _Item:
         """An item right after another: "a big animal", "a pet animal"."""
+        if last is not None and len(self.items) == 1 and last.start == 0 and not set("thbp") & set(listed[i].clear):
+            start = listed[0]
+            if start.clear == "bx" and self.tokens[start.index - 1].word not in ("a", "an"):
+                raise _Unread  # "is the ball kicked": of something else than the thing
         if last is None or last.end != i or set("thbapT") & set(listed[i].clear):
             return item
         if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 
+from lmrl_envs.language.lists import sections, words
 from lmrl_envs.language.numbers import SMALL
 from lmrl_envs.language.truth import Truth, surely
 
@@ -34,12 +35,17 @@ _WORDS = re.compile(
 _BEFORE = re.compile(rf"\b(before|after)\b (?:the )?(?:letter )?{_LETTER}")
 
 
+_PLAIN = re.compile("[a-z]+")
+_KNOWN = frozenset(words(sections(__file__, "english.txt")["spelled"])) | SMALL.keys()
+"""Words of questions about spelling."""
 _HINTS = ("letter", "start", "begin", "end", "word", "vowel", "alphabet", "finish", "consonant", "name", "spell")
 
 
 def read_spelling(names: Sequence[str], text: str) -> Truth | None:
-    """What a question about spelling means (cleaned text, without "not"); None when it asks nothing of the kind."""
-    if not any(hint in text for hint in _HINTS):
+    """What a question about spelling means (cleaned text, without "not"); None when it asks nothing of the kind, or more."""
+    if not any(hint in text for hint in _HINTS) or not all(
+        len(word) == 1 or word in _KNOWN for word in _PLAIN.findall(text)
+    ):
         return None
     if match := _IN_NAME.search(text):
         return surely(sum(1 << i for i, name in enumerate(names) if match[1] in name.lower()))
