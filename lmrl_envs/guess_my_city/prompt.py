@@ -14,7 +14,7 @@ from lmrl_envs.partners.prompting import ANSWERS, first_sentence, meaning, quote
 
 MAX_QUOTED = 300
 """Bytes of a question that the model is shown."""
-SHOWN_TEXTS, EARLIER_LENGTH = 8, 160
+SHOWN_TEXTS, EARLIER_LENGTH = 4, 160
 """Earlier texts that the model is shown, the last ones, and bytes of each."""
 MAX_ANSWER = 300
 _TEXTS = toml(__file__, "data/prompt.toml")

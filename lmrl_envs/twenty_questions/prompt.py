@@ -7,7 +7,7 @@ from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import ANSWERS, meaning, quote, quote_dialogue, yes_no
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH
 
-SHOWN_TEXTS, EARLIER_LENGTH = 8, 160
+SHOWN_TEXTS, EARLIER_LENGTH = 4, 160
 """Earlier texts that the model is shown, the last ones, and bytes of each."""
 _TEXTS = toml(__file__, "prompt.toml")
 
