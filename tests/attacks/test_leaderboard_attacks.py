@@ -437,8 +437,8 @@ def test_archives_are_verified_once(archive: Path, tmp_path: Path, monkeypatch, 
     really, asked = publishing.verify_run, []
     monkeypatch.setattr(publishing, "verify_run", lambda *a, **k: (asked.append(a), really(*a, **k))[1])
     assert lmrl(command) == 0 and not asked
-    repack(archive, results / "a.tar.xz", {f"{WORDLE}/episodes.jsonl": rewards})  # another file of the same name
-    assert lmrl(command) == 1 and len(asked) == 1
-    shutil.copy(archive, results / "a.tar.xz")
     monkeypatch.setattr(publishing, "_code", lambda: "edited")  # other code verifies anew
-    assert lmrl(command) == 0 and len(asked) == 2
+    assert lmrl(command) == 0 and len(asked) == 1
+    assert lmrl(command) == 0 and len(asked) == 1
+    repack(archive, results / "a.tar.xz", {f"{WORDLE}/episodes.jsonl": rewards})  # another file of the same name
+    assert lmrl(command) == 1 and len(asked) == 2
