@@ -171,8 +171,12 @@ def test_a_training_seed_is_not_copied(out: Path, suite, capsys: pytest.CaptureF
     assert (
         status == 1 and "bc on Wordle, seed 2: these are the games of bc on Wordle, seed 0, action for action" in told
     )
-    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records] and None)
-    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 20))
+    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records[:9]] and None)
+    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 9))
+    write_manifest(out)
+    assert verify(out, capsys)[0] == 1  # most are
+    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records[9:]] and None)
+    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 11))
     for seed in (0, 2):  # other times, but the same weights
         edit(copied.parent / f"seed-{seed}/run.json", lambda run: run["spec"].update(agent_fingerprint="abc"))
     write_manifest(out)
@@ -409,16 +413,17 @@ def test_an_honest_name_is_not_taken(archive: Path, honest: Path, suite, tmp_pat
 
 
 def test_an_archive_that_no_page_can_be_made_of_costs_itself_only(
-    archive: Path, tmp_path: Path, monkeypatch, capsys
+    archive: Path, out: Path, suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
     results.mkdir()
     shutil.copy(archive, results / "good.tar.xz")
-    repack(archive, results / "odd.tar.xz", {f"{WORDLE}/agent.json": lambda data: b'{"kind": "odd"}'})
+    write_agent(out, suite, "odd")
+    shutil.move(pack(out, tmp_path / "packed"), results / "odd.tar.xz")
     really = publishing.load_results
 
     def failing(folder: Path):
-        if any("odd" in path.read_text() for path in folder.glob("cells/Wordle/*/seed-0/agent.json")):
+        if any(folder.glob("cells/*/odd")):
             raise KeyError("boards")
         return really(folder)
 
@@ -442,3 +447,26 @@ def test_archives_are_verified_once(archive: Path, tmp_path: Path, monkeypatch, 
     assert lmrl(command) == 0 and len(asked) == 1
     repack(archive, results / "a.tar.xz", {f"{WORDLE}/episodes.jsonl": rewards})  # another file of the same name
     assert lmrl(command) == 1 and len(asked) == 2
+
+
+def test_who_submits_more_of_a_run_is_shown_once(archive: Path, out: Path, suite, tmp_path: Path, capsys) -> None:
+    """A run that went on holds the cells of its first submission: the same records under the same name are one agent."""
+    write_agent(out, suite, "later", player="suboptimal")
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results / "first.tar.xz")
+    shutil.move(pack(out, tmp_path / "packed"), results / "second.tar.xz")
+    status, told, _, _ = pages(results, capsys)
+    assert status == 0 and "2 runs, 3 agents" in told
+
+
+def test_nobody_describes_anothers_runs(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A description is not in the suite's digest: the first archive by its name has no say over the others."""
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results / "honest.tar.xz")
+    repack(
+        archive, results / "aaa.tar.xz", {"suite.json": as_json(lambda s: s["suite"].update(description="Buy this."))}
+    )
+    status, _, index, found = pages(results, capsys)
+    assert status == 0 and "Buy this" not in index + "".join(found.values())

@@ -20,6 +20,7 @@ from lmrl_benchmarks.reporting.report import write_report
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.reporting.submission import SubmissionError, unpack
 from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
+from lmrl_benchmarks.running.records import EPISODES
 from lmrl_benchmarks.running.sealing import read_salt, salt_file, why_not_playable
 from lmrl_benchmarks.running.suite import Suite, SuiteError, load_suite, suite_names
 from lmrl_benchmarks.running.verify import verify_run
@@ -69,7 +70,7 @@ def publish(results: Path, out: Path, workers: int = 1) -> Published:
     """Verify the archives and write the pages: one for each suite, by its digest, and ``index.html``.
 
     Runs of the same suite are shown together. Where several bring an agent of the same name, none has the name to itself: all
-    are shown with a part of their archive's digest.
+    are shown with a part of their records' digest.
 
     Args:
         results: folder of the archives, and of the revealed salts of sealed suites.
@@ -173,7 +174,10 @@ def _pages(runs: Sequence[_Run], temporary: Path, out: Path, refused: dict[str, 
 def _page(runs: Sequence[_Run], temporary: Path, out: Path) -> Page:
     suite = runs[0].suite
     ships = suite.name in suite_names() and load_suite(suite.name).digest == suite.digest
-    description = load_suite(suite.name).description if ships else suite.description
+    told = {
+        run.suite.description for run in runs
+    }  # which the digest does not hold: nobody's words stand over another's run
+    description = load_suite(suite.name).description if ships else told.pop() if len(told) == 1 else ""
     names = _names(runs)
     with tempfile.TemporaryDirectory(dir=temporary) as merged:
         for run in runs:
@@ -199,19 +203,34 @@ def _page(runs: Sequence[_Run], temporary: Path, out: Path) -> Page:
 
 
 def _names(runs: Sequence[_Run]) -> dict[tuple[str, str], str]:
-    """Under which name each agent of each archive is shown: (sha256 of the archive, its name there) -> name; all different."""
-    there = [
-        (run.sha256, name) for run in runs for name in sorted({path.name for path in run.folder.glob("cells/*/*")})
-    ]
-    count = Counter(name for _, name in there)
+    """Under which name each agent of each archive is shown: (sha256 of the archive, its name there) -> name; all different, but
+    for the same records in several archives.
+    """
+    there = {(run.sha256, name): _records(run, name) for run in runs for name in _agents(run)}
+    count = Counter(name for name, _ in {(key[1], records) for key, records in there.items()})
     names = {key: key[1] for key in there if count[key[1]] == 1}
-    for digest, name in (key for key in there if key not in names):
+    own: dict[tuple[str, str], str] = {}
+    for key, records in there.items():
+        if key in names:
+            continue
         for length in range(6, 65):  # longer, if somebody has taken just this name
-            own = f"{name[: 79 - length]}+{hashlib.sha256(f'{digest}/{name}'.encode()).hexdigest()[:length]}"
-            if own not in names.values():
+            name = own.get((key[1], records)) or f"{key[1][: 79 - length]}+{records[:length]}"
+            if name not in names.values() or own.get((key[1], records)) == name:
                 break
-        names[digest, name] = own
+        names[key] = own[key[1], records] = name
     return names
+
+
+def _agents(run: _Run) -> list[str]:
+    return sorted({path.name for path in run.folder.glob("cells/*/*")})
+
+
+def _records(run: _Run, agent: str) -> str:
+    """A hash of an agent's records in an archive, and of its name."""
+    found = hashlib.sha256(agent.encode())
+    for path in sorted(run.folder.glob(f"cells/*/{agent}/*/{EPISODES}")):
+        found.update(f"{path.relative_to(run.folder)} {sha256_of(path)}\n".encode())
+    return found.hexdigest()
 
 
 def _merge(run: _Run, merged: Path, names: dict[tuple[str, str], str]) -> None:
