@@ -109,12 +109,12 @@ class Record(Schema, frozen=True):
         if valid != self.valid_actions:
             raise DatasetError(f"{where}: {valid} actions are valid, the record says {self.valid_actions}")
         if failed:
-            if self.info:
-                raise DatasetError(f"{where}: an episode that failed is recorded with what is told at the end")
             if self.terminated or self.truncated:
                 raise DatasetError(f"{where}: an episode that failed is recorded as played to its end")
             if self.success:
                 raise DatasetError(f"{where}: an episode that failed is recorded as a success")
+            if self.info:
+                raise DatasetError(f"{where}: an episode that failed is recorded with what is told at the end")
             return
         if bool(infos[-1]["success"]) != self.success:
             raise DatasetError(f"{where}: success is {infos[-1]['success']}, the record says {self.success}")
