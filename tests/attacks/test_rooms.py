@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,12 @@ from lmrl_agents.playing import room
 from lmrl_agents.playing.answers import QUIT
 from lmrl_agents.playing.conformance import sample_requests
 from lmrl_agents.playing.room import Room, RoomSettings, close, open_agent
+from lmrl_benchmarks.reporting.submission import pack
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY, RecordFile
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.verify import verify_run
 from lmrl_envs import Transcript
 
 MAZE, CITY = "lmrl/MazeFullyObserved-v0", "lmrl/GuessMyCity-v1"
@@ -292,6 +297,46 @@ def test_no_code_of_an_agent_runs_in_the_runs_process(tmp_path: Path, monkeypatc
     assert int(said) != os.getpid() and "around" not in sys.modules
     with pytest.raises(AgentError, match=r"no agent 'around\.nothing:Agent'"):
         open_agent("around.nothing:Agent", {}, SETTINGS)
+
+
+ILL = """
+import os
+class A:
+    def keep_in(self, folder):
+        (folder / "kept").write_text("mine")
+    def act(self, requests):
+        if os.path.exists({marker!r}):
+            raise RuntimeError("the server is ill")
+        return ["move up"] * len(requests)
+"""
+
+
+def test_a_run_plays_failed_episodes_again_when_asked(tmp_path: Path) -> None:
+    """And what an agent keeps for itself is no part of what is submitted."""
+    marker = tmp_path / "ill"
+    marker.touch()
+    (tmp_path / "agent.py").write_text(ILL.format(marker=str(marker)))
+    (tmp_path / "mini.toml").write_text(SUITE)
+    suite = load_suite(str(tmp_path / "mini.toml"))
+    out, agents = tmp_path / "run", suite.only([f"{tmp_path}/agent.py:A"])
+    (why,) = run_suite(suite, out, agents=agents, workers=1).values()
+    assert "all 3 games ended in an error; in game 0: RuntimeError: the server is ill" in why
+    marker.unlink()
+    assert list(run_suite(suite, out, agents=agents, workers=1).values()) == [why]
+    assert run_suite(suite, out, agents=agents, workers=1, retry_errors=True) == {}
+    assert run_suite(suite, out, agents=agents, workers=1) == {}
+    assert [breach for _, found in verify_run(out) for breach in found] == []
+    assert list(out.glob("cells/*/*/*/.agent/kept"))
+    with tarfile.open(pack(out, tmp_path)) as archive:
+        assert not [name for name in archive.getnames() if ".agent" in name]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"patience": 0}, {"patience": float("nan")}, {"patience": float("inf")}, {"memory": -1}]
+)
+def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be above 0 s"):
+        RoomSettings(**settings)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ class RoomSettings:
     """Play every agent in this process, for debugging: it then reaches everything, and a hang is for ever."""
 
     def __post_init__(self) -> None:
-        if not self.patience > 0 or not self.memory >= 0:
-            raise ValueError(f"patience={self.patience} must be above 0, and memory={self.memory} at least 0")
+        if not (0 < self.patience <= 1e9 and 0 <= self.memory <= 1e6):
+            raise ValueError(f"patience={self.patience} must be above 0 s, memory={self.memory} from 0 to a million GB")
 
 
 DEFAULT = RoomSettings()
