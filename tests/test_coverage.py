@@ -137,9 +137,12 @@ def test_ties_are_known() -> None:
     assert not questions.is_best(opening, "Is it a dog?") and not questions.is_best(
         opening, "Is it an octopus's garden?"
     )
-    city: Any = make_policy("lmrl/GuessMyCity-v1", "expert")
+    city: Any = make_policy("lmrl/GuessMyCity-v1", "expert", answers="open")
     assert (
         city.is_best(opening, "What are its most famous landmarks?")
         and city.is_best(opening, "Is it in Asia?") is False
     )
     assert city.is_best(opening, "Is it Paris?") is False
+    city = make_policy("lmrl/GuessMyCity-v1", "expert")
+    assert city.is_best(opening, city.act(opening)) and not city.is_best(opening, "Is it in Tasmania?")
+    assert not city.is_best(opening, "Is it Paris?") and not city.is_best(opening, "Is it where I live?")

@@ -32,7 +32,7 @@ from lmrl_envs.partners.model_partner import transformers_partner
 
 IDS = sorted(id for id in task_ids() if partner_preset(id))
 TINY = {"layers": 1, "width": 32, "heads": 2, "batch_size": 16, "holdout_secrets": 0.0, "holdout_turns": 0.0}
-STEPS = {"lmrl/TwentyQuestions-v1": 250, "lmrl/GuessMyCity-v1": 40, "lmrl/CarDealer-v1": 40}
+STEPS = {"lmrl/TwentyQuestions-v1": 250, "lmrl/GuessMyCity-v1": 250, "lmrl/CarDealer-v1": 40}
 REMARK = "Well, tell me more about that car."
 
 
@@ -55,7 +55,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if id == "lmrl/CarDealer-v1":  # a model of this size learns one sentence, not to haggle
             texts = [[*(REMARK if i % 2 == 0 and i else text for i, text in enumerate(e.texts))] for e in talk]
             talk = [PartnerEpisode(e.hidden, own[:13]) for e, own in zip(talk, texts, strict=True)]
-        if id == "lmrl/TwentyQuestions-v1":  # what is no question is answered, too: the contract says a lot of that
+        if id in (
+            "lmrl/TwentyQuestions-v1",
+            "lmrl/GuessMyCity-v1",
+        ):  # what is no question is answered, too: the contract says a lot of that
             rng = random.Random(0)
             junk = ["".join(rng.choices(PRINTABLE, k=rng.randrange(1, 400))) for _ in range(150)]
             talk += [PartnerEpisode(talk[0].hidden, (talk[0].texts[0], text, "No.")) for text in junk]

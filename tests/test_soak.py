@@ -20,7 +20,7 @@ from lmrl_agents.playing.protocol import Request
 from lmrl_agents.playing.scripted import ScriptedAgent
 from lmrl_envs import Transcript, make_policy
 from lmrl_envs.car_dealer import reading as lines
-from lmrl_envs.guess_my_city import query as reading
+from lmrl_envs.guess_my_city import reader as reading
 from lmrl_envs.twenty_questions import reader
 
 SCRIPT = Path(__file__).resolve().parents[1] / "tools" / "soak" / "soak.py"

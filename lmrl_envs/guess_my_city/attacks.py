@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lmrl_envs.guess_my_city.query import read
+from lmrl_envs.guess_my_city.reader import read
 from lmrl_envs.guess_my_city.table import cities
-from lmrl_envs.guess_my_city.truth import holds
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.attacks import Hidden, Oracle
 
@@ -15,13 +14,14 @@ class CityOracle(Oracle):
     def __init__(self) -> None:
         own = toml(__file__, "attacks.toml")
         super().__init__(list(cities()), own)
-        self.queries = [(text, read(text)) for text in own["questions"]]
+        self.questions = [(text, read(text).truth) for text in own["questions"]]
 
     def name(self, hidden: Hidden) -> str:
         return hidden["city"] if "city" in hidden else hidden["secret"]
 
     def untrue(self, name: str) -> list[str]:
-        return [text for text, query in self.queries if query is not None and not holds(query, cities()[name])]
+        index = list(cities()).index(name)
+        return [text for text, truth in self.questions if truth is not None and truth.answer(index) is False]
 
     def forbidden(self, name: str) -> list[str]:
         city = cities()[name]

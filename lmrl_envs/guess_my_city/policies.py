@@ -7,29 +7,19 @@ from functools import cache, lru_cache
 from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
-from lmrl_envs.guess_my_city.query import read
-from lmrl_envs.guess_my_city.rules import MAX_QUESTIONS, guessed_city
-from lmrl_envs.guess_my_city.sentences import NO, YES, variants
+from lmrl_envs.guess_my_city.open_questions import topic_of
+from lmrl_envs.guess_my_city.reader import read, read_after
+from lmrl_envs.guess_my_city.rules import DEPENDS, MAX_QUESTIONS, NO, YES, guessed_city
+from lmrl_envs.guess_my_city.sentences import variants
 from lmrl_envs.guess_my_city.table import cities, split_names
-from lmrl_envs.guess_my_city.truth import holds
+from lmrl_envs.language.knowledge import to_set
 from lmrl_envs.language.lists import sections
+from lmrl_envs.language.strategy import QuestionTree, least_questions
+from lmrl_envs.language.truth import Truth
 
-OPEN_QUESTIONS, POLAR_QUESTIONS, CHATTER = (
+OPEN_QUESTIONS, YES_NO_QUESTIONS, CHATTER = (
     tuple(sections(__file__, "data/questions.txt")[title]) for title in ("open", "yes or no", "chatter")
 )
-
-_YES, _NO = frozenset(YES), frozenset(NO)
-
-
-@lru_cache(maxsize=4096)
-def answers(question: str) -> tuple[frozenset[str], ...] | None:
-    """For each city, in the table's order, the replies it may give to a question; None when it cannot be read."""
-    query = read(question)
-    if query is None or query.form not in ("polar", "open"):
-        return None
-    if query.form == "polar":
-        return tuple(_YES if holds(query, city) else _NO for city in cities().values())
-    return tuple(frozenset(variants(city.name, query.atoms[0].topic)) for city in cities().values())
 
 
 @cache
@@ -37,30 +27,48 @@ def _order() -> dict[str, int]:
     return {name: i for i, name in enumerate(cities())}
 
 
-def consistent(transcript: Transcript, names: tuple[str, ...]) -> list[str]:
-    """The cities that fit everything said so far. Replies that no wording explains tell nothing."""
-    order = _order()
-    possible, guessed = list(names), set()
-    for i in range(1, len(transcript) - 1, 2):
-        question, reply = transcript[i].text, transcript[i + 1].text
+@lru_cache(maxsize=4096)
+def open_answers(question: str) -> tuple[frozenset[str], ...] | None:
+    """For each city, in the table's order, the replies it may give to an open question; None when it cannot be read."""
+    topic = topic_of(question) if read(question).truth is None else None
+    return None if topic is None else tuple(frozenset(variants(name, topic)) for name in cities())
+
+
+def kept(truth: Truth, reply: str, possible: int) -> int:
+    """The cities of a set that give this reply; all of them where it is no answer to a yes/no question."""
+    return {
+        YES: possible & truth.yes, NO: possible & ~truth.possible, DEPENDS: possible & truth.possible & ~truth.yes,
+    }.get(reply, possible)  # fmt: skip
+
+
+def consistent(transcript: Transcript, names: tuple[str, ...]) -> int:
+    """The set of cities that fit everything said so far. Replies that no wording explains tell nothing."""
+    start = to_set(_order()[name] for name in names)
+    possible, guessed, texts = start, 0, [turn.text for turn in transcript]
+    for i in range(1, len(texts) - 1, 2):
+        question, reply = texts[i], texts[i + 1]
         guess = guessed_city(question)
         if guess is not None:
-            guessed.add(guess)
+            guessed |= 1 << _order()[guess]
             # An oracle that errs can leave nothing: then whatever has not been guessed.
-            left = [name for name in possible if name != guess] or [name for name in names if name not in guessed]
-            possible = left or list(names)
+            possible = possible & ~guessed or start & ~guessed or start
             continue
-        table = answers(question)
-        if table is not None:
-            kept = [name for name in possible if reply in table[order[name]]]
-            possible = kept or possible
+        truth = read_after(question, texts[:i]).truth
+        if truth is not None:
+            possible = kept(truth, reply, possible) or possible
+        elif (replies := open_answers(question)) is not None:
+            possible = possible & to_set(k for k, own in enumerate(replies) if reply in own) or possible
     return possible
 
 
+def _members(possible: int) -> list[str]:
+    return [name for name, i in _order().items() if possible >> i & 1]
+
+
 class _CityPolicy(ScriptedPolicy):
-    def __init__(self, seed: int = 0, split: str = "all", **_: Any) -> None:
+    def __init__(self, seed: int = 0, split: str = "all", answers: str = "yes_no", **_: Any) -> None:
         super().__init__(seed)
-        self.names = split_names(split)
+        self.names, self.is_open = split_names(split), answers == "open"
 
 
 class RandomPolicy(_CityPolicy):
@@ -69,63 +77,80 @@ class RandomPolicy(_CityPolicy):
     def act(self, transcript: Transcript) -> str:
         if self.random.random() < 0.1:
             return f"Is it {self.pick(self.names)}?"
-        return self.pick(POLAR_QUESTIONS + OPEN_QUESTIONS + CHATTER)
+        return self.pick(YES_NO_QUESTIONS + CHATTER + (OPEN_QUESTIONS if self.is_open else ()))
 
 
-class _Asker(_CityPolicy):
-    bank: tuple[str, ...]
+@cache
+def question_tree() -> QuestionTree:
+    """The tree of the bank's yes/no questions."""
+    return QuestionTree([truth for text in YES_NO_QUESTIONS if (truth := read(text).truth) is not None], 2)
+
+
+class ExpertPolicy(_CityPolicy):
+    """The best play: the tree of `question_tree`, or with open answers the landmarks, which no two cities share.
+
+    With yes/no answers it keeps to the bound of `lmrl_envs.language.strategy.least_questions`: no strategy can do better. With open ones
+    its return of -1 is the best possible mean: a first action that is no guess costs 1, so such a game returns at most -1; one that is a
+    guess wins with probability 1/100 at most and tells nothing else, so it returns at most 0 / 100 - 1 / 100 - 2 * 98 / 100 on the average.
+    """
 
     def act(self, transcript: Transcript) -> str:
         possible = consistent(transcript, self.names)
-        if len(possible) <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
-            return f"Is it {possible[0]}?"
-        return _best_question(tuple(possible), self.bank, tuple(transcript.actions))
+        asked = set(transcript.actions)
+        if possible.bit_count() <= 2 or len(transcript) >= 2 * MAX_QUESTIONS - 1:
+            return self._guess(possible, asked)
+        if self.is_open:
+            return _best_open(possible, tuple(transcript.actions)) or self._guess(possible, asked)
+        best = question_tree().best(possible)
+        question = YES_NO_QUESTIONS[best] if best is not None else ""
+        return question if question and question not in asked else self._guess(possible, asked)
 
-
-class ExpertPolicy(_Asker):
-    """Asks for the landmarks, which no two cities share, and guesses. Its return of -1 is the best possible mean.
-
-    Proof: a first action that is no guess costs 1, so such a game returns at most -1; one that is a guess wins with
-    probability 1/100 at most and tells nothing else, so it returns at most 0 / 100 - 1 / 100 - 2 * 98 / 100 on the
-    average.
-    """
-
-    bank = OPEN_QUESTIONS
+    def _guess(self, possible: int, asked: set[str]) -> str:
+        guesses = [f"Is it {name}?" for name in _members(possible)]
+        return next((guess for guess in guesses if guess not in asked), guesses[0])
 
     def is_best(self, transcript: Transcript, action: str) -> bool | None:
-        """Whether an action is optimal: a guess where few are left, else a question that no two cities answer alike.
-
-        With n cities left such a question returns -1 and a guess -(n - 1) / 2 on the average: equal for three. None where
-        no question of the bank tells all of them apart.
-        """
+        """Whether an action keeps to the bound of `least_questions`, as the expert's do. None where that is not known."""
         possible = consistent(transcript, self.names)
-        guess = guessed_city(action)
+        count, guess = possible.bit_count(), guessed_city(action)
+        if self.is_open:
+            return self._is_best_open(possible, action, guess)
+        least = least_questions(count)  # which the tree keeps to
         if guess is not None:
-            return guess in possible and len(possible) <= 3
-        if len(possible) <= 2:
+            return bool(possible >> _order()[guess] & 1) and count - 1 + least_questions(count - 1) <= least
+        truth = read(action).truth
+        if truth is None or count <= 2:
             return False
-        best = _largest_class(tuple(possible), _best_question(tuple(possible), OPEN_QUESTIONS, ()))
-        return _largest_class(tuple(possible), action) == 1 if best == 1 else None
+        sizes = [kept(truth, reply, possible).bit_count() for reply in (YES, NO, DEPENDS)]
+        return max(sizes) < count and count + sum(map(least_questions, sizes)) <= least
+
+    def _is_best_open(self, possible: int, action: str, guess: str | None) -> bool | None:
+        """With n cities left the landmarks return -1 and a guess -(n - 1) / 2 on the average: equal for three."""
+        if guess is not None:
+            return bool(possible >> _order()[guess] & 1) and possible.bit_count() <= 3
+        if possible.bit_count() <= 2:
+            return False
+        best = _best_open(possible, ())
+        known = bool(best) and _largest_class(possible, best) == 1
+        return _largest_class(possible, action) == 1 if known else None
 
 
-class PolarExpertPolicy(_Asker):
-    """Asks yes/no questions only: each time the one of the bank that splits the possible cities most evenly."""
-
-    bank = POLAR_QUESTIONS
-
-
-def _largest_class(possible: tuple[str, ...], question: str) -> int:
-    """How many of the possible cities may answer a question alike, at most."""
-    table = answers(question)
-    return len(possible) if table is None else max(Counter(table[_order()[name]] for name in possible).values())
+def _largest_class(possible: int, question: str) -> int:
+    """How many of the possible cities may answer an open question alike, at most."""
+    replies = open_answers(question)
+    return (
+        possible.bit_count()
+        if replies is None
+        else max(Counter(own for i, own in enumerate(replies) if possible >> i & 1).values())
+    )
 
 
 @lru_cache(maxsize=8192)
-def _best_question(possible: tuple[str, ...], bank: tuple[str, ...], asked: tuple[str, ...]) -> str:
-    """The question whose largest class of answers is smallest; a guess where nothing splits."""
-    sizes = {question: _largest_class(possible, question) for question in bank if question not in asked}
+def _best_open(possible: int, asked: tuple[str, ...]) -> str:
+    """The open question whose largest class of answers is smallest; "" where nothing splits."""
+    sizes = {question: _largest_class(possible, question) for question in OPEN_QUESTIONS if question not in asked}
     best = min(sizes, key=sizes.__getitem__, default="")
-    return best if best and sizes[best] < len(possible) else f"Is it {possible[0]}?"
+    return best if best and sizes[best] < possible.bit_count() else ""
 
 
 class SuboptimalPolicy(_CityPolicy):
@@ -133,10 +158,10 @@ class SuboptimalPolicy(_CityPolicy):
 
     The first guess comes at a turn drawn from `first_guess`, and each reply has been taken in with probability
     `attention`. Both are set so that games have the published length and success of the dataset (arXiv 2311.18232,
-    table 1: 18.8 and .53); here 18.8 and .54. `MixedPolicy` has the published spread too.
+    table 1: 18.8 and .53); here 18.8 and .53. `MixedPolicy` has the published spread too.
     """
 
-    attention = 0.57
+    attention = 0.41
     first_guess = (15, 19)
 
     def __init__(self, seed: int = 0, split: str = "all", **kwargs: Any) -> None:
@@ -158,28 +183,28 @@ class SuboptimalPolicy(_CityPolicy):
                     for text in transcript[2 * k + 1 : 2 * k + 3]
                 )
             )
-            return f"Is it {self.pick(consistent(taken, self.names))}?"
+            return f"Is it {self.pick(_members(consistent(taken, self.names)))}?"
         if self.random.random() < 0.25:
             return self.pick(CHATTER)
-        return self.pick(POLAR_QUESTIONS)
+        return self.pick(YES_NO_QUESTIONS)
 
 
 class MixedPolicy(SuboptimalPolicy):
     """The mixture of the datasets: a few well-read players among many who take nearly all their questions.
 
-    Lengths of 18.8 +- 4.57 under a limit of 20 (arXiv 2311.18232, table 1) leave one shape: about one game in sixteen is
-    won at once, the others last to the end. So with probability `well_read` the player asks as the expert does, else as
-    the suboptimal one, guessing only from question 18 to 20 on. Measured over 8,000 games: length 18.6 +- 4.1, success
-    .53, return -18.1 +- 4.3. A mean return below success - length = -18.3 is out of reach: each question costs 1.
+    Lengths of 18.8 +- 4.57 under a limit of 20 (arXiv 2311.18232, table 1) leave one shape: about one game in eleven is
+    won early, the others last to the end. So with probability `well_read` the player asks as the expert does, else as
+    the suboptimal one, guessing only from question 18 to 20 on. Measured over 8,000 games: length 18.5 +- 4.0, success
+    .52, return -18.0 +- 4.2. A mean return below success - length = -18.3 is out of reach: each question costs 1.
     """
 
-    well_read = 0.058
-    attention = 0.66
+    well_read = 0.09
+    attention = 0.43
     first_guess = (18, 20)
 
     def __init__(self, seed: int = 0, split: str = "all", **kwargs: Any) -> None:
         super().__init__(seed, split, **kwargs)
-        self.expert = ExpertPolicy(seed, split) if self.random.random() < self.well_read else None
+        self.expert = ExpertPolicy(seed, split, **kwargs) if self.random.random() < self.well_read else None
 
     def act(self, transcript: Transcript) -> str:
         return super().act(transcript) if self.expert is None else self.expert.act(transcript)
@@ -190,5 +215,4 @@ POLICIES = {
     "suboptimal": SuboptimalPolicy,
     "expert": ExpertPolicy,
     "mixed": MixedPolicy,
-    "yes_no": PolarExpertPolicy,
 }

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from lmrl_envs.guess_my_city.rules import tokens
 from lmrl_envs.guess_my_city.table import cities
-from lmrl_envs.guess_my_city.words import tokens
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import ANSWERS, first_sentence, meaning, quote, quote_dialogue, yes_no
@@ -94,10 +94,18 @@ class CityPrompt:
 @lru_cache(maxsize=256)
 def _all_wordings(city: str) -> dict[str, str]:
     """Sentence about a city -> its topic."""
-    from lmrl_envs.guess_my_city.sentences import ONE_AT_A_TIME, OPEN, SECRET, UNREAD, variants
+    from lmrl_envs.guess_my_city.sentences import (
+        NOT_YES_NO,
+        ONE_AT_A_TIME,
+        OPEN,
+        SECRET,
+        UNCLEAR_GUESS,
+        UNREAD,
+        variants,
+    )
 
     found: dict[str, str] = {}
-    found.update(dict.fromkeys(UNREAD, "unread"))
+    found.update(dict.fromkeys((UNREAD, NOT_YES_NO, UNCLEAR_GUESS), "unread"))
     found.update(dict.fromkeys((*SECRET, *ONE_AT_A_TIME), "refused"))
     for topic in OPEN:
         for sentence in variants(city, topic):

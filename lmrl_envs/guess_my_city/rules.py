@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 
 from lmrl_envs.guess_my_city.table import City, cities, countries
-from lmrl_envs.guess_my_city.words import WORDS, tokens
+from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.text import INVISIBLE, plain
 
 MAX_QUESTIONS = 20
 OPENING = "Questions:"
 QUESTION_REWARD, WIN_REWARD = -1.0, 0.0
+YES, NO, DEPENDS = "Yes.", "No.", "It depends."
+UNREAD = "I don't understand the question; please put it another way."
+UNCLEAR_GUESS = "If that is a guess, ask about the city by its name and nothing else."
+NOT_YES_NO = "Please ask a question that can be answered with yes or no."
 MAX_TOKENS = 60
-"""A question of more words is not read."""
+"""A question of more words is no guess."""
+KEPT_LENGTH = 300
+"""Characters of the longest text whose reading is kept: agents may send long ones, no two alike."""
+_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+")
+_POSSESSIVE = re.compile(r"['’`´]s\b")
+_OR_NOT = re.compile(r"(?i)\b(?:or not|yes or no)\W*$")
+_FORMER = frozenset(("was", "formerly", "once", "used", "were", "did"))
+_NAMING = frozenset(("called", "named", "known", "name"))
+_LINKS = frozenset({"in", "of", "the", "capital", "city"})
+
+
+@lru_cache(maxsize=4096)
+def tokens(text: str) -> tuple[str, ...]:
+    """Words and numbers: lower case, without accents, invisible characters and punctuation ("'s" is dropped)."""
+    text = plain(text, "NFKD", {}, dropped=INVISIBLE)
+    if "'" in text or "’" in text or "`" in text:
+        text = _POSSESSIVE.sub(" ", text).replace("'", "").replace("’", "").replace("`", "")
+    return tuple(_TOKEN.findall(text))
+
+
+@cache
+def _fillers() -> frozenset[str]:
+    return frozenset(listed(sections(__file__, "data/guess.txt")["guess"]))
 
 
 @lru_cache(maxsize=1)
-def city_phrases() -> dict[str, list[tuple[tuple[str, ...], str]]]:
+def _city_phrases() -> dict[str, list[tuple[tuple[str, ...], str]]]:
     """First word -> (words of a name or alias, city), longest first."""
     index: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for city in cities().values():
@@ -26,20 +55,54 @@ def city_phrases() -> dict[str, list[tuple[tuple[str, ...], str]]]:
     return index
 
 
-_LINKS = frozenset({"in", "of", "the", "capital", "city"})
+def named_cities(words: tuple[str, ...]) -> set[str]:
+    """The cities that words name; the longest name that begins at a word counts."""
+    index, found, i = _city_phrases(), set(), 0
+    if index.keys().isdisjoint(words):
+        return found
+    while i < len(words):
+        match = next((entry for entry in index.get(words[i], ()) if words[i : i + len(entry[0])] == entry[0]), None)
+        if match is not None:
+            found.add(match[1])
+        i += len(match[0]) if match is not None else 1
+    return found
 
 
 def guessed_city(text: str) -> str | None:
-    """The city that a text guesses: the only one it names, and nothing in it but the words of a guess.
+    """The city that a text guesses: it names that one alone, and says nothing else but what is true of it.
 
     A country, continent, province or region may follow the name ("Paris, France"); if it is not the city's own, the
-    text names another place and is no guess. Several cities, in any wording, are no guess.
+    text names another place and is no guess. Several cities, in any wording, are no guess. What follows a comma ("Bucharest,
+    the capital of Romania") must be true of the city, or say nothing that can be read.
     """
-    words = tokens(text[:1000])
-    if not words or len(words) > MAX_TOKENS or len(text) > 1000:
+    text = text[:1000]
+    words = tokens(text)
+    if not words or len(words) > MAX_TOKENS or len(named_cities(words)) != 1:
         return None
-    index, found, i, n = city_phrases(), None, 0, len(words)
-    # "It is not X", "what is it like?": the fillers must not ask for anything by themselves.
+    city = _plain_guess(_OR_NOT.sub("", text))
+    if city is not None:
+        return city
+    from lmrl_envs.guess_my_city.reader import read  # at the first question: making the game stays fast
+
+    names = tuple(cities())
+    head, comma, rest = text.partition(",")
+    city = _plain_guess(head) if comma else None
+    if city is None or named_cities(tokens(rest)) or not _FOLLOWS.match(rest):
+        return None
+    truth = read(f"Is it {rest}?").truth
+    return city if truth is None or truth.yes >> names.index(city) & 1 else None
+
+
+_FOLLOWS = re.compile(r"\s*(?:the|a|an|you know|which|where|that|capital|home)\b", re.IGNORECASE)
+"""How what is said of a city after its name begins."""
+
+
+def _plain_guess(text: str) -> str | None:
+    """The only city named, with nothing beside it but the words of a guess."""
+    words, fillers = tokens(text), _fillers()
+    index, found, i, n = _city_phrases(), None, 0, len(words)
+    if not _FORMER.isdisjoint(words) and not _NAMING.isdisjoint(words):
+        return None  # "Was it called Bombay?"
     while i < n:
         for phrase, name in index.get(words[i], ()):
             if words[i : i + len(phrase)] == phrase:
@@ -49,9 +112,10 @@ def guessed_city(text: str) -> str | None:
                 i = _skip_qualifier(words, i, cities()[name])
                 break
         else:
-            if words[i] not in WORDS["guess"]:
+            if words[i] not in fillers:
                 return None
             i += 1
+    # "It is not X", "what is it like?": the fillers must not ask for anything by themselves.
     if found is not None and "like" in words and "sounds" not in words:
         return None
     return found

@@ -5,26 +5,39 @@ None holds the city's name, nor (but when it may) the country's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 
-from lmrl_envs.guess_my_city.geography import near_place, point_of
-from lmrl_envs.guess_my_city.query import Query, read
-from lmrl_envs.guess_my_city.table import City, cities, distance, members
-from lmrl_envs.guess_my_city.truth import holds, is_true
-from lmrl_envs.guess_my_city.words import KEPT_LENGTH, tokens
+from lmrl_envs.guess_my_city.knowledge import load_knowledge
+from lmrl_envs.guess_my_city.open_questions import topic_of
+from lmrl_envs.guess_my_city.reader import MAX_FOLLOW_UP, read, read_after
+from lmrl_envs.guess_my_city.rules import (
+    DEPENDS,
+    KEPT_LENGTH,
+    NO,
+    NOT_YES_NO,
+    UNCLEAR_GUESS,
+    UNREAD,
+    YES,
+    named_cities,
+    tokens,
+)
+from lmrl_envs.guess_my_city.table import City, cities, members
 from lmrl_envs.language.lists import sections, table
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 _SAID = {title: tuple(lines) for title, lines in sections(__file__, "data/sentences.txt").items()}
-YES, NO, UNREAD, ONE_AT_A_TIME, SECRET, COUNTRY_REFUSED, COUNTRY_TOLD = (
-    _SAID[title] for title in ("yes", "no", "unread", "one at a time", "secret", "country refused", "country told")
+ONE_AT_A_TIME, SECRET, COUNTRY_REFUSED, COUNTRY_TOLD = (
+    _SAID[title] for title in ("one at a time", "secret", "country refused", "country told")
 )
 
 
 def listed(items: Sequence[str]) -> str:
-    """ "a, b and c"."""
+    """ "a, b and c"; "a; b and c; and d" where one holds an "and" itself."""
+    if any(" and " in item for item in items[:-1]):
+        return "; ".join(items[:-1]) + "; and " + items[-1]
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
 
 
@@ -87,8 +100,10 @@ def _sea(c: City) -> Sequence[str]:
     ocean = nearest_ocean(c)
     if c.coastal and c.water.endswith(ocean) and "and" not in c.water:
         return (f"The {ocean}.", f"It's on the {ocean}.")
+    if c.coastal and "Caspian" in c.water:
+        return (f"It lies on {c.water}, far from any ocean.",)
     if c.coastal:
-        return (f"It lies at {c.water}; the nearest ocean is the {ocean}.", f"It's on {c.water}. The nearest ocean is the {ocean}.")  # fmt: skip
+        return (f"It lies on {c.water}; the nearest ocean is the {ocean}.", f"It's on {c.water}. The nearest ocean is the {ocean}.")  # fmt: skip
     near = f"It lies on {c.water}. " if c.lake else "It's not on the sea. "
     flows = f" The {c.rivers[0].removeprefix('the ')} flows there." if c.rivers and not c.rivers[0].startswith(("no ", "a ", "one ")) else ""  # fmt: skip
     return (f"{near}The nearest ocean is the {ocean}.{flows}",)
@@ -117,7 +132,7 @@ def _neighbours(c: City) -> Sequence[str]:
     for name in c.country.neighbours:
         words = tokens(name)
         if not any(words[i : i + len(x)] == x for x in own for i in range(len(words))):
-            told.append(f"the {name}" if name in ("United States", "United Kingdom", "United Arab Emirates", "Netherlands") else name)  # fmt: skip
+            told.append(f"the {name}" if name.startswith("United ") else name.replace("The ", "the "))
     if not told:
         return ("It has no land borders with other countries.", "None by land; it is surrounded by water.")
     return (f"It borders {listed(told)}.", f"Its neighbours are {listed(told)}.")
@@ -173,7 +188,15 @@ def _say(value: Callable[[City], str], wordings: Sequence[str]) -> Builder:
 
 
 def _which_holds(topic: str, yes: str, no: str) -> Builder:
-    return lambda c: (yes,) if is_true(topic, None, c) else (no,)
+    def value(c: City) -> Sequence[str]:
+        true, possible = load_knowledge().judge(_ATTRIBUTES.get(topic, topic))
+        index = load_knowledge().index[c.name]
+        return (yes,) if true >> index & 1 else (f"That depends. {yes}",) if possible >> index & 1 else (no,)
+
+    return value
+
+
+_ATTRIBUTES = {"dst": "summer time", "worldcup": "football world cup", "regional_capital": "regional capital"}
 
 
 Builder = Callable[[City], Sequence[str]]
@@ -198,7 +221,12 @@ OPEN: dict[str, Builder] = {
     topic: _say(_column(column) if column else _VALUES[topic], wordings)
     for (topic, _, column), wordings in ((key.partition(" = "), own) for key, own in table(_SAID["told"]).items())
 }
-OPEN |= {topic: _which_holds(topic, *said) for topic, said in table(_SAID["holds or not"]).items()}
+OPEN |= {
+    topic: _which_holds(topic, *own) for topic, own in table(_SAID["holds or not"]).items() if topic != "former_name"
+}
+OPEN["former_name"] = lambda c: (
+    ("It has had other names, but they would give it away.",) if c.aliases else ("None that I know of.",)
+)
 OPEN |= {
     "population": _population, "river": _river, "lake": _lake, "mountains": _mountains, "sea": _sea, "coast": _coast,
     "neighbours": _neighbours, "olympics": _olympics, "colony": _colony, "letters": lambda c: _SAID["letters"],
@@ -218,77 +246,80 @@ def variants(name: str, topic: str) -> tuple[str, ...]:
 
 
 def answer(request: PartnerRequest) -> PartnerReply:
-    """The reply: true by the table, worded by the request's seed."""
+    """The reply: true by the table; an open answer is worded by the request's seed."""
     find = _answers if len(request.action) <= KEPT_LENGTH else _answers.__wrapped__
-    replies = find(request.action, request.hidden["city"], bool(request.hidden.get("reveal_country")))
+    hidden = request.hidden
+    texts = request.texts if len(request.action) <= MAX_FOLLOW_UP else ()
+    replies = _followed(request.action, texts, hidden["city"]) if len(texts) >= 3 else None
+    if replies is None:
+        replies = find(
+            request.action, hidden["city"], hidden.get("answers") == "open", bool(hidden.get("reveal_country"))
+        )
     return replies[request.seed % len(replies)]
 
 
-@lru_cache(maxsize=4096)
-def said(*texts: str, understood: bool = True) -> tuple[PartnerReply, ...]:
-    """A reply in every wording; most questions are answered by the same few."""
-    return tuple(PartnerReply(text, understood) for text in texts)
+_SHORT = {True: (PartnerReply(YES),), False: (PartnerReply(NO),), None: (PartnerReply(DEPENDS),)}
+_UNREAD, _NOT_YES_NO = (PartnerReply(UNREAD, understood=False),), (PartnerReply(NOT_YES_NO, understood=False),)
+_UNCLEAR_GUESS = (PartnerReply(UNCLEAR_GUESS, understood=False),)
+_ONE_AT_A_TIME = tuple(PartnerReply(text, understood=False) for text in ONE_AT_A_TIME)
 
 
-_YES, _NO = said(*YES), said(*NO)
+def _followed(question: str, texts: Sequence[str], secret: str) -> tuple[PartnerReply, ...] | None:
+    """The answer to a question that goes on from the one before."""
+    reading = read_after(question, texts)
+    if reading.truth is None or reading.truth == read(question).truth:
+        return None
+    return _SHORT[reading.truth.answer(load_knowledge().index[secret])]
 
 
 @lru_cache(maxsize=16384)
-def _answers(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
+def _answers(question: str, secret: str, is_open: bool, reveal_country: bool) -> tuple[PartnerReply, ...]:
     """The same answer in every wording."""
-    city = cities()[secret]
-    query = read(question)
-    if query is None:
-        return said(*UNREAD, understood=False)
-    if query.form == "list":
-        return said(*ONE_AT_A_TIME, understood=False)
-    if query.form == "name":
+    if len(named_cities(tokens(question[:1000]))) > 1 and _LISTING.search(question) and not _RELATES.search(question):
+        return _ONE_AT_A_TIME
+    if is_open and _TELL.match(question) is not None and (told := _open(question, secret, reveal_country)):
+        return told
+    reading = read(question)
+    if reading.guess is not None:
+        return _UNCLEAR_GUESS  # the rules take every plain guess before it comes here
+    if reading.truth is not None:
+        return _SHORT[reading.truth.answer(load_knowledge().index[secret])]
+    if not is_open:
+        asks_which = reading.is_open or (_CHOICE.search(question) is not None and topic_of(question) is not None)
+        return _NOT_YES_NO if asks_which else _UNREAD
+    if _ASKS_YES_NO.match(question) is not None and not _CHOICE.search(question):
+        return _UNREAD
+    return _open(question, secret, reveal_country) or _UNREAD
+
+
+_ASKS_YES_NO = re.compile(
+    r"(?i)\W*(?:so |and |ok(?:ay)?,? )?(?:is|are|does|do|did|was|were|has|have|had|isn't|doesn't|don't)\b"
+)
+_TELL = re.compile(
+    r"(?i)\W*(?:and |so |please |can you |could you |do )*(?:tell|name|describe|give|list|mention|what|which|where|when|who|how)\b"
+)
+_CHOICE = re.compile(r"(?i)\b(?:or|which|what|who|when|where|how)\b")
+_LISTING = re.compile(r",|/|\bor\b|\band\b|\?.*\?|\n")
+_RELATES = re.compile(r"(?i)\b(?:than|of|near|from|to|between|as|border\w*)\b")
+
+
+def _open(question: str, secret: str, reveal_country: bool) -> tuple[PartnerReply, ...]:
+    """The answer to an open question in every wording; empty where it is about nothing that is told."""
+    topic = topic_of(question)
+    if topic is None:
+        return ()
+    if topic == "name":
         return said(*SECRET)
-    if query.form == "polar":
-        true = holds(query, city)
-        which = _which(query, city) if true and query.either else ""
-        return said(f"Yes, {which}.") if which else _YES if true else _NO
-    topic = query.atoms[0].topic
-    if topic == "compare":
-        first, second, place = query.atoms[0].value
-        relation = first if is_true(first.removeprefix("part_"), place, city) else second
-        return said(f"It's {_COMPARED.get(relation.removeprefix('part_'), relation)}.")
     if topic == "country":
-        if reveal_country:
-            return said(*(text.format(x=_with_article(city.country.name)) for text in COUNTRY_TOLD))
-        return said(*COUNTRY_REFUSED)
-    if topic == "closer":
-        here, ends = (city.lat, city.lon), query.atoms[0].value
-        nearest = min(ends, key=lambda end: distance(here, point_of(*end)))
-        return said("It's closer to the first one." if nearest == ends[0] else "It's closer to the second one.")
-    if topic == "distance":
-        return said(_distance(city, *query.atoms[0].value))
-    wordings = variants(city.name, topic)
-    return said(*wordings) if wordings else said(*UNREAD, understood=False)
+        country = _with_article(cities()[secret].country.name)
+        return said(*(text.format(x=country) for text in COUNTRY_TOLD)) if reveal_country else said(*COUNTRY_REFUSED)
+    return said(*variants(secret, topic))
 
 
-_COMPARED = {
-    "hotter": "warmer", "north": "farther north", "south": "farther south", "east": "farther east", "west": "farther west",
-}  # fmt: skip
-_NAMED_CHOICES = frozenset({"lang", "in_continent", "currency", "religion"})
-
-
-def _distance(city: City, kind: str, place: str) -> str:
-    if kind == "is_city":
-        other = cities()[place]
-        far = distance((city.lat, city.lon), (other.lat, other.lon))
-        return f"About {round(far, -2):.0f} kilometres." if far > 100 else "Not far at all."
-    if place == city.country.name:
-        return "It's in that country."
-    return "Not very far." if near_place(city.name, "country", place) else "It's far from there."
-
-
-def _which(query: Query, city: City) -> str:
-    """Which of the alternatives of an "or" question holds, where that may be said."""
-    if len(query.atoms) < 2 or {atom.topic for atom in query.atoms} - _NAMED_CHOICES:
-        return ""
-    true = [atom for atom in query.atoms if is_true(atom.topic, atom.value, city) != atom.negated]
-    return " and ".join(str(atom.value).capitalize() if atom.topic == "lang" else str(atom.value) for atom in true)
+@lru_cache(maxsize=4096)
+def said(*texts: str) -> tuple[PartnerReply, ...]:
+    """A reply in every wording; most questions are answered by the same few."""
+    return tuple(PartnerReply(text) for text in texts)
 
 
 def _with_article(country: str) -> str:

@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from lmrl_envs.language.lists import entries, sections, table
+from lmrl_envs.language.lists import sections, table
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,6 @@ class City:
         return (self.january + self.july) / 2
 
     @cached_property
-    def largest_in_country(self) -> bool:
-        """Whether it is the most populous city of its country."""
-        return self.name in members("cities")["largest"]
-
-    @cached_property
     def year(self) -> int:
         """About when it was founded; negative before our era."""
         return _year(self.founded)
@@ -157,13 +152,6 @@ def cities() -> dict[str, City]:
 def places() -> dict[str, Any]:
     """Other cities and all countries of the world, to compare with: see SOURCE.md for the columns."""
     return _read("places.json")
-
-
-@cache
-def word_list(name: str) -> dict[str, str]:
-    """``data/<name>.txt`` as a dict: what stands before and after the first colon of each line."""
-    rows = [line.partition(":") for line in entries(__file__, f"data/{name}.txt")]
-    return {key: words.strip() for key, _, words in rows}
 
 
 @cache

@@ -1,0 +1,192 @@
+"""The pieces of a question about a city that no fixed phrase holds: places, languages and nationalities, relations to a place, amounts.
+
+The engine asks `Pieces.match` wherever one of their words stands; what is read counts for the words that it covers, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lmrl_envs.guess_my_city.amounts import Amounts
+from lmrl_envs.guess_my_city.names import BORDER, COUNTRY_WORDS, LANGUAGE, MONEY, OPPOSITE, RULE, Entity
+from lmrl_envs.guess_my_city.table import City, cities, countries, places
+from lmrl_envs.language.quantity import Match, Values
+from lmrl_envs.language.tokens import Token
+from lmrl_envs.language.truth import Truth
+
+
+class Pieces(Amounts):
+    """Reads names, relations to places, comparisons and amounts over the table of cities."""
+
+    # -- what the engine asks
+
+    def match(self, tokens: Sequence[Token], i: int, last: Values | None, last_noun: str = "") -> Match | None:
+        """The piece that begins at a token, None where there is none."""
+        del last, last_noun
+        entity = self._entity(tokens, i)
+        if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
+            return self._named(tokens, i) or self._related(tokens, i)
+        return self._amount(tokens, i) or self._related(tokens, i) or self._named(tokens, i)
+
+    def _named(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """A name by itself, or with what makes a language, a ruler, a neighbour or a currency of it ("French rule", "Chad as a neighbour")."""
+        found = self._entity(tokens, i)
+        if found is None:
+            return None
+        entity, end = found
+        people = entity.of("people", "country")
+        language = entity.of("language")
+        if (
+            language is not None
+            and not (end < len(tokens) and tokens[end].base in ("cuisine", "food", "dish"))
+            and ((after := self._swallow(tokens, end, LANGUAGE)) or (people is None and entity.of("currency") is None))
+        ):
+            return Match(self._speaks(language, self._says_main(tokens)), after or end)
+        if people is not None and (after := self._swallow(tokens, end, RULE)):
+            return Match(self._ruled(people), after)
+        if people is not None and (after := self._swallow(tokens, end, BORDER)):
+            return Match(self._borders(people), after)
+        currency = entity.of("currency")
+        if currency is not None and ((after := self._swallow(tokens, end, MONEY)) or people is None):
+            return Match(self._pays(currency), after or end)
+        if entity.of("city") is not None:
+            return None  # the engine's: it may be a guess
+        return Match(self._within(entity), end)
+
+    # -- relations
+
+    def _related(self, tokens: Sequence[Token], i: int) -> Match | None:
+        compared = self._compared(tokens, i)
+        if compared is not None:
+            return compared
+        found = self._longest_in(self._relations, tokens, i)
+        if found is None:
+            return None
+        relation, j = str(found[0]), found[1]
+        if (
+            relation in OPPOSITE
+            and tokens[i].word not in ("further", "farther", "more")
+            and (part := self._part(tokens, i)) is not None
+        ):
+            return part
+        if relation in OPPOSITE and not any(token.word in ("of", "than", "from") for token in tokens[i + 1 : j + 1]):
+            return None  # "South Korea"
+        target = self._next_entity(tokens, j)
+        if target is None:
+            return None
+        entity, end = target
+        if relation == "near":
+            end = self._swallow(tokens, end, BORDER) or end
+        if relation in ("speak", "pay"):
+            end = self._swallow(tokens, end, LANGUAGE if relation == "speak" else MONEY) or end
+        main = relation == "speak" and self._says_main(tokens)
+        truth = self._once((relation, entity, main), lambda: self._relation(relation, entity, main))
+        return None if truth is None else Match(truth, end)
+
+    def _relation(self, relation: str, entity: Entity, main: bool) -> Truth | None:
+        country = entity.of("country", "people")
+        if relation == "speak":
+            language = entity.of("language")
+            return None if language is None else self._speaks(language, main)
+        if relation == "pay":
+            currency = entity.of("currency")
+            return None if currency is None else self._pays(currency)
+        if relation == "border":
+            return self._borders(country) if country else None
+        if relation == "ruled":
+            return self._ruled(country) if country else None
+        if relation in ("near", "far"):
+            near = self._near(entity)
+            if near is None or relation == "near":
+                return near
+            return Truth(self._all & ~near.possible, self._all & ~near.yes)
+        if relation in OPPOSITE:
+            return self._beside(relation, entity)
+        return self._same(relation.removeprefix("same "), entity)
+
+    def _near(self, entity: Entity) -> Truth | None:
+        points = [] if entity.of("continent") else self._points(entity)
+        if not points:
+            region = entity.of("water", "region", "continent")
+            return None if region is None else self._set(region)
+        country = entity.of("country", "people")
+
+        return self._when(
+            None if c.country.name == country or 350 <= away < 1200 else away < 350
+            for c, away in zip(self._cities, self._away(points), strict=True)
+        )
+
+    def _beside(self, way: str, entity: Entity) -> Truth | None:
+        points = self._points(entity)
+        if not points or entity.of("continent"):
+            return None
+        axis = 0 if way in ("north", "south") else 1
+        sign = 1 if way in ("north", "east") else -1
+        edge = max(sign * point[axis] for point in points)
+        inner = min(sign * point[axis] for point in points)
+        country = entity.of("country", "people")
+
+        def test(c: City) -> bool | None:
+            here = sign * (c.lat if axis == 0 else c.lon)
+            if country is not None and c.country.name == country:
+                return False
+            if here > edge + 0.2:
+                return True
+            return None if (here > inner - 0.2 and edge - inner > 1) or abs(here - edge) <= 0.2 else False
+
+        return self._where(test)
+
+    def _part(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "In the south of India", "northern Germany"."""
+        inside = i >= 2 and tokens[i - 1].word == "the" and tokens[i - 2].word == "in"
+        adjective = tokens[i].word.endswith("ern")
+        j = i + 1
+        while j < len(tokens) and tokens[j].word in ("part", "half", "side", "of", "the", "end", "its"):
+            j += 1
+        if j >= len(tokens) or not (inside or adjective):
+            return None
+        if tokens[j].base in COUNTRY_WORDS:
+            return Match(self._in_part(tokens[i].base.removesuffix("ern"), None), j + 1)
+        found = self._entity(tokens, j)
+        if found is None or found[0].of("country", "continent") is None:
+            return None
+        return Match(self._in_part(tokens[i].base.removesuffix("ern"), found[0]), found[1])
+
+    def _in_part(self, side: str, whole: Entity | None) -> Truth:
+        axis, sign = (0 if side in ("north", "south") else 1), (1 if side in ("north", "east") else -1)
+
+        inside = self._all if whole is None else self._within(whole).possible
+
+        def test(c: City) -> bool | None:
+            if not inside >> self.knowledge.index[c.name] & 1:
+                return False
+            points = [sign * point[axis] for point in self._points(whole or Entity((("country", c.country.name),)))]
+            low, high = min(points), max(points)
+            place = ((sign * (c.lat if axis == 0 else c.lon)) - low) / (high - low) if high > low else 0.5
+            return True if place > 0.66 else None if place > 0.4 else False
+
+        return self._where(test)
+
+    def _same(self, what: str, entity: Entity) -> Truth | None:
+        name = entity.of("city")
+        country = cities()[name].country if name else None
+        if country is None:
+            iso = places()["cities"][other][2] if (other := entity.of("other")) else None
+            own = entity.of("country", "people")
+            country = next((c for c in countries().values() if c.iso == iso or c.name == own), None)
+        if country is None:
+            return None
+        if what == "zone":
+            c = cities().get(name or "")
+            return None if c is None else self._where(lambda x: (x.utc, x.utc_summer) == (c.utc, c.utc_summer))
+        pick: dict[str, Callable[[City], object]] = {
+            "country": lambda c: c.country.name, "continent": lambda c: c.country.continent,
+            "language": lambda c: c.country.languages[0], "currency": lambda c: c.country.currency,
+        }  # fmt: skip
+        wanted = {
+            "country": country.name,
+            "continent": country.continent,
+            "language": country.languages[0],
+            "currency": country.currency,
+        }[what]
+        return self._where(lambda c: pick[what](c) == wanted)

@@ -1,0 +1,230 @@
+"""Reads a question about the hidden city: the task's table, words and pieces for the reader of `lmrl_envs.language.reading`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from lmrl_envs.guess_my_city.knowledge import load_knowledge
+from lmrl_envs.guess_my_city.names import names_of_places
+from lmrl_envs.guess_my_city.pieces import Pieces
+from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.language.knowledge import Knowledge, to_set
+from lmrl_envs.language.lexicon import SKIP, Lexicon
+from lmrl_envs.language.lists import sections, words
+from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
+from lmrl_envs.language.spelling import read_spelling
+from lmrl_envs.language.tokens import PARTS
+from lmrl_envs.language.truth import Truth, surely
+
+MAX_QUESTION_LENGTH = 500
+"""Characters of a question; a longer one is not read."""
+MAX_FOLLOW_UP = 60
+"""Characters of a question that may go on from the one before."""
+_FACTS = ("landmarks", "rivers", "clubs", "people", "nicknames", "airports", "universities", "foods", "known")
+
+
+class _Rewrite(NamedTuple):
+    """A line of data/rewrites.txt."""
+
+    order: int
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+class _Rewrites:
+    """The lines of data/rewrites.txt by the words that they concern: most texts hold none of them."""
+
+    _WORD = re.compile(r"[^\W\d_]+|\d+")
+
+    def __init__(self) -> None:
+        self._by_word: dict[str, list[_Rewrite]] = {}
+        self._first: list[tuple[frozenset[str], bool, _Rewrite]] = []
+        for order, line in enumerate(sections(__file__, "data/rewrites.txt")["rewrite"]):
+            needs, _, rule = line.partition(" ~ ")
+            pattern, _, replacement = rule.partition(" =>")
+            rewrite = _Rewrite(order, re.compile(pattern), replacement.strip())
+            if needs[0] in "@!":
+                self._first.append((frozenset(needs[1:].split("|")), needs[0] == "@", rewrite))
+                continue
+            for word in needs.split("|"):
+                self._by_word.setdefault(word, []).append(rewrite)
+
+    def __call__(self, text: str) -> str:
+        words_ = self._WORD.findall(text.lower())
+        if not words_:
+            return text
+        concerned = [rewrite for own, wanted, rewrite in self._first if (words_[0] in own) == wanted]
+        for word in words_:
+            concerned += self._by_word.get("#" if word[0] in "0123456789" else word, ())
+        for rewrite in sorted(set(concerned), key=lambda rewrite: rewrite.order) if len(concerned) > 1 else concerned:
+            text = rewrite.pattern.sub(rewrite.replacement, text)
+        return text
+
+
+prepared = _Rewrites()
+"""A text in the words that the engine takes: the US by its name, introductions left out (see data/rewrites.txt)."""
+_NUMBER = r"\d[\d,.]*|one|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|fifty"
+_MORE = "more|less|over|under|higher|lower|bigger|fewer|older"
+_ANOTHER_AMOUNT = re.compile(
+    rf"(?:and |or |so )*(?:is it |does it have )?({_MORE})( than)? ({_NUMBER})( million| thousand)?(?: then| though)?\?*$"
+)
+_FORMER_AMOUNT = re.compile(rf"(?:{_MORE})(?: than)? (?:{_NUMBER})")
+_SIDES = re.compile(
+    r"\b(?:summer|winter|north|south|east|west|central|middle|north-?east|south-?east|north-?west|south-?west)(?:ern)?\b"
+)
+_STATEMENT = re.compile(
+    r"(?i)(?:it|this|that|so|okay|ok|not|i|my|we|you)\b(?!.*\?)(?!.*\b(?:right|correct|isn't it|is it|yes|no|true|yeah|eh|huh)\W*$)"
+)
+"""What is said and not asked."""
+_NAMED = re.compile(
+    r"\b(?:call(?:ed)?(?: it)?|known as|named|name (?:is|was|used to be)|go by) (?:the name (?:of )?)?([a-z .'-]+?)(?: (?:before|once|in the past|long ago|back then|until \d+))?\W*$"
+)
+_LONGER = re.compile(r"\bname\b.*\b(longer|shorter|more|fewer|less) than (\w+) letters?\b")
+
+
+def read(question: str) -> Reading:
+    """The meaning of a question by itself; `UNREAD` when there is none that accounts for all of it.
+
+    What is longer than `MAX_QUESTION_LENGTH` characters is not read.
+    """
+    return UNREAD if len(question) > MAX_QUESTION_LENGTH else _read(question)
+
+
+@lru_cache(maxsize=1 << 14)
+def _read(question: str) -> Reading:
+    text = prepared(question)
+    reading = load_reader().read(text)
+    if reading.guess is not None and (called := load_reader().once_called(text.lower())) is not None:
+        return Reading(called)
+    return reading if reading.guess is not None or _STATEMENT.match(text) is None else UNREAD
+
+
+def read_after(question: str, texts: Sequence[str], depth: int = 2) -> Reading:
+    """The meaning of a question after others; one that is none by itself may go on from the one before ("and in Peru?").
+
+    Args:
+        question: anything.
+        texts: the conversation so far: the opening, then questions and answers by turns.
+        depth: how many questions back it may go.
+    """
+    alone = read(question)
+    if depth == 0 or len(question) > MAX_FOLLOW_UP or len(texts) < 3:
+        return alone
+    if alone.truth is not None and not _is_piece(question) and _GOES_ON.search(question) is None:
+        return alone
+    memory = read_after(texts[-2], texts[:-2], depth - 1).memory
+    if memory is None:
+        return alone
+    text = _followed(prepared(question), memory)
+    reading = _put_in(text, memory) if _is_piece(text) else load_reader().read(text, memory)
+    return reading if reading.truth is not None else alone
+
+
+_GOES_ON = re.compile(
+    r"(?i)\b(?:than|of) (?:that|it)\b|^(?:and |or )?(?:the )?\w*(?:ern|winter|summer)\b.{0,12}$|\bones?\W*$"
+)
+
+
+def _put_in(piece: str, memory: Memory) -> Reading:
+    """A piece in the place of the end of the former question: "Do they speak Portuguese?" - "Spanish, then?"."""
+    former = memory.text.rstrip("?!. ").split(" ")
+    piece = re.sub(r"(?i)^(?:and|or|so|but)\s+|[,\s]*\b(?:then|though|maybe|perhaps)\b|[?!.,]", "", piece).strip()
+    for k in (len(piece.split()), 1, 2, 3):
+        if 0 < k < len(former):
+            reading = load_reader().read(" ".join(former[:-k]) + f" {piece}?")
+            if reading.truth is not None and reading.guess is None:
+                return reading
+    return UNREAD
+
+
+def _is_piece(question: str) -> bool:
+    """Whether a text is too short to ask by itself ("Spanish, then?")."""
+    return len(question.split()) <= 3 and re.match(r"(?i)(?:is|are|does|do|did|was|has|have|can)\b", question) is None
+
+
+def _followed(text: str, memory: Memory) -> str:
+    """A follow-up with what it leaves out: another amount, another side, "than that"."""
+    lower = text.lower()
+    amount = _ANOTHER_AMOUNT.match(lower)
+    if amount is not None and _FORMER_AMOUNT.search(memory.text) is not None:
+        new = f"{amount[1]}{amount[2] or ''} {amount[3]}{amount[4] or ''}"
+        return _FORMER_AMOUNT.sub(new, memory.text, count=1)
+    side = _SIDES.search(lower)
+    if side is not None and len(lower.split()) <= 4 and _SIDES.search(memory.text) is not None:
+        return _SIDES.sub(side[0], memory.text, count=1)
+    if " than " in lower or " of that" in lower:
+        named = load_reader().named_in(memory.text)
+        return text if named is None else re.sub(r"(?i)\b(than|of) (?:that|it)\b", rf"\1 {named}", text)
+    return re.sub(r"(?i)\bones?(?=\W*$)", "", text)
+
+
+def _facts() -> dict[str, set[str]]:
+    """What the table's columns name -> the cities that have it."""
+    found: dict[str, set[str]] = {}
+    for city in cities().values():
+        for column in _FACTS:
+            for text in getattr(city, column):
+                if not text.startswith(("no ", "a ", "one ")) and (column != "known" or " " in text):
+                    found.setdefault(text.lower().removeprefix("the "), set()).add(city.name)
+    return found
+
+
+class CityReader(Reader):
+    """The reader of Guess My City."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
+        common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
+        files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]
+        facts = {text: names for text, names in _facts().items() if text not in common}
+        lexicon = Lexicon(
+            files, lambda e: Truth(*knowledge.judge(e)), knowledge.aliases, {}, [*names_of_places(), *facts]
+        )
+        for word in silent:
+            lexicon.phrases[word] = {SKIP: surely(0)}
+            lexicon.prefixes.add(word)
+        for text, names in facts.items():
+            key = lexicon.key(text)
+            if key not in lexicon.phrases and key not in PARTS:
+                lexicon.phrases[key] = {"phrase": surely(to_set(knowledge.index[name] for name in names))}
+                parts = key.split(" ")
+                lexicon.prefixes.update(" ".join(parts[:size]) for size in range(1, len(parts) + 1))
+        super().__init__(lexicon, Pieces(knowledge, lexicon.tokenizer), len(knowledge.names))
+        self._aliases: dict[str, int] = {}
+        for index, own in enumerate(knowledge.aliases):
+            for name in own:
+                self._aliases[lexicon.key(name)] = 1 << index
+
+    def special(self, text: str) -> Truth | None:
+        """A question about the name: its letters, or what the city is or was called."""
+        found = read_spelling(
+            self.knowledge.names, _LONGER.sub(r"\1 than \2 letters", text).replace("longer than", "more than")
+        )
+        return self.once_called(text) if found is None else found
+
+    def once_called(self, text: str) -> Truth | None:
+        """ "Was it formerly called Bombay?", "did the Dutch call it Batavia?"."""
+        if (match := _NAMED.search(text)) is None:
+            return None
+        key = self.lexicon.key(match[1])
+        return surely(self._aliases[key]) if key in self._aliases else None
+
+    def named_in(self, text: str) -> str | None:
+        """The city that a former question named."""
+        parts = text.rstrip("?!. ").split()
+        for size in (4, 3, 2, 1):
+            for start in range(len(parts) - size + 1):
+                name = " ".join(parts[start : start + size])
+                if self.lexicon.key(name) in self.lexicon.names:
+                    return name
+        return None
+
+
+@lru_cache(maxsize=1)
+def load_reader() -> CityReader:
+    """The bundled reader (built once per process, at the first question)."""
+    return CityReader(load_knowledge())
