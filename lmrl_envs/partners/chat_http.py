@@ -145,7 +145,8 @@ class Exchange:
                 method, self._base + path, content=content, headers=headers, timeout=timeout
             ) as response:
                 if not response.is_success:
-                    return Reply(response.status_code, response.headers, self._beginning(response, until))
+                    refused = min(until, time.monotonic() + self._timeout)
+                    return Reply(response.status_code, response.headers, self._beginning(response, refused))
                 body = bytearray()
                 for piece in _pieces(response, most):
                     body += piece

@@ -12,7 +12,7 @@ import gymnasium
 
 from lmrl_envs.core import TextEnv
 from lmrl_envs.files.untrusted import lines
-from lmrl_envs.partners.base import SimulatorError
+from lmrl_envs.partners.base import SimulatorError, SimulatorStopped
 from lmrl_envs.tasks import task
 from lmrl_envs.vector import TextVectorEnv, slot_info
 
@@ -176,6 +176,8 @@ def _say(
         return {}
     try:
         texts, _, terminated, truncated, infos = vector.step([said.get(i) for i in range(vector.num_envs)])
+    except SimulatorStopped:
+        raise
     except SimulatorError as problem:
         if len(said) == 1:
             return dict.fromkeys(said, problem)
