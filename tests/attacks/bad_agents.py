@@ -180,6 +180,11 @@ class TextRaises:
         raise _Silent
 
 
+class EscapingError:
+    def act(self, requests: Sequence[Request]) -> NoReturn:
+        raise ValueError("\x1b]52;c;AAAA\x07 evil\nlmrl: another line")
+
+
 class LongError:
     def act(self, requests: Sequence[Request]) -> NoReturn:
         raise ValueError("long " * 1_000_000)

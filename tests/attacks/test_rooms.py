@@ -210,6 +210,8 @@ def test_eval_names_an_agent_that_leaves_and_exits_with_1(tmp_path: Path) -> Non
     order = ["eval", "--env", MAZE, "--episodes", 3, "--out"]
     left = lmrl(*order, tmp_path / "a", "--agent", spec("ExitsWithWords"))
     assert left.returncode == 1 and "3 of 3 games ended in an error" in left.stderr and "no GPU found" in left.stderr
+    evil = lmrl(*order, tmp_path / "c", "--agent", spec("EscapingError"))
+    assert evil.returncode == 1 and evil.stderr.count("\n") == 1 and "\x1b" not in evil.stderr
     hung = lmrl(*order, tmp_path / "b", "--agent", spec("Hangs"), "--patience", "0.5")
     assert (
         hung.returncode == 1 and "no answer within 0.5 s (--patience)" in hung.stderr and "Traceback" not in hung.stderr

@@ -61,7 +61,8 @@ def evaluate(
     problem = problem_of(out)
     if summary["errors"] and not problem:
         failed = next(record for record in RecordFile(out).read() if record.error is not None)
-        print(printable(f"the first error, in episode {failed.episode}: {failed.error}"), file=sys.stderr)
+        why = " ".join(str(failed.error)[:300].split())
+        print(printable(f"the first error, in episode {failed.episode}: {why}"), file=sys.stderr)
     print(f"records in {out}")
     if problem:
         print(printable(f"lmrl: {problem}"), file=sys.stderr)

@@ -57,7 +57,8 @@ def problem_of(out: Path) -> str:
     if not quits and len(failed) < summary["episodes"]:
         return ""
     first, count = (quits or failed)[0], f"{len(quits)} of {summary['episodes']}" if quits else f"all {len(failed)}"
-    return f"{count} games ended in an error; in game {first.episode}: {first.error} (--retry-errors plays them again)"
+    why = " ".join(str(first.error)[:300].split())
+    return f"{count} games ended in an error; in game {first.episode}: {why} (--retry-errors plays them again)"
 
 
 def _do_data(out: Path, folder: Path, name: str, episodes: int) -> None:
