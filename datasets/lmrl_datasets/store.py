@@ -200,5 +200,7 @@ def verify_shards(folder: Path, manifest: dict[str, Any]) -> None:
             if not file.schema_arrow.equals(arrow_schema()):
                 raise DatasetError(f"{path}: its columns are of other types than those of episodes")
     rows = sum(entry["rows"] for entry in manifest["shards"])
+    if not rows:
+        raise DatasetError(f"{folder} holds no episodes")
     if rows != manifest["episodes"]:
         raise DatasetError(f"{folder / MANIFEST} says {manifest['episodes']} episodes; its files have {rows} rows")

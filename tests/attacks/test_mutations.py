@@ -270,7 +270,8 @@ def test_single_changes_to_a_dataset(dataset: Path, tmp_path: Path, shard: int, 
         try:
             load_dataset(str(tmp_path / "copy")).verify(replay=True)
             passed += 1
-            if shown_of(tmp_path / "copy") != honest:
+            # The first rows, with all counts and hashes to fit, are a dataset as well: a smaller one.
+            if (found := shown_of(tmp_path / "copy")) != honest[: len(found)]:
                 wrong.append(f"{what}: not found")
         except DatasetError as problem:
             if "\n" in str(problem) or str(tmp_path) not in str(problem):
