@@ -14,9 +14,11 @@ from lmrl_benchmarks.commands.cli import run as lmrl
 from lmrl_benchmarks.reporting import publish as publishing
 from lmrl_benchmarks.reporting import submission
 from lmrl_benchmarks.reporting.submission import MANIFEST, pack
+from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import kept_files, write_manifest
 from lmrl_benchmarks.running.runner import run_suite
-from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.suite import SuiteAgent, load_suite
 from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
 
 WORDLE, MAZE = "cells/Wordle/expert/seed-0", "cells/MazeFullyObserved/expert/seed-0"
@@ -276,6 +278,21 @@ def test_what_was_verified_is_what_is_packed(
     monkeypatch.setattr(submission, "verify_run", edited_meanwhile)
     packed = pack(out, tmp_path / "results")
     assert verify(packed, capsys)[0] == 0
+
+
+def test_a_failed_game_tells_nothing(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
+    class Failing:
+        def act(self, requests: list[Any]) -> list[str]:
+            raise RuntimeError("never")
+
+    for cell in cells(suite, [SuiteAgent(name="failing")]):
+        evaluate(evaluation_of(suite, cell), cell.folder(out), agent=Failing())
+    write_manifest(out)
+    assert verify(out, capsys)[0] == 0
+    edit_records(out / "cells/Wordle/failing/seed-0", lambda records: records[0].update(info={"secret": "crane"}))
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "an episode that failed is recorded with what is told at the end" in told
 
 
 # -- the published pages
