@@ -173,6 +173,7 @@ class ChatServer(Backend):
                 try:
                     i, result = results.get(timeout=max(0.0, started[oldest] + patience - time.monotonic()))
                 except queue.Empty:
+                    self._exchange = None  # its connections may hang for ever: others get new ones
                     why = f"the server hung for over {self.settings.deadline:g} s"
                     i, result = oldest, self._told(Failure(why, may_be_charged=True, seconds=patience))
                 if started.pop(i, None) is None:

@@ -174,6 +174,22 @@ def test_half_requests_are_closed_and_shut_nobody_out() -> None:
             connection.close()
 
 
+def test_connections_that_asked_something_leave_half_of_the_places() -> None:
+    limits = Limits(connections_of_one=20, header_seconds=30.0, requests_per_second=1000, burst=1000)
+    with served(limits) as port:
+        get = b"GET /api/tasks HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        known = [connect(port, get) for _ in range(20)]
+        for connection in known:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        person = connect(port)
+        half = [connect(port, HALF) for _ in range(8)]
+        assert all(map(is_closed, known[:9]))
+        person.sendall(get)
+        assert person.recv(65536).startswith(b"HTTP/1.1 200")
+        for connection in (*known, *half, person):
+            connection.close()
+
+
 def test_the_command_closes_half_requests(tmp_path: Path) -> None:
     with Server("--no-record", "--env", "lmrl/Wordle-v0") as server:
         half = [connect(server.port, HALF) for _ in range(600)]

@@ -20,6 +20,8 @@ from lmrl_agents import AgentError, AgentStopped, load_agent
 from lmrl_agents.playing.conformance import sample_requests
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.running.records import RecordFile
+from lmrl_envs.partners.backend import Failure, Query
+from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -130,6 +132,25 @@ def test_a_packed_answer_is_read() -> None:
     data = gzip.compress(json.dumps(completion("crane")).encode())
     with RawServer(lambda talk: talk.say(200, data, Content_Encoding="gzip")) as server:
         assert ask(server).text == "crane"
+
+
+def test_connections_that_hang_for_ever_take_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lmrl_envs.partners.chat_server.GRACE", 0.2)
+
+    def answer(talk: Talk) -> None:
+        if len(server.bodies) > 12:
+            return talk.say(200, completion("crane"))
+        talk.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not talk.owner.stopped.wait(0.05):
+            talk.wfile.write(b"x")
+
+    with RawServer(answer) as server:
+        settings = ServerSettings(base_url=server.url, concurrency=4, timeout=0.5, deadline=0.5, max_retries=0)
+        backend = ChatServer("m", settings, "a test")
+        queries = [Query([{"role": "user", "content": f"{i}"}]) for i in range(4)]
+        for _ in range(3):
+            assert all(isinstance(result, Failure) for _, result in backend.complete(queries, 4))
+        assert [result.text for _, result in backend.complete(queries, 4)] == ["crane"] * 4  # type: ignore[union-attr]
 
 
 # -- the key

@@ -122,7 +122,10 @@ class Connections:
         return self._close_one(max({*self._new, *self._known}, key=self._count))
 
     def _close_one(self, owner: str) -> bool:
-        for other in (*self._new.get(owner, ()), *self._known.get(owner, ())):
+        new, known = self._new.get(owner, {}), self._known.get(owner, {})
+        # Known ones keep half of the places: with all of them, each new one would have to go for the next.
+        first, then = (known, new) if 2 * len(known) > self.limits.connections_of_one else (new, known)
+        for other in (*first, *then):
             if other.is_waiting:
                 other.transport.abort()
                 self.leave(other)
