@@ -23,6 +23,10 @@ _SPANS = {"year": 1, "decade": 10, "century": 100, "millennium": 1000}
 """Years of each."""
 
 
+COMMON = sections(__file__, "quantity.txt")
+"""Words of comparisons, whatever the task."""
+
+
 class Match(NamedTuple):
     """A comparison that was read."""
 
@@ -53,12 +57,11 @@ class Measures:
         references: Mapping[str, Values],
         tokenizer: Tokenizer,
     ) -> None:
-        common = sections(__file__, "quantity.txt")
         self.columns = columns
         self.now = 2025.0
         """The year in which is asked."""
         self._base = base = tokenizer.base
-        own = {title: [*common.get(title, ()), *lists.get(title, ())] for title in {*common, *lists}}
+        own = {title: [*COMMON.get(title, ()), *lists.get(title, ())] for title in {*COMMON, *lists}}
 
         def keyed(title: str) -> dict[str, tuple[str, str]]:
             return {word: tuple(key.split(" ")) for key, found in table(own[title]).items() for word in found}  # type: ignore[misc]

@@ -73,7 +73,8 @@ _NEXT = {
     ("start", "t"): "does", ("asked", "t"): "does", ("asked", "h"): "noun", ("asked", "p"): "do", ("aux", "t"): "does", ("noun", "t"): "does",
     **{(context, "p"): "do" for context in ("start", "asked", "aux", "noun", "does", "be")},
     ("start", "h"): "noun", ("be", "h"): "noun", ("aux", "h"): "does",
-    **{(context, "T"): "to" for context in _CONTEXTS if context not in ("made", "relate", "asked")},
+    **{(context, "y"): "able" for context in _CONTEXTS},
+    **{(context, "T"): "to" for context in _CONTEXTS if context not in ("made", "relate", "asked", "able")},
 }  # fmt: skip
 _ORDER: dict[str, tuple[str, ...]] = {
     # context -> the senses in which a phrase can stand there, the likeliest first
@@ -105,12 +106,14 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "by": ("phrase", "who", "for", SKIP),
     "for": ("phrase", "for", "who", "place", "body", SKIP),
     "relate": ("phrase", "relate"),
+    "able": ("phrase", "does", "done", "for", SKIP, NOT),
     "reach": ("phrase", "done", "does", "for"),
 }
 _ORDER["asked"] = _ORDER["start"]
 _RELATING = frozenset(words(LINES["relating"]))
 _PAST, _PASTS = frozenset(words(LINES["past"])), frozenset(("was", "were", "did"))
 _OPPOSITES = {frozenset(pair.split("/")) for pair in words(LINES["opposites"])}
+_UNABLE = frozenset(("unable", "incapable"))
 _HAVING = frozenset(("without", "lack", "lacking", "minus", "devoid"))
 _MEANT = {"H": ("have", "part"), "P": ("place", "place"), "B": ("by", "who")}
 """Part of the first word of a phrase -> context after it, and the sense that it has."""
@@ -127,6 +130,10 @@ class _Word(NamedTuple):
     token: Token
     index: int
     clear: str
+
+
+class _Unread(Exception):
+    """Something is not accounted for."""
 
 
 class _Item(NamedTuple):
@@ -156,11 +163,9 @@ class _Clause:
                 found &= item.truth
             if k:
                 found = contrary(found, everything)
+        if not self.turns and not found.possible and len(self.items) > 1 and all(item.truth.possible for item in self.items):
+            raise _Unread  # parts that nothing has together: one of them means something else
         return found
-
-
-class _Unread(Exception):
-    """Something is not accounted for."""
 
 
 class Reader:
@@ -453,7 +458,7 @@ class _Scan:
             named = listed[i].index > 0 and self.tokens[listed[i].index - 1].word in ("a", "an")
             if not (named and self._ends(listed, i + size)):
                 others = [own for own in order if own in senses and own != "kind"]
-                return others[0] if others else "kind" if self._is_alone(listed, i, size) else None
+                return others[0] if others else "kind" if self._is_alone(listed, i, size, senses) else None
         return sense
 
     def _is_own_name(self, listed: list[_Word], i: int, size: int) -> bool:
@@ -485,11 +490,12 @@ class _Scan:
             after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or bool(set("tpT") & set(after.clear))
         )
 
-    def _is_alone(self, listed: list[_Word], i: int, size: int) -> bool:
+    def _is_alone(self, listed: list[_Word], i: int, size: int, senses: Mapping[str, Truth]) -> bool:
         """Whether a noun is all that is asked: "lamp?", "is it the lamp", "are they lamps"."""
         token, clear = listed[i].token, listed[i].clear
-        bare = not self.items and (not set("ab") & set(clear) or clear[-1:] == "x" or token.word.endswith("s"))
-        return bare and self._ends(listed, i + size) and "v" not in clear[-1:]
+        if self.items or clear.strip("xtbh") or not self._ends(listed, i + size):
+            return False
+        return "b" not in clear or token.word.endswith("s") or (clear[-1:] == "x" and len(senses) == 1)
 
     def _is_headed(self, listed: list[_Word], i: int) -> bool:
         """Whether a noun follows: "a kitchen appliance", "a household item"."""
@@ -575,11 +581,21 @@ class _Scan:
             ):
                 self.context = "have"  # "use a racket"
                 self._owe("part")
+            elif token.base in ("find", "see", "notice") and after is not None and self._is_on_it(listed, i + 1):
+                self.context = "have"  # "find an antenna on it"
+                self._owe("part")
             else:
                 self.owed.append((0, LIGHT[token.base]))
         else:
             return self._degree(listed, i)
         return i + 1
+
+    def _is_on_it(self, listed: list[_Word], i: int) -> bool:
+        """Whether a part follows, and that it is on or in the thing."""
+        place = listed[i + 1] if i + 1 < len(listed) else None
+        if place is None or place.token.part != "P" or "part" not in self.phrases.get(listed[i].token.base, ()):
+            return False
+        return place.index + 1 < len(self.tokens) and self.tokens[place.index + 1].part == "t"
 
     def _is_held(self, listed: list[_Word], i: int) -> bool:
         """Whether "have" has the thing itself: "did people have it in the middle ages"."""
@@ -669,6 +685,8 @@ class _Scan:
             self._owe("part", "material")
         elif word == "nothing":
             self.context = "noun"
+        elif word in _UNABLE:
+            self.context = "able"
         elif word == "nobody":
             self.context = "do"
 

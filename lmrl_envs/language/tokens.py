@@ -22,12 +22,12 @@ PARTS = {
     for part, title in {
         "x": "articles", "t": "it", "p": "people", "b": "be", "a": "auxiliaries", "h": "heads", "v": "adverbs", "n": "not", "w": "narrows",
         "c": "and", "o": "or", "H": "have", "M": "made", "P": "place", "F": "for", "B": "by", "T": "to",
-        "q": "persons", "e": "there", "m": "mostly",
+        "q": "persons", "e": "there", "m": "mostly", "y": "able",
     }.items()
     for word in words(LINES[title])
 }  # fmt: skip
 """Word -> the letter of the list of english.txt that it stands in."""
-CLEAR = frozenset("xtpbahvTe")
+CLEAR = frozenset("xtpbahvTey")
 """Parts of the words that may stand between those of a phrase."""
 NOT = "n't"
 _SIGNS = {**QUOTES, **str.maketrans({"–": "-", "—": ","})}
@@ -83,6 +83,8 @@ class Tokenizer:
             found += tokens
         if "one" in text:
             _tell_ones(found)
+        if "in" in text:
+            _tell_insides(found)
         return found
 
     def _made(self, word: str) -> list[Token]:
@@ -106,6 +108,8 @@ class Tokenizer:
         if part is not None:
             return [Token(word, word, part)]
         base = self.base(word)
+        if base in PARTS and base != word and word not in IRREGULAR:  # a slip of a word of the lists
+            return self._made(base)
         return [Token(word, base, PARTS.get(base, ""))]
 
     def base(self, word: str) -> str:
@@ -115,6 +119,9 @@ class Tokenizer:
             return known
         if word in _REAL or any(form in _REAL for form in base_forms(word)):
             return known
+        if len(word) < 5:  # short words are near many others: two letters swapped is all
+            swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)} & self.vocabulary
+            return swapped.pop() if len(swapped) == 1 else known
         if word.endswith("s") and (plural := self._slips.missing(word[:-1])) is not None:
             return plural  # "weels"
         for cut, meant in self._slips.near(word):
@@ -137,6 +144,13 @@ class Tokenizer:
             if candidate in vocabulary or candidate in IRREGULAR.values():
                 return candidate
         return word
+
+
+def _tell_insides(tokens: list[Token]) -> None:
+    """Makes "inside", "within" and "into" before a noun the same as "in"."""
+    for i, token in enumerate(tokens[:-1]):
+        if token.word in ("inside", "within", "into") and tokens[i + 1].part in ("x", "", "q", "t", "h"):
+            tokens[i] = Token(token.word, "in", "P")
 
 
 _PARTICLES = frozenset(

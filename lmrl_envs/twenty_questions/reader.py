@@ -10,7 +10,7 @@ from functools import lru_cache
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
-from lmrl_envs.language.quantity import Measures, Values
+from lmrl_envs.language.quantity import COMMON, Measures, Values
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.truth import Truth
@@ -93,7 +93,7 @@ class ObjectReader(Reader):
             lambda expression: Truth(*full.judge(expression)),
             [[_one_word(name) for name in own] for own in knowledge.aliases],
             {text: Truth(*knowledge.judge(name)) for name, text in knowledge.questions.items()},
-            [*references, *(word for lines in lists.values() for word in lines)],
+            [*references, *(word for lines in [*lists.values(), *COMMON.values()] for line in lines for word in line.split(": ")[-1].split("; "))],
         )
         super().__init__(
             lexicon, Measures(lists, columns, references, lexicon.tokenizer), len(knowledge.names), _SUBJECTS.split()
