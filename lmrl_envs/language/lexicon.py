@@ -14,6 +14,7 @@ who        who has to do with it: (used) by children, (do) children ...
 does       what it does itself: (does it, can it) swim
 done       what is done to it: (do you, can it be) eaten
 for        what it is for: (used to, for, helps you) write; with "with"
+reach      what its size and weight allow: (too big to, small enough to) be carried
 relate     what it has to do with: (related to) music
 phrase     whatever else, word for word, anywhere
 =========  ==========================================================
@@ -30,7 +31,21 @@ from lmrl_envs.language.lists import table
 from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Tokenizer, clean
 from lmrl_envs.language.truth import Truth
 
-SENSES = ("kind", "quality", "material", "part", "place", "body", "who", "does", "done", "for", "relate", "phrase")
+SENSES = (
+    "kind",
+    "quality",
+    "material",
+    "part",
+    "place",
+    "body",
+    "who",
+    "does",
+    "done",
+    "for",
+    "reach",
+    "relate",
+    "phrase",
+)
 LIGHT = {verb: frozenset(own[0].split()) for verbs, own in table(LINES["light"]).items() for verb in verbs.split()}
 """Verbs that say little by themselves -> the senses of which one must be in the question."""
 GENERIC = frozenset(verb for line in LINES["light"][:2] for verb in line.partition(":")[0].split())

@@ -93,7 +93,15 @@ class ObjectReader(Reader):
             lambda expression: Truth(*full.judge(expression)),
             [[_one_word(name) for name in own] for own in knowledge.aliases],
             {text: Truth(*knowledge.judge(name)) for name, text in knowledge.questions.items()},
-            [*references, *(word for lines in [*lists.values(), *COMMON.values()] for line in lines for word in line.split(": ")[-1].split("; "))],
+            [
+                *references,
+                *(
+                    word
+                    for lines in [*lists.values(), *COMMON.values()]
+                    for line in lines
+                    for word in line.split(": ")[-1].split("; ")
+                ),
+            ],
         )
         super().__init__(
             lexicon, Measures(lists, columns, references, lexicon.tokenizer), len(knowledge.names), _SUBJECTS.split()

@@ -1,0 +1,385 @@
+"""One pass over the words of a question, which puts together what is said."""
+
+from __future__ import annotations
+
+from lmrl_envs.language.grammar import (
+    ALL,
+    HAVING,
+    MEANT,
+    NEXT,
+    OPPOSITES,
+    ORDER,
+    PAST,
+    PASTS,
+    RELATING,
+    UNABLE,
+    Clause,
+    Item,
+    Unread,
+    Word,
+)
+from lmrl_envs.language.lexicon import LIGHT, NAME, NOT, SKIP
+from lmrl_envs.language.senses import Senses
+from lmrl_envs.language.tokens import Token
+from lmrl_envs.language.truth import Truth
+
+_SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
+
+
+class Scan(Senses):
+    """Goes through the words once, from left to right."""
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether it may be said of the game: "this is hard"."""
+        return self.tokens[0].word in ("this", "that") and len(self.items) == 1 and self.items[0].sense == "quality"
+
+    def guess(self) -> int | None:
+        """The one thing that is named, if nothing else is said."""
+        if len(self.items) != 1 or self.narrow or self.turned or self.superlative or self.items[0].sense != NAME:
+            return None
+        return self.items[0].truth.yes.bit_length() - 1
+
+    def run(self) -> Truth:
+        """What is said.
+
+        Raises:
+            Unread: not all is accounted for.
+        """
+        listed = self._words()
+        i = 0
+        while i < len(listed):
+            self.at = i
+            i = self._step(listed, i)
+        self.at = -1
+        if not self.items:
+            raise Unread
+        for start, senses in self.owed:
+            if not any(item.sense in senses or item.sense in ALL for item in self.items[start:]):
+                raise Unread
+        tokens = self.tokens[self.asked_at :]
+        if any(token.word in PASTS for token in tokens) and not any(token.base in PAST for token in tokens):
+            raise Unread
+        return self._together()
+
+    def _together(self) -> Truth:
+        everything = self.language.everything
+        clauses = [clause for clause in self.clauses if clause.items]
+        ways = {clause.alternative for clause in clauses[1:]}
+        if len(ways) > 1:
+            raise Unread
+        found = clauses[0].truth(everything)
+        for clause in clauses[1:]:
+            found = found | clause.truth(everything) if clause.alternative else found & clause.truth(everything)
+        if sum(item.sense == NAME for item in self.items) > 1:
+            raise Unread  # no thing is two
+        if self.superlative is not None:
+            if self.turned or ways or not any(item.sense == "kind" for item in self.items):
+                raise Unread
+            return self.measures.greatest(self.superlative, found.possible, self.among)
+        if self.narrow and self.turned:
+            raise Unread
+        return found.narrowed() if self.narrow else found
+
+    def _step(self, listed: list[Word], i: int) -> int:
+        word = listed[i]
+        token, clear = word.token, word.clear
+        if clear:
+            if self.connector and clear[0] in "ab":
+                self.context, self.own = "start", True
+            for part in clear:
+                self.context = NEXT.get((self.context, part), self.context)
+        if self.reaches:
+            self.context, self.reaches = "reach", False
+        if token.part == "P" and self._is_stranded(listed, i):
+            return i + 1
+        if i + 1 < len(listed) and listed[i + 1].token.word == "enough":
+            return self._degree(listed, i)
+        found = self._candidates(listed, i)
+        measures = self.measures
+        if token.word in measures.triggers or token.base in measures.triggers or token.word[0] in "$0123456789":
+            least = 3 if token.word in measures.numeric else 2
+            end = self._phrase(listed, i, found, least) or self._measure(listed, i) or self._phrase(listed, i, found, 1)
+        else:
+            end = self._phrase(listed, i, found, 1)
+        return end or (not token.part and self._coordinate(listed, i)) or self._single(listed, i, token)
+
+    def _phrase(self, listed: list[Word], i: int, found: list[tuple[int, str]], least: int) -> int:
+        for size, key in found:
+            if size < least:
+                break
+            senses = self.phrases[key]
+            sense = self._sense(listed, i, size, senses)
+            if sense is None:
+                continue
+            if " or " in key and not any(token.part in ("a", "b") for token in self.tokens):
+                raise Unread  # "Fruit or vegetable?" asks which
+            if size > 1:
+                self.widest = (i, size)
+            first = listed[i].token.part
+            if sense == SKIP:
+                self.context = "asked"
+                self.asked_at = listed[i + size - 1].index
+            elif sense == NOT:
+                self._turn("")
+            elif sense == "phrase" and first in MEANT:
+                # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
+                made = self.context == "made"
+                self.context, meant = ("made", "material") if made else MEANT[first]
+                self._add(Item(meant, senses["phrase"], i, i + size), listed, i)
+            else:
+                self._add(Item(sense, senses[sense], i, i + size), listed, i)
+            return i + size
+        return 0
+
+    def _coordinate(self, listed: list[Word], i: int) -> int:
+        """What goes on from the beginning of the phrase before: "made to cut paper or cloth"."""
+        last = self.items[-1] if self.items else None
+        if self.connector not in ("or", "and", ",") or last is None or listed[i].clear.strip("xv"):
+            return 0
+        before = [word.token.base for word in listed[last.start : last.end]]
+        for cut in range(1, len(before)):
+            for size in range(min(3, len(listed) - i), 0, -1):
+                key = " ".join(before[:-cut] + [word.token.base for word in listed[i : i + size]])
+                senses = self.phrases.get(key, {})
+                sense = (
+                    last.sense if last.sense in senses else next((s for s in ORDER[self.context] if s in senses), None)
+                )
+                if sense not in (None, SKIP, NOT):
+                    self._add(Item(last.sense, senses[sense], i, i + size), listed, i)
+                    return i + size
+        return 0
+
+    def _measure(self, listed: list[Word], i: int) -> int:
+        memory = self.memory
+        index = listed[i].index
+        if index and self.tokens[index - 1].word in ("a", "an") and self.tokens[index].word in self.measures.units:
+            index -= 1
+        match = self.measures.match(self.tokens, index, memory and memory.reference, memory.noun if memory else "")
+        if match is None:
+            return 0
+        self.reference, self.noun = match.reference, match.noun
+        end = next((k for k in range(i + 1, len(listed)) if listed[k].index >= match.end), len(listed))
+        self._add(Item("quantity", match.truth, i, end), listed, i)
+        return end
+
+    def _single(self, listed: list[Word], i: int, token: Token) -> int:
+        part = token.part
+        after = listed[i + 1] if i + 1 < len(listed) else None
+        if part == "N" or part == "n":
+            if not (part == "N" and self._leads(listed, i)):
+                self._turn(token.word)
+        elif part == "w":
+            self.narrow = True
+        elif part == "m":
+            pass
+        elif part in ("c", "o", ","):
+            self._connect(token.word, part)
+        elif part == "q":  # people
+            if self.context in ("by", "for"):
+                self.owed.pop()
+            elif self.context in ("aux", "start", "noun", "does"):
+                self.context = "do"
+            elif self.context == "be" and listed[i].clear[-1:] == "x":
+                self._add(Item("kind", Truth(0, 0), i, i + 1), listed, i)  # "Is it a person?"
+            elif self.context != "do":
+                raise Unread
+        elif part == "H" or (token.base in ("come", "equip", "fit") and after and after.token.word == "with"):
+            if after is not None and ("T" in after.clear or "b" in after.clear):
+                return i + 1  # "have to", "has it been"
+            if part == "H" and self._is_held(listed, i):
+                self.owed.append((0, frozenset(("place", "phrase"))))
+                return i + 1
+            last = self.items[-1] if self.items else None
+            follows = last is not None and last.end == i and last.sense in ("done", "does", "for")
+            if token.word == "with" and follows and listed[i - 1].token.base not in ("play", "fit"):
+                raise Unread  # with what something is done
+            self.context = "have"
+            self._owe("part", "material")
+        elif part == "M":
+            self.context = "made"
+            self._owe("material", "who", "for", "done", "part")
+        elif part == "P":
+            if self.context != "made":
+                self.context = "place"
+                self._owe("place", "body")
+        elif part in ("F", "B"):
+            self.context = "for" if part == "F" else "by"
+            self._owe("for", "who", "place", "body")
+        elif token.base in RELATING:
+            self.context = "relate"
+            self._owe("relate")
+            return i + 1 + (after is not None and after.token.word in ("with", "to", "in"))
+        elif (token.base == "get" and self.context == "have") or (
+            token.word in ("out", "up") and self.context == "made"
+        ):
+            pass
+        elif token.word == "got" and self.context == "does":
+            self.context = "have"
+            self._owe("part", "material")
+        elif token.base in LIGHT:
+            if i and listed[i - 1].token.part == "P" and listed[i - 1].index + 1 == listed[i].index:
+                raise Unread
+            if (
+                token.base == "use"
+                and after is not None
+                and "T" not in after.clear
+                and "part" in self.phrases.get(after.token.base, ())
+            ):
+                self.context = "have"  # "use a racket"
+                self._owe("part")
+            elif token.base in ("find", "see", "notice") and after is not None and self._is_on_it(listed, i + 1):
+                self.context = "have"  # "find an antenna on it"
+                self._owe("part")
+            else:
+                self.owed.append((0, LIGHT[token.base]))
+        else:
+            return self._degree(listed, i)
+        return i + 1
+
+    def _degree(self, listed: list[Word], i: int) -> int:
+        """ "Too big to", "small enough to", "the largest"."""
+        word, adjectives = listed[i].token.word, self.measures.adjectives
+        if word == "too" and i + 2 < len(listed) and self._is_adjective(listed[i + 1].token):
+            at = i + 2
+            if (
+                listed[at].token.part in ("c", "o")
+                and at + 2 < len(listed)
+                and self._is_adjective(listed[at + 1].token)
+            ):
+                at += 2
+            if listed[at].token.part == "F" and at + 1 < len(listed):
+                at += 1
+                while at + 1 < len(listed) and "T" not in listed[at].clear and listed[at].token.base in _SOMEBODY:
+                    at += 1
+            if "T" in listed[at].clear:
+                self._turn("too")
+                self._owe("reach", "done", "for", "does")
+                self.reaches = True
+                return at
+        elif i + 2 < len(listed) and listed[i + 1].token.word == "enough" and self._is_adjective(listed[i].token):
+            if set("Ttp") & set(listed[i + 2].clear):
+                self._owe("reach", "done", "for", "does")
+                self.reaches = "T" in listed[i + 2].clear
+                return i + 2
+        elif word == "most" and i + 1 < len(listed) and listed[i + 1].token.part == "q":
+            return i + 1
+        elif word in self.measures.superlatives or (
+            word in ("most", "least") and i + 1 < len(listed) and listed[i + 1].token.word in adjectives
+        ):
+            if self.superlative is not None:
+                raise Unread
+            index = listed[i].index
+            self.among = (index >= 3 and self.tokens[index - 2].word in ("of", "among")) or listed[
+                i - 1
+            ].token.word == "among"
+            if word in self.measures.superlatives:
+                self.superlative = self.measures.superlatives[word]
+                return i + 1
+            measure, sign = adjectives[listed[i + 1].token.word]
+            self.superlative = (measure, sign if word == "most" else "<=" if sign == ">=" else ">=")
+            return i + 2
+        raise Unread
+
+    def _owe(self, *senses: str) -> None:
+        self.owed.append((len(self.items), frozenset(senses)))
+
+    def _turn(self, word: str) -> None:
+        if self.agrees:  # "It isn't alive, is it?"
+            self.agrees = False
+            return
+        self.turned = True
+        self.clauses[-1].turns.append(len(self.clauses[-1].items))
+        if self.connector in ("and", "but", ","):
+            self._begin(False)
+            self.clauses[-2].turns.pop()
+            self.clauses[-1].turns.append(0)
+        if word in HAVING:
+            self.context = "have"
+            self._owe("part", "material")
+        elif word == "nothing":
+            self.context = "noun"
+        elif word in UNABLE:
+            self.context = "able"
+        elif word == "nobody":
+            self.context = "do"
+
+    def _connect(self, word: str, part: str) -> None:
+        if part == ",":
+            self.connector = self.connector or ","
+        elif part == "o":
+            self.connector = "or"
+        elif word == "nor":
+            self.connector = "nor"
+        else:
+            self.connector = "but" if word != "and" else "and"
+
+    def _begin(self, alternative: bool) -> None:
+        self.connector = ""
+        if self.clauses[-1].items or self.clauses[-1].turns:
+            self.clauses.append(Clause(alternative))
+
+    def _add(self, item: Item, listed: list[Word], i: int) -> None:
+        clause, clear = self.clauses[-1], listed[i].clear
+        connector, self.connector = self.connector, ""
+        last = clause.items[-1] if clause.items else None
+        own, self.own = self.own or bool(set("ab") & set(clear)), False
+        if connector == "," and any(word.token.part == "o" for word in listed[i:]) and last is not None and not own:
+            connector = "or"
+        if last is None or not connector:
+            item = self._beside(item, last, listed, i)
+        elif connector == "or":
+            if own or self._is_choice(listed, i):
+                raise Unread
+            if item.sense == last.sense:
+                sense = "names" if item.sense == NAME else item.sense
+                clause.items[-1] = self.items[-1] = Item(sense, item.truth | last.truth, last.start, item.end)
+                return
+            if (len(clause.items) > 1 and not own) or clause.turns:
+                raise Unread
+            self._begin(True)
+        elif clause.turns and connector != "but" and not own and connector != "nor":
+            raise Unread
+        else:
+            self._begin(False)
+            if connector == "nor":
+                self.clauses[-1].turns.append(0)
+        self.clauses[-1].items.append(item)
+        self.items.append(item)
+        if item.sense == "who" and self.context in ("aux", "start", "noun"):
+            self.context = "do"
+
+    def _beside(self, item: Item, last: Item | None, listed: list[Word], i: int) -> Item:
+        """An item right after another: "a big animal", "a pet animal"."""
+        if last is not None and len(self.items) == 1 and last.start == 0 and not set("thbp") & set(listed[i].clear):
+            start = listed[0]
+            if start.clear == "bx" and self.tokens[start.index - 1].word not in ("a", "an"):
+                raise Unread  # "is the ball kicked": of something else than the thing
+        if last is None or last.end != i or set("thbapT") & set(listed[i].clear):
+            return item
+        if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":
+            clause = self.clauses[-1]
+            clause.items.pop()
+            self.items.pop()
+            relative = self.measures.relative(listed[i - 1].token.word, item.truth.possible)
+            return Item("kind", relative & item.truth, last.start, item.end)
+        if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:
+            raise Unread
+        if item.sense in ("does", "done", "for") and last.sense not in ("kind", NAME, "who", "quality"):
+            raise Unread  # a verb right after another: what it goes with was not read
+        if (
+            item.sense == "kind"
+            and last.sense in ("phrase", "does", "done", "for", "part")
+            and listed[last.start].clear[-1:] != "x"
+        ):
+            raise Unread
+        return item
+
+    def _is_choice(self, listed: list[Word], i: int) -> bool:
+        """Whether "A or B?" asks which of the two."""
+        if not any(token.part in ("a", "b", "H") for token in self.tokens):
+            return True
+        if any(token.word in ("rather", "more") for token in self.tokens):
+            return True
+        before = next((word.token for word in reversed(listed[:i]) if word.token.part not in ("o", ",")), None)
+        return before is not None and frozenset((before.base, listed[i].token.base)) in OPPOSITES

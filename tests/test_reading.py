@@ -1,0 +1,193 @@
+"""The reader of questions: what it promises, over all things and templates, and what it refuses."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+
+from lmrl_envs.language.lists import entries
+from lmrl_envs.language.truth import Truth, contrary, surely
+from lmrl_envs.twenty_questions.policies import guess_question, question_bank
+from lmrl_envs.twenty_questions.reader import load_reader, read, read_after
+from lmrl_envs.twenty_questions.rules import UNREAD, load_knowledge
+
+KNOWLEDGE = load_knowledge()
+DATA = str(Path(__file__).parent / "data" / "-")
+TEMPLATES = entries(DATA, "guess_templates.txt")
+KNOWN = [[part.strip() for part in line.split("|")] for line in entries(DATA, "twenty_questions_known.txt")]
+BANK = [
+    (text, truth)
+    for text, truth in question_bank()
+    if text.startswith(("Is it ", "Does it ", "Can it ", "Do you ", "Can you "))
+]
+
+
+def meaning(question: str) -> Truth:
+    truth = read(question).truth
+    assert truth is not None, f"not understood: {question}"
+    return truth
+
+
+# -- three answers
+
+
+def test_three_answers_add_up_and_turn_round() -> None:
+    one, other, everything = Truth(0b0001, 0b0011), Truth(0b0101, 0b0111), 0b1111
+    assert one & other == (0b0001, 0b0011) and one | other == (0b0101, 0b0111)
+    assert contrary(one, everything) == (0b1100, 0b1110) and contrary(contrary(one, everything), everything) == one
+    assert one.narrowed() == (0, 0b0011)
+    assert [one.answer(i) for i in range(3)] == [True, None, False] and surely(5) == (5, 5)
+
+
+# -- guesses
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_guess_in_any_words_is_one_for_every_object(template: str) -> None:
+    for index, name in enumerate(KNOWLEDGE.names):
+        words = guess_question(index)[len("Is it ") : -1]
+        text = template.replace("{a}", words).replace("{name}", name)
+        if text.strip("?") != "orange":  # the word alone is a colour too
+            assert read(text).guess == index, text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Is it a dog or a cat?",
+        "Is it a dog and a cat?",
+        "dog, cat",
+        "Is it a dog dog?",
+        "Is it like a dog?",
+        "Is it a dog's toy?",
+    ],
+)
+def test_more_than_one_thing_is_no_guess(words: str) -> None:
+    assert read(words).guess is None
+
+
+# -- what does not change an answer, and what turns it round
+
+
+@pytest.mark.parametrize(
+    "hedge",
+    [
+        "Hmm, {}",
+        "So, {}",
+        "Okay. {}",
+        "{} Please?",
+        "Just to be clear, {}",
+        "{} Yes or no?",
+        "Based on your answers so far, {}",
+        "I have a question. {}",
+    ],
+)
+def test_hedges_change_nothing(hedge: str) -> None:
+    for text, truth in BANK[::7]:
+        assert read(hedge.format(text)).truth == truth, hedge.format(text)
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "Would you say it is ",
+        "Is it true that it is ",
+        "Do you think it is ",
+        "I wonder if it is ",
+        "Could you tell me whether it is ",
+    ],
+)
+def test_what_is_said_of_the_question_changes_nothing(opening: str) -> None:
+    for text, truth in BANK:
+        if text.startswith("Is it a"):
+            asked = opening + text.removeprefix("Is it ")
+            assert read(asked).truth == truth, asked
+
+
+def test_not_turns_a_question_round() -> None:
+    everything, asked = KNOWLEDGE.everything, 0
+    for text, truth in BANK:
+        if text.startswith("Is it ") and not {"or", "and"} & set(text.split()):
+            asked += 1
+            assert meaning("Is it not " + text.removeprefix("Is it ")) == contrary(truth, everything), text
+            assert meaning("Isn't it " + text.removeprefix("Is it ")) == truth, text
+            assert meaning("It isn't " + text.removeprefix("Is it ")[:-1] + ", is it?") == truth, text
+    assert asked > 100
+
+
+@pytest.mark.parametrize("word", ["blorfing", "zantic", "quarp"])
+def test_a_word_that_nobody_knows_is_never_answered_over(word: str) -> None:
+    rng = random.Random(word)
+    for text, _ in BANK:
+        words = text[:-1].split()
+        at = rng.randrange(2, len(words) + 1)
+        asked = " ".join([*words[:at], word, *words[at:]]) + "?"
+        assert read(asked).truth is None, asked
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("hvae", "have"),
+        ("vegatable", "vegetable"),
+        ("electricty", "electricity"),
+        ("weels", "wheels"),
+        ("insturment", "instrument"),
+    ],
+)
+def test_slips_of_the_pen_are_mended(slip: str, meant: str) -> None:
+    tokenizer = load_reader().lexicon.tokenizer
+    assert tokenizer(slip) and [token.base for token in tokenizer(slip)] == [token.base for token in tokenizer(meant)]
+
+
+@pytest.mark.parametrize("word", ["stable", "badge", "archer", "amble", "bade"])
+def test_a_word_of_its_own_is_no_slip(word: str) -> None:
+    assert read(f"Is it a {word}?").truth is None
+
+
+# -- known answers, and refusals
+
+
+@pytest.mark.parametrize(("question", "yes", "no"), KNOWN, ids=[row[0] for row in KNOWN])
+def test_known_answers(question: str, yes: str, no: str) -> None:
+    truth = meaning(question)
+    assert not yes or truth.answer(KNOWLEDGE.index[yes]) is True
+    assert truth.answer(KNOWLEDGE.index[no]) is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is it big or small?", "Fruit or vegetable?", "Is it natural, or did people make it?", "Which is it closer to, a guitar or a drum?",
+        "What is it made of?", "Is it an animal? Is it alive?", "Is its fur brown?", "Is the ball kicked?", "Does cutting it make you cry a bit less?",
+        "Does it hop like a rabbit?", "Is it sharper than it looks?", "Is it bigger than that?", "lol this is hard", "I give up.", "is it is it is it?",
+        "È un animale?", "Ist es größer als ein Auto?", "¿Está vivo?", "これは動物ですか", "Does the quickly of it seven?", "Was it a dog?",
+        "Is it the sharpest thing in the drawer?", "Does its quarp name end in r?",
+    ],
+)  # fmt: skip
+def test_what_is_not_accounted_for_is_not_answered(text: str) -> None:
+    assert read(text).truth is None
+
+
+@pytest.mark.parametrize(
+    ("former", "question", "secret", "reply"),
+    [
+        (["Is it bigger than a shoebox?"], "What about smaller?", "pen", "Yes."),
+        (["Is it bigger than a microwave?"], "and heavier?", "train", "Yes."),
+        (["Do you wear it?", "Do you wear it on your head?"], "ok then the hands?", "shoe", "No."),
+        (["Is it yellow?"], "how about red?", "cherry", "Yes."),
+        (["Is it alive?"], "and bigger than that?", "train", UNREAD),
+    ],
+)
+def test_a_follow_up_goes_on_from_the_question_before(
+    former: list[str], question: str, secret: str, reply: str
+) -> None:
+    env = gym.make("lmrl/TwentyQuestions-v1")
+    env.reset(seed=0, options={"secret": secret})
+    for text in former:
+        env.step(text)
+    assert env.step(question)[0] == reply
+    assert read_after(question, ("Questions:",)).truth == read(question).truth
