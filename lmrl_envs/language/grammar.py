@@ -87,6 +87,10 @@ ALL = frozenset(("phrase", "quantity"))
 """Senses that stand for any other."""
 
 
+DOING = frozenset(("does", "done", "for", "who", "part", "body"))
+"""Senses of what may be meant otherwise than alone, beside something else."""
+
+
 class Word(NamedTuple):
     """A token that can be part of a phrase, with the parts of the clear words before it."""
 
@@ -145,11 +149,8 @@ class Clause:
                 found &= item.truth
             if k:
                 found = contrary(found, everything)
-        if (
-            not self.turns
-            and not found.possible
-            and len(self.items) > 1
-            and all(item.truth.possible for item in self.items)
-        ):
+        if self.turns or found.possible or len(self.items) < 2:
+            return found
+        if all(item.truth.possible for item in self.items) and any(item.sense in DOING for item in self.items):
             raise Unread  # parts that nothing has together: one of them means something else
         return found
