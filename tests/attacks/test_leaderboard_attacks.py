@@ -473,8 +473,8 @@ def test_who_submits_more_of_a_run_is_shown_once(archive: Path, out: Path, suite
     results.mkdir()
     shutil.copy(archive, results / "first.tar.xz")
     shutil.move(pack(out, tmp_path / "packed"), results / "second.tar.xz")
-    status, told, _, _ = pages(results, capsys)
-    assert status == 0 and "2 runs, 3 agents" in told
+    status, told, _, found = pages(results, capsys)
+    assert status == 0 and "2 runs, 3 agents" in told and 'data-agent="expert"' in "".join(found.values())
 
 
 def test_nobody_describes_anothers_runs(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
