@@ -17,6 +17,7 @@ _METRES = {unit: float(size) for size, own in table(LINES["metres"]).items() for
 _KILOMETRES = {unit: float(size) for size, own in table(LINES["kilometres"]).items() for unit in own}
 _LEVEL = frozenset(("above", "sea", "level", "high", "of", "altitude", "elevation", "over", "in", "up"))
 _HIGH = frozenset(("above", "altitude", "elevation", "high", "sea", "elevate", "over", "up"))
+_SUBURBS = frozenset(("metropolitan", "metro", "agglomeration", "suburb"))
 _LANDS = frozenset(("country", "state", "nation", "neighbor", "other", "sovereign"))
 _LATITUDE = frozenset(("latitude", "north", "south", "parallel", "equator", "of"))
 
@@ -80,7 +81,7 @@ class Amounts(Names):
 
     def _compare(self, measure: str, sign: str, limits: Sequence[float], slack: float = 0) -> Truth:
         """Cities with more or less than a limit; where the city and its urban area, or a small error, would tell otherwise it depends."""
-        margin = {"people": 0.06, "nation": 0.01}.get(measure, 0)
+        margin = {"people": 0.06, "metro": 0.06, "nation": 0.01}.get(measure, 0)
         fixed = {"year": 40, "elevation": 15, "mean": 1.2, "equator": 0.1, "lat": 0.2}.get(measure, 0) * (
             1 if slack else 0.2
         )
@@ -239,7 +240,8 @@ class Amounts(Names):
             return Match(self._compare("lat", sign, [value]) & self._set(side), _past(tokens, k + 1, _LATITUDE))
         if unit in PEOPLE or value >= 1e4:
             end = k + 1 if unit in PEOPLE else k
-            return Match(self._compare("nation" if bases & COUNTRY_WORDS else "people", sign, [value / 1e6]), end)
+            of = "nation" if bases & COUNTRY_WORDS else "metro" if bases & _SUBURBS else "people"
+            return Match(self._compare(of, sign, [value / 1e6]), end)
         return None
 
     def _within_reach(self, tokens: Sequence[Token], k: int, value: float, sign: str) -> Match | None:

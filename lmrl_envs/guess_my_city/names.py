@@ -104,7 +104,10 @@ class Names(Measures):
         }
         firsts = (key.split(" ")[0] for group in (self._entities, self._relations, self._comparisons) for key in group)
         self.triggers = (
-            frozenset(firsts) | frozenset(NUMBERS) | frozenset(SIGNS) | {"utc", "gmt", "between", "ahead", "behind"}
+            frozenset(firsts)
+            | frozenset(NUMBERS)
+            | frozenset(SIGNS)
+            | {"utc", "gmt", "between", "ahead", "behind", "capital"}
         )
         self.numeric = (
             frozenset(NUMBERS)

@@ -23,6 +23,8 @@ class Pieces(Amounts):
     def match(self, tokens: Sequence[Token], i: int, last: Values | None, last_noun: str = "") -> Match | None:
         """The piece that begins at a token, None where there is none."""
         del last, last_noun
+        if tokens[i].word == "capital":
+            return self._capital_of(tokens, i)
         entity = self._entity(tokens, i)
         if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
             return self._named(tokens, i) or self._related(tokens, i)
@@ -52,6 +54,23 @@ class Pieces(Amounts):
         if entity.of("city") is not None:
             return None  # the engine's: it may be a guess
         return Match(self._within(entity), end)
+
+    def _capital_of(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "The capital of Romania", "the capital of Bavaria"."""
+        j = i + 2 if i + 1 < len(tokens) and tokens[i + 1].word == "city" else i + 1
+        if j >= len(tokens) or tokens[j].word != "of":
+            return None
+        found = self._next_entity(tokens, j + 1)
+        if found is None:
+            return None
+        entity, end = found
+        if self._swallow(tokens, end, LANGUAGE):
+            return None  # "of a French-speaking country"
+        if entity.of("country", "continent") is None and entity.of("region") is not None:
+            state = self._set("regional capital") & self._within(entity)
+            if self._within(entity).possible.bit_count() == 1:
+                return Match(state, end)
+        return Match(self._set("capital") & self._within(entity), end)
 
     # -- relations
 
