@@ -112,7 +112,6 @@ def fit(
         config.learning_rate, config.weight_decay, critic.trunk, critic.heads, scales=(config.trunk_scale, 1.0)
     )
     session = Session(run, model, config, {"critic": critic, "target": target}, {"critic": optimizer})
-    critic.train()
 
     def tilted(beta: float) -> tuple[GuidedPolicy, float]:
         return GuidedPolicy(model, target, beta, config.support), 1.0

@@ -27,7 +27,16 @@ def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
     else:
         texts = (piece for episode in data for piece in form.reading.texts(episode.transcript))
         tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
-    return LanguageModel.create(config, tokenizer, form, run.seed).to(run.device)
+    return _fitting(LanguageModel.create(config, tokenizer, form, run.seed).to(run.device))
+
+
+def _fitting(model: LanguageModel) -> LanguageModel:
+    """The model, if it can read rows as long as the format has them."""
+    if model.form.max_tokens > model.max_positions:
+        raise TrainingError(
+            f"text.max_tokens={model.form.max_tokens} is more than the {model.max_positions} tokens that the model can read"
+        )
+    return model
 
 
 def start_policy(run: TrainingRun) -> LanguageModel:
@@ -41,5 +50,5 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         trained = read_description(folder).get("env_id")
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
-        return model
+        return _fitting(model)
     return LanguageModel.load(train(replace(run, algorithm="bc", out=run.out / START, resume=True)), run.device)

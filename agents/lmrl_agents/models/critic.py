@@ -14,6 +14,7 @@ from torch import nn
 
 from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import full_state, is_sharded, rank
+from lmrl_agents.models.families import text_config
 from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
@@ -86,7 +87,8 @@ class Critic(nn.Module):
         trunk: Any = model.lm.base_model
         if not shared:
             trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
-        return cls(trunk, trunk.config.hidden_size, model.tokenizer, config, initial).to(model.device)
+        width = text_config(trunk).hidden_size
+        return cls(trunk, width, model.tokenizer, config, initial).to(model.device).eval()
 
     @property
     def device(self) -> torch.device:

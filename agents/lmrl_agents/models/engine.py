@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from transformers import DynamicCache
 
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2, last_states
-from lmrl_agents.models.sampling import Generated, Policy, Sampling, Tables, draw, tables_of
+from lmrl_agents.models.sampling import Generated, Policy, Sampling, Tables, draw, evaluating, tables_of
 from lmrl_agents.models.slot_cache import ATTENTION, Rows, SlotCache
 
 TOKENS_AT_ONCE = 8192
@@ -106,10 +106,13 @@ class SlotEngine:
         room = self.policy.max_positions - self.sampling.max_tokens
         cut = [list(context)[-room:] for context in contexts]
         found: list[Generated] = []
-        was_training = getattr(self.policy, "training", False)
-        self.policy.eval()
         try:
-            with torch.inference_mode(), parametrize.cached(), _attention(self.policy.networks):
+            with (
+                evaluating(self.policy),
+                torch.inference_mode(),
+                parametrize.cached(),
+                _attention(self.policy.networks),
+            ):
                 self._notice_changes()
                 self._forwards = [last_states if is_plain_gpt2(n) else _last_states for n in self.policy.networks]
                 for first in range(0, len(keys), self._most):
@@ -118,8 +121,6 @@ class SlotEngine:
         except BaseException:  # whatever it was, the caches may be half written
             self.clear()
             raise
-        finally:
-            self.policy.train(was_training)
         return found
 
     def release(self, keys: Sequence[Hashable]) -> None:
@@ -318,9 +319,10 @@ class SlotEngine:
 def unsupported(policy: Policy) -> str | None:
     """Why a policy's caches cannot be kept in slots, or None."""
     for network in policy.networks:
-        config = network.config
+        config = network.config.get_text_config()
         layers = DynamicCache(config=config)
-        if any(layers.is_sliding) or any(layers.is_linear):
+        local = config.model_type == "gpt_neo" and "local" in config.attention_layers
+        if local or any(layers.is_sliding) or any(layers.is_linear):
             return f"{type(network).__name__} has layers that do not attend to all earlier tokens"
         if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
             return f"{type(network).__name__} takes its positions from the attention mask"

@@ -15,6 +15,7 @@ from torch.nn.utils import parametrize
 
 from lmrl_agents.models.description import check_sizes, read_description, shapes_of
 from lmrl_agents.models.distributed import full_state, rank
+from lmrl_agents.models.families import check, logits_of, text_config, without_dropout
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -34,6 +35,8 @@ class ModelConfig:
     compose: bool = False
     """Output rows of tokens are a free row plus trained vectors of the token's characters by position, so that words
     share what is learned about their letters. Input and output embeddings are not tied then."""
+    dropout: float = 0.0
+    """Rate in the transformer while a policy is cloned; nothing else is ever computed with dropout."""
 
 
 class CharacterComposition(nn.Module):
@@ -72,8 +75,15 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def create(cls, config: ModelConfig, tokenizer: TaskTokenizer, form: TextFormat, seed: int) -> LanguageModel:
-        """A model of random weights, or a pretrained one grown to the tokenizer's size."""
-        from transformers import AutoModelForCausalLM, GPT2Config
+        """A model of random weights, or a pretrained one grown to the tokenizer's size.
+
+        Weights are float32, whatever the checkpoint holds: updates are smaller than bfloat16 can add. ``TrainingRun.dtype``
+        says what is computed with.
+
+        Raises:
+            UnknownFamily: see `families.check`.
+        """
+        from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config
 
         torch.manual_seed(seed)
         if config.source == "config":
@@ -83,9 +93,9 @@ class LanguageModel(nn.Module):
                 n_embd=config.width,
                 n_layer=config.layers,
                 n_head=config.heads,
-                resid_pdrop=0.0,
-                embd_pdrop=0.0,
-                attn_pdrop=0.0,
+                resid_pdrop=config.dropout,
+                embd_pdrop=config.dropout,
+                attn_pdrop=config.dropout,
                 # The same function as GPT-2's "gelu_new", in one kernel instead of eight: a third of a small model's time.
                 activation_function="gelu_pytorch_tanh",
                 bos_token_id=tokenizer.obs,
@@ -95,9 +105,17 @@ class LanguageModel(nn.Module):
             )
             lm = AutoModelForCausalLM.from_config(network)
         else:
-            lm = AutoModelForCausalLM.from_pretrained(config.source, trust_remote_code=False, use_safetensors=True)
+            known = AutoConfig.from_pretrained(config.source, trust_remote_code=False)
+            lm = AutoModelForCausalLM.from_pretrained(
+                config.source,
+                config=without_dropout(known, config.dropout),
+                dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
+            )
             lm.resize_token_embeddings(len(tokenizer))
-        return cls(lm, tokenizer, form, config)
+            check(lm)
+        return cls(lm, tokenizer, form, config).eval()
 
     @property
     def device(self) -> torch.device:
@@ -112,20 +130,16 @@ class LanguageModel(nn.Module):
     @property
     def max_positions(self) -> int:
         """Longest row the network can read."""
-        return getattr(self.lm.config, "max_position_embeddings", None) or 10**9
+        return getattr(text_config(self.lm), "max_position_embeddings", None) or 10**9
 
     def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """Last hidden states, one tensor float [N, width], to logits float [N, V]."""
-        return states[0] @ self.embedding().T
-
-    def embedding(self) -> torch.Tensor:
-        """The output matrix [V, width]."""
-        return self.lm.get_output_embeddings().weight
+        return logits_of(self.lm, states[0])
 
     def action_logits(self, batch: StepBatch) -> torch.Tensor:
         """Logits that predict the tokens of the batch's steps, and nothing else: float [N, V]."""
         states = states_at(self.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
-        return states[batch.state] @ self.embedding().T
+        return logits_of(self.lm, states[batch.state])
 
     # -- checkpoints
 
@@ -185,7 +199,7 @@ class LanguageModel(nn.Module):
             wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
             if wrong:
                 raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
-            lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False)
+            lm = AutoModelForCausalLM.from_config(network, dtype=torch.float32, trust_remote_code=False)
             model = cls(lm, tokenizer, TextFormat(**description["format"]), config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
@@ -198,7 +212,9 @@ class LanguageModel(nn.Module):
             raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
         if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
             raise ValueError(f"{folder}: there are weights that are no finite numbers")
-        return model.to(device)
+        if network.model_type != "gpt2":
+            check(lm)
+        return model.to(device).eval()
 
 
 def token_texts(tokenizer: TaskTokenizer) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +16,10 @@ from lmrl_agents.models.tokenizer import TaskTokenizer
 Ids = tuple[int, ...]
 Tables = tuple[np.ndarray, np.ndarray]
 """Cumulative and plain probabilities, float64 [N, V]."""
+
+
+class NoNumbers(ValueError):
+    """A model that says NaN or infinity: nothing can be drawn from it."""
 
 
 class Policy(Protocol):
@@ -40,9 +45,19 @@ class Policy(Protocol):
         """Last hidden states, float [N, width] of each network, to the logits of the next token, float [N, V]."""
         ...
 
-    def eval(self) -> Any: ...
 
-    def train(self, mode: bool = True) -> Any: ...
+@contextmanager
+def evaluating(policy: Policy) -> Iterator[None]:
+    """Without dropout within; afterwards every module is as it was (parts of a policy may be frozen while others are trained)."""
+    modules = list(policy.modules()) if isinstance(policy, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    for module in modules:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 @dataclass(frozen=True)
@@ -181,11 +196,9 @@ def generate(
         sampling: temperature and cuts.
         memo: of this policy and sampling; looked up and added to.
     """
-    was_training = getattr(policy, "training", False)
-    policy.eval()
     room = policy.max_positions - sampling.max_tokens
     eoa = policy.tokenizer.eoa
-    with parametrize.cached():
+    with evaluating(policy), parametrize.cached():
         keys = [tuple(context)[-room:] for context in contexts]
         distinct = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         tree = memo.begin(list(distinct)) if memo else _Tree(policy, list(distinct), sampling)
@@ -207,7 +220,6 @@ def generate(
             if not live or step == sampling.max_tokens - 1:
                 break
             tree.advance(*zip(*branches, strict=True))
-    policy.train(was_training)
     return [Generated(tuple(a), tuple(b)) for a, b in zip(ids, logprobs, strict=True)]
 
 
@@ -225,6 +237,13 @@ def draw(
 
 
 def tables_of(logits: torch.Tensor, sampling: Sampling) -> Tables:
-    """The distributions that tokens are drawn from, on the CPU: logits float [N, V] -> float64 [N, V] twice."""
+    """The distributions that tokens are drawn from, on the CPU: logits float [N, V] -> float64 [N, V] twice.
+
+    Raises:
+        NoNumbers: the logits hold NaN or infinity.
+    """
     probability = probabilities(logits.double(), sampling).cpu().numpy()
-    return probability.cumsum(axis=1), probability
+    cumulative = probability.cumsum(axis=1)
+    if not np.isfinite(cumulative[:, -1]).all() or not bool(torch.isfinite(logits).any(dim=1).all()):
+        raise NoNumbers("the model's logits are NaN or infinite: its weights are damaged, or its training went wrong")
+    return cumulative, probability

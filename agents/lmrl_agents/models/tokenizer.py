@@ -73,9 +73,15 @@ class TaskTokenizer:
     @classmethod
     def load(cls, folder: Path) -> TaskTokenizer:
         """Read a tokenizer from a folder (never runs code from it)."""
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-        return cls(AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False))
+        try:
+            kind = json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("tokenizer_class")
+        except (OSError, ValueError):
+            kind = None
+        # By itself transformers would take the class of the model's family, which splits text in its own way.
+        loader = PreTrainedTokenizerFast if kind in ("PreTrainedTokenizerFast", "TokenizersBackend") else AutoTokenizer
+        return cls(loader.from_pretrained(str(folder), trust_remote_code=False))
 
 
 def train_tokenizer(

@@ -13,12 +13,12 @@ from lmrl_agents.models.critic import DESCRIPTION, Critic, GuidedPolicy
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.engine import SlotEngine, unsupported
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.sampling import Generated, Memo, Policy, Sampling, generate
+from lmrl_agents.models.sampling import Generated, Memo, NoNumbers, Policy, Sampling, generate
 from lmrl_agents.models.tokenizer import EOA, TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.explain import Explained, explain, state_values
 from lmrl_agents.playing.identity import model_digest, model_folder
-from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, Request
+from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_agents.playing.rollout import Rollout
 
@@ -98,6 +98,8 @@ class TokenAgent:
 class PolicyAgent(TokenAgent):
     """Acts with a policy whose weights do not change meanwhile: a language model, alone or guided."""
 
+    name = "the policy"
+
     def __init__(self, policy: Policy, form: TextFormat, sampling: Sampling) -> None:
         super().__init__(policy.tokenizer, form, sampling)
         self.policy = policy
@@ -111,10 +113,17 @@ class PolicyAgent(TokenAgent):
     def generate(
         self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
     ) -> list[Generated]:
-        """As `TokenAgent.generate`."""
-        if self._engine is None:
-            return generate(self.policy, contexts, uniforms, self.sampling, self._memo)
-        return self._engine.generate(keys, contexts, uniforms)
+        """As `TokenAgent.generate`.
+
+        Raises:
+            AgentStopped: the model says NaN or infinity.
+        """
+        try:
+            if self._engine is None:
+                return generate(self.policy, contexts, uniforms, self.sampling, self._memo)
+            return self._engine.generate(keys, contexts, uniforms)
+        except NoNumbers as problem:
+            raise AgentStopped(f"{self.name}: {problem}") from None
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
@@ -204,6 +213,7 @@ class LanguageModelAgent(PolicyAgent):
             raise AgentError(str(problem)) from problem
         super().__init__(policy, model.form, Sampling(temperature, top_k, top_p, model.form.max_action_tokens))
         self.model, self.folder, self.beta = model, path, beta
+        self.name = str(path)
         if record_values and self.critic is None:
             raise AgentArgumentError(f"{path} was trained without values: there are none to record")
         self.record_logprobs, self.record_values = record_logprobs, record_values

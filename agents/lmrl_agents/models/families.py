@@ -1,0 +1,90 @@
+"""What differs between families of causal language models beside their transformer: what happens to logits, where sizes stand.
+
+Logits are computed at action positions only, from the transformer's last states; so what a family does between these and its
+logits has to be done here, too. `check` holds it to the model's own forward pass, so that a family that does something else is
+refused in one line instead of being trained as another policy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+CLOSE = 2e-3
+"""Largest difference of log-probabilities, in nats, that rounding explains."""
+
+
+class UnknownFamily(ValueError):
+    """A model whose logits, states or caches are not to be had in the usual way."""
+
+
+def text_config(lm: Any) -> Any:
+    """The part of a configuration that is about text (models that also see or hear have several)."""
+    return lm.config.get_text_config()
+
+
+def without_dropout(config: Any, rate: float = 0.0) -> Any:
+    """The configuration with every rate of dropout set to ``rate``, in place; a policy's ratios are those of one network."""
+    for part in {id(c): c for c in (config, config.get_text_config())}.values():
+        for name, value in vars(part).items():
+            is_rate = isinstance(value, float | int) and not isinstance(value, bool)
+            if is_rate and (name.endswith(("dropout", "pdrop", "dropout_rate", "dropout_prob")) or name == "drop_rate"):
+                setattr(part, name, rate)
+    return config
+
+
+def logits_of(lm: Any, states: torch.Tensor) -> torch.Tensor:
+    """The model's logits for last hidden states: its output layer, bias included, and the family's scale and cap.
+
+    float [N, width] -> float [N, V]
+    """
+    config = text_config(lm)
+    logits = lm.get_output_embeddings()(states)
+    for name, divides in _SCALES:
+        scale = getattr(config, name, None)
+        if scale is not None:
+            logits = logits / scale if divides else logits * scale
+    cap = next((value for name in _CAPS if (value := getattr(config, name, None))), None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+_SCALES = (("logit_scale", False), ("logits_scaling", True), ("lm_head_multiplier", False))
+"""Cohere, Granite, Falcon-H1."""
+_CAPS = ("final_logit_softcapping", "logits_soft_cap")
+"""Gemma 2 and later, RecurrentGemma."""
+
+
+@torch.no_grad()
+def check(lm: Any) -> None:
+    """Hold `logits_of` to the model's own forward pass, and its base model to what playing needs.
+
+    Raises:
+        UnknownFamily: they differ, or the base model gives no states or no key-value cache.
+    """
+    name, modes = type(lm).__name__, {module: module.training for module in cast(nn.Module, lm).modules()}
+    lm.eval()
+    device = next(lm.parameters()).device
+    size = lm.get_input_embeddings().weight.shape[0]
+    tokens = (torch.arange(3, device=device)[None] * 7 + 1) % size
+    try:
+        places = torch.arange(3, device=device)[None]
+        output = lm.base_model(
+            input_ids=tokens, attention_mask=torch.ones_like(tokens), position_ids=places, use_cache=True
+        )
+        states, cache = output.last_hidden_state, output.past_key_values
+        own = lm(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].float()
+        ours = logits_of(lm, states[0]).float()
+    except (AttributeError, TypeError, ValueError) as problem:
+        raise UnknownFamily(f"{name} cannot be trained or played here: {problem}") from None
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    if cache is None or not hasattr(cache, "reorder_cache"):
+        raise UnknownFamily(f"{name} cannot be played here: it keeps no key-value cache")
+    if not torch.isfinite(own).all():
+        raise UnknownFamily(f"{name}: the logits are NaN or infinite")
+    apart = (torch.log_softmax(own, 1) - torch.log_softmax(ours, 1)).abs().max().item()
+    if not apart <= CLOSE:
+        raise UnknownFamily(f"{name} changes its logits in a way that is not known here (by {apart:.2g} nats)")

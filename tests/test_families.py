@@ -1,0 +1,227 @@
+"""Families of causal language models: logits as the model's own forward has them, in training, in play, after save, load and export."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.engine import SlotEngine, unsupported
+from lmrl_agents.models.families import UnknownFamily, check, logits_of, without_dropout
+from lmrl_agents.models.model import LanguageModel, ModelConfig
+from lmrl_agents.models.packed import states_at
+from lmrl_agents.models.sampling import NoNumbers, Sampling, generate
+from lmrl_agents.models.steps import StepStore
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+
+LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2,
+         "head_dim": 8, "max_position_embeddings": 96}  # fmt: skip
+MOE = {**LLAMA, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+GPT = {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 96, "rotary_dim": 4}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "gpt2": GPT,
+    "gpt_neo": {"num_layers": 2, "hidden_size": 32, "num_heads": 4, "max_position_embeddings": 96, "window_size": 8,
+                "attention_types": [[["global", "local"], 1]]},
+    "gpt_neox": {**LLAMA, "num_key_value_heads": None},
+    "gptj": GPT,
+    "codegen": GPT,
+    "ctrl": {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 96, "dff": 48},
+    "gpt_bigcode": {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 96},
+    "opt": {"num_hidden_layers": 2, "hidden_size": 32, "ffn_dim": 48, "num_attention_heads": 4, "max_position_embeddings": 96,
+            "word_embed_proj_dim": 32},
+    "bloom": {"n_layer": 2, "hidden_size": 32, "n_head": 4},
+    "mpt": {"n_layers": 2, "d_model": 32, "n_heads": 4, "max_seq_len": 96},
+    "falcon": {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 96},
+    "llama": LLAMA,
+    "mistral": {**LLAMA, "sliding_window": 8},
+    "mixtral": {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen2": LLAMA,
+    "qwen2_moe": {**MOE, "shared_expert_intermediate_size": 24},
+    "qwen3": LLAMA,
+    "qwen3_moe": MOE,
+    "gemma": LLAMA,
+    "gemma2": {**LLAMA, "sliding_window": 8, "final_logit_softcapping": 2.0, "query_pre_attn_scalar": 8},
+    "gemma3_text": {**LLAMA, "sliding_window": 8, "query_pre_attn_scalar": 8},
+    "phi": {**LLAMA, "num_key_value_heads": 4},
+    "phi3": {**LLAMA, "pad_token_id": 0},
+    "cohere": {**LLAMA, "logit_scale": 0.0625},
+    "cohere2": {**LLAMA, "logit_scale": 0.0625, "sliding_window": 8},
+    "granite": {**LLAMA, "logits_scaling": 8.0},
+    "olmo": LLAMA,
+    "olmo2": LLAMA,
+    "smollm3": {**LLAMA, "pad_token_id": 0},
+    "stablelm": LLAMA,
+    "starcoder2": LLAMA,
+    "glm": {**LLAMA, "pad_token_id": 0},
+    "glm4": {**LLAMA, "pad_token_id": 0},
+    "nemotron": LLAMA,
+    "gpt_oss": {**LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 8},
+    "xglm": {"num_layers": 2, "d_model": 32, "ffn_dim": 48, "attention_heads": 4, "max_position_embeddings": 96},
+    "biogpt": {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
+               "max_position_embeddings": 96},
+}  # fmt: skip
+REFUSED: dict[str, dict[str, Any]] = {
+    "mamba": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4},
+    "mamba2": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 1},
+}
+"""State-space models: they keep no key-value cache."""
+TEXTS = ["move up", "move down", "You are at 1, 2.", "There is a wall."] * 3
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return train_tokenizer(TEXTS, units="words")
+
+
+def tiny(family: str, settings: dict[str, Any], size: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = AutoConfig.for_model(family, vocab_size=size, bos_token_id=1, eos_token_id=2, **settings)
+        torch.manual_seed(0)
+        lm = AutoModelForCausalLM.from_config(config)
+    # Weights large enough, and biases not zero, that what is left out would show.
+    with torch.no_grad():
+        for parameter in lm.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return lm.eval()
+
+
+def saved(family: str, settings: dict[str, Any], tokenizer: Any, folder: Path, dtype: Any = torch.float32) -> Any:
+    """A pretrained checkpoint on disk, as the hub has it."""
+    lm = tiny(family, settings, len(tokenizer))
+    lm.to(dtype).save_pretrained(folder)
+    return lm
+
+
+def own_logprobs(lm: Any, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.log_softmax(lm(input_ids=torch.tensor([ids])).logits[0].float(), dim=1)
+
+
+FORM = TextFormat(max_tokens=80, max_action_tokens=6)
+"""Without an end of game, rows of up to 80 tokens: longer than the windows of the sliding families."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_the_models_own_in_training_play_after_load_and_export(family, tokenizer, tmp_path) -> None:
+    saved(family, FAMILIES[family], tokenizer, tmp_path / "source")
+    model = LanguageModel.create(ModelConfig(source=str(tmp_path / "source")), tokenizer, FORM, 0)
+    assert not model.training
+    reference = AutoModelForCausalLM.from_pretrained(tmp_path / "source", dtype=torch.float32).eval()
+    generator = np.random.default_rng(0)
+    observation = tuple(int(token) for token in generator.integers(8, len(tokenizer), 30))
+    episode = TokenEpisode([observation] * 2, [(9, 10, tokenizer.eoa), (11, tokenizer.eoa)], [0.0, 1.0])
+    # in training: log-probabilities of a game's actions
+    steps = StepStore.of([episode], FORM, tokenizer.pad)
+    batch = steps.batch(np.arange(len(steps)), successors=False)
+    with torch.no_grad():
+        ours = torch.log_softmax(model.action_logits(batch), dim=1)
+    for i in range(len(steps)):
+        row = batch.tokens[batch.state_row[batch.state[i]]][: int(batch.state_column[batch.state[i]]) + 1].tolist()
+        assert torch.allclose(ours[i], own_logprobs(reference, row)[-1], atol=2e-4), family
+    # in play, by a tree and, where it holds, by slots: what is sampled has the probabilities that the model gives it
+    context = FORM.context(TokenEpisode([observation], [], []))
+    for play in ("tree", "engine"):
+        sampling = Sampling(1.0, max_tokens=12)
+        if play == "engine" and unsupported(model):
+            continue
+        numbers = [np.random.default_rng(k).random for k in range(3)]
+        games = (
+            SlotEngine(model, sampling, 4).generate([0, 1, 2], [context] * 3, numbers)
+            if play == "engine"
+            else generate(model, [context] * 3, numbers, sampling)
+        )
+        for game in games:
+            told = own_logprobs(reference, [*context, *game.ids])
+            for k, token in enumerate(game.ids):
+                assert abs(told[len(context) + k - 1, token].item() - game.logprobs[k]) < 2e-4, (family, play)
+    # after save and load, and as exported for other tools
+    model.save(tmp_path / "saved", {"env_id": "x"})
+    model.export(tmp_path / "exported")
+    again = LanguageModel.load(tmp_path / "saved")
+    with torch.no_grad():
+        assert torch.allclose(torch.log_softmax(again.action_logits(batch), dim=1), ours, atol=1e-5)
+    exported = AutoModelForCausalLM.from_pretrained(tmp_path / "exported", dtype=torch.float32).eval()
+    assert torch.allclose(own_logprobs(exported, list(context)), own_logprobs(reference, list(context)), atol=1e-5)
+    # critics read the same states
+    critic = Critic.beside(model, CriticConfig(("value",)))
+    with torch.no_grad():
+        a = critic.states(batch)
+        b = states_at(model.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
+    assert torch.equal(a, b)
+
+
+def test_there_are_thirty_families() -> None:
+    assert len(FAMILIES) >= 30
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_state_space_models_are_refused_in_one_line(family, tokenizer, tmp_path) -> None:
+    saved(family, REFUSED[family], tokenizer, tmp_path)
+    with pytest.raises(UnknownFamily, match="cannot be"):
+        LanguageModel.create(ModelConfig(source=str(tmp_path)), tokenizer, FORM, 0)
+
+
+def test_a_head_that_does_something_unknown_is_refused(tokenizer) -> None:
+    lm = tiny("llama", LLAMA, len(tokenizer))
+    check(lm)
+    head = lm.lm_head
+    own = head.forward
+    # The model's own forward scales its logits where nobody told.
+    forward = type(lm).forward
+
+    def scaled(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = forward(self, *args, **kwargs)
+        output.logits = output.logits * 1.5
+        return output
+
+    lm.forward = scaled.__get__(lm)
+    with pytest.raises(UnknownFamily, match="in a way that is not known"):
+        check(lm)
+    assert own == head.forward
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_are_float32_whatever_the_checkpoint_holds(dtype, tokenizer, tmp_path) -> None:
+    saved("qwen2", LLAMA, tokenizer, tmp_path / "source", dtype)
+    model = LanguageModel.create(ModelConfig(source=str(tmp_path / "source")), tokenizer, FORM, 0)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    model.save(tmp_path / "saved")
+    assert {parameter.dtype for parameter in LanguageModel.load(tmp_path / "saved").parameters()} == {torch.float32}
+
+
+def test_pretrained_models_have_no_dropout_unless_asked(tokenizer, tmp_path) -> None:
+    settings = {**GPT, "resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
+    saved("gpt2", settings, tokenizer, tmp_path)
+    for rate in (0.0, 0.2):
+        model = LanguageModel.create(ModelConfig(source=str(tmp_path), dropout=rate), tokenizer, FORM, 0)
+        rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates == {rate}
+    config = AutoConfig.for_model("llama", attention_dropout=0.3)
+    assert without_dropout(config).attention_dropout == 0
+
+
+def test_playing_leaves_every_module_in_the_mode_it_was_in(tokenizer) -> None:
+    model = LanguageModel.create(ModelConfig(width=32, layers=1, heads=2, max_positions=96), tokenizer, FORM, 0)
+    model.train()
+    model.lm.transformer.h[0].eval()
+    before = [module.training for module in model.modules()]
+    assert len(set(before)) == 2
+    generate(model, [[1, 2, 3]], [np.random.default_rng(0).random], Sampling(max_tokens=3))
+    assert [module.training for module in model.modules()] == before
+
+
+def test_logits_that_are_no_numbers_stop_play(tokenizer) -> None:
+    model = LanguageModel.create(ModelConfig(width=32, layers=1, heads=2, max_positions=96), tokenizer, FORM, 0)
+    with torch.no_grad():
+        model.lm.transformer.ln_f.weight.fill_(float("nan"))
+    with pytest.raises(NoNumbers, match="NaN or infinite"):
+        generate(model, [[1, 2, 3]], [np.random.default_rng(0).random], Sampling(max_tokens=3))
+    assert logits_of(model.lm, torch.zeros(1, 32)).shape == (1, len(tokenizer))
