@@ -405,7 +405,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def shorter(name: str, env_id: str):
         tables = original(name, env_id)
         tables["bc"] = {**tables["bc"], "steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2}
-        tables["model"] = {"layers": 1, "width": 16, "heads": 1, "max_positions": 256}
+        tables["model"] = {"layers": 1, "width": 16, "heads": 1, "max_positions": 512}
         return tables
 
     monkeypatch.setattr(training, "load_preset", shorter)

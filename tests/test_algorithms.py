@@ -45,7 +45,7 @@ from lmrl_envs.files import FolderError
 MAZE = "lmrl/MazeFullyObserved-v0"
 
 SHORT = {
-    "model": {"layers": 1, "width": 16, "heads": 1, "max_positions": 256},
+    "model": {"layers": 1, "width": 16, "heads": 1, "max_positions": 512},
     "bc": {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2},
     "filtered_bc": {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2},
     **{
@@ -570,6 +570,15 @@ overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps":
              "ilql.betas": [1.0, 4.0], "ilql.evaluate_every": 3, "ilql.validation_episodes": 2,
              "ppo.iterations": 2, "ppo.episodes": 5, "ppo.batch_size": 64}
 out, last = Path(sys.argv[3]), int(sys.argv[5])
+# What online algorithms learn in one round from the same games.
+overrides |= {f"{name}.{key}": value for name in ("reinforce", "grpo", "online_filtered_bc") for key, value in
+              {"iterations": 1, "episodes": 6, "batch_size": 100_000, "warmup": 0, "clip": 1e9}.items()}
+overrides |= {"grpo.scale": "batch", "grpo.group_size": 2, "grpo.episodes": 4, "reinforce.baseline": "batch",
+              "online_filtered_bc.updates": 1, "grpo.kl_limit": 0.0, "reinforce.kl_limit": 0.0}
+start = Path(sys.argv[6]) if len(sys.argv) > 6 else None
+if start:
+    overrides |= {"ppo.iterations": 1, "ppo.episodes": 6, "ppo.batch_size": 100_000, "ppo.epochs": 1, "ppo.warmup": 0,
+                  "ppo.kl_limit": 0.0, "ppo.clip": 1e9}
 if last:  # as if killed when this step was done
     import os
     import lmrl_agents.learning.session as session
@@ -582,7 +591,7 @@ if last:  # as if killed when this step was done
     import torch
     session.save_checkpoint = save_and_die
 train(TrainingRun(sys.argv[1], "lmrl/MazeFullyObserved-v0", sys.argv[2], out, show_progress=False,
-                  overrides=overrides, shard=sys.argv[4] == "shard", resume=True))
+                  overrides=overrides, shard=sys.argv[4] == "shard", resume=True, start=start))
 """
 
 
@@ -594,12 +603,13 @@ def together(maze_data: Path, tmp_path: Path) -> Callable[..., subprocess.Comple
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
 
     def run(
-        algorithm: str, out: str, processes: int, shard: bool = False, until: int = 0
+        algorithm: str, out: str, processes: int, shard: bool = False, until: int = 0, start: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
         command = [sys.executable]
         if processes > 1:
             command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         arguments = [str(script), algorithm, str(maze_data), str(tmp_path / out), "shard" if shard else "-", str(until)]
+        arguments += [str(start)] if start else []
         return subprocess.run(
             [*command, *arguments], env=environment, timeout=300, capture_output=True, encoding="utf-8"
         )
@@ -617,6 +627,26 @@ def test_two_processes_learn_what_one_learns_from_the_joined_batch(together, tmp
     found = together("ppo", "ppo", 2)  # an odd number of games: the processes have different numbers of minibatches
     assert found.returncode == 0, found.stderr
     assert not check_agent(load_agent(str(tmp_path / "ppo")), [MAZE]).breaches
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_step_of_one_in_every_online_algorithm(together, tmp_path: Path) -> None:
+    """Baselines, moments and filters are those of all games: the update has the direction that one process gives it."""
+    assert together("bc", "start", 1).returncode == 0
+    start = weights(tmp_path / "start")
+    for algorithm in ("ppo", "reinforce", "grpo", "online_filtered_bc"):
+        moved = []
+        for processes in (1, 2):
+            out = f"{algorithm}-{processes}"
+            found = together(algorithm, out, processes, start=tmp_path / "start")
+            assert found.returncode == 0, found.stderr
+            after = weights(tmp_path / out)
+            # Adam's first step is the sign of each gradient: those near 0 may round to either side.
+            moved.append(torch.cat([(after[key] - start[key]).flatten() for key in start]).double())
+        agree = torch.nn.functional.cosine_similarity(*moved, dim=0).item()
+        assert agree > 0.995, (algorithm, agree)
+        told = [read_metrics(tmp_path / f"{algorithm}-{processes}" / METRICS)["return"][1] for processes in (1, 2)]
+        assert told[0] == pytest.approx(told[1]), algorithm
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ from lmrl_agents.learning.returns import group_advantages, returns_to_go
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.distributed import all_reduce
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
@@ -118,8 +119,9 @@ def train(run: TrainingRun) -> Path:
         steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         found, flat = advantages_of(episodes, steps, config)
         # "constant" divides by the first round's mean length, whatever lengths become.
-        state.setdefault("tokens", len(steps) / len(episodes))
-        factor = len(steps) / len(episodes) / state["tokens"] if config.norm == "constant" else 1.0
+        length = all_reduce(float(len(steps)), "sum") / all_reduce(float(len(episodes)), "sum")
+        state.setdefault("tokens", length)
+        factor = length / state["tokens"] if config.norm == "constant" else 1.0
         weights = token_weights(steps, config.norm)
         advantages, old = floats(found * factor, run.device), floats(steps.logprob, run.device)
         if config.kl_weight:

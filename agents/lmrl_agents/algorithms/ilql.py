@@ -74,7 +74,7 @@ def train(run: TrainingRun) -> Path:
     """Train; returns the folder of policy and critic."""
     config = run.config(Config)
     model, data = load(run)
-    critic = critic_of(model, ("value", "q1", "q2"), data, config)
+    critic = critic_of(run, model, ("value", "q1", "q2"), data, config)
     target = critic.target()
 
     def losses_of(groups: np.ndarray) -> Losses:

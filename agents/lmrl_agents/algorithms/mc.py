@@ -1,13 +1,13 @@
 """Monte-Carlo returns: regress on what followed, tilt the data's policy by it (Abdulhai et al., arXiv 2311.18232).
 
-    G_t = r_t + gamma G_{t+1}
+    G_t = r_t + gamma G_{t+1};  after a cut-off in state s'  G = E_{x ~ pi_data} Qbar(s', x),  after the end 0
     L   = 1/2 (Q(s_t, x_t) - G_t)^2 + alpha (- log softmax(Q(s_t, .))[x_t])
 
-Acting: pi(x | s) ~ pi_data(x | s) exp(beta Q(s, x)), over tokens that pi_data supports. Q is that of the data's policy:
-one step of improvement, no stitching.
+Acting: pi(x | s) ~ pi_data(x | s) exp(beta Q(s, x)), over tokens that pi_data supports. Q is that of the data's policy: one step of
+improvement, which is the optimum where the data's policy is valued in every state (tests/test_cut_offs.py).
 
-Departures: see `ilql`; equal decisions of a batch are regressed on the mean of their returns, which has the same gradient.
-Nothing follows after a cut-off: its return is what was seen.
+Departures: see `ilql`; equal decisions of a batch are regressed on the mean of their returns, which has the same gradient. LMRL-Gym
+takes a recording that was cut off for a finished game (``cut_offs = "end"``): its return is then what was seen.
 
     lmrl train mc --env lmrl/Wordle-v0 --data wordle/mixed-v0 --preset nano --seed 0 --out runs/mc-wordle
 
@@ -23,9 +23,12 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.losses import cross_entropy, squared_error
-from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
+from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load, share_of_the_cut
 from lmrl_agents.learning.returns import returns_to_go
 from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.critic import Critic, states_of
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.steps import StepStore
 
 SHARDABLE = True
 
@@ -33,6 +36,9 @@ SHARDABLE = True
 @dataclass(frozen=True)
 class Config(OfflineConfig):
     """Hyperparameters; the preset's ``[mc]`` table."""
+
+    cut_offs: str = "bootstrap"
+    """"bootstrap", or "end": what follows after a cut-off, the target's value or nothing."""
 
 
 def mc_loss(
@@ -47,17 +53,44 @@ def mc_loss(
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of policy and critic."""
     config = run.config(Config)
+    if config.cut_offs not in ("bootstrap", "end"):
+        raise ValueError(f"cut_offs={config.cut_offs!r} is not known; choose bootstrap or end")
     model, data = load(run)
     returns = returns_to_go(data.reward, data.last, config.discount)
-    critic = critic_of(model, ("q1",), data, config)
+    shares = share_of_the_cut(data, config.discount)
+    bootstraps = config.cut_offs == "bootstrap" and bool(shares.any())
+    critic = critic_of(run, model, ("q1",), data, config)
+    target = critic.target()
+    final = np.flatnonzero(data.last)
+
+    def seen_and_unseen(steps: np.ndarray) -> np.ndarray:
+        if not bootstraps:
+            return returns[steps]
+        cut = steps[data.cut_off[steps]]
+        if not len(cut):
+            return returns[steps]
+        ends, which = np.unique(final[np.searchsorted(final, cut)], return_inverse=True)
+        goals = returns[steps].copy()
+        goals[data.cut_off[steps]] += shares[cut] * values_after(model, target, data, ends)[which]
+        return goals
 
     def losses_of(groups: np.ndarray) -> Losses:
         steps = data.steps_of(groups)
         distinct, counts, kind = data.distinct(steps, successors=False)
-        means = np.bincount(kind, returns[steps]) / counts
+        means = np.bincount(kind, seen_and_unseen(steps)) / counts
         batch = data.batch(distinct, counts, successors=False).to(run.device)
         q = critic.q(critic.states(batch)[batch.state])[0]
         goal = torch.tensor(means, dtype=torch.float32, device=q.device)
         return batch, *mc_loss(q, batch.token, goal, batch.weight, config.conservatism)
 
-    return fit(run, config, model, critic, critic.target(), data, losses_of)
+    return fit(run, config, model, critic, target, data, losses_of)
+
+
+@torch.no_grad()
+def values_after(model: LanguageModel, target: Critic, data: StepStore, ends: np.ndarray) -> np.ndarray:
+    """E_{x ~ pi_data} Qbar(s', x) of the states after the last steps of cut-off episodes: int [K] -> float [K]."""
+    kinds, _, kind = data.distinct(ends, successors=True)
+    batch = data.batch(kinds).to(model.device)
+    prior = torch.softmax(model.logits([states_of(model.lm.base_model, batch)[batch.next_state]]).float(), dim=1)
+    values = (prior * target.least_q(target.states(batch)[batch.next_state])).sum(dim=1)
+    return values.double().cpu().numpy()[kind]

@@ -23,6 +23,7 @@ from lmrl_agents.learning.optimisation import adamw, batch_indices, precision
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.distributed import gathered
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
@@ -51,7 +52,8 @@ def train(run: TrainingRun) -> Path:
     session = Session(run, model, config, {"policy": model}, {"policy": optimizer})
     remembered: list[list[TokenEpisode]] = []
     for round_, episodes in rounds(session, config):
-        remembered = [*remembered, episodes][-config.memory :]
+        # The best of all processes' games are imitated by each; `Session.shard` gives each its part of a batch.
+        remembered = [*remembered, gathered(episodes)][-config.memory :]
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()

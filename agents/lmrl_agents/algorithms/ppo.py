@@ -48,7 +48,7 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
-from lmrl_agents.models.distributed import all_reduce
+from lmrl_agents.models.distributed import all_reduce, moments
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
@@ -125,7 +125,7 @@ def train(run: TrainingRun) -> Path:
     for round_, episodes in rounds(session, config):
         steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
         old = predict_logprobs(start, steps, config.temperature)
-        divergence = all_reduce(float(np.mean(steps.logprob - old)))
+        divergence = moments(steps.logprob - old)[0]
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
         values, after = predict_values(critic, steps)
         advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
@@ -135,14 +135,14 @@ def train(run: TrainingRun) -> Path:
         facts |= guard.after(steps, steady=not facts["stopped"])
         if config.kl_target:
             state["kl_weight"] = adapt(
-                state["kl_weight"], divergence, config.kl_target, len(episodes), config.kl_horizon
+                state["kl_weight"], divergence, config.kl_target, config.episodes, config.kl_horizon
             )
         session.log(
             **facts,
             kl_start=divergence,
             kl_weight=state["kl_weight"],
-            advantage_std=float(advantages.std()),
-            explained_variance=1 - float(np.var(returns - values) / max(np.var(returns), 1e-9)),
+            advantage_std=moments(advantages)[1],
+            explained_variance=1 - (moments(returns - values)[1] / max(moments(returns)[1], 1e-5)) ** 2,
         )
     return session.finish(critic.scaled(1 / config.reward_scale))
 

@@ -43,6 +43,7 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.distributed import all_reduce, all_reduce_array, moments
 from lmrl_agents.models.steps import StepStore
 
 BASELINES = ("value", "batch", "running", "none")
@@ -73,8 +74,10 @@ class Config(GradientConfig):
 
 
 def turn_baseline(returns: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """For each token the mean of ``returns`` over all tokens of the same turn: float [N], int [N] -> float [N]."""
-    sums, counts = np.bincount(turns, returns), np.bincount(turns)
+    """For each token the mean of ``returns`` over all tokens of the same turn, of all processes: float [N], int [N] -> float [N]."""
+    most = -int(all_reduce(-float(turns.max()), "min")) + 1
+    sums = all_reduce_array(np.bincount(turns, returns, minlength=most))
+    counts = all_reduce_array(np.bincount(turns, minlength=most).astype(float))
     return (sums / np.maximum(counts, 1))[turns]
 
 
@@ -113,7 +116,7 @@ def train(run: TrainingRun) -> Path:
                 advantages = goals - turn_baseline(goals, steps.turn)
             else:
                 advantages = goals - (state["running"] if config.baseline == "running" else 0.0)
-                state["running"] += (float(goals.mean()) - state["running"]) / min(10, state["rounds"] + 1)
+                state["running"] += (moments(goals)[0] - state["running"]) / min(10, state["rounds"] + 1)
             state["rounds"] += 1
         if config.least_std:
             # Without a baseline the mean is what there is to learn from: it is not taken away.

@@ -19,6 +19,7 @@ from lmrl_agents.models.distributed import shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepBatch, StepStore
+from lmrl_envs import task
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class OfflineConfig:
     compose: bool = False
     """Q rows are shared by characters, as the policy's output rows may be."""
     initial: float | None = None
-    """What the heads say at first; None: the data's mean return-to-go."""
+    """What the heads say at first; None: `mean_value` of the data."""
     polyak: float = 0.03
     """How far the target, the slow copy of the critic that acts, moves towards it at each step."""
     support: float = 0.02
@@ -74,12 +75,30 @@ def load(run: TrainingRun) -> tuple[LanguageModel, StepStore]:
     return model, steps
 
 
-def critic_of(model: LanguageModel, heads: tuple[str, ...], data: StepStore, config: OfflineConfig) -> Critic:
+def critic_of(
+    run: TrainingRun, model: LanguageModel, heads: tuple[str, ...], data: StepStore, config: OfflineConfig
+) -> Critic:
     """A fresh critic beside the policy."""
     initial = config.initial
     if initial is None:
-        initial = float(np.mean(returns_to_go(data.reward, data.last, config.discount)))
+        initial = mean_value(data, config.discount, task(run.env_id).return_range)
     return Critic.beside(model, CriticConfig(heads, config.hidden, config.compose), initial)
+
+
+def share_of_the_cut(data: StepStore, discount: float) -> np.ndarray:
+    """How much of the value after an episode's end counts in the return-to-go of each step: float [N].
+
+    gamma to the number of steps up to the end where the episode was cut off, 0 where it terminated: a recording that was cut off
+    is not a finished game, and its return-to-go is that of the steps seen plus this much of the value of the state it was cut in.
+    """
+    return returns_to_go(np.zeros(len(data)), data.last, discount, data.cut_off.astype(float))
+
+
+def mean_value(data: StepStore, discount: float, limits: tuple[float, float]) -> float:
+    """The data's mean return-to-go, where what was not seen of cut-off episodes is worth as much as what was: v = E G + E s v."""
+    seen = float(np.mean(returns_to_go(data.reward, data.last, discount)))
+    unseen = float(np.mean(share_of_the_cut(data, discount)))
+    return float(np.clip(seen / max(1 - unseen, 1e-6), *limits))
 
 
 Losses = tuple[StepBatch, torch.Tensor, dict[str, torch.Tensor]]

@@ -15,7 +15,7 @@ from lmrl_agents.learning.optimisation import linear_decay
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import Critic, states_of
-from lmrl_agents.models.distributed import all_reduce, rank, world_size
+from lmrl_agents.models.distributed import all_reduce, moments, rank, world_size
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
@@ -109,7 +109,7 @@ class RoundGuard:
         """
         change = predict_logprobs(self.model, steps, self.config.temperature) - steps.logprob
         # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
-        moved = all_reduce(float(np.mean(np.expm1(change) - change)))
+        moved = moments(np.expm1(change) - change)[0]
         if self.config.kl_limit and not moved <= self.config.kl_limit:
             for part, kept in zip(self._updated, self._kept, strict=True):
                 part.load_state_dict(kept)
@@ -165,11 +165,13 @@ def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Itera
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
-    """Mean return, length in turns and tokens of what was played."""
+    """Mean return, length in turns and tokens of what was played, by all processes."""
+    turns = [len(episode.actions) for episode in episodes]
+    tokens = sum(len(action) for episode in episodes for action in episode.actions)
     return {
-        "return": float(np.mean([sum(episode.rewards) for episode in episodes])),
-        "turns": float(np.mean([len(episode.actions) for episode in episodes])),
-        "action_tokens": float(sum(len(action) for episode in episodes for action in episode.actions)),
+        "return": moments(np.array([sum(episode.rewards) for episode in episodes]))[0],
+        "turns": moments(np.array(turns, float))[0],
+        "action_tokens": all_reduce(float(tokens), "sum"),
     }
 
 
@@ -247,6 +249,6 @@ def predict_logprobs(model: LanguageModel, steps: StepStore, temperature: float)
 
 
 def normalize(advantages: np.ndarray, least_std: float, centre: float | None = None) -> np.ndarray:
-    """Mean 0 (or ``centre`` taken away instead), and standard deviation 1 unless it was below ``least_std``."""
-    centre = float(advantages.mean()) if centre is None else centre
-    return (advantages - centre) / max(float(advantages.std()), least_std)
+    """Mean 0 (or ``centre`` taken away instead), and standard deviation 1 unless it was below ``least_std``; over all processes."""
+    mean, deviation = moments(advantages)
+    return (advantages - (mean if centre is None else centre)) / max(deviation, least_std)

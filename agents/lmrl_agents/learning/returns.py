@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lmrl_agents.models.distributed import moments
+
 
 def returns_to_go(
     rewards: np.ndarray, last: np.ndarray, discount: float, final: np.ndarray | None = None
@@ -65,7 +67,7 @@ def group_advantages(
     Args:
         returns: of each episode.
         groups: group of each episode.
-        scale: "group" divides by the group's standard deviation (n - 1) + 1e-4, "batch" by the batch's, "none" not at all
+        scale: "group" divides by the group's standard deviation (n - 1) + 1e-4, "batch" by that of all processes' games, "none" not at all
             (Dr. GRPO, Liu et al., arXiv 2503.20783).
         leave_one_out: compare with the mean of the others (RLOO, Ahmadian et al., arXiv 2402.14740).
     """
@@ -82,5 +84,5 @@ def group_advantages(
             centred /= (own.std(ddof=1) if len(own) > 1 else 0.0) + 1e-4
         found[names == name] = centred
     if scale == "batch":
-        found /= (values.std(ddof=1) if len(values) > 1 else 0.0) + 1e-4
+        found /= moments(values, ddof=1)[1] + 1e-4
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict, get_state_dict
@@ -37,6 +38,33 @@ def all_reduce(value: float, how: Literal["mean", "sum", "min"] = "mean") -> flo
         tensor, torch.distributed.ReduceOp.MIN if how == "min" else torch.distributed.ReduceOp.SUM
     )
     return tensor.item() / world if how == "mean" else tensor.item()
+
+
+def all_reduce_array(values: np.ndarray) -> np.ndarray:
+    """Sums over all processes, number by number; every process must bring as many."""
+    if world_size() == 1:
+        return values
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    tensor = torch.tensor(values, dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(tensor)
+    return tensor.cpu().numpy()
+
+
+def moments(values: np.ndarray, ddof: int = 0) -> tuple[float, float]:
+    """Mean and standard deviation of what all processes hold together (0 where there are too few)."""
+    count, total = all_reduce_array(np.array([len(values), values.sum()]))
+    mean = total / max(count, 1)
+    squares = all_reduce_array(np.array([((values - mean) ** 2).sum()]))[0]
+    return float(mean), float(np.sqrt(squares / (count - ddof))) if count > ddof else 0.0
+
+
+def gathered(values: Sequence[Any]) -> list[Any]:
+    """What all processes hold, in the order in which it was dealt out to them (``all[rank() :: world_size()]``); any Python values."""
+    if world_size() == 1:
+        return list(values)
+    found: list[Any] = [None] * world_size()
+    torch.distributed.all_gather_object(found, list(values))
+    return [part[i] for i in range(max(map(len, found))) for part in found if i < len(part)]
 
 
 def backward(loss: torch.Tensor, parameters: Sequence[nn.Parameter], weight: float) -> None:

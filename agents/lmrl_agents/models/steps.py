@@ -192,6 +192,8 @@ class StepStore:
         self.last = np.append(self.episode[1:] != self.episode[:-1], True)
         """bool [N]: no step of the same episode follows."""
         self.group_start = np.concatenate([[0], arrays["group_end"]])
+        self.cut_off = arrays["end_row"][self.episode] != NONE if "end_row" in arrays else np.zeros(len(self.row), bool)
+        """bool [N]: the step's episode was cut off and has a state after its last step."""
 
     @classmethod
     def of(

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmrl_envs.files.untrusted import read
+
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
 SPECIAL = (PAD, OBS, ACT, EOA)
 _KEPT = 50_000
@@ -75,10 +77,8 @@ class TaskTokenizer:
         """Read a tokenizer from a folder (never runs code from it)."""
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-        try:
-            kind = json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("tokenizer_class")
-        except (OSError, ValueError):
-            kind = None
+        config = folder / "tokenizer_config.json"
+        kind = read(config, dict[str, Any]).get("tokenizer_class") if config.is_file() else None
         # By itself transformers would take the class of the model's family, which splits text in its own way.
         loader = PreTrainedTokenizerFast if kind in ("PreTrainedTokenizerFast", "TokenizersBackend") else AutoTokenizer
         return cls(loader.from_pretrained(str(folder), trust_remote_code=False))
