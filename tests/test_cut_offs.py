@@ -62,7 +62,9 @@ def test_filters_leave_cut_off_games_out() -> None:
 Table = dict[tuple[Any, str], float]
 
 
-def counted(name: str) -> tuple[dict[Any, dict[str, list[tuple[float, Any]]]], list[list[tuple[Any, str, float]]], list[Any]]:
+def counted(
+    name: str,
+) -> tuple[dict[Any, dict[str, list[tuple[float, Any]]]], list[list[tuple[Any, str, float]]], list[Any]]:
     """Transitions by state and move, games as (state, move, reward), and the state each was cut off in (None: finished)."""
     seen: dict[Any, dict[str, list[tuple[float, Any]]]] = defaultdict(lambda: defaultdict(list))
     games, cuts = [], []
@@ -109,15 +111,23 @@ def test_one_step_of_improvement_is_optimal_once_cut_offs_are_bootstrapped(name:
     seen, games, cuts = counted(name)
     starts = [place for place in seen if place is not None]
     assert len(starts) == 25
-    # Exact policy evaluation of the data's policy, whose moves and transitions are counts.
-    value = dict.fromkeys(seen, 0.0)
-    q: Table = {}
-    for _ in range(3000):
-        for place, moves in seen.items():
-            outcomes = {move: [r + (value[to] if to in value else 0.0) for r, to in moves[move]] for move in moves}
-            for move, worths in outcomes.items():
-                q[place, move] = float(np.mean(worths))
-            value[place] = float(np.mean([worth for worths in outcomes.values() for worth in worths]))
+    # Exact policy evaluation of the data's policy, whose moves are counts and whose transitions are always the same.
+    shares = {place: {move: len(found) for move, found in moves.items()} for place, moves in seen.items()}
+    row = {place: i for i, place in enumerate(seen)}
+    chances, paid = np.zeros((len(row), len(row))), np.zeros(len(row))
+    for place, moves in shares.items():
+        for move, count in moves.items():
+            reward, to = seen[place][move][0]
+            chance = count / sum(moves.values())
+            paid[row[place]] += chance * reward
+            if to in row:
+                chances[row[place], row[to]] += chance
+    value = np.linalg.solve(np.eye(len(row)) - chances, paid)
+    q: Table = {
+        (place, move): found[0][0] + (value[row[found[0][1]]] if found[0][1] in row else 0.0)
+        for place, moves in seen.items()
+        for move, found in moves.items()
+    }
     optimum = task("lmrl/MazeFullyObserved-v0").reference
     assert optimum is not None
     assert greedy_return(q, seen, starts) == pytest.approx(optimum.optimum, abs=1e-9)

@@ -69,7 +69,14 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
     "mamba": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4},
-    "mamba2": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 1},
+    "mamba2": {
+        "num_hidden_layers": 2,
+        "hidden_size": 32,
+        "state_size": 4,
+        "num_heads": 8,
+        "head_dim": 8,
+        "n_groups": 1,
+    },
 }
 """State-space models: they keep no key-value cache."""
 TEXTS = ["move up", "move down", "You are at 1, 2.", "There is a wall."] * 3

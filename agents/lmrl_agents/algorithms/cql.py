@@ -83,7 +83,9 @@ def train(run: TrainingRun) -> Path:
     if config.backup not in BACKUPS:
         raise ValueError(f"backup={config.backup!r} is not known; choose one of {', '.join(BACKUPS)}")
     model, data = load(run)
-    critic = critic_of(run, model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config)
+    critic = critic_of(
+        run, model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config
+    )
     target = critic.target()
     next_token = np.where(data.last, -1, np.roll(data.token, -1))
 

@@ -33,6 +33,7 @@ class ModelValues(Schema, frozen=True):
     heads: Size = 4
     max_positions: Size = 512
     compose: bool = False
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
 def read_description(folder: Path) -> dict[str, Any]:
