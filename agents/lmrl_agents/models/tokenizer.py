@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lmrl_envs.files.untrusted import read
+from lmrl_envs.files.untrusted import read_bytes
 
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
 SPECIAL = (PAD, OBS, ACT, EOA)
+_CLASS = re.compile(rb'"tokenizer_class": *"(\w+)"')
 _KEPT = 50_000
 """Texts whose ids a tokenizer remembers."""
 
@@ -78,7 +79,8 @@ class TaskTokenizer:
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
         config = folder / "tokenizer_config.json"
-        kind = read(config, dict[str, Any]).get("tokenizer_class") if config.is_file() else None
+        told = _CLASS.search(read_bytes(config)) if config.is_file() else None
+        kind = told[1].decode() if told else ""
         # By itself transformers would take the class of the model's family, which splits text in its own way.
         loader = PreTrainedTokenizerFast if kind in ("PreTrainedTokenizerFast", "TokenizersBackend") else AutoTokenizer
         return cls(loader.from_pretrained(str(folder), trust_remote_code=False))
