@@ -14,7 +14,7 @@ from torch import nn
 from lmrl_agents.models.engine import SlotEngine
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2
 from lmrl_agents.models.packed import states_at
-from lmrl_agents.models.sampling import Generated, Sampling, generate
+from lmrl_agents.models.sampling import Generated, NoNumbers, Sampling, generate
 
 VOCABULARY, EOA, POSITIONS = 24, 3, 48
 
@@ -390,7 +390,8 @@ def test_weights_that_were_no_numbers_leave_nothing_behind() -> None:
     engine.generate(range(3), contexts, sources(range(3), 0))
     for parameter in policy.networks.parameters():
         parameter.data.fill_(float("nan"))
-    engine.generate(range(3), [[*c, 4, 5, 6, 7, 8] for c in contexts], sources(range(3), 0))
+    with pytest.raises(NoNumbers):
+        engine.generate(range(3), [[*c, 4, 5, 6, 7, 8] for c in contexts], sources(range(3), 0))
     policy.load_state_dict(good)
     assert_same(
         engine.generate(range(3), contexts, sources(range(3), 1)),
