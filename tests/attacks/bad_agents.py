@@ -312,10 +312,10 @@ class SaysTwoThings(Good):
 
 
 class OtherTasks(Good):
-    """Knows two tasks."""
+    """Knows the two tasks that the check plays most."""
 
     def act(self, requests: Sequence[Request]) -> Any:
-        known = {"lmrl/MazeFullyObserved-v0", "lmrl/TwentyQuestions-v1"}
+        known = {"lmrl/MazeFullyObserved-v0", "lmrl/Wordle-v0"}
         assert {request.env_id for request in requests} <= known, "what game is this?"
         return super().act(requests)
 
