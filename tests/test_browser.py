@@ -60,7 +60,7 @@ from lmrl_agents import Action
 
 TOKENS = [["move", -0.1], [" down", -2.3], ["<eoa>", 0.0]]
 TOLD = Action("move down", {{
-    "token_logprobs": TOKENS, "token_values": [-3.5, float("nan"), 1.25],
+    "token_logprobs": TOKENS, "token_values": [-3.5, None, 1.25],
     "alternatives": [["move down", -3.25], [{HOSTILE!r}, -9.0]],
 }})
 WEIGHED = Action("move down", {{
