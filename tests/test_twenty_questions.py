@@ -18,7 +18,6 @@ from lmrl_envs.twenty_questions.policies import (
     MixedPolicy,
     best_question,
     guess_question,
-    halving,
     question_bank,
 )
 from lmrl_envs.twenty_questions.reader import read
@@ -361,13 +360,9 @@ def play(policy, secret: str | None = None, seed: int = 0):
 
 def test_the_expert_plays_the_tree_of_the_reference() -> None:
     returns = [play(ExpertPolicy(), name)[0].episode_return for name in KNOWLEDGE.names]
-    assert sum(returns) == -best_question(KNOWLEDGE.everything)[1]
+    # At every question it searches anew, so it may do better than the tree promised at the first.
+    assert sum(returns) >= -best_question(KNOWLEDGE.everything)[1]
     assert lmrl_envs.task(ID).reference.optimum == pytest.approx(np.mean(returns))
-
-
-def test_halving_of_small_games() -> None:
-    # 1: known at once. 2: one lost guess half the time. 3: a cut, or guess after guess: 0 + 1 + 2.
-    assert [halving(n) for n in (1, 2, 3, 4)] == [0, 1, 3, 6]
 
 
 def test_every_question_of_the_bank_is_understood_by_the_game() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.language.knowledge import members, to_set
+from lmrl_envs.language.strategy import QuestionTree, least_questions
 from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.reader import read
 from lmrl_envs.twenty_questions.rules import DEPENDS, NO, YES, load_knowledge, split_indices
@@ -95,7 +96,7 @@ class SuboptimalPolicy(_Player):
         if self.random.random() >= self.informed:
             return self.pick(bank)[0]
         three = [self.pick(bank) for _ in range(3)]
-        return min(three, key=lambda question: _cost(question[1], possible))[0]
+        return min(three, key=lambda question: _promise(question[1], possible))[0]
 
 
 class MixedPolicy(SuboptimalPolicy):
@@ -118,44 +119,22 @@ class MixedPolicy(SuboptimalPolicy):
         return super().act(transcript)
 
 
-@lru_cache(maxsize=256)
-def halving(n: int) -> int:
-    """The least total number of lost questions over ``n`` equally likely objects, if any set of them could be asked for.
-
-    Either one is guessed (the others pay 1), or all pay 1 and the set is cut in two: F(1) = 0,
-    F(n) = min(n - 1 + F(n - 1), n + min_k F(k) + F(n - k)).
-    """
-    if n <= 1:
-        return 0
-    return min(n - 1 + halving(n - 1), *(n + halving(k) + halving(n - k) for k in range(1, n)))
+@lru_cache(maxsize=1)
+def _tree() -> QuestionTree:
+    return QuestionTree([truth for _, truth in question_bank()], width=3)
 
 
-def _parts(truth: Truth, possible: int) -> tuple[int, int, int]:
-    """The objects to which the answer is yes, it depends, no."""
-    return possible & truth.yes, possible & truth.possible & ~truth.yes, possible & ~truth.possible
-
-
-def _cost(truth: Truth, possible: int) -> int:
-    """What a question costs over all objects, with `halving` after it."""
-    return possible.bit_count() + sum(halving(part.bit_count()) for part in _parts(truth, possible))
-
-
-@lru_cache(maxsize=1 << 16)
 def best_question(possible: int) -> tuple[str, int]:
-    """The question of the tree for some objects, and the total number of questions lost under it.
+    """The question of the tree for some objects, and the total number of questions lost under it."""
+    question = _tree().best(possible)
+    text = guess_question(members(possible)[0]) if question is None else question_bank()[question][0]
+    return text, _tree().cost(possible)
 
-    The first question of the bank of which the `halving` cost is least, or a guess where that costs no more; three answers
-    cut finer than two, so the tree does better than `halving` bounds two answers to.
-    """
-    count = possible.bit_count()
-    if count > 2:
-        text, truth = min(question_bank(), key=lambda question: _cost(question[1], possible))
-        parts = _parts(truth, possible)
-        if possible not in parts and _cost(truth, possible) < count - 1 + halving(count - 1):
-            return text, count + sum(best_question(part)[1] for part in parts if part)
-    first = members(possible)[0]
-    rest = possible & ~(1 << first)
-    return guess_question(first), count - 1 + (best_question(rest)[1] if rest else 0)
+
+def _promise(truth: Truth, possible: int) -> int:
+    """What a question costs over all objects if any cut of what is left could be asked for."""
+    parts = possible & truth.yes, possible & truth.possible & ~truth.yes, possible & ~truth.possible
+    return possible.bit_count() + sum(least_questions(part.bit_count(), 2) for part in parts)
 
 
 class ExpertPolicy(_Player):
@@ -170,16 +149,16 @@ class ExpertPolicy(_Player):
         return question
 
     def is_best(self, transcript: Transcript, action: str) -> bool:
-        """Whether a question is as good as the tree's by the cost that the tree goes by."""
+        """Whether a question promises as much as the best of the bank."""
         possible = possible_objects(transcript, self.start)
         reading = read(action)
         if reading.truth is None:
             return False
-        least = min(_cost(truth, possible) for _, truth in question_bank())
+        least = min(_promise(truth, possible) for _, truth in question_bank())
         count = possible.bit_count()
         if reading.guess is not None:
-            return bool(possible >> reading.guess & 1) and count - 1 + halving(count - 1) <= least
-        return _cost(reading.truth, possible) <= least
+            return bool(possible >> reading.guess & 1) and count - 1 + least_questions(count - 1, 2) <= least
+        return _promise(reading.truth, possible) <= least
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}
