@@ -29,8 +29,8 @@ QUESTIONS = [
     "Can you wear it?", "is it made of metal or plastic", "Do people play music with it?", "Is it something you eat?",
 ]  # fmt: skip
 CITY = [
-    "Is it in Asia?", "What language do people speak there?", "is it on the coast", "What is the city famous for?",
-    "Does it snow there in winter?", "Is it bigger than Madrid?", "Which river runs through it?", "What do people eat?",
+    "Is it in Asia?", "Do people there speak Spanish?", "is it on the coast", "Does it border Russia?",
+    "Does it snow there in winter?", "Is it bigger than Madrid?", "Is it on a river?", "Do they drive on the left?",
 ]  # fmt: skip
 SALES = [
     "Hi, welcome! What are you looking for?", "What is your budget?", "How about the Toyota SUV for 27.5k?",

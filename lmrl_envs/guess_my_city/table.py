@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
@@ -115,13 +114,6 @@ def _year(text: str) -> int:
     if found := re.search(r"\d{2,4}", text):
         return int(found[0])
     return 0
-
-
-def distance(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Great-circle distance in kilometres between points (latitude, longitude)."""
-    la, lb = math.radians(a[0]), math.radians(b[0])
-    h = math.sin((lb - la) / 2) ** 2 + math.cos(la) * math.cos(lb) * math.sin(math.radians(b[1] - a[1]) / 2) ** 2
-    return 12742 * math.asin(min(1.0, math.sqrt(h)))
 
 
 def _read(name: str) -> Any:
