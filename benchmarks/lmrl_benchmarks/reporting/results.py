@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict
 
 from lmrl_benchmarks.running.cells import Cell, cells, found_cells, read_problems, read_suite
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY, Record, RecordError, read_summary
@@ -52,10 +53,10 @@ class FinishedCell:
     """A hash of all actions."""
 
     def record(self, index: int) -> dict[str, Any]:
-        """An episode's record, by its place."""
+        """An episode's record, by its place; what it leaves out is there with its default."""
         with (self.path / EPISODES).open("rb") as file:
             file.seek(int(self.offsets[index]))
-            return decode(file.readline(LINE), dict[str, Any], most=LINE)
+            return asdict(decode(file.readline(LINE), Record, most=LINE))
 
     def first_error(self) -> str | None:
         """How the first episode that ended in an error did."""
