@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import json
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pytest
 from faulty_server import FaultyServer
 
@@ -14,7 +16,7 @@ from lmrl_envs import task, task_ids
 from lmrl_envs.partners.judged import VERDICTS, QuestionJudge, judge_partner, read_rows
 
 JUDGED = [id for id in task_ids() if task(id).surface.judge() is not None]
-OBJECTS, CITIES = "lmrl/TwentyQuestions-v1", "lmrl/GuessMyCity-v1"
+OBJECTS, CITIES, CARS = "lmrl/TwentyQuestions-v1", "lmrl/GuessMyCity-v1", "lmrl/CarDealer-v1"
 
 PARTNERS = '''
 """Partners of known worth: one that has read the rows, one that has nothing to say of dogs."""
@@ -143,3 +145,33 @@ def test_other_lines_and_a_recording(tmp_path: Path, capsys: pytest.CaptureFixtu
     # The third cannot be said: the game is won before.
     assert (first[0]["right"]["count"], first[0]["skipped"], first[0]["said"]) == (2, 1, 2)
     assert first[0]["kinds"]["terse"]["right"]["share"] == 1.0
+
+
+def test_a_buyers_offer_is_an_amount_that_the_seller_did_not_ask() -> None:
+    judge = task(CARS).surface.judge()
+    assert judge is not None
+    row = next(row for row in read_rows(CARS) if "{ask}" in " ".join(row["context"]))
+    env: Any = gym.make(CARS).unwrapped
+    seed, options = judge.game(row)
+    env.reset(seed=seed, options=options)
+    ask = judge.wording("{ask}", env) or ""
+    offer = f"${int(ask[1:].replace(',', '')) * 3 // 4:,}"
+    env._rewards = [0.0]
+    for reply, counter in ((f"{ask} is too much.", None), (f"{ask}? How about {offer}?", offer), ("Hm.", None)):
+        env._texts = [env._texts[0], f"How about {ask}?", reply]
+        assert judge.wording("{counter}", env) == counter
+        assert judge.wording("Deal!{offered}", env) == ("Deal!" if counter else None)
+
+
+@pytest.mark.parametrize(
+    ("expected", "decision", "verdict"),
+    [
+        ("sale", "accept", "right"), ("sale", "reject", "wrong"), ("sale", None, "wrong"), ("no_sale", "accept", "wrong"),
+        ("no_sale", "reject", "right"), ("no_sale", None, "right"), ("talks", None, "right"), ("talks", "reject", "wrong"),
+        ("leaves", "reject", "right"), ("leaves", None, "wrong"),
+    ],
+)  # fmt: skip
+def test_verdicts_of_a_sale(expected: str, decision: str | None, verdict: str) -> None:
+    judge: Any = task(CARS).surface.judge()
+    info = {"understood": True, "decision": decision}
+    assert judge.verdict({"expected": expected}, "Hm.", decision is not None, info) == verdict

@@ -10,6 +10,8 @@ from lmrl_envs.car_dealer.rules import least_offer, match_share, money, short
 from lmrl_envs.core import TextEnv
 from lmrl_envs.partners.judged import Row, Verdict
 
+ASKED = (0.95, 0.9)
+"""What the seller asks for a car (``{ask}``, ``{lower}``), as shares of its list price."""
 _AMOUNT = re.compile(r"\$\s?(\d[\d,]*)")
 
 
@@ -27,9 +29,10 @@ class SaleRow(TypedDict):
 class SaleJudge:
     """``expected`` is ``sale`` (the buyer has to buy), ``no_sale`` (it must not), ``talks`` (it must do neither) or ``leaves``.
 
-    Lines hold ``{car}`` (the affordable car that suits the buyer best), ``{list}`` and ``{ask}`` (its list price, and a price
-    a little below), ``{counter}`` (the buyer's last offer), and ``{dear}`` and ``{over}`` (the dearest car, at its list price,
-    which is above the budget).
+    Lines hold ``{car}`` (the affordable car that suits the buyer best), ``{list}``, ``{ask}`` and ``{lower}`` (its list price, and
+    prices below), ``{counter}`` (the buyer's last offer: an amount in its reply that the seller did not ask), ``{offered}``
+    (nothing, where there must be such an offer), and ``{dear}`` and ``{over}`` (the dearest car, and its list price, which is
+    above the budget).
     """
 
     row_type = SaleRow
@@ -44,15 +47,20 @@ class SaleJudge:
         affordable = [car for car in stock if car["msrp"] <= 1.1 * buyer["budget"]]
         car = max(affordable or stock[:1], key=lambda car: (match_share(buyer, car), car["msrp"]))
         dear = max(stock, key=lambda car: car["msrp"])
+        asks = [share * car["msrp"] // 50 * 50 for share in ASKED]
         amounts = [int(amount.replace(",", "")) for amount in _AMOUNT.findall(env._texts[-1])] if env.turn else []
-        counter = min((amount for amount in amounts if amount >= least_offer(car)), default=None)
-        if (counter is None and "{counter}" in line) or (dear["msrp"] <= buyer["budget"] and "{over}" in line):
+        counter = min((amount for amount in amounts if least_offer(car) <= amount < min(asks)), default=None)
+        if (counter is None and ("{counter}" in line or "{offered}" in line)) or (
+            dear["msrp"] <= buyer["budget"] and "{over}" in line
+        ):
             return None
         return line.format(
             car=short(car),
             list=money(car["msrp"]),
-            ask=money(0.97 * car["msrp"] // 50 * 50),
+            ask=money(asks[0]),
+            lower=money(asks[1]),
             counter=money(counter or 0),
+            offered="",
             dear=short(dear),
             over=money(dear["msrp"]),
         )
