@@ -1,6 +1,6 @@
-"""The one door for what comes from elsewhere: JSON, JSON lines and archives are parsed here and nowhere else.
+"""The one reader of what comes from elsewhere: JSON, JSON lines and archives are parsed here and nowhere else.
 
-Records, runs, suites, datasets, submissions, model folders and replies of servers are anybody's. What passes this door has the
+Records, runs, suites, datasets, submissions, model folders and replies of servers are anybody's. What is read here has the
 type that its reader asked for, and bounded sizes; what does not is `Refused`, with one line that names the place and the field
 and quotes at most 80 printable characters. A reader declares what it takes and says where it came from::
 

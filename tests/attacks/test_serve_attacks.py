@@ -154,6 +154,7 @@ def test_half_requests_are_closed_and_shut_nobody_out() -> None:
         old.request("GET", "/api/tasks")
         assert old.getresponse().read()
         half = [connect(port, data) for data in (b"", b"G", HALF) for _ in range(40)]
+        assert is_closed(half[70])  # it had to make room
         old.request("GET", "/api/tasks")  # who has asked something is not the first to go
         assert old.getresponse().read()
         old.close()

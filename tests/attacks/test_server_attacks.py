@@ -582,3 +582,16 @@ def test_an_answer_that_is_too_long_is_the_set_up(message: str) -> None:
     stopped = pytest.raises(AgentStopped, match="max_tokens")
     with RawServer(lambda talk: talk.say(400, refusal)) as server, stopped:
         ask(server)
+
+
+def test_warnings_of_any_command_are_plain(capfd: pytest.CaptureFixture[str]) -> None:
+    import logging
+
+    assert run(["envs"]) == 0
+    handlers, logging.root.handlers[:] = logging.root.handlers[:], []  # pytest's own
+    try:
+        logging.getLogger("lmrl.of.nobody").warning("said %s", ESCAPES)
+    finally:
+        logging.root.handlers[:] = handlers
+    told = capfd.readouterr().err
+    assert "said \u241b]52" in told and _is_plain(told)

@@ -48,6 +48,8 @@ class HotColdEnv(TextEnv):
     def _reveal(self) -> dict[str, Any]:
         return {"success": self._rewards[-1] == 0.0, "secret": self._secret}
 
+    game_fields = {"secret": int}
+
     def _get_game(self) -> dict[str, Any]:
         return {"secret": self._secret}
 

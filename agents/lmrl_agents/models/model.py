@@ -20,6 +20,7 @@ from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
+from lmrl_envs.files.untrusted import shown
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,10 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"{folder}: the weights are missing or damaged ({problem}); copy the folder again"
             ) from None
+        except ValueError:
+            raise
+        except Exception as problem:  # whatever an odd configuration or tokenizer leads transformers to
+            raise ValueError(f"{folder}: {type(problem).__name__}: {shown(str(problem), 300)}") from None
         missing, unexpected = model.load_state_dict(weights, strict=False)
         wrong = [name for name in missing if name != "lm.lm_head.weight"] + list(unexpected)
         if wrong:

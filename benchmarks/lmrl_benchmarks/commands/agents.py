@@ -14,7 +14,7 @@ from lmrl_agents.playing.loading import check_spec
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
 from lmrl_envs import load_task
-from lmrl_envs.core import printable
+from lmrl_envs.files import printable
 
 
 def list_agents() -> None:

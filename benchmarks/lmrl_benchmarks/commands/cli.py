@@ -93,7 +93,9 @@ def run(arguments: list[str]) -> int:
         return _call(name, rest)
     except SystemExit as stop:
         if isinstance(stop.code, str):
-            print(f"lmrl: {stop.code}", file=sys.stderr)
+            from lmrl_envs.files import printable
+
+            print(f"lmrl: {printable(stop.code)}", file=sys.stderr)
         return stop.code if isinstance(stop.code, int) else (0 if stop.code is None else 1)
     except KeyboardInterrupt:
         print("lmrl: interrupted; run the same command again to go on", file=sys.stderr)
@@ -141,8 +143,14 @@ def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _call(name: str, rest: list[str]) -> int:
+    import logging
+
     import tyro
 
+    from lmrl_benchmarks.commands.terminal import PlainFormatter
+
+    if logging.lastResort is not None:  # where warnings go that no handler takes
+        logging.lastResort.setFormatter(PlainFormatter())
     module, function = COMMANDS[name][0].split(":")
     command = getattr(importlib.import_module(f"lmrl_benchmarks.commands.{module}"), function)
     status = tyro.cli(command, args=_gathered(command, rest), prog=f"lmrl {name}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
-from lmrl_envs.core import printable
+from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
 
@@ -102,7 +102,7 @@ def verify(out: Positional[Path], workers: int = 1, salt_file: Path | None = Non
             checked += name != "suite"
             for breach in found:
                 breaches += 1
-                print(f"{name}: {breach}".replace(f"{folder}/", f"{out}: "), file=sys.stderr)
+                print(printable(f"{name}: {breach}".replace(f"{folder}/", f"{out}: ")), file=sys.stderr)
     print(f"{checked} cells checked, {breaches} breaches")
     return 1 if breaches or not checked else 0
 
@@ -136,7 +136,7 @@ def publish(results: Positional[Path], out: Path, workers: int = 1) -> int:
     for page in published.pages:
         print(f"{out / page.file}: {page.suite}, {len(page.archives)} runs, {len(page.agents)} agents")
     for archive, why in published.refused.items():
-        print(f"lmrl: {archive}: {why}", file=sys.stderr)
+        print(printable(f"lmrl: {archive}: {why}"), file=sys.stderr)
     print(f"index: {(out / 'index.html').resolve()}")
     return 1 if published.refused else 0
 

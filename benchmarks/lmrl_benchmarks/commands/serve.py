@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.settings import KeyValues
-from lmrl_envs.files import printable
+from lmrl_benchmarks.commands.terminal import PlainFormatter
 
 TOKEN_VARIABLE = "LMRL_TOKEN"  # noqa: S105  (the name of a variable)
 SHORTEST_TOKEN = 16
@@ -119,19 +119,9 @@ def serve(
     return 0
 
 
-LONGEST_MESSAGE = 8000
-
-
-class _Plain(logging.Formatter):
-    """Messages quote models, agents and clients: no terminal obeys them, and none is endless."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record)[:LONGEST_MESSAGE])
-
-
 def _log(verbose: bool) -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_Plain("%(levelname)s %(message)s"))
+    handler.setFormatter(PlainFormatter("%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
 
 

@@ -1,4 +1,4 @@
-"""What comes from elsewhere enters by one door: strict, bounded, refused in one line that names the place and the field."""
+"""What comes from elsewhere has one reader: strict, bounded, refused in one line that names the place and the field."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from lmrl_envs.files.untrusted import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("lmrl_envs", "datasets/lmrl_datasets", "agents/lmrl_agents", "benchmarks/lmrl_benchmarks")
-DOOR = "lmrl_envs/files/untrusted.py"
+READER = "lmrl_envs/files/untrusted.py"
 OWN = {
     "lmrl_envs/car_dealer/rules.py": "a table that ships",
     "lmrl_envs/guess_my_city/table.py": "tables that ship",
     "lmrl_envs/negotiation/policies.py": "plans that ship",
     "lmrl_envs/wordle/rules.py": "trees that ship, deeper than what comes from elsewhere may be",
     "lmrl_envs/contract/game.py": "states that it has just written, with the large integers of random numbers",
-    "lmrl_envs/partners/chat_http.py": "bodies of replies, whose bytes it counts as they are unpacked; their JSON is read by the door",
+    "lmrl_envs/partners/chat_http.py": "bodies of replies, whose bytes it counts as they are unpacked; their JSON is read like all other",
 }
 """Who else parses JSON or unpacks something, and why it may."""
 PARSING = {
@@ -66,12 +66,12 @@ def parsers(tree: ast.AST) -> list[str]:
     return found
 
 
-def test_json_and_archives_are_parsed_at_the_door_alone() -> None:
+def test_json_and_archives_are_parsed_in_one_place_alone() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(files) > 150
     found = {path.relative_to(ROOT).as_posix(): parsers(ast.parse(path.read_text("utf-8"))) for path in files}
-    assert {name: calls for name, calls in found.items() if calls and name != DOOR and name not in OWN} == {}
-    assert found[DOOR] and all(found[name] for name in OWN)  # an exception that is none any more goes
+    assert {name: calls for name, calls in found.items() if calls and name != READER and name not in OWN} == {}
+    assert found[READER] and all(found[name] for name in OWN)  # an exception that is none any more goes
 
 
 @pytest.mark.parametrize(
