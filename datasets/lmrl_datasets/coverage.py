@@ -63,7 +63,7 @@ def coverage(data: Dataset, episodes: int = EPISODES, judged: int = JUDGED) -> d
         raise DatasetError(f"{data.name} has no episodes")
     env: Any = data.recover_environment().unwrapped
     try:
-        with from_elsewhere():  # the dataset may be anybody's
+        with from_elsewhere(own=data.own_kwargs):  # the dataset may be anybody's
             return _facts(data, env, seen, judged)
     finally:
         env.close()

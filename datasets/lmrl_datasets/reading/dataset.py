@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib import resources
@@ -79,6 +79,9 @@ class Dataset:
 
     A dataset is a sequence of `Episode`: ``len(data)``, ``data[3]``, ``data[-10:]``, ``for episode in data``.
     """
+
+    own_kwargs: Mapping[str, Any] = {}
+    """Arguments of the environment that are the caller's, not the dataset's: they may name files."""
 
     def __init__(self, folder: Path, manifest: dict[str, Any], rows: np.ndarray | None = None) -> None:
         self.folder, self.manifest = Path(folder), manifest
@@ -349,9 +352,11 @@ class Dataset:
 class RewordedDataset(Dataset):
     """A dataset whose observations are those of another id of the family; games are replayed as they are read."""
 
-    def __init__(self, base: Dataset, env_id: str, env_kwargs: dict[str, Any], rows: np.ndarray | None = None) -> None:
+    def __init__(
+        self, base: Dataset, env_id: str, env_kwargs: Mapping[str, Any], rows: np.ndarray | None = None
+    ) -> None:
         super().__init__(base.folder, base.manifest, base._rows if rows is None else rows)
-        self._base, self._env_id, self._kwargs = base, env_id, {**base.env_kwargs, **env_kwargs}
+        self._base, self._env_id, self.own_kwargs = base, env_id, env_kwargs
 
     @property
     def env_id(self) -> str:
@@ -359,7 +364,10 @@ class RewordedDataset(Dataset):
 
     @property
     def env_kwargs(self) -> dict[str, Any]:
-        return dict(self._kwargs)
+        return {**self._base.env_kwargs, **self.own_kwargs}
+
+    def recover_environment(self, **kwargs: Any) -> gymnasium.Env[str, str]:
+        return super().recover_environment(**{**self.own_kwargs, **kwargs})
 
     @cached_property
     def _env(self) -> Any:
@@ -370,7 +378,7 @@ class RewordedDataset(Dataset):
         return replace(episode, env_id=self.env_id, env_kwargs=self.env_kwargs, observations=tuple(observations))
 
     def _with_rows(self, rows: np.ndarray) -> Dataset:
-        return RewordedDataset(self._base, self._env_id, self._kwargs, np.asarray(rows, np.int64))
+        return RewordedDataset(self._base, self._env_id, self.own_kwargs, np.asarray(rows, np.int64))
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)

@@ -10,15 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_datasets import DatasetError, load_dataset, read_jsonl
+from lmrl_datasets.coverage import coverage
 from lmrl_datasets.exchange import write_jsonl
 from lmrl_datasets.reading.stats import summarize
+from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.store import MANIFEST, describe_shard
+from lmrl_envs import task
 from lmrl_envs.files import write_json
 
 NAME = "wordle/mine-v0"
@@ -111,6 +116,22 @@ def test_the_command_prints_no_file(
         assert run(["data", "import", str(path), "--name", NAME, "--out", str(tmp_path / "x")]) == 1
         told = capsys.readouterr().err
         assert told.count("\n") == 1 and SECRET not in told and "root:" not in told and "no files" in told
+
+
+def test_a_persons_own_arguments_may_name_files(wordle_data: Path, tmp_path: Path) -> None:
+    words = list(make_words())
+    (tmp_path / "mine.txt").write_text("\n".join(words))
+    data = load_dataset(wordle_data, env_id="lmrl/Wordle-v0", vocabulary=str(tmp_path / "mine.txt"))
+    assert data[3].observations == load_dataset(wordle_data)[3].observations and len(data.take(np.arange(5))[:2]) == 2
+    assert coverage(data[:3])["episodes"] == 3
+    with pytest.raises(DatasetError, match="name no files"):
+        make_recorded(task("lmrl/Wordle-v0"), {"vocabulary": str(tmp_path / "mine.txt")}, "here")
+
+
+def make_words() -> tuple[str, ...]:
+    """Those of the environment's default list."""
+    env: Any = gymnasium.make("lmrl/Wordle-v0").unwrapped
+    return env.vocabulary
 
 
 # -- folders
