@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,17 +66,18 @@ def shapes_of(weights: Path) -> dict[str, tuple[int, ...]]:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def check_sizes(folder: Path, shapes: Mapping[str, tuple[int, ...]], width: int = 0) -> None:
-    """Check that a network's ``config.json`` asks for no more layers than there are weights, before any is made.
+def checked_shapes(folder: Path, width: int = 0) -> dict[str, tuple[int, ...]]:
+    """The shapes of a model's weights, if its ``config.json`` asks for no more layers than there are, before any is made.
 
     Args:
         folder: of the model.
-        shapes: of its weights, by name.
         width: that its description asks for.
 
     Raises:
         ValueError: it does, or it is no configuration.
+        OSError, safetensors.SafetensorError: see `shapes_of`.
     """
+    shapes = shapes_of(folder / "weights.safetensors")
     try:
         config = read(folder / NETWORK, dict[str, Any])
     except OSError as problem:
@@ -87,3 +87,4 @@ def check_sizes(folder: Path, shapes: Mapping[str, tuple[int, ...]], width: int 
         counts = any(part in key for part in ("layer", "expert", "block", "depth", "group", "head"))
         if counts and isinstance(value, int) and value > largest:
             raise ValueError(f"{folder / NETWORK}: {key} is {value}, and its weights are {len(shapes)} tensors")
+    return shapes

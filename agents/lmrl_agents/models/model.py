@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lmrl_agents.models.description import check_sizes, read_description, shapes_of
+from lmrl_agents.models.description import checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.families import check, logits_of, text_config, without_dropout
 from lmrl_agents.models.packed import states_at
@@ -189,8 +189,7 @@ class LanguageModel(nn.Module):
         description = read_description(folder)
         config = ModelConfig(**description["model"])
         try:
-            shapes = shapes_of(folder / "weights.safetensors")
-            check_sizes(folder, shapes, config.width if config.compose else 0)
+            shapes = checked_shapes(folder, config.width if config.compose else 0)
             tokenizer = TaskTokenizer.load(folder)
             if tokenizer.fingerprint() != description["tokenizer"]:
                 raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
@@ -204,9 +203,7 @@ class LanguageModel(nn.Module):
             model = cls(lm, tokenizer, TextFormat(**description["format"]), config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
-            raise ValueError(
-                f"{folder}: the weights are missing or damaged ({problem}); copy the folder again"
-            ) from None
+            raise ValueError(f"{folder}: the weights are missing or damaged ({problem}); copy them again") from None
         except ValueError:
             raise
         except Exception as problem:  # whatever an odd configuration or tokenizer leads transformers to
