@@ -29,6 +29,24 @@ def _rewrite(line: str) -> _Rewrite:
 
 
 _REWRITES = [_rewrite(line) for line in _SECTIONS["rewrite"]]
+_WORD = re.compile("[a-z]+")
+
+
+def _by_word() -> tuple[dict[str, list[int]], list[int]]:
+    """Word -> the rewritings of which a hint has it (its longest); those with a hint that is no whole word."""
+    found: dict[str, list[int]] = {}
+    always = []
+    for number, rule in enumerate(_REWRITES):
+        for hint in rule.hints:
+            own = _WORD.findall(hint)
+            if not own or hint.startswith("*"):
+                always.append(number)
+            else:
+                found.setdefault(max(own, key=len), []).append(number)
+    return found, always
+
+
+_BY_WORD, _ALWAYS = _by_word()
 
 
 class Sentence(NamedTuple):
@@ -60,9 +78,11 @@ def question_in(text: str) -> Sentence:
         text = (asking or kept)[-1]
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
-    for hints, pattern, replacement in _REWRITES:
+    concerned = {number for word in set(_WORD.findall(text)) if word in _BY_WORD for number in _BY_WORD[word]}
+    for number in sorted(concerned.union(_ALWAYS)):
+        hints, pattern, replacement = _REWRITES[number]
         for hint in hints:
-            if hint in text:
+            if hint.lstrip("*") in text:
                 text = pattern.sub(replacement, text)
                 break
     text = text.strip()
