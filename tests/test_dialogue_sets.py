@@ -7,8 +7,8 @@ from dialogue_sets import TASKS, shares
 
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
-    "lmrl/TwentyQuestions-v1": {"natural": (0.83, 0.06), "harder": (0.76, 0.05)},
-    "lmrl/GuessMyCity-v1": {"natural": (0.84, 0.06), "harder": (0.78, 0.06)},
+    "lmrl/TwentyQuestions-v1": {"natural": (0.83, 0.05), "harder": (0.77, 0.03)},
+    "lmrl/GuessMyCity-v1": {"natural": (0.84, 0.05), "harder": (0.79, 0.05)},
     "lmrl/CarDealer-v1": {"natural": (0.91, 0.08), "harder": (0.81, 0.10)},
 }
 
