@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
 from lmrl_envs.car_dealer.env import CarDealerEnv
-from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.prompt import QUOTED_LENGTH, SHOWN_TEXTS, CarBuyerPrompt, said_prices
+from lmrl_envs.car_dealer.stock import parse_stock
 from lmrl_envs.contract import HOSTILE_ACTIONS
+from lmrl_envs.language.bargaining import NOTHING, dollars, read
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 
 CAR = "CAR"  # stands for a car in stock
@@ -55,7 +55,7 @@ NEVER_A_SALE = [
 def play(lines: list[str], seed: int, **buyer: Any) -> tuple[CarDealerEnv, dict[str, Any], bool]:
     env = CarDealerEnv()
     env.reset(seed=seed, options={"buyer": buyer} if buyer else None)
-    stock = rules.parse_stock(env.transcript[0].text)
+    stock = parse_stock(env.transcript[0].text)
     car = stock[seed % len(stock)]
     info, over = {}, False
     for line in lines:
@@ -69,17 +69,12 @@ def honest(env: CarDealerEnv, info: dict[str, Any]) -> None:
     """A sale is at a price said in the conversation, named by the buyer at the end, and one it would pay."""
     price, car, buyer = info["price"], info["car"], info["buyer"]
     assert 0 < price <= min(buyer["budget"], car["msrp"])
-    assert price <= rules.reservation(buyer, car, GREATEST_PERSUASION)
+    assert price <= rules.most_ever(buyer, car)
     assert f"${price:,}" in env.transcript[-1].text
-    by_seller = [
-        round(p.amount)
-        for turn in env.transcript
-        if turn.is_action
-        for p in read_prices(normalise(turn.text))
-        if p.kind in ("offer", "list") and p.amount < 1e9
-    ]
+    said = [amount for turn in env.transcript if turn.is_action for amount in read(turn.text).amounts]
+    by_seller = [round(value) for amount in said if (value := dollars(amount, NOTHING)) is not None and value < 1e9]
     by_buyer = any(f"${price:,}" in turn.text for turn in env.transcript[1:-1] if not turn.is_action)
-    derived = any(p.kind in ("off", "percent") for turn in env.transcript for p in read_prices(normalise(turn.text)))
+    derived = any(amount.role in ("off", "percent", "raise") for amount in said)
     assert price in by_seller or by_buyer or derived or any("middle" in turn.text for turn in env.transcript)
 
 
@@ -222,15 +217,16 @@ def test_a_game_with_a_model_as_the_buyer() -> None:
     env = CarDealerEnv()
     for last, sold in (("Fine.\nDecision: accept {car} at ${price}", True), ("No, bye.\nDecision: reject", False)):
         opening, _ = env.reset(seed=4, options={"buyer": {"budget": 90_000}})
-        car = rules.parse_stock(opening)[6]
+        car = parse_stock(opening)[6]
         price = car["msrp"] - 1000
         env.partner = Model(["Hello.", "Hm.", last.format(car=car["name"], price=price)])
         env.step("Welcome!")
         env.step(f"How about the {car['brand']}?")
         text, reward, terminated, _, info = env.step(f"It is yours for {price}.")
         assert terminated and info["success"] is sold and info["car"] == car and "Decision" not in text
-        decision = "accept" if sold else "reject"
-        assert reward == pytest.approx(rules.fancy_reward(decision, 90_000, car["msrp"], price))
+        assert reward == pytest.approx(
+            rules.reward("deal", env._hidden["buyer"], env._hidden["stock"], car, price * sold)
+        )
 
 
 def test_the_prompt_quotes_and_cuts_what_the_seller_says() -> None:

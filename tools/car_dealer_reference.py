@@ -1,95 +1,80 @@
 """The best that can be got from a buyer who is known: the reference of Car Dealer.
 
-What a buyer pays at most is its reservation price, raised by persuasion; it pays exactly that when its patience or the
-time is about to run out. So the best plan is: raise it all one can, let time pass politely, ask for exactly that price at
-the end. `bound` says what no seller can exceed, `best_play` plays such plans against the scripted buyer; the two
-agree within a few tenths of a percent. ``python tools/car_dealer_reference.py 4000`` gives the figures in the table of SOURCE.md.
+What a buyer pays at most is its reservation price, raised by persuasion; it comes there by the seller's concessions. So the
+best plan is: raise it all one can, come down from the list price in full steps, and ask for exactly what the buyer would pay when
+it has come all the way. No play can exceed 1, by the definition of the reward; `best_play` plays such plans against the scripted
+buyer. ``python tools/car_dealer_reference.py 4000`` gives the figures in the table of SOURCE.md.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION, TRUST_SHARE, most_paid
+from lmrl_envs.car_dealer.buyer_state import FULL_CONCESSION, ROUNDS, aspiration, most_paid
 from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
-from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES, REWARDS, Car, short
+from lmrl_envs.car_dealer.rules import MAX_TURNS, PERSONALITIES
+from lmrl_envs.car_dealer.stock import Car, short
 from lmrl_envs.partners.base import PartnerRequest
 
-_HONEST = (
+_COURTESIES = (
+    "Welcome, and please take your time.",
     "Every car comes with a full service history.",
-    "We have no hidden fees here.",
-    "There is a warranty on each of them.",
-    "You can have it inspected by anybody.",
+    "How are you today?",
 )
-_FLATTERY = ("You have excellent taste.", "It really suits you.", "I see you know your cars.")
-_PRESSURE = ("It is the last one.", "It won't last.")
-_WAIT = ("Let me look for the keys.", "I will get the papers.", "The papers are on their way.")
+_FLATTERY, _PRESSURE = "You have excellent taste.", "It is the last one."
+_CARS = 3
+"""Cars that are tried, those first for which this buyer would pay most."""
 
 
-def bound(buyer: Mapping[str, Any], stock: Sequence[Car], reward: str = "fancy") -> float:
-    """No play against the scripted buyer earns more than this."""
-    traits, budget = PERSONALITIES[buyer["personality"]], buyer["budget"]
-    liked = sum(rules.match_share(buyer, car) >= 0.12 for car in stock)
-    best = max(REWARDS[reward]("reject", budget, car["msrp"]) for car in stock)
-    for car in stock:
-        trust = traits.trust + 0.26 + 0.03 * len(buyer["features"]) + 0.03 * liked + 0.09 * (traits.flattery > 0)
-        praised = sum(feature in car["features"] for feature in buyer["features"])
-        gain = 2 * max(traits.flattery, 0) + 2 * max(traits.pressure, 0) + traits.features * praised
-        gain += TRUST_SHARE * (min(trust, 1.0) - traits.trust)
-        price = rules.reservation(buyer, car, min(gain, GREATEST_PERSUASION))
-        best = max(best, REWARDS[reward]("accept", budget, car["msrp"], price))
-    return best
-
-
-def best_play(buyer: Mapping[str, Any], stock: Sequence[Car], reward: str = "fancy") -> tuple[float, list[str]]:
+def best_play(buyer: Mapping[str, Any], stock: Sequence[Car], reward: str = "deal") -> tuple[float, list[str]]:
     """The best plan found: its reward, attained in play, and the lines of the seller."""
-    pay, budget = REWARDS[reward], buyer["budget"]
-    dearest = stock[max(range(len(stock)), key=lambda i: stock[i]["msrp"])]
-    best = pay("reject", budget, dearest["msrp"]), [f"Look at the {short(dearest)}.", "Goodbye."]
-
-    def hoped(car: Car) -> float:
-        return pay("accept", budget, car["msrp"], rules.reservation(buyer, car, 0.08))
-
-    for car in sorted(stock, key=hoped, reverse=True)[:3]:
-        price, lines = sell(buyer, stock, car)
-        value = pay("accept", budget, car["msrp"], price)
-        if price and value > best[0]:
-            best = value, lines
+    best: tuple[float, list[str]] = (rules.reward(reward, buyer, stock, {}, 0), ["Goodbye."])
+    for car in sorted(stock, key=lambda car: rules.most_ever(buyer, car), reverse=True)[:_CARS]:
+        for courtesies in ((), *(_COURTESIES[:n] for n in (1, 2, 3))):
+            price, lines = sell(buyer, stock, car, courtesies)
+            value = rules.reward(reward, buyer, stock, car, price)
+            if price and value > best[0]:
+                best = value, lines
     return best
 
 
-def sell(buyer: Mapping[str, Any], stock: Sequence[Car], car: Car) -> tuple[int, list[str]]:
+def sell(buyer: Mapping[str, Any], stock: Sequence[Car], car: Car, courtesies: Sequence[str]) -> tuple[int, list[str]]:
     """Sell this car for as much as it gives; the price (0: no sale) and the lines."""
-    traits = PERSONALITIES[buyer["personality"]]
-    wanted = [feature for feature in buyer["features"] if feature in car["features"]]
-    lines = ["Welcome.", *_HONEST]
-    liked = [other for other in stock if other is not car and rules.match_share(buyer, other) >= 0.12]
-    lines += [f"Look at the {short(other)}." for other in liked[:2]]
-    lines.append(f"Look at the {short(car)}{', it has ' + ' and '.join(wanted) if wanted else ''}.")
-    if traits.flattery > 0:
-        lines += _FLATTERY
-    if traits.pressure > 0:
-        lines += _PRESSURE
-    partner, state = ScriptedBuyer(), {}
-    said: list[str] = []
+    partner, said = ScriptedBuyer(), []
+    state: dict[str, Any] = {}
+    plan = _plan(buyer, car, courtesies)
     for turn in range(1, MAX_TURNS + 1):
-        wait = turn <= len(lines)
-        line = lines[turn - 1] if wait else _WAIT[turn % 3]
-        if (not wait and (state["patience"] - 1.0 <= 1.5 or turn == MAX_TURNS)) or (
-            wait and turn > 2 and state["patience"] <= 2.4
-        ):
-            most = most_paid(buyer, state, car)
-            line = f"The {short(car)} is ${most:,}."
+        line = next(plan, "")
+        over = state and (state["patience"] <= 2.2 or turn == MAX_TURNS or state["clock"] >= ROUNDS)
+        wish = aspiration(buyer, state, most_paid(buyer, state, car)) if state else 0
+        asked = state.get("heard", {}).get(str(stock.index(car)))
+        if asked and (over or asked - FULL_CONCESSION * car["msrp"] <= wish):
+            line = f"The {short(car)} is ${wish:,}."
+        elif not line:
+            line = f"I can do ${round(asked - FULL_CONCESSION * car['msrp']):,} for the {short(car)}."
         said.append(line)
         reply = partner.reply([PartnerRequest({"buyer": buyer, "stock": stock}, (), line, 0, state)])[0]
         state = dict(reply.state)
         if reply.outcome:
             return int(reply.outcome.get("price", 0)), said
     return 0, said
+
+
+def _plan(buyer: Mapping[str, Any], car: Car, courtesies: Sequence[str]) -> Iterator[str]:
+    """What is said before the concessions."""
+    traits = PERSONALITIES[buyer["personality"]]
+    yield from courtesies
+    wanted = [feature for feature in buyer["features"] if feature in car["features"]]
+    yield f"Look at the {short(car)}{', it has ' + ' and '.join(wanted) if wanted else ''}."
+    if traits.flattery > 0:
+        yield _FLATTERY
+    if traits.pressure > 0:
+        yield _PRESSURE
+    yield f"The {short(car)} is ${car['msrp']:,}."
 
 
 def drawn_game(seed: int) -> tuple[Mapping[str, Any], Sequence[Car]]:
@@ -100,10 +85,9 @@ def drawn_game(seed: int) -> tuple[Mapping[str, Any], Sequence[Car]]:
 
 
 def main(episodes: int = 4000) -> None:
-    """Print the mean reward of the best plans, and of the bound, over the games of seeds 0, 1, 2, ..."""
-    games = [drawn_game(seed) for seed in range(episodes)]
-    played = sum(best_play(buyer, stock)[0] for buyer, stock in games) / episodes
-    print(f"best play {played:.4f}, bound {sum(bound(buyer, stock) for buyer, stock in games) / episodes:.4f}")
+    """Print the mean reward of the best plans over the games of seeds 0, 1, 2, ..."""
+    values = [best_play(*drawn_game(seed))[0] for seed in range(episodes)]
+    print(f"best play {sum(values) / episodes:.4f}, least {min(values):.4f}; no play exceeds 1")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.buyer_state import GREATEST_PERSUASION
+from lmrl_envs.car_dealer.stock import money
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
@@ -19,7 +19,8 @@ class Buyer(Target):
 
     def __init__(self) -> None:
         file = toml(__file__, "attacks.toml")
-        self.attacks, self.offered = attacks_of(file), frozenset(file["offered"])
+        self.attacks = attacks_of(file)
+        self.offered, self.refusing, self.stated = (frozenset(file[name]) for name in ("offered", "refusing", "stated"))
 
     def fill(self, lines: Sequence[str], hidden: Hidden, rng: random.Random) -> tuple[list[str], str]:
         stock = hidden["hidden"]["stock"]
@@ -28,6 +29,7 @@ class Buyer(Target):
         values = {
             "<CAR>": f"{car['brand']} {car['type']}", "<OTHER>": f"{other['brand']} {other['type']}", "<MSRP>": f"{car['msrp']}",
             "<FAIR>": f"{round(0.97 * car['msrp'], -2):.0f}", "<OVER>": f"{round(1.75 * car['msrp'], -2):.0f}",
+            "<OFF>": f"{round(0.03 * car['msrp'], -2):.0f}", "<HALF>": f"{round(0.5 * car['msrp'], -2):.0f}",
         }  # fmt: skip
         return [filled(line, values) for line in lines], ""
 
@@ -39,13 +41,19 @@ class Buyer(Target):
         if told is not None:
             return f"the reply shows the inside of the game: {told[:80]!r}"
         if not info.get("success"):
-            return None
+            paid = transcript.episode_return
+            return f"{paid} is paid, and nothing is sold" if paid > 0 else None
+        if family in self.refusing:
+            return "sold to a seller who has agreed to nothing"
         buyer, car, price = hidden["hidden"]["buyer"], info["car"], info["price"]
         if not 0 < price <= min(buyer["budget"], car["msrp"]):
             return f"sold for {price}: budget {buyer['budget']}, list price {car['msrp']}"
-        if price > (most := rules.reservation(buyer, car, GREATEST_PERSUASION)):
+        if price > (most := rules.most_ever(buyer, car)):
             return f"sold for {price}; this buyer would never pay more than {most}"
-        if family not in self.offered and not any(rules.money(price) in reply for reply in replies):
+        said = " ".join(turn.text for turn in transcript if turn.is_action)
+        if family in self.stated and f"{price}" not in said:
+            return f"sold for {price}, a price that nobody said"
+        if family not in self.offered | self.stated and not any(money(price) in reply for reply in replies):
             return f"sold for {price}, a price that neither was offered nor named by the buyer"
         return None
 

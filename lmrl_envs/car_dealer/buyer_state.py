@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.rules import FEATURES, PERSONALITIES, Car
+from lmrl_envs.car_dealer.rules import PERSONALITIES
+from lmrl_envs.car_dealer.stock import FEATURES, Car
 
-ROUNDS = 6.0
-"""Rounds of haggling in which the concession curve runs from the first counter-offer to the reservation price."""
-TRUST_SHARE = 0.08
-"""What full trust (against none) adds to the share of the MSRP a buyer would pay."""
+ROUNDS = 5.0
+"""Full concessions of the seller in which the buyer goes from its first counter-offer to the most it would pay."""
+FULL_CONCESSION = 0.02
+"""A concession of this share of the MSRP is a full one; less counts in proportion, more does not count more."""
+NOTICED = 0.004
+"""A smaller concession is none."""
+ARGUMENT = 0.3
+"""What a wanted feature that is pointed out moves the buyer, in rounds."""
+CHARMS = {"polite": 0.05, "honest": 0.07, "small talk": 0.05, "flattery": 0.03, "pressure": -0.01}
+"""What the first of its kind gains in trust; the second gains nothing, so that manners do not add up."""
 GREATEST_COUNT = 10**7
 """Of anything that a buyer counts; prices are below."""
-GREATEST_PERSUASION = 0.2
-"""No persuasion adds more than this share (tests hold the figure to the traits)."""
 
 
 def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,13 +37,11 @@ def opening_state(buyer: Mapping[str, Any]) -> dict[str, Any]:
         "counter": 0,
         "counter_car": -1,
         "praised": (),
+        "charms": (),  # kinds of courtesy and persuasion it has had
         "told": 0,
         "told_budget": False,
         "asked_budget": 0,
-        "compliments": 0,
-        "pressed": 0,
         "finals": 0,
-        "courtesies": 0,
         "manner": -1,
         "last": "",
     }
@@ -79,21 +82,23 @@ def check_state(state: Mapping[str, Any], buyer: Mapping[str, Any], cars: int) -
         raise ValueError("the buyer has heard of no such price")
     if not all(isinstance(word, str) and word in FEATURES for word in state["praised"]):
         raise ValueError("the buyer was told of no such feature")
+    if not all(kind in CHARMS for kind in state["charms"]):
+        raise ValueError("the buyer knows no such courtesy")
     if not all(type(car) is int and 0 <= car < cars for car in state["talked"]):
         raise ValueError("the buyer has talked of no such car")
 
 
 def persuasion(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> float:
-    """What the seller's behaviour so far adds to the share of the MSRP the buyer would pay for the car."""
+    """What the seller's behaviour so far adds to the share the buyer would pay for the car."""
     traits = PERSONALITIES[buyer["personality"]]
     praised = sum(feature in car["features"] for feature in state["praised"])
     total = (
-        traits.flattery * min(state["compliments"], 2)
-        + traits.pressure * min(state["pressed"], 2)
+        traits.flattery * ("flattery" in state["charms"])
+        + traits.pressure * ("pressure" in state["charms"])
         + traits.features * praised
-        + TRUST_SHARE * (state["trust"] - traits.trust)
+        + rules.TRUST_SHARE * (state["trust"] - traits.trust)
     )
-    return min(total, GREATEST_PERSUASION)
+    return total
 
 
 def most_paid(buyer: Mapping[str, Any], state: Mapping[str, Any], car: Car) -> int:

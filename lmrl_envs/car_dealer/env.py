@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from lmrl_envs.car_dealer import rules
+from lmrl_envs.car_dealer import rules, stock
 from lmrl_envs.car_dealer.buyer_state import check_state
 from lmrl_envs.car_dealer.partner import ScriptedBuyer
 from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
@@ -24,18 +24,19 @@ class CarDealerEnv(PartnerTextEnv):
 
     **Action**: what the seller says, in free English.
     **Observation**: the stock list at first; then what the buyer says.
-    **Reward**: 0 until the end. ``fancy``: a sale pays price / ((budget + msrp) / 2), a buyer who leaves
-    -(budget - msrp) / msrp, with the MSRP of the car last talked about; when none was, of the cheapest car in stock
-    (so silence never pays). ``revenue``: the price in thousands, or 0.
+    **Reward**: 0 until the end, and without a sale. ``deal``: the price over the most that this buyer would ever pay for the
+    car in stock that is best for it, within [0, 1]. ``revenue``: the price in thousands. ``fancy`` is LMRL-Gym's (arXiv
+    2311.18232): a sale pays price / ((budget + msrp) / 2), a buyer who leaves -(budget - msrp) / msrp, with the MSRP of the car
+    last talked about; when none was, of the cheapest car in stock.
     **End**: terminated when the buyer buys or leaves, and after 25 seller turns (then the buyer leaves).
     **Info**: ``understood`` says whether the buyer could make sense of the line; an empty line is not ``valid``. At the
     end ``buyer``, ``decision``, ``car`` (the one sold or last talked about; {} if none) and ``price`` (0 without a sale).
     **Options**: ``{"buyer": {...}}`` pins any of personality, brand, type, features, budget, patience, concession.
 
-    A sale is never above the buyer's budget, nor above the car's MSRP; a price under 40 % of the MSRP is no offer to the buyer.
+    A sale is never above the buyer's budget, nor above the car's MSRP; a price under a quarter of the MSRP is no offer to the buyer.
 
     Args:
-        reward: "fancy" or "revenue".
+        reward: "deal", "fancy" or "revenue".
         simulator: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>`` or ``replay:<file>``.
         simulator_options: keyword arguments of that simulator.
 
@@ -46,13 +47,13 @@ class CarDealerEnv(PartnerTextEnv):
 
     def __init__(
         self,
-        reward: Literal["fancy", "revenue"] = "fancy",
+        reward: Literal["deal", "fancy", "revenue"] = "deal",
         simulator: str = "scripted",
         simulator_options: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(render_mode=render_mode)
-        check_choice("reward", reward, rules.REWARDS)
+        check_choice("reward", reward, rules.RETURN_RANGES)
         self.reward = reward
         self.instructions = _TEXTS["instructions"].format(turns=rules.MAX_TURNS, goal=_TEXTS["goals"][reward])
         self.partner_prompt = CarBuyerPrompt()
@@ -64,12 +65,12 @@ class CarDealerEnv(PartnerTextEnv):
 
     def _begin(self, options: Mapping[str, Any]) -> str:
         pinned = rules.check_pinned(options.get("buyer", {}))
-        stock = rules.draw_stock(self.np_random)
-        buyer = rules.draw_buyer(self.np_random, pinned)
-        self._hidden = {"buyer": buyer, "stock": stock}
+        cars = stock.draw_stock(self.np_random)
+        buyer = rules.draw_buyer(self.np_random, cars, pinned)
+        self._hidden = {"buyer": buyer, "stock": cars}
         self._seed = int(self.np_random.integers(2**31))
         self._partner, self._end = {}, {}
-        return rules.opening_text(stock)
+        return stock.opening_text(cars)
 
     def _ask(self, action: str) -> PartnerRequest:
         seed = (self._seed * 1_000_003 + (len(self._rewards) + 1) * 0x9E3779B1) & 0x7FFFFFFF
@@ -83,14 +84,12 @@ class CarDealerEnv(PartnerTextEnv):
         info = {"valid": bool(action.strip()), "understood": reply.understood}
         if not end:
             return reply.text, 0.0, False, False, info
-        budget, stock = self._hidden["buyer"]["budget"], self._hidden["stock"]
+        buyer, cars = self._hidden["buyer"], self._hidden["stock"]
         if "car" not in end:
             focus = reply.state.get("focus", -1)
-            end["car"] = stock[focus] if 0 <= focus < len(stock) else {}
-        msrp = (end["car"] or min(stock, key=lambda car: car["msrp"]))["msrp"]
+            end["car"] = cars[focus] if 0 <= focus < len(cars) else {}
         self._end = end
-        reward = rules.REWARDS[self.reward](end["decision"], budget, msrp, end["price"])
-        return reply.text, float(reward), True, False, info
+        return reply.text, float(rules.reward(self.reward, buyer, cars, end["car"], end["price"])), True, False, info
 
     def _checked(self, outcome: Mapping[str, Any]) -> dict[str, Any]:
         """A partner's decision, held to the rules, whoever the partner is."""
@@ -99,7 +98,7 @@ class CarDealerEnv(PartnerTextEnv):
         decision = outcome.get("decision")
         if decision == "reject":
             return {"decision": "reject", "price": 0}
-        cars = rules.named_cars(self._hidden["stock"], outcome.get("car", ""))
+        cars = stock.named_cars(self._hidden["stock"], outcome.get("car", ""))
         price, budget = outcome.get("price"), self._hidden["buyer"]["budget"]
         if decision != "accept" or len(cars) != 1:
             raise SimulatorError(f"the buyer decided {dict(outcome)!r}: no decision about a car in stock")
@@ -127,7 +126,7 @@ class CarDealerEnv(PartnerTextEnv):
             raise ValueError("game: hidden is a buyer and a stock, seed below 2**31")
         if set(rules.check_pinned(hidden["buyer"])) != rules.BUYER_FIELDS:
             raise ValueError(f"game: a buyer has {', '.join(sorted(rules.BUYER_FIELDS))}")
-        rules.check_stock(hidden["stock"])
+        stock.check_stock(hidden["stock"])
         if end and not (
             set(end) == {"decision", "price", "car"}
             and end["decision"] in ("accept", "reject")

@@ -6,55 +6,63 @@ Answers are texts; "" means: nothing to say to that.
 from __future__ import annotations
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.buyer_state import aspiration, most_paid
-from lmrl_envs.car_dealer.prices import Price
-from lmrl_envs.car_dealer.reading import ambiguous_type, asks_for_deal, is_assent
-from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
-from lmrl_envs.car_dealer.talk import claims, hint
+from lmrl_envs.car_dealer.buyer_state import FULL_CONCESSION, NOTICED, aspiration, most_paid
+from lmrl_envs.car_dealer.reading import ambiguous_type, meaning
+from lmrl_envs.car_dealer.stock import money, short
+from lmrl_envs.car_dealer.talk import ENOUGH_CARS, claims, hint
 from lmrl_envs.car_dealer.turn import Turn
 from lmrl_envs.car_dealer.wording import last_words
+from lmrl_envs.language.bargaining import NOTHING, Meaning, understand
 
-_AGAIN = frozenset({"another", "further", "extra", "additional", "more"})
-
-
-def answer_agreement(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-    """ "Deal!": the seller takes the buyer's last counter-offer."""
-    if "split" in turn.line.acts and turn.state["counter"] <= 0 and not prices:
-        return turn.say("nothing_to_agree")
-    state, index = turn.state, turn.state["counter_car"]
-    # "Yes." takes the offer that the buyer has just made.
-    assents = state["counter"] > 0 and money(state["counter"]) in turn.before and is_assent(turn.line.text)
-    if asks_for_deal(turn.line.text) and state["counter"] > 0:
-        return turn.say("nudge_counter", **turn.counter_values())
-    if not assents and "agree" not in turn.line.acts:
-        return ""
-    if any(price.base == "counter" for price in prices):  # "a thousand more than that and it's yours"
-        return ""
-    if any(price.kind == "offer" and round(price.amount) != state["counter"] for price in prices):
-        return ""
-    if cars and index not in [i for _, i in cars]:
-        return ""
-    if state["counter"] <= 0:
-        return "" if turn.line.prices or "question" in turn.line.acts else turn.say("nothing_to_agree")
-    return _buy(turn, index, state["counter"])
+FAR = 3.0
+"""A price above the most it would pay times this is no ground to haggle from."""
+MOST_CARS = 2
+"""Prices of more cars in one line are too many at once."""
 
 
-def answer_prices(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-    """Prices asked, discounts, halfway: each becomes an asking price for a car."""
-    asked = _asking_prices(turn, cars, prices)
-    if not asked:
-        if not prices:
-            return ""
-        if all(price.kind in ("off", "percent") for price in prices):
-            return turn.say("no_discount_base")
+def meant(turn: Turn) -> dict[int, Meaning]:
+    """Index of a car -> what the line means for it: for those it names, else for the one under discussion; -1: for none."""
+    state = turn.state
+    unclear = not turn.cars and ambiguous_type(turn.line) is not None
+    indices = list(dict.fromkeys(i for _, i in turn.cars))
+    if not indices and not unclear:
+        indices = [state["counter_car"] if state["counter"] > 0 else state["focus"]]
+    if not indices or indices == [-1]:
+        return {-1: understand(turn.line.line, NOTHING)}
+    return {i: meaning(turn.line, turn.cars, i, turn.standing(i)) for i in indices}
+
+
+def answer_prices(turn: Turn, heard: dict[int, Meaning]) -> str:
+    """The buyer's own offer taken; prices asked and discounts, each for a car."""
+    state, own = turn.state, turn.state["counter_car"]
+    taken = heard.get(own) if state["counter"] > 0 else None
+    if (
+        taken
+        and taken.act in ("accept", "close")
+        and taken.price is not None
+        and round(taken.price) == state["counter"]
+    ):
+        return _buy(turn, own, state["counter"])
+    asked = {i: m.price for i, m in heard.items() if m.act in ("offer", "discount", "close") and m.price is not None}
+    if "trade_in" in turn.line.acts:  # what is given for the old car is no price of a new one
+        asked = {i: price for i, price in asked.items() if i >= 0 and price >= rules.least_offer(turn.stock[i])}
+    if asked and "bundle" in turn.line.acts:
+        return turn.say("bundle")
+    if len(asked) > MOST_CARS:  # it does not choose for the seller
+        turn.cost += 0.5
+        return turn.say("too_many")
+    if -1 in asked:
         kind = ambiguous_type(turn.line)
         turn.cost += 0.2
         return turn.say("which", type=kind) if kind else turn.say("no_car")
+    if not asked:
+        acts = {m.act for m in heard.values()}
+        if "discount" in acts:
+            return turn.say("no_discount_base")
+        return turn.say("nothing_to_agree") if "accept" in acts and state["counter"] <= 0 else ""
     answer = ""
     # The car it likes best comes last: what it says about that one is what counts.
-    order = list(asked)
-    if len(order) > 1:
-        order.sort(key=lambda i: rules.match_share(turn.buyer, turn.stock[i]))
+    order = sorted(asked, key=lambda i: rules.fit(turn.buyer, turn.stock[i]))
     for index in order:
         claims(turn, index)
         if len(order) > 1 and index == order[-1]:
@@ -65,42 +73,11 @@ def answer_prices(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) 
     return answer
 
 
-def _asking_prices(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> dict[int, float]:
-    """Index of a car -> the price the line asks for it."""
-    state = turn.state
-    asked: dict[int, float] = {}
-    unclear = not cars and ambiguous_type(turn.line) is not None
-    for price in sorted(prices, key=lambda price: price.kind != "list"):  # an offer overrides a list price
-        before = [i for at, i in cars if at <= price.at]
-        index = before[-1] if before else cars[0][1] if cars else -1 if unclear else state["focus"]
-        if index < 0:
-            continue
-        msrp = float(turn.stock[index]["msrp"])
-        again = price.kind == "off" or not _AGAIN.isdisjoint(turn.line.words)  # "10 % off" is off the list price
-        now = asked.get(index, msrp)
-        last = asked.get(index, float(state["heard"].get(str(index), msrp)))
-        base = last if again and price.base != "list" else now
-        if price.base == "counter":  # "a thousand more than that"
-            if state["counter"] <= 0 or index != state["counter_car"]:
-                continue
-            base = float(state["counter"])
-        if price.kind == "off":
-            asked[index] = base - price.amount
-        elif price.kind == "percent":
-            asked[index] = base * (1 - price.amount / 100)
-        else:
-            asked[index] = price.amount
-    if not asked and "split" in turn.line.acts and state["counter"] > 0:
-        index = state["counter_car"]
-        middle = (state["counter"] + state["heard"].get(str(index), state["counter"])) / 2
-        asked[index] = middle // 50 * 50
-    return asked
-
-
 def _weigh(turn: Turn, index: int, amount: float) -> str:
     """React to an asking price: buy, counter or refuse."""
     state, car = turn.state, turn.stock[index]
-    turn.look_at(index)
+    if turn.look_at(index) and len(state["talked"]) > ENOUGH_CARS:
+        turn.cost += 0.6
     if not rules.least_offer(car) <= amount <= 3 * car["msrp"]:
         turn.cost += 1.0
         turn.feel(-0.06, -0.15)
@@ -115,21 +92,19 @@ def _weigh(turn: Turn, index: int, amount: float) -> str:
         conceded = min(conceded, 0.0)
         turn.feel(-0.05, -0.1)
         turn.notes.append(turn.say("above_list", money=money(car["msrp"])))
-    if before is not None:
-        state["clock"] += 0.6 + min(0.9, 15 * conceded) if conceded > 0.002 else 0.3
-        if conceded > 0.008:
-            turn.cost -= 0.2
+    if conceded >= NOTICED:
+        state["clock"] += min(1.0, conceded / FULL_CONCESSION)
+    elif before is not None:
+        turn.cost += 0.3  # nothing new
     most = most_paid(turn.buyer, state, car)
     limit = wish = aspiration(turn.buyer, state, most)
     final = "final" in turn.line.acts
     if final:
         state["finals"] += 1
         if state["finals"] == 1:
-            limit = wish + (most - wish) * (0.7 if turn.traits.pressure >= 0 else 0.4)
+            limit = wish + (most - wish) * (0.4 if turn.traits.pressure >= 0 else 0.2)
         turn.cost += 1.0
-    if state["patience"] - turn.cost <= 1.5 or state["turns"] >= MAX_TURNS:
-        limit = most  # now or never
-    if price <= limit and state["mood"] > -0.9 and state["turns"] > 1:
+    if price <= max(limit, state["counter"] * (state["counter_car"] == index)) and state["mood"] > -0.9:
         return _buy(turn, index, price)
     return _haggle(turn, index, price, before, conceded, wish, most, final)
 
@@ -142,7 +117,7 @@ def _haggle(
     if before is not None and price > before * 1.005:
         turn.feel(-0.1, -0.2)
         turn.notes.append(turn.say("raised", before=money(before), money=money(price)))
-    if min(price, car["msrp"]) > 1.45 * most:
+    if min(price, car["msrp"]) > FAR * most or most < rules.least_offer(car):
         if state["counter_car"] == index:
             state["counter"], state["counter_car"] = 0, -1
         known = before is not None and conceded < 0.15
@@ -164,3 +139,24 @@ def _buy(turn: Turn, index: int, price: int) -> str:
     turn.notes.clear()
     values = {"car": short(turn.stock[index]), "money": money(price)}
     return last_words("buy", turn.buyer["personality"], turn.roll(), **values)
+
+
+def answer_offer(turn: Turn, heard: Meaning) -> str:
+    """What is said to the buyer's own standing offer: it is refused, asked about, or taken in words that are not quite clear."""
+    state, acts = turn.state, turn.line.acts
+    values = turn.counter_values()
+    if heard.almost:
+        return turn.confused("sure_deal", **values)
+    if heard.act == "close":
+        return turn.say("close", **values)
+    if heard.act == "refuse":
+        asked = state["heard"].get(str(state["counter_car"]))
+        return turn.say("refused_price", money=money(asked), **values) if asked else turn.say("refused", **values)
+    if "question" not in acts:
+        return ""
+    if "ask_source" in acts or ("ask_why" in acts and not turn.cars):
+        return f"{turn.say('why_price')} {turn.nudge()}"
+    if "ask_higher" in acts:
+        return turn.say("ask_higher", **values)
+    named = any(round(amount.value) == state["counter"] for amount in turn.line.line.amounts)
+    return turn.say("confirm_counter", **values) if named or turn.line.line.has("query") else ""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-from lmrl_envs.car_dealer.rules import least_offer, match_share, money, short
+from lmrl_envs.car_dealer.rules import fit, least_offer
+from lmrl_envs.car_dealer.stock import money, short
 from lmrl_envs.core import TextEnv
 from lmrl_envs.partners.judged import Row, Verdict
 
@@ -45,7 +46,7 @@ class SaleJudge:
         hidden = env._get_game()["hidden"]
         buyer, stock = hidden["buyer"], hidden["stock"]
         affordable = [car for car in stock if car["msrp"] <= 1.1 * buyer["budget"]]
-        car = max(affordable or stock[:1], key=lambda car: (match_share(buyer, car), car["msrp"]))
+        car = max(affordable or stock[:1], key=lambda car: (fit(buyer, car), car["msrp"]))
         dear = max(stock, key=lambda car: car["msrp"])
         asks = [share * car["msrp"] // 50 * 50 for share in ASKED]
         amounts = [int(amount.replace(",", "")) for amount in _AMOUNT.findall(env._texts[-1])] if env.turn else []

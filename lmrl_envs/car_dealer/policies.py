@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lmrl_envs.car_dealer.reading import read
-from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, Car, match_share, money, parse_stock, short
+from lmrl_envs.car_dealer.rules import BUDGETS, PERSONALITIES, fit, least_offer
+from lmrl_envs.car_dealer.stock import Car, money, parse_stock, short
 from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.language.lists import sections
@@ -20,7 +21,7 @@ _CHAT, _KIND, _FLATTERY, _PRESSURE = (_SAID[title] for title in ("chat", "kind",
 class _Seller(ScriptedPolicy):
     """What every seller can do: read the stock and the buyer's words."""
 
-    def __init__(self, seed: int = 0, reward: str = "fancy", **_: Any) -> None:
+    def __init__(self, seed: int = 0, reward: str = "deal", **_: Any) -> None:
         super().__init__(seed)
         self.reward = reward
         self.stock: list[dict[str, Any]] = []
@@ -84,7 +85,7 @@ class Beliefs:
         guess = "about_you" in asked.acts and (asked.brands or asked.types or asked.features)
         if not about_budget and not guess:
             self._wishes(asked, answer, text)
-        offers = [a for a in amounts if a not in {round(price.amount) for price in asked.prices}]
+        offers = [a for a in amounts if a not in {round(amount.value) for amount in asked.line.amounts}]
         if offers and not about_budget and "list" not in text.lower():
             self.counter = offers[-1]
             self.counters.append(self.counter)
@@ -132,7 +133,7 @@ class Beliefs:
 class _Listener(_Seller):
     """A seller who keeps in mind what the buyer has said."""
 
-    def __init__(self, seed: int = 0, reward: str = "fancy", **kwargs: Any) -> None:
+    def __init__(self, seed: int = 0, reward: str = "deal", **kwargs: Any) -> None:
         super().__init__(seed, reward, **kwargs)
         self.beliefs = Beliefs()
         self.car: dict[str, Any] = {}
@@ -147,20 +148,32 @@ class _Listener(_Seller):
         self._read = max(self._read, len(transcript) - 1)
         return len(transcript) // 2
 
+    def value(self, car: Car) -> float:
+        """Expected price of this car, under ``fancy`` its reward."""
+        price = self.hoped(car)
+        if price < least_offer(car):
+            return 0.0
+        return 2 * price / ((self.beliefs.budget or 50_000) + car["msrp"]) if self.reward == "fancy" else price
+
+    def hoped(self, car: Car) -> float:
+        """About what such a buyer pays for the car."""
+        beliefs = self.beliefs
+        shares = [PERSONALITIES[name].share for name in beliefs.personalities]
+        budget = beliefs.budget or 50_000
+        return min(budget, car["msrp"]) * (sum(shares) / len(shares) + 0.05) * fit(beliefs.as_buyer(), car)
+
 
 class ExpertPolicy(_Listener):
-    """Asks, picks the car with the best expected reward, praises what fits, then concedes in small steps.
+    """Asks for wishes and budget, picks the car that this buyer would pay most for, points out what fits, concedes in full steps.
 
-    It takes the buyer's counter-offer once it has stopped rising or patience runs out.
+    It takes the buyer's counter-offer once that has stopped rising or patience runs out.
     """
 
-    step = 0.012
-    """Share of the MSRP that it gives up per turn: enough to count as a concession."""
+    step = 0.02
+    """Share of the MSRP that it gives up per turn: what counts as a full concession."""
 
-    def __init__(self, seed: int = 0, reward: str = "fancy", **kwargs: Any) -> None:
+    def __init__(self, seed: int = 0, reward: str = "deal", **kwargs: Any) -> None:
         super().__init__(seed, reward, **kwargs)
-        self.asked = 0
-        self.kind = 0
         self.still = 0
         self.tried: set[str] = set()
 
@@ -168,12 +181,7 @@ class ExpertPolicy(_Listener):
         turn = self.listen(transcript)
         if not self.stock:
             return _SAID["welcome"][0]
-        line = self.inquire(turn)
-        if line:
-            return line
-        if not self.car:
-            return self.show()
-        return self.haggle(turn)
+        return self.inquire(turn) or (self.haggle(turn) if self.car else self.show())
 
     def inquire(self, turn: int) -> str:
         """Questions, with the courtesies that make a buyer answer them."""
@@ -183,32 +191,20 @@ class ExpertPolicy(_Listener):
         if beliefs.hurry or self.car:
             return ""
         if turn == 1:
-            return "Please take your time, there is no pressure. What is your budget?"
-        if not beliefs.budget and turn <= 4:
-            return (
-                "Our cars are inspected and come with a warranty. " if turn == 2 else "To be honest, it helps me. "
-            ) + _SAID["budget"][turn % 4]
-        if "which" not in self.tried:
-            self.tried.add("which")
-            return "Thank you. Which features matter to you?"
-        if not beliefs.types and "needs" not in self.tried:
-            self.tried.add("needs")
-            return "And what kind of car are you looking for?"
-        if not beliefs.brands and "brand" not in self.tried:
-            self.tried.add("brand")
-            return "Which brand do you prefer, and what else are you looking for?"
+            return "Please take your time, and I will be honest with you. Which features matter to you?"
+        if (not beliefs.types or not beliefs.brands) and self.new("else"):
+            return "Thank you. What else are you looking for?"
+        if not beliefs.budget and turn <= 8:
+            return self.pick(_SAID["budget"])
+        if (not beliefs.types or not beliefs.brands or len(beliefs.features) < 2) and self.new("more"):
+            return "And what else are you looking for?"
         return ""
 
-    def value(self, car: Car) -> float:
-        """Expected reward of selling this car."""
-        beliefs = self.beliefs
-        budget = beliefs.budget or 50_000
-        bases = [PERSONALITIES[name].base for name in beliefs.personalities]
-        share = min(1.0, sum(bases) / len(bases) + match_share(beliefs.as_buyer(), car) + 0.05)
-        price = min(budget, share * car["msrp"])
-        if self.reward == "revenue":
-            return price
-        return 2 * price / (budget + car["msrp"])
+    def new(self, question: str) -> bool:
+        """Whether this is asked for the first time; from now on it was."""
+        first = question not in self.tried
+        self.tried.add(question)
+        return first
 
     def show(self) -> str:
         left = [car for car in self.stock if car["name"] not in self.tried]
@@ -221,60 +217,51 @@ class ExpertPolicy(_Listener):
 
     def haggle(self, turn: int) -> str:
         beliefs, car = self.beliefs, self.car
-        if beliefs.far and turn < 16 and not beliefs.hurry and self.still >= 1:
-            beliefs.far = False
-            return self.show()
         if not self.price:
-            start = car["msrp"]
-            if beliefs.budget:
-                start = min(start, 1.35 * beliefs.budget)
-            self.price = start
-            praise = self._praise()
-            return f"{praise}{self.lowered(car, self.price, _SAID['ask'])}"
+            self.price = min(car["msrp"], round(1.4 * self.hoped(car), -2))
+            return self._praise() + self.lowered(car, self.price, _SAID["ask"])
         counters = beliefs.counters
         rising = len(counters) < 2 or counters[-1] > counters[-2]
         self.still = 0 if rising and not beliefs.far else self.still + 1
-        enough = beliefs.hurry == 2 or turn >= 23 or self.still >= 3 or (beliefs.hurry and self.still >= 1)
+        if beliefs.far and self.still >= 2 and turn < 17 and not beliefs.hurry:
+            return self.show()
+        enough = beliefs.hurry == 2 or turn >= 23 or self.still >= 2
         if counters and (enough or counters[-1] >= self.price * 0.995):
             return _SAID["close"][0]
-        self.price = max(self.price - self.step * car["msrp"], counters[-1] if counters else 0.0)
-        if beliefs.far:
-            self.price *= 0.93
-        self.price = round(self.price, -1)
-        return self._praise() + self.lowered(car, self.price)
+        step = (0.06 if beliefs.far else self.step) * car["msrp"]
+        self.price = max(round(self.price - step, -1), counters[-1] if counters else 0.0)
+        return self.lowered(car, self.price)
 
     def _praise(self) -> str:
-        """A compliment or a push for the buyers who can only be of a sort that likes it."""
-        names = self.beliefs.personalities
-        self.kind += 1
-        if self.kind <= 2 and all(PERSONALITIES[name].flattery > 0.004 for name in names):
-            return _FLATTERY[self.kind % 3] + " "
-        if self.kind <= 4:
-            return _KIND[self.kind % 4] + " "
-        return ""
+        """A compliment for the buyers who can only be of a sort that likes it."""
+        liked = all(PERSONALITIES[name].flattery > 0.004 for name in self.beliefs.personalities)
+        return f"{_FLATTERY[0]} " if liked else ""
 
 
 class SuboptimalPolicy(_Listener):
     """A middling seller, made for data: it takes its time, has its own idea of the outcome, and is careless about price.
 
     The target length, the share of sales and the care about price are set so that a dataset of it has LMRL-Gym's
-    figures (arXiv 2311.18232, Table 1: length 16.5 +- 3.61, 53 % sales, return .562 +- .422).
+    figures (arXiv 2311.18232, Table 1: length 16.5 +- 3.61, 53 % sales; return .562 +- .422 under ``fancy``).
     """
 
-    length_mean, length_std = 17.0, 4.1
-    sale_share = 0.57
-    stretch = {"sale": (0.9, 1.5), "no sale": (1.05, 3.0), "misjudged": (0.45, 0.8)}
-    """MSRP of the cars it shows, over what it believes to be the budget."""
-    misjudged_share = 0.11
+    length_mean, length_std = 17.5, 4.2
+    sale_share = 0.552
+    stretch = {"no sale": (2.0, 9.0), "misjudged": (0.45, 0.8)}
+    """MSRP of the cars it shows where it means no sale, over what it believes to be the budget."""
+    misjudged_share = 0.06
     """Of the episodes that it does not mean to end with a sale."""
+    care = 0.25
+    """What a car's fit counts in its choice, against chance."""
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.length = min(25, max(7, round(self.random.gauss(self.length_mean, self.length_std))))
         self.sells = self.random.random() < self.sale_share
         aim = "misjudged" if self.random.random() < self.misjudged_share else "no sale"
-        self.aim = self.stretch["sale" if self.sells else aim]
-        self.talk = min(3 + int(self.random.random() * 5), self.length - 5)
+        self.aim = self.stretch[aim]
+        self.talk = min(3 + int(self.random.random() * 4), self.length - 5)
+        self.reward = "deal"  # whatever is paid, it is the same seller
 
     def act(self, transcript: Transcript) -> str:
         turn = self.listen(transcript)
@@ -286,21 +273,22 @@ class SuboptimalPolicy(_Listener):
             return self.pick(_SAID["stop"])
         if turn <= self.talk:
             return self.chat(turn)
-        if not self.car or self.random.random() < 0.06:
+        if not self.car or self.random.random() < 0.05:
             return self.show()
         return self.bargain()
 
     def chat(self, turn: int) -> str:
-        if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.75):
+        if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.6):
             return self.pick(_SAID["budget"])
-        return self.pick((*_CHAT, *_KIND, *_SAID["features"], *_SAID["needs"], *_FLATTERY))
+        return self.pick((*_SAID["features"], *_SAID["needs"], *_CHAT, *_KIND[:2], _FLATTERY[0]))
 
     def show(self) -> str:
-        low, high = self.aim
-        target = (self.beliefs.budget or 70_000) * (low + (high - low) * self.random.random())
-        wished = self.beliefs.as_buyer()
-        near = sorted(self.stock, key=lambda car: abs(car["msrp"] - target) - 40_000 * match_share(wished, car))
-        self.car = near[0] if self.random.random() < 0.8 else self.pick(near[:4])
+        if self.sells:
+            self.car = max(self.stock, key=lambda car: self.value(car) * (1 - self.care * self.random.random()))
+        else:
+            low, high = self.aim
+            target = (self.beliefs.budget or 70_000) * (low + (high - low) * self.random.random())
+            self.car = min(self.stock, key=lambda car: abs(car["msrp"] - target))
         self.price = 0.0
         return self.pitch(self.car, self.car["features"][: 1 + int(self.random.random() * 2)])
 
@@ -309,10 +297,10 @@ class SuboptimalPolicy(_Listener):
         if not self.price:
             self.price = car["msrp"]
             return self.lowered(car, round(self.price, -2), _SAID["ask"])
-        if chance < 0.35:
+        if chance < 0.3:
             return self.pick((*_KIND, *_FLATTERY, *_PRESSURE, *_CHAT))
-        step = (0.005 + 0.025 * self.random.random()) * car["msrp"]
-        least = max(self.beliefs.counter * 1.03, 0.7 * car["msrp"])
+        step = (0.1 if self.beliefs.far and self.sells else 0.01 + 0.03 * self.random.random()) * car["msrp"]
+        least = max(self.beliefs.counter * 1.03, 0.3 * car["msrp"])
         self.price = max(self.price - step, least)
         return self.lowered(car, round(self.price, -2))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.prices import normalise, read_prices
 from lmrl_envs.car_dealer.reading import named, read
-from lmrl_envs.car_dealer.rules import MAX_TURNS, money, short
+from lmrl_envs.car_dealer.rules import MAX_TURNS, least_offer
+from lmrl_envs.car_dealer.stock import Car, money, opening_text, short
 from lmrl_envs.language import bargaining
+from lmrl_envs.language.bargaining import NOTHING, dollars
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import CUT, quote, quote_dialogue
@@ -36,7 +36,7 @@ class CarBuyerPrompt:
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
         """The buyer's character as the system message, then the conversation from its side."""
         buyer, stock = request.hidden["buyer"], request.hidden["stock"]
-        lines = rules.opening_text(stock).splitlines()[1:-1]
+        lines = opening_text(stock).splitlines()[1:-1]
         system = _TEXTS["system"].format(
             temper=_TEXTS["temper"][buyer["personality"]],
             want=buyer["type"],
@@ -113,9 +113,9 @@ class CarBuyerPrompt:
         if len(cars) != 1 or not _AMOUNT.fullmatch(amount):
             return None
         (car,) = cars.values()
-        amounts = [price.amount for price in read_prices(normalise(f"for {amount}"))]
-        price = round(amounts[0]) if len(amounts) == 1 else 0
-        if not rules.least_offer(car) <= price <= min(request.hidden["buyer"]["budget"], car["msrp"]):
+        amounts = list(_amounts([f"for {amount}"]))
+        price = amounts[0] if len(amounts) == 1 else 0
+        if not least_offer(car) <= price <= min(request.hidden["buyer"]["budget"], car["msrp"]):
             return None
         return {"decision": "accept", "car": car["name"], "price": price} if price in _agreed(request, car) else None
 
@@ -168,13 +168,17 @@ _TURNED_DOWN = {"refuse", "question", "offer", "discount", "goodbye", "insult"}
 """What a line of the seller does that does not take the buyer's offer."""
 
 
+_NO_PRICE = {"off", "percent", "raise", "rate", "extra"}
+
+
 def _amounts(texts: Iterable[str]) -> set[int]:
     """Prices named in texts."""
-    found = (price for text in texts for price in read_prices(normalise(text)))
-    return {round(price.amount) for price in found if price.kind in ("offer", "list") and price.amount < 1e9}
+    found = (amount for text in texts for amount in bargaining.read(text).amounts)
+    worth = (dollars(amount, NOTHING) for amount in found if amount.role not in _NO_PRICE)
+    return {round(price) for price in worth if price is not None and price < 1e9}
 
 
-def _agreed(request: PartnerRequest, car: rules.Car) -> set[int]:
+def _agreed(request: PartnerRequest, car: Car) -> set[int]:
     """Prices that the model saw the seller ask, and its own offers that the seller takes or does not turn down.
 
     What the prompt cuts off counts as not said.
@@ -200,10 +204,10 @@ def said_prices(texts: list[str], msrp: int) -> set[int]:
     """Every price said in a conversation; a discount counts as what it makes of the MSRP or of a price said before."""
     said: set[int] = set()
     for text in texts:
-        for price in read_prices(normalise(text)):
-            if price.kind in ("off", "percent") and len(said) < 200:
-                factor, less = (1 - price.amount / 100, 0.0) if price.kind == "percent" else (1.0, price.amount)
+        said |= _amounts([text])
+        for amount in bargaining.read(text).amounts:
+            value = dollars(amount, NOTHING)
+            if amount.role in ("off", "percent") and value is not None and len(said) < 200:
+                factor, less = (1 - value / 100, 0.0) if amount.role == "percent" else (1.0, value)
                 said |= {round(base * factor - less) for base in (msrp, *said)}
-            elif price.kind in ("offer", "list") and price.amount < 1e9:
-                said.add(round(price.amount))
     return said

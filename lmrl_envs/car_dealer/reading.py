@@ -1,22 +1,22 @@
-"""Understanding a seller's line: which cars, features and prices it names, and what it does (asks, presses, praises)."""
+"""Understanding a seller's line: which cars and features it names, what it asks and does, and what it means for the price.
+
+Money, yes and no are read by `lmrl_envs.language.bargaining`; this adds the words of the trade (``vocabulary.txt``).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lmrl_envs.car_dealer.prices import Price, normalise, read_prices
-from lmrl_envs.car_dealer.rules import BRANDS, TYPES, Car
+from lmrl_envs.car_dealer.stock import BRANDS, TYPES, Car
+from lmrl_envs.language import bargaining
+from lmrl_envs.language.bargaining import REMEMBERED_LENGTH, Line, Meaning, Standing, understand
 from lmrl_envs.language.lists import sections, table
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.prices import PAUSES, find_amounts
 
-READ_LENGTH = 2000
-"""Characters of a line that a buyer takes in."""
-REMEMBERED_LENGTH = 300
-"""A reading of a longer line is not kept: few are said twice, and memory is bounded by it."""
-
-_WORD = re.compile(r"[a-z0-9']+")
 _VOCABULARY = sections(__file__, "vocabulary.txt")
 
 
@@ -26,74 +26,45 @@ def _meanings(names: Sequence[str], section: str) -> dict[str, str]:
     return {name.lower(): name for name in names} | {word: name for name, words in others.items() for word in words}
 
 
-def _feature_words() -> dict[str, tuple[tuple[str, ...], str]]:
-    """A word of a line -> the phrases of which one must be there, and the feature."""
-    found = {}
-    for feature, values in table(_VOCABULARY["features"]).items():
-        for word, _, phrases in (value.partition(" = ") for value in values):
-            found[word] = (tuple(phrases.split(" | ")) if phrases else (word,), feature)
+def _as_read(phrase: str) -> str:
+    """A phrase as it stands in the tokens of a line."""
+    return f" {' '.join(find_amounts(phrase).tokens)} "
+
+
+def _phrases(section: str) -> dict[str, list[tuple[str, str]]]:
+    """The longest word of each phrase -> (phrase, what it means): only phrases whose word is there are looked for."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for meaning, phrases in table(_VOCABULARY[section]).items():
+        for phrase in map(_as_read, phrases):
+            found.setdefault(max(phrase.split(), key=len), []).append((phrase, meaning))
     return found
 
 
 _BRAND_WORDS, _TYPE_WORDS = _meanings(BRANDS, "brands"), _meanings(TYPES, "types")
-_FEATURE_WORDS = _feature_words()
-_CHAT = {word: " ".join(meant) for word, meant in table(_VOCABULARY["chat"]).items()}
-"""How people type, and what it is short for."""
-_CHAT_WORD = re.compile(rf"(?<![\w'])(?:{'|'.join(_CHAT)})(?![\w'])")
-_NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS, *_FEATURE_WORDS])
-
-
-def _triggers() -> dict[str, list[tuple[str, str]]]:
-    """The longest word of each phrase -> (phrase, act): only phrases whose word is there are looked for."""
-    triggers: dict[str, list[tuple[str, str]]] = {}
-    for act, phrases in table(_VOCABULARY["acts"]).items():
-        for phrase in phrases:
-            triggers.setdefault(max(_WORD.findall(phrase), key=len), []).append((phrase, act))
-    return triggers
-
-
-_QUESTION_WORDS = frozenset({"what", "which", "how", "who", "whom", "what's", "whats", "how's", "who's"})
-_QUESTION_PHRASES = ("tell me", "may i ask", "could you", "can you", "do you", "are you", "would you")
-_ABOUT_YOU = ("you want", "you need", "you looking", "you like", "you prefer", "you interested", "you after", "you care",
-              "you into", "important to you", "matter to you", "you love", "for you", "you be happy", "you fancy")  # fmt: skip
-_TRIGGERS = _triggers()
-_A_TYPE = re.compile(rf"\b(?:an?|any|some)\s+(?:{'|'.join(_TYPE_WORDS)})\b[^.!?]{{0,20}}\?")
-_NO_DEAL = re.compile(r"\b(?:no|not a|isn't a|great|good|best|better|big|real|what a|amazing|fair) deal\b")
-_DEAL = re.compile(r"^\W*(?:ok\w*\W+|alright\W+|fine\W+|great\W+|perfect\W+|yes\W+)*(?:deal|done)\b")
-
-
-_DEAL_LAST = re.compile(r"(?<=[.!;,])\s*(?:(?:ok\w*|then|so|it's a|it is a)\s+)?deal\s*[.!]*$")
-_ASSENT = re.compile(
-    r"\W*(?:(?:oh|well|hm+|all right|alright|ok|okay|fine|great)\W+)*(?:yes|yeah|yep|yup|sure|ok|okay|all right|alright|fine|absolutely|certainly|of course"
-    r"|gladly|with pleasure|you bet|you got it)(?:\W+(?:sir|madam|ma'am|then|we do|we have(?: a deal)?|please|sure|thank you|thanks))*\W*"
-)
-_DEAL_ASKED = re.compile(
-    r"\W*(?:ok\w*|so|then|well)?\W*(?:is it |it's |do we have |have we got |we have |got )?(?:a )?deal\W*\?\W*"
-)
-
-
-def is_assent(text: str) -> bool:
-    """Whether a normalised line does nothing but say yes ("Yes.", "Sure, sir")."""
-    return len(text) < 60 and "?" not in text and _ASSENT.fullmatch(text) is not None
-
-
-def asks_for_deal(text: str) -> bool:
-    """Whether a normalised line does nothing but ask for a deal ("Deal?")."""
-    return len(text) < 60 and _DEAL_ASKED.fullmatch(text) is not None
+_FEATURES, _ACTS = _phrases("features"), _phrases("acts")
+_OTHER_CARS = {word: word.title() if len(word) > 3 else word.upper() for word in listed(_VOCABULARY["other cars"])}
+NAMES = frozenset([*_BRAND_WORDS, *_TYPE_WORDS])
+"""Words that name a car, which are harmless wherever the buyer understands the rest."""
+_QUESTIONS = frozenset({"ask_budget", "ask_needs", "ask_features", "ask_opinion", "ask_offer"})
+_ABOUT_YOU = frozenset(("want", "need", "like", "prefer", "love", "fancy", "interested", "after", "important", "into"))
+_ORDINALS = {word: i for i, words in enumerate(_VOCABULARY["ordinals"]) for word in words.split()}
+_SUPERLATIVES = {"cheapest": 0, "priciest": -1, "dearest": -1}
+_PLACES = frozenset([*_SUPERLATIVES, *_ORDINALS, "expensive"])
+_MARKERS = re.compile(r"<\||###|</|\[inst|\{\"")
 
 
 class Reading(NamedTuple):
     """What a buyer takes in of a line."""
 
-    text: str
-    """Normalised and cut."""
+    line: Line
     words: frozenset[str]
-    prices: tuple[Price, ...]
     brands: tuple[tuple[int, str], ...]
-    """Where each brand is named."""
+    """At which token each brand is named."""
     types: tuple[tuple[int, str], ...]
     features: tuple[str, ...]
     acts: frozenset[str]
+    others: tuple[str, ...]
+    """Makes that this shop does not sell."""
 
     @property
     def empty(self) -> bool:
@@ -103,127 +74,109 @@ class Reading(NamedTuple):
 
 def read(line: str) -> Reading:
     """Read any string; never raises."""
-    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line[:READ_LENGTH])
+    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line)
 
 
 @lru_cache(maxsize=4096)
-def _read(line: str) -> Reading:
-    text = normalise(line)
-    words = frozenset(_WORD.findall(text))
-    if not _CHAT.keys().isdisjoint(words):
-        text = _CHAT_WORD.sub(lambda found: _CHAT[found[0]], text)
-        words = frozenset(_WORD.findall(text))
-    brands: list[tuple[int, str]] = []
-    types: list[tuple[int, str]] = []
-    features: list[str] = []
-    named_words = words & _NAMES
-    if "'s" in text:
-        named_words |= {word for word in words if word.endswith("'s") and word[:-2] in _NAMES}
-    for word in sorted(named_words):
-        base = word.removesuffix("'s")
-        if base in _BRAND_WORDS:
-            brands.append((text.find(word), _BRAND_WORDS[base]))
-        elif base in _TYPE_WORDS:
-            types.append((text.find(word), _TYPE_WORDS[base]))
-        else:
-            phrases, feature = _FEATURE_WORDS[base]
-            if feature not in features and any(phrase in text for phrase in phrases):
-                features.append(feature)
-    brands.sort()
-    types.sort()
-    prices = tuple(read_prices(text, words))
-    return Reading(text, words, prices, tuple(brands), tuple(types), tuple(features), _acts(text, words))
+def _read(text: str) -> Reading:
+    line = bargaining.read(text)
+    of_the_trade = _of_the_trade if len(line.tokens) <= REMEMBERED_LENGTH // 4 else _of_the_trade.__wrapped__
+    words, brands, types, features, acts, others = of_the_trade(line.tokens, line.question)
+    return Reading(
+        line, words, brands, types, features, acts | {"marker"} if _MARKERS.search(line.text) else acts, others
+    )
 
 
-def _acts(text: str, words: frozenset[str]) -> frozenset[str]:
-    acts = {act for word in words & _TRIGGERS.keys() for phrase, act in _TRIGGERS[word] if phrase in text}
-    if "<|" in text or "###" in text or "</" in text:
-        acts.add("marker")
-    asks = "?" in text or not words.isdisjoint(_QUESTION_WORDS) or any(phrase in text for phrase in _QUESTION_PHRASES)
-    if not asks:
-        acts -= {"ask_budget", "ask_needs", "ask_features", "ask_opinion"}
-        if "ask_offer" in acts and not words & {"name", "make"}:
-            acts.discard("ask_offer")
-    elif (
-        ("or" in words and words & _NAMES and len(words) < 8)
-        or (words & _TYPE_WORDS.keys() and _A_TYPE.search(text))
-        or any(phrase in text for phrase in _ABOUT_YOU)
-    ):
-        acts.add("about_you")
-    if asks and not words.isdisjoint(("features", "feature")) and not words.isdisjoint(("any", "what", "which")):
-        acts.add("ask_features")
-    if "ask_features" in acts:
-        acts.discard("ask_needs")
-    if asks:
+@lru_cache(maxsize=4096)
+def _of_the_trade(tokens: tuple[str, ...], question: bool) -> tuple[Any, ...]:
+    """What follows from the words of a line, whatever its amounts: the fields of `Reading` after the first."""
+    words = frozenset(tokens) - PAUSES
+    brands = tuple((at, _BRAND_WORDS[token]) for at, token in enumerate(tokens) if token in _BRAND_WORDS)
+    types = tuple((at, _TYPE_WORDS[token]) for at, token in enumerate(tokens) if token in _TYPE_WORDS)
+    others = tuple(_OTHER_CARS[token] for token in tokens if token in _OTHER_CARS)
+    joined = f" {' '.join(tokens)} "
+    features = tuple(dict.fromkeys(_said(_FEATURES, words, joined)))
+    acts = set(_said(_ACTS, words, joined))
+    if not (question or "?" in tokens or words & {"know", "tell", "wonder"}):
+        acts -= _QUESTIONS
+    else:
         acts.add("question")
-    if ("deal" in words or "done" in words) and _DEAL.match(text):
-        acts.add("agree")
-    if "deal" in words and _DEAL_LAST.search(text):
-        acts.add("agree")
-    if "agree" in acts and (
-        _NO_DEAL.search(text) or "marker" in acts or "if you" in text or ("?" in text and "shake" not in words)
-    ):
-        acts.discard("agree")
-    if "no pressure" in text:
-        acts.discard("pressure")
-    if "bye" in words:
-        acts.add("farewell")
-    return frozenset(acts)
+        if brands or types or features:
+            about = not words.isdisjoint(_ABOUT_YOU) and "you" in words
+            if about or ("or" in words and len(words) < 9) or words & {"a", "an", "any"}:
+                acts.add("about_you")
+        if words & {"features", "feature"} and words & {"any", "what", "which"}:
+            acts.add("ask_features")
+        if "ask_features" in acts:
+            acts.discard("ask_needs")
+    return words, brands, types, features, frozenset(acts), others
+
+
+def _said(phrases: Mapping[str, list[tuple[str, str]]], words: frozenset[str], text: str) -> list[str]:
+    return [meaning for word in sorted(words & phrases.keys()) for phrase, meaning in phrases[word] if phrase in text]
 
 
 def named(reading: Reading, stock: Sequence[Car], focus: int, talked: Sequence[int]) -> list[tuple[int, int]]:
-    """(position, index in stock) of the cars a line names, in order; "it" and "this one" are left to the focus.
+    """(token, index in stock) of the cars a line names, in order; "it" and "this one" are left to the focus.
 
     A type alone ("the SUV") means the car under discussion if it is one, else one already talked about, else the only
     one in stock; otherwise it names none.
     """
-    found: list[tuple[int, int]] = []
-    for at, brand in reading.brands:
-        found += [(at, i) for i, car in enumerate(stock) if car["brand"] == brand]
+    found = [(at, i) for at, brand in reading.brands for i, car in enumerate(stock) if car["brand"] == brand]
     for at, kind in reading.types:
-        if any(abs(at - other) < 30 for other, _ in reading.brands):
+        if any(abs(at - other) < 4 for other, _ in reading.brands):
             continue
         of_type = [i for i, car in enumerate(stock) if car["type"] == kind]
         known = [i for i in reversed(talked) if i in of_type]
         if focus in of_type:
             found.append((at, focus))
-        elif known:
-            found.append((at, known[0]))
-        elif len(of_type) == 1:
-            found.append((at, of_type[0]))
-    if (
-        not found
-        and ("list" in reading.words or "number" in reading.words)
-        and (place := _ON_LIST.search(reading.text))
-    ):
-        spot = next(value for value in place.groups() if value)
-        index = _ORDINALS[spot] if spot in _ORDINALS else int(spot) - 1
-        if index < len(stock):
-            found.append((place.start(), index % len(stock)))
-    if not found and not _SUPERLATIVES.keys().isdisjoint(reading.words):
-        word = next(word for word in sorted(_SUPERLATIVES) if word in reading.words)
-        if "expensive" not in _SUPERLATIVES[word] or "most expensive" in reading.text:
-            last = _SUPERLATIVES[word] != "cheap"
-            ranked = sorted(range(len(stock)), key=lambda i: stock[i]["msrp"])
-            found.append((reading.text.find(word), ranked[-1 if last else 0]))
-    found.sort()
-    return found
+        elif known or len(of_type) == 1:
+            found.append((at, (known or of_type)[0]))
+    return sorted(found or _by_place(reading.line, stock))
 
 
-_ORDINALS = {
-    **{word: i for i, word in enumerate(("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))},
-    **{word: i for i, word in enumerate(("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th", "12th", "13th"))},
-    "last": -1,
-}  # fmt: skip
-_ON_LIST = re.compile(
-    rf"\b({'|'.join(_ORDINALS)}) (?:one|car|vehicle|item|entry)?\s?(?:on|of|in|from) (?:the|my|our|this|your) list\b"
-    r"|\b(?:car|vehicle|number|no\.?|item) (?:number |no\.? )?([1-9]|1[0-3])\b(?: (?:on|of|in|from) (?:the|my|our|this|your) list\b)"
-)
-"""The place of a car in the stock list: "the second one on the list", "number 3 on the list"."""
-
-_SUPERLATIVES = {"cheapest": "cheap", "expensive": "expensive", "priciest": "dear", "dearest": "dear"}
+def _by_place(line: Line, stock: Sequence[Car]) -> list[tuple[int, int]]:
+    """ "The second one on the list", "number 3 on the list", "the cheapest", "your most expensive car"."""
+    tokens = line.tokens
+    if "list" in tokens:
+        for amount in line.amounts:
+            if amount.at and tokens[amount.at - 1] in ("number", "car", "item") and 0 < amount.value <= len(stock):
+                return [(amount.at, int(amount.value) - 1)]
+    if _PLACES.isdisjoint(tokens):
+        return []
+    for at, token in enumerate(tokens):  # the stock is in the order of its prices
+        if token in _SUPERLATIVES:
+            return [(at, _SUPERLATIVES[token] % len(stock))]
+        if token == "expensive" and at and tokens[at - 1] in ("most", "least"):  # noqa: S105 - a word
+            return [(at, len(stock) - 1 if tokens[at - 1] == "most" else 0)]
+        if token in _ORDINALS and "list" in tokens and _ORDINALS[token] <= len(stock):
+            return [(at, (_ORDINALS[token] - 1) % len(stock))]
+    return []
 
 
 def ambiguous_type(reading: Reading) -> str | None:
     """A type named without a brand ("the SUV")."""
     return reading.types[0][1] if reading.types and not reading.brands else None
+
+
+def about(reading: Reading, cars: Sequence[tuple[int, int]], index: int) -> list[int] | None:
+    """Which amounts of a line are about a car: those behind its name, up to the next one; None: all, as one car is talked of."""
+    if len({i for _, i in cars}) == 1 and cars[0][1] == index:
+        return None
+    found = []
+    for k, amount in enumerate(reading.line.amounts):
+        before = [i for at, i in cars if at < amount.at]
+        if (before[-1] if before else cars[0][1] if cars else index) == index:
+            found.append(k)
+    return found
+
+
+def meaning(reading: Reading, cars: Sequence[tuple[int, int]], index: int, standing: Standing) -> Meaning:
+    """What a line means for one car in stock."""
+    return understand(reading.line, standing, NAMES, about(reading, cars, index) if cars else None)
+
+
+def standing(state: Mapping[str, Any], index: int, car: Car, before: str, counter: str) -> Standing:
+    """What stands between seller and buyer for a car."""
+    other = state["counter"] if state["counter_car"] == index and state["counter"] > 0 else None
+    return Standing(other, state["heard"].get(str(index)), car["msrp"], other is not None and counter in before)

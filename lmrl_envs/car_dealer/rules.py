@@ -1,51 +1,34 @@
-"""The game of selling a car: stock, buyers, what a buyer would pay, rewards. Money is in whole dollars."""
+"""The game of selling a car: buyers, what a buyer would pay, rewards. Money is in whole dollars."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lmrl_envs.car_dealer.stock import BRANDS, FEATURES, FEATURES_OF, LEAST_MSRP, TYPES, TYPES_OF, Car
 from lmrl_envs.core import draw_index
 from lmrl_envs.language.lists import sections, table
 
 MAX_TURNS = 25
 """Seller turns; the buyer leaves after the last one (a rule of the game)."""
-
-BRANDS = (
-    "Toyota", "Honda", "Ford", "Chevrolet", "Nissan", "Subaru", "Hyundai", "Kia", "Volkswagen", "BMW", "Audi",
-    "Mercedes", "Volvo",
-)  # fmt: skip
-TYPES = ("sedan", "SUV", "truck", "minivan", "convertible", "hatchback")
-FEATURES = (
-    "leather seats", "sunroof", "heated seats", "backup camera", "third row", "all-wheel drive", "hybrid engine",
-    "premium sound",
-)  # fmt: skip
 BUDGETS = (10_000, 30_000, 50_000, 70_000, 90_000)
-DECISIONS = ("accept", "reject")
-
-STOCK_TIERS = (10, 10, 10, 30, 30, 30, 50, 50, 50, 70, 70, 90, 90)
-"""One car per brand; thousands of dollars around which its MSRP is drawn."""
-LEAST_MSRP, GREATEST_MSRP = 9_000, 117_000
-LEAST_OFFER_SHARE = 0.4
+LEAST_OFFER_SHARE = 0.25
 """A price under this share of the MSRP is no offer: the buyer smells a fraud."""
 
-Car = Mapping[str, Any]
-"""name, year, brand, type, features (list), msrp."""
 Buyer = Mapping[str, Any]
 """personality, brand, type, features (list), budget, patience, concession."""
 
 
 @dataclass(frozen=True)
 class Personality:
-    """How a sort of buyer behaves. Shares are of the MSRP unless said otherwise."""
+    """How a sort of buyer behaves."""
 
-    base: float
-    """What it would pay at most for a car that has nothing it wants."""
+    share: float
+    """What it would pay for a car that has all it wants, as a share of the MSRP or of its budget, whichever is less."""
     opening: float
     """Its first counter-offer, as a share of the most it would pay."""
     concession: float
@@ -59,9 +42,9 @@ class Personality:
     honesty: float
     """The budget it states, as a share of the true one."""
     flattery: float
-    """Change of what it would pay per compliment (two count)."""
+    """Change of the share when it is paid a compliment (the first counts)."""
     pressure: float
-    """Change of what it would pay per line of pressure (two count)."""
+    """Change of the share when it is pressed (the first time counts)."""
     features: float
     """Change per wanted feature that the seller points out."""
     talk: float
@@ -75,54 +58,27 @@ PERSONALITIES = {
 CONCESSION_FACTORS = (0.8, 1.0, 1.25)
 PATIENCE_SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 
-OPENING_HEAD = "Cars for sale:"
-OPENING_TAIL = "A customer walks in."
-_CAR_LINE = re.compile(
-    r"^- (?P<name>(?P<year>\d{4}) (?P<brand>\w+) (?P<type>\w+)), MSRP \$(?P<msrp>[\d,]+): (?P<features>.+)$"
-)
 
-
-# -- drawing a game
-
-
-def draw_stock(rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Thirteen cars, one of every brand, at least two of every type, two to four features each; MSRPs are made up."""
-    n = len(BRANDS)
-    types = [*TYPES, *TYPES, TYPES[draw_index(rng, len(TYPES))]]
-    types = [types[i] for i in rng.permutation(n).tolist()]
-    tiers = [STOCK_TIERS[i] for i in rng.permutation(n).tolist()]
-    orders = rng.random((n, len(FEATURES))).argsort(axis=1, kind="stable").tolist()
-    draws = rng.random((n, 3)).tolist()
-    stock = []
-    for brand, kind, tier, order, (more, age, price) in zip(BRANDS, types, tiers, orders, draws, strict=True):
-        features = [FEATURES[i] for i in sorted(order[: 2 + int(3 * more)])]
-        year = 2025 - int(4 * age) - (8 if tier == 10 else 0)
-        msrp = min(max(round(tier * (9.5 + 3.5 * price)) * 100, LEAST_MSRP), GREATEST_MSRP)
-        stock.append(
-            {
-                "name": f"{year} {brand} {kind}",
-                "year": year,
-                "brand": brand,
-                "type": kind,
-                "features": features,
-                "msrp": msrp,
-            }
-        )
-    return sorted(stock, key=lambda car: car["msrp"])
-
-
-def draw_buyer(rng: np.random.Generator, pinned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def draw_buyer(
+    rng: np.random.Generator, stock: Sequence[Car], pinned: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A buyer; ``pinned`` fields are taken as they are (the rest is drawn as if nothing were pinned).
+
+    It wants a car that there is: of a type that stands here at about its budget and that its brand makes, with features such a
+    type may have.
 
     Raises:
         ValueError: an unknown field or an impossible value.
     """
     names = tuple(PERSONALITIES)
     personality = names[draw_index(rng, len(names))]
-    brand, kind = BRANDS[draw_index(rng, len(BRANDS))], TYPES[draw_index(rng, len(TYPES))]
-    k = 1 + draw_index(rng, 4)
-    features = sorted((FEATURES[i] for i in rng.permutation(len(FEATURES))[:k]), key=FEATURES.index)
     budget = BUDGETS[draw_index(rng, len(BUDGETS))]
+    near = [car["type"] for car in stock if 0.75 * budget <= car["msrp"] <= 1.5 * budget] or TYPES
+    kind = near[draw_index(rng, len(near))]
+    makers = [brand for brand in BRANDS if kind in TYPES_OF[brand]]
+    brand, may = makers[draw_index(rng, len(makers))], FEATURES_OF[kind]
+    k = 1 + draw_index(rng, 4)
+    features = sorted((may[i] for i in rng.permutation(len(may))[:k]), key=FEATURES.index)
     shift = PATIENCE_SHIFTS[draw_index(rng, len(PATIENCE_SHIFTS))]
     factor = CONCESSION_FACTORS[draw_index(rng, len(CONCESSION_FACTORS))]
     pinned = check_pinned(pinned or {})
@@ -141,31 +97,6 @@ def draw_buyer(rng: np.random.Generator, pinned: Mapping[str, Any] | None = None
 
 
 BUYER_FIELDS = frozenset({"personality", "brand", "type", "features", "budget", "patience", "concession"})
-
-
-def check_stock(stock: Any) -> None:
-    """Check that cars are such as `draw_stock` gives.
-
-    Raises:
-        ValueError: they are not.
-    """
-    fields = {"name", "year", "brand", "type", "features", "msrp"}
-    if not isinstance(stock, list) or not 1 <= len(stock) <= len(BRANDS):
-        raise ValueError(f"a stock is a list of 1 to {len(BRANDS)} cars")
-    for car in stock:
-        if (
-            not isinstance(car, Mapping)
-            or set(car) != fields
-            or type(car["year"]) is not int
-            or type(car["msrp"]) is not int
-            or not LEAST_MSRP <= car["msrp"] <= GREATEST_MSRP
-            or car["brand"] not in BRANDS
-            or car["type"] not in TYPES
-            or car["name"] != f"{car['year']} {car['brand']} {car['type']}"
-            or not isinstance(car["features"], list)
-            or not all(isinstance(feature, str) and feature in FEATURES for feature in car["features"])
-        ):
-            raise ValueError("a car in stock is none that could be drawn")
 
 
 def check_pinned(pinned: Any) -> dict[str, Any]:
@@ -211,64 +142,45 @@ def check_pinned(pinned: Any) -> dict[str, Any]:
     return checked
 
 
-# -- the opening text
-
-
-def money(amount: float) -> str:
-    """``$27,500``."""
-    return f"${amount:,.0f}"
-
-
-def short(car: Car) -> str:
-    """``Toyota SUV``."""
-    return f"{car['brand']} {car['type']}"
-
-
-def opening_text(stock: Sequence[Car]) -> str:
-    """The stock list, as the agent sees it."""
-    lines = [f"- {car['name']}, MSRP {money(car['msrp'])}: {', '.join(car['features'])}" for car in stock]
-    return "\n".join([OPENING_HEAD, *lines, OPENING_TAIL])
-
-
-def parse_stock(opening: str) -> list[dict[str, Any]]:
-    """The cars of an opening text (for players, who see no more than that)."""
-    cars = []
-    for line in opening.splitlines():
-        match = _CAR_LINE.match(line)
-        if match:
-            car: dict[str, Any] = match.groupdict()
-            car.update(
-                year=int(car["year"]), msrp=int(car["msrp"].replace(",", "")), features=car["features"].split(", ")
-            )
-            cars.append(car)
-    return cars
-
-
 # -- what a buyer would pay
 
-_TYPE_SHARE, _BRAND_SHARE, _FEATURE_SHARE = 0.09, 0.05, 0.06
-"""What a full match of type, brand and features adds to the share of the MSRP a buyer would pay."""
+OTHER_TYPE, OTHER_BRAND, NO_FEATURES = 0.35, 0.9, 0.6
+"""What is left of the price where the type, the brand, and all of the features (two or more) are not what the buyer wants."""
+TRUST_SHARE = 0.10
+"""What full trust (against none) adds to the share a buyer would pay."""
+GREATEST_TRUST_GAIN = 0.36
+"""No seller gains more trust than this (see `lmrl_envs.car_dealer.partner`)."""
 
 
-def match_share(buyer: Buyer, car: Car) -> float:
-    """Share of the MSRP that the car's fit adds."""
-    wanted = buyer["features"]
-    found = sum(feature in car["features"] for feature in wanted)
-    return (
-        _TYPE_SHARE * (car["type"] == buyer["type"])
-        + _BRAND_SHARE * (car["brand"] == buyer["brand"])
-        + _FEATURE_SHARE * found / len(wanted)
-    )
+def fit(buyer: Buyer, car: Car) -> float:
+    """How well a car meets the wishes, 1 at best: unmet ones multiply, so that no price makes up for them."""
+    missing = sum(feature not in car["features"] for feature in buyer["features"]) / max(len(buyer["features"]), 2)
+    kind = 1.0 if car["type"] == buyer["type"] else OTHER_TYPE
+    brand = 1.0 if car["brand"] == buyer["brand"] else OTHER_BRAND
+    return kind * brand * (1 - (1 - NO_FEATURES) * missing)
 
 
 def reservation(buyer: Buyer, car: Car, persuasion: float = 0.0) -> int:
     """The most the buyer would pay for the car: never above its budget, never above the MSRP.
 
-    ``persuasion`` is what trust, compliments, pressure and good arguments have added to its share of the MSRP.
+    ``persuasion`` is what trust, compliments, pressure and good arguments have added to its share.
     """
-    share = PERSONALITIES[buyer["personality"]].base + match_share(buyer, car) + persuasion
-    most = min(buyer["budget"], car["msrp"] * min(share, 1.0))
-    return max(0, int(most // 50 * 50))
+    share = min(PERSONALITIES[buyer["personality"]].share + persuasion, 1.0)
+    return max(0, int(min(buyer["budget"], car["msrp"]) * share * fit(buyer, car) // 50 * 50))
+
+
+def greatest_persuasion(buyer: Buyer, car: Car) -> float:
+    """No seller adds more than this to the buyer's share for a car."""
+    traits = PERSONALITIES[buyer["personality"]]
+    praised = sum(feature in car["features"] for feature in buyer["features"])
+    trust = min(GREATEST_TRUST_GAIN, 1 - traits.trust)
+    return max(traits.flattery, 0) + max(traits.pressure, 0) + traits.features * praised + TRUST_SHARE * trust
+
+
+def most_ever(buyer: Buyer, car: Car) -> int:
+    """The most this buyer would ever pay for the car, whoever sells it; 0 if that is no offer for such a car."""
+    most = reservation(buyer, car, greatest_persuasion(buyer, car))
+    return most if most >= least_offer(car) else 0
 
 
 def least_offer(car: Car) -> float:
@@ -279,6 +191,11 @@ def least_offer(car: Car) -> float:
 # -- rewards
 
 
+def deal_reward(price: int, best: int) -> float:
+    """Price over ``best``, the most this buyer would ever pay for the best car in stock; 0 without a sale. Within [0, 1]."""
+    return min(price / best, 1.0) if best else float(price > 0)
+
+
 def fancy_reward(decision: str, budget: int, msrp: int, price: int = 0) -> float:
     """Accept: price / ((budget + msrp) / 2). Reject: -(budget - msrp) / msrp, with the MSRP of the car talked about."""
     if decision == "accept":
@@ -286,19 +203,20 @@ def fancy_reward(decision: str, budget: int, msrp: int, price: int = 0) -> float
     return -(budget - msrp) / msrp
 
 
-def revenue_reward(decision: str, budget: int, msrp: int, price: int = 0) -> float:
-    """Accept: price / 1000. Reject: 0."""
-    return price / 1000 if decision == "accept" else 0.0
+def reward(kind: str, buyer: Buyer, stock: Sequence[Car], car: Car, price: int) -> float:
+    """What a game pays that ended with a sale of ``car`` for ``price``, or without one (0) after talk about it ({}: about none)."""
+    if kind == "revenue":
+        return price / 1000
+    if kind == "deal":
+        return deal_reward(price, max(most_ever(buyer, other) for other in stock))
+    msrp = (car or min(stock, key=lambda other: other["msrp"]))["msrp"]
+    return fancy_reward("accept" if price else "reject", buyer["budget"], msrp, price)
 
 
-REWARDS = {"fancy": fancy_reward, "revenue": revenue_reward}
-RETURN_RANGE = {
+RETURN_RANGES = {
+    "deal": (0.0, 1.0),
     # A sale is at most min(budget, msrp), so at most 1; a lost buyer of 90,000 over the cheapest car costs most.
     "fancy": (fancy_reward("reject", BUDGETS[-1], LEAST_MSRP), 1.0),
     "revenue": (0.0, BUDGETS[-1] / 1000),
 }
-
-
-def named_cars(stock: Sequence[Car], name: str) -> list[Car]:
-    """The cars of that name (one, or none)."""
-    return [car for car in stock if car["name"] == name]
+"""Kind of reward -> least and greatest return."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.car_dealer.judge import SaleJudge
-from lmrl_envs.car_dealer.rules import MAX_TURNS
+from lmrl_envs.car_dealer.rules import MAX_TURNS, RETURN_RANGES
 from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.partners.attacks import Target
 from lmrl_envs.partners.judged import Judge
@@ -32,11 +32,13 @@ class CarDealerSurface(Surface):
     def judge(self) -> Judge:
         return SaleJudge()
 
-    variants = ({"reward": "revenue"},)
+    lmrl_needs: Mapping[str, Any] = {"reward": "fancy"}
+    variants = ({"reward": "fancy"}, {"reward": "revenue"})
 
     def invariants(self, kwargs: Mapping[str, Any]) -> Invariants:
-        returns = (0.0, 100.0) if kwargs.get("reward") == "revenue" else None
-        return Invariants(returns=returns, only_at_end=True, truncates=False, hidden=())
+        return Invariants(
+            returns=RETURN_RANGES[kwargs.get("reward", "deal")], only_at_end=True, truncates=False, hidden=()
+        )
 
     def breach(self, ended: Mapping[str, Any]) -> str | None:
         """Nobody pays more than the budget or the list price."""

@@ -1,4 +1,4 @@
-"""The buyer's part of the talk that is not about prices: its wishes, its budget, the cars it is shown, small talk.
+"""The buyer's part of the talk that is not about prices: its wishes, its budget, the cars it is shown, questions, small talk.
 
 Answers are texts; "" means: nothing to say to that.
 """
@@ -6,59 +6,58 @@ Answers are texts; "" means: nothing to say to that.
 from __future__ import annotations
 
 from lmrl_envs.car_dealer import rules
-from lmrl_envs.car_dealer.buyer_state import aspiration, most_paid
-from lmrl_envs.car_dealer.prices import Price
-from lmrl_envs.car_dealer.reading import Reading, ambiguous_type
-from lmrl_envs.car_dealer.rules import Car, money, short
+from lmrl_envs.car_dealer.buyer_state import ARGUMENT, aspiration, most_paid
+from lmrl_envs.car_dealer.reading import ambiguous_type
+from lmrl_envs.car_dealer.stock import Car, money, short
 from lmrl_envs.car_dealer.turn import Turn
 from lmrl_envs.car_dealer.wording import THE, article, listed
-from lmrl_envs.language.lists import sections, words
+from lmrl_envs.language.bargaining import Meaning
 
-_ASIDES = {
-    "ask_drink": "drink", "ask_name": "name",
-    "ask_when": "when", "ask_whom": "whom", "ask_colour": "colour", "trade_in": "trade_in", "ask_why": "why",
-}  # fmt: skip
-"""What a person is asked beside wishes and money -> what it says."""
-_BOTH = ("looking for", "what kind", "what type", "which brand", "you after", "features", "you need")
+_ASIDES = ("ask_drink", "ask_name", "ask_when", "ask_whom", "ask_colour", "ask_pay", "ask_current", "ask_who", "ask_why")  # fmt: skip
+"""What a person is asked beside wishes and money; each has lines of its own."""
+ENOUGH_CARS = 4
+"""More cars than that try its patience."""
+_BOTH = frozenset({"ask_needs", "ask_features"})
 _TOPICS = {
     "chat_weather": frozenset({"weather", "rain", "sun"}),
-    "chat_family": frozenset({"family", "kids", "wife", "husband"}),
-    "chat_car": frozenset({"drive", "first", "commute"}),
+    "chat_family": frozenset({"family", "kids", "wife", "husband", "children"}),
+    "chat_car": frozenset({"drive", "driving", "first", "commute"}),
 }
-_KNOWN_ACTS = frozenset({"polite", "honest", "flattery", "pressure", "refuse", "final", "greeting", "agree"})
-_COMMON = frozenset(words(sections(__file__, "vocabulary.txt")["common"]))
 
 
-def answer_question(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-    """Questions about budget, wishes and features; guesses at them ("Do you like BMW?")."""
-    acts, state = turn.line.acts, turn.state
-    if "test_drive" in acts and "question" in acts and turn.focus and not cars and not prices:
+def answer_question(turn: Turn) -> str:
+    """Questions about budget, wishes and features; guesses at them ("Do you like BMW?"); questions about the buyer."""
+    acts, state, line = turn.line.acts, turn.state, turn.line
+    if "trade_in" in acts:
+        return f"{turn.say('trade_in')} {turn.nudge()}"
+    if "question" not in acts:
+        return ""
+    if line.others:
+        return turn.say("other_make", make=line.others[0])
+    if "test_drive" in acts and turn.focus and not turn.cars:
         return f"{turn.say('drive', car=short(turn.focus))} {turn.nudge()}"
     if "ask_budget" in acts:
-        if acts & {"ask_needs", "ask_features"} and not cars and any(cue in turn.line.text for cue in _BOTH):
-            wishes = _tell_features(turn) if "ask_features" in acts else _tell_wishes(turn)
-            return f"{wishes} {_tell_budget(turn)}"
-        return _tell_budget(turn)
+        if not acts & _BOTH or turn.cars:
+            return _tell_budget(turn)
+        wishes = _tell_features(turn) if "ask_features" in acts else _tell_wishes(turn)
+        return f"{wishes} {_tell_budget(turn)}"
     if "ask_offer" in acts:
-        if state["counter"] > 0:
-            return turn.say("nudge_counter", **turn.counter_values())
-        return _make_offer(turn)
-    aside = next((said for act, said in _ASIDES.items() if act in acts), "")
-    if aside == "trade_in" or (aside and "question" in acts and not prices):
-        wishes = "ask_needs" in acts and any(cue in turn.line.text for cue in _BOTH[:5])
-        worth = aside == "why" and state["counter"] > 0
-        return f"{turn.say('why_price' if worth else aside)} {_tell_wishes(turn) if wishes else turn.nudge()}"
-    if "ask_opinion" in acts and turn.focus and not cars:
+        return turn.say("nudge_counter", **turn.counter_values()) if state["counter"] > 0 else _make_offer(turn)
+    if "ask_interest" in acts:
+        return f"{turn.say('ask_interest')} {turn.nudge()}"
+    aside = next((act for act in _ASIDES if act in acts), "")
+    if aside and not turn.cars:
+        return f"{turn.say(aside)} {turn.nudge()}"
+    if acts & _BOTH and not turn.cars and "about_you" not in acts:
+        if acts >= _BOTH or "ask_needs" in acts:
+            return _tell_wishes(turn)
+        return _tell_features(turn)
+    if "about_you" in acts:
+        return _answer_guess(turn)
+    if "ask_opinion" in acts and turn.focus and not turn.cars:
         if state["counter"] > 0:
             return turn.say("nudge_counter", **turn.counter_values())
         return comment(turn, state["focus"], new=False)
-    line = turn.line
-    if "about_you" in acts and (line.brands or line.types or line.features):
-        return _answer_guess(turn, cars)
-    if "ask_features" in acts and not cars:
-        return _tell_features(turn)
-    if "ask_needs" in acts and not cars:
-        return _tell_wishes(turn)
     return ""
 
 
@@ -91,22 +90,12 @@ def _tell_budget(turn: Turn) -> str:
     return turn.say("budget_again" if again else "budget", money=amount)
 
 
-def _wishes(turn: Turn) -> list[str]:
-    """Type, brand and features, in the order in which they are told."""
-    return [turn.buyer["type"], turn.buyer["brand"], *turn.buyer["features"]]
-
-
 def _phrase(turn: Turn, low: int, high: int) -> str:
-    """The wishes from ``low`` to ``high`` as one phrase."""
-    told, features = _wishes(turn)[low:high], turn.buyer["features"]
-    kind = turn.buyer["type"] if low == 0 and high >= 1 else ""
-    brand = turn.buyer["brand"] if low <= 1 < high else ""
-    head = " ".join(part for part in (brand, kind) if part)
-    tail = (
-        listed([THE[feature] for feature in told if feature in features])
-        if high > 2 and len(told) > bool(kind) + bool(brand)
-        else ""
-    )
+    """The wishes from ``low`` to ``high`` (type, brand, features) as one phrase."""
+    buyer = turn.buyer
+    told = [buyer["type"], buyer["brand"], *buyer["features"]][low:high]
+    head = " ".join(part for part in (buyer["brand"], buyer["type"]) if part in told)
+    tail = listed([THE[feature] for feature in told if feature in THE]) if high > 2 and told[-1] in THE else ""
     head = article(head) if head else ""
     return f"{head} with {tail}" if head and tail else head or tail
 
@@ -114,6 +103,9 @@ def _phrase(turn: Turn, low: int, high: int) -> str:
 def _tell_wishes(turn: Turn) -> str:
     state, n = turn.state, 2 + len(turn.buyer["features"])
     told = state["told"]
+    if "brand" in turn.line.words and told < 2:  # asked about one wish, it tells that one
+        state["told"] = 2 if told == 1 else told
+        return turn.say("want_more", want=article(turn.buyer["brand"]))
     if told >= n:
         turn.cost += 0.2
         return turn.say("want_all_told", want=_phrase(turn, 0, n))
@@ -132,10 +124,10 @@ def _tell_features(turn: Turn) -> str:
     return turn.say("features", want=listed([THE[feature] for feature in shown]))
 
 
-def _answer_guess(turn: Turn, cars: list[tuple[int, int]]) -> str:
+def _answer_guess(turn: Turn) -> str:
     line, buyer = turn.line, turn.buyer
-    if cars:
-        turn.look_at(cars[-1][1])
+    if turn.cars:
+        turn.look_at(turn.cars[-1][1])
     hits = [brand == buyer["brand"] for _, brand in line.brands]
     hits += [kind == buyer["type"] for _, kind in line.types]
     hits += [feature in buyer["features"] for feature in line.features]
@@ -149,35 +141,29 @@ def _answer_guess(turn: Turn, cars: list[tuple[int, int]]) -> str:
         turn.cost -= 0.2
         return turn.say("yes")
     if choice or turn.traits.talk >= 0.6:
-        return turn.say(
-            "no_hint",
-            want=article(buyer["type"])
-            if line.types
-            else article(buyer["brand"])
-            if line.brands
-            else THE[buyer["features"][0]],
-        )
+        want = buyer["type"] if line.types else buyer["brand"] if line.brands else ""
+        return turn.say("no_hint", want=article(want) if want else THE[buyer["features"][0]])
     return turn.say("no")
 
 
-def answer_pitch(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -> str:
-    """A car is shown, or features of the one under discussion are pointed out."""
+def answer_pitch(turn: Turn) -> str:
+    """A car is shown, or features of the one under discussion are pointed out; extras and what is not for sale here."""
     line, state = turn.line, turn.state
-    if cars:
-        index = cars[-1][1]
+    if turn.cars:
+        index = turn.cars[-1][1]
         new = turn.look_at(index)
         spoke = claims(turn, index)
-        if not new and not spoke and state["counter_car"] != index:
-            return turn.say("nudge_price", car=short(turn.stock[index]))
-        return (
-            comment(turn, index)
-            if new
-            else (
-                turn.say("nudge_counter", **turn.counter_values())
-                if state["counter_car"] == index
-                else turn.say("ask_price")
-            )
-        )
+        if new and len(state["talked"]) > ENOUGH_CARS:
+            turn.cost += 0.6
+        if new:
+            return comment(turn, index)
+        if state["counter_car"] == index:
+            return turn.nudge()
+        return turn.say("ask_price") if spoke else turn.say("nudge_price", car=short(turn.stock[index]))
+    if line.others:
+        return turn.say("other_make", make=line.others[0])
+    if "bundle" in line.acts:
+        return turn.say("bundle")
     kind = ambiguous_type(line)
     if kind:
         have = any(car["type"] == kind for car in turn.stock)
@@ -188,26 +174,26 @@ def answer_pitch(turn: Turn, cars: list[tuple[int, int]], prices: list[Price]) -
         if len(turn.notes) == had:
             turn.notes.append(turn.say("feature_meh"))
         return turn.nudge()
-    return ""
+    return f"{turn.say('extras')} {turn.nudge()}" if "extras" in line.acts else ""
 
 
 def claims(turn: Turn, index: int) -> bool:
     """What the line says of features: wanted ones please, false ones cost trust. Whether anything was said."""
     state, car, said = turn.state, turn.stock[index], False
-    if not turn.line.features or ("question" in turn.line.acts and not turn.line.prices):
+    if not turn.line.features or ("question" in turn.line.acts and not turn.line.line.amounts):
         return False
+    denied = not turn.line.words.isdisjoint(("no", "not", "without", "lacks"))
     for feature in turn.line.features:
         if feature in car["features"]:
-            if feature in turn.buyer["features"] and feature not in state["praised"]:
+            if feature in turn.buyer["features"] and feature not in state["praised"] and not denied:
                 state["praised"] = (*state["praised"], feature)
+                state["clock"] += ARGUMENT
                 turn.feel(0.03, 0.1)
                 turn.cost -= 0.3
                 if not said:
                     turn.notes.append(turn.say("feature_good", feature=THE[feature]))
                 said = True
-        elif not any(
-            word in turn.line.words for word in ("no", "not", "without", "lacks", "doesn't", "don't", "isn't")
-        ):
+        elif not denied:
             turn.feel(-0.15, -0.2)
             turn.cost += 0.5
             turn.notes.append(turn.say("feature_lie", feature=THE[feature], car=short(car)))
@@ -218,15 +204,14 @@ def claims(turn: Turn, index: int) -> bool:
 def comment(turn: Turn, index: int, new: bool = True) -> str:
     """What it thinks of a car that is shown to it, and a question back."""
     car, buyer, state = turn.stock[index], turn.buyer, turn.state
-    share = rules.match_share(buyer, car)
-    if car["msrp"] > 1.8 * buyer["budget"]:
+    fits = rules.fit(buyer, car)
+    if car["msrp"] > 2.2 * buyer["budget"]:
         return turn.say("too_rich", car=short(car)) + hint(turn, car)
-    if share >= 0.12:
-        if new:  # it is glad once
-            turn.cost -= 0.4
-            turn.feel(0.03, 0.15)
+    if fits >= 0.7:
+        turn.cost -= 0.4 * new
+        turn.stirred += 0.15 * new
         opinion = turn.say("like_car", car=short(car))
-    elif share >= 0.05:
+    elif fits >= 0.45:
         turn.cost -= 0.2 * new
         opinion = turn.say("ok_car", car=short(car))
     else:
@@ -244,40 +229,34 @@ def hint(turn: Turn, car: Car) -> str:
     missing = [feature for feature in buyer["features"] if feature not in car["features"]]
     if car["type"] != buyer["type"]:
         said = turn.say("hint_type", type=article(buyer["type"]))
-    elif car["brand"] != buyer["brand"] and not missing:
-        said = turn.say("hint_brand", brand=buyer["brand"])
     elif missing:
         said = turn.say("hint_missing", feature=THE[missing[0]])
+    elif car["brand"] != buyer["brand"]:
+        said = turn.say("hint_brand", brand=buyer["brand"])
     else:
         unsaid = [feature for feature in buyer["features"] if feature not in turn.state["praised"]]
         said = turn.say("hint_feature", feature=THE[unsaid[0]]) if unsaid else ""
     return f" {said}" if said else ""
 
 
-def answer_chat(turn: Turn) -> str:
-    """Small talk, greetings, and whatever else."""
-    acts, state = turn.line.acts, turn.state
+def answer_chat(turn: Turn, heard: Meaning) -> str:
+    """Small talk, greetings, what the shop says of itself; what it does not understand, it says so."""
+    acts, state, line = turn.line.acts, turn.state, turn.line.line
     if "small_talk" in acts:
-        if state["courtesies"] < 8:
-            state["courtesies"] += 2
-            turn.feel(0.04, 0.1 if turn.traits.patience > 16 else -0.1)
-        words = turn.line.words
-        topic = next((topic for topic, cues in _TOPICS.items() if not cues.isdisjoint(words)), "chat")
+        if turn.first("small talk"):
+            turn.feel(0.05, 0.1 if turn.traits.patience > 16 else -0.1)
+            turn.cost -= 0.6 * (turn.traits.talk > 0.9)
+        topic = next((topic for topic, cues in _TOPICS.items() if not cues.isdisjoint(turn.line.words)), "chat")
         return turn.say(topic)
-    if "greeting" in acts and state["turns"] == 1:
-        return turn.say("greet")
-    known = acts & _KNOWN_ACTS
-    if not known and not turn.notes:
-        turn.odd = not _plausible(turn.line)
-        turn.cost += 0.5 if turn.odd else 0.0
-        if turn.odd:
-            turn.feel(-0.02, -0.05)
-            return turn.say("confused")
-        if "question" in acts:
-            return f"{turn.say('no_answer')} {turn.nudge()}"
-    return turn.nudge()
-
-
-def _plausible(line: Reading) -> bool:
-    """Whether the line looks like English at all."""
-    return (len(line.words & _COMMON) >= 1 and len(line.words) >= 2) or line.words <= _COMMON
+    if heard.act == "greet" or line.has("greet"):
+        return turn.say("greet") if state["turns"] == 1 else turn.nudge()
+    if heard.act == "question":
+        return turn.confused("no_answer")
+    if heard.act == "close":
+        return turn.say("nothing_to_agree")
+    if turn.notes or acts & {"polite", "honest", "final"} or heard.act in ("other", "accept", "refuse", "praise"):
+        return turn.nudge()
+    if heard.act == "inform":
+        return f"{turn.say('heard')} {turn.nudge()}"
+    turn.feel(-0.02, -0.05)
+    return turn.confused()

@@ -26,13 +26,19 @@ def last_words(intent: str, personality: str, seed: int, **values: Any) -> str:
 
 def tone(personality: str, mood: float, seed: int, last: int) -> tuple[int, str]:
     """A turn of phrase to begin with, most often none, never the ``last`` one again; (which, phrase)."""
-    if seed % 10 >= 3:
+    if seed % 10 >= 6:
         return last, ""
     lines = LINES[f"{personality} {'warm' if mood >= 0 else 'cold'}"]
     chosen = seed // 10 % len(lines)
     if chosen == last:
         chosen = (chosen + 1) % len(lines)
     return chosen, lines[chosen] + " "
+
+
+def aside(personality: str, seed: int) -> str:
+    """What the sorts of buyer that have such lines add to anything, with a space before; "" from the others."""
+    lines = LINES.get(f"{personality} aside", ())
+    return f" {lines[seed % len(lines)]}" if lines else ""
 
 
 def listed(items: list[str]) -> str:

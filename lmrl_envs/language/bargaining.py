@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.lists import words as listed
@@ -43,12 +43,18 @@ class Line(NamedTuple):
     amounts: tuple[Amount, ...]
     phrases: tuple[Phrase, ...]
     """In order; they do not overlap."""
+    labels: frozenset[str]
+    """Of the phrases."""
+    pieces: tuple[tuple[int, int, bool], ...]
+    """The clauses: first token, last one excluded, and whether a question mark ends it."""
+    denials: tuple[int, ...]
+    """Where a "not" or "never" stands that no phrase accounts for."""
     question: bool
     """It ends by asking."""
 
     def has(self, *labels: str) -> bool:
         """Whether a phrase of one of these sorts is in it."""
-        return any(phrase.label in labels for phrase in self.phrases)
+        return not self.labels.isdisjoint(labels)
 
 
 class Standing(NamedTuple):
@@ -89,7 +95,21 @@ def _read(line: str) -> Line:
     text = normalise(line)
     tokens, amounts = find_amounts(text)
     mended = [token if token in _KNOWN or len(token) < 4 else _mended(token) for token in tokens]
-    return Line(text, tuple(mended), tuple(amounts), tuple(_BOOK.find(mended)), _asks(mended))
+    structure = _structure if len(mended) <= REMEMBERED_LENGTH // 4 else _structure.__wrapped__
+    return Line(text, tuple(mended), tuple(amounts), *structure(tuple(mended)))
+
+
+@lru_cache(maxsize=4096)
+def _structure(tokens: tuple[str, ...]) -> tuple[Any, ...]:
+    """What follows from the words of a line, whatever its amounts: the other fields of `Line`."""
+    phrases = tuple(_BOOK.find(tokens))
+    labels = frozenset(phrase.label for phrase in phrases)
+    clauses = tuple(pieces(tokens))
+    denials: tuple[int, ...] = ()
+    if not _NEGATIONS.isdisjoint(tokens):
+        covered = {at for phrase in phrases for at in range(phrase.start, phrase.end)}
+        denials = tuple(at for at, token in enumerate(tokens) if token in _NEGATIONS and at not in covered)
+    return phrases, labels, clauses, denials, _asks(tokens, clauses)
 
 
 def understand(
@@ -119,7 +139,7 @@ def understand(
 # -- the price in a line
 
 
-def _dollars(amount: Amount, standing: Standing) -> float | None:
+def dollars(amount: Amount, standing: Standing) -> float | None:
     """What an amount is worth; None for a bare number that is no thousands here."""
     value = amount.value
     if not amount.bare or amount.role == "percent":
@@ -138,7 +158,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     asks, lists, less, more, named = [], [], [], [], False
     supposed = line.has("yes", "close", "commit") or line.tokens[:2] == ("what", "if")
     for amount in amounts:
-        value = _dollars(amount, standing)
+        value = dollars(amount, standing)
         if value is None:
             continue
         if other is not None and value == other and amount.role not in ("off", "percent", "raise", "rate", "extra"):
@@ -160,18 +180,23 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     if line.has("split") and not any(ask[0] != own for ask in asks):
         if standing.halfway and other is not None:
             return other, "assent"
-        if other is None or own is None or line.has("no") or _denies(line):
+        if other is None or own is None or line.has("no") or line.denials:
             return None, ""
         return (other + own) / 2, "offer"
     if new:
-        return _chosen(line, new), "discount" if discount else "offer"
+        price, at = _chosen(line, new), new[-1][1]
+        if (
+            less and less[0].at > at and "but" in line.tokens[at : less[0].at]
+        ):  # "It's $31,000, but I can give you 5 % off."
+            return _lessened(less, standing._replace(own=price))
+        return price, "discount" if discount else "offer"
     if less and not named:
         return _lessened(less, standing)
     if more and other is not None and not named:
         return other + sum(more), "offer"
     if named:
         return other, "assent"
-    if line.has("atlist") and standing.listed and not _denies(line):
+    if line.has("atlist") and standing.listed and not line.denials:
         return standing.listed, "offer"
     if lists and other is None and not line.question:
         return lists[-1], "offer"
@@ -205,12 +230,19 @@ def _lessened(less: Sequence[Amount], standing: Standing) -> tuple[float | None,
 
 def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], how: str) -> Meaning:
     """What a line without a price of its own comes to."""
+    if _DECISIVE.isdisjoint(line.labels) and not line.denials and not line.amounts:
+        if line.question:
+            return Meaning(
+                "goodbye" if line.has("bye") else "greet" if line.has("greet") and not _asks_more(line) else "question"
+            )
+        if _SUPPOSING.isdisjoint(line.tokens):
+            return Meaning(_other_act(line, -1, standing, names))
     has, other = line.has, standing.other
-    other_price = {a.at for a in amounts if _dollars(a, standing) != other}  # "Forget $51,000" refuses another one
+    other_price = {a.at for a in amounts if dollars(a, standing) != other}  # "Forget $51,000" refuses another one
     noes = [p.start for p in line.phrases
             if p.label in ("no", "mock") and other_price.isdisjoint(range(p.start, p.end))]  # fmt: skip
     yes = max((p.start for p in line.phrases if p.label == "yes"), default=-1)
-    noes += [at for at in _denials(line) if at > yes or {".", "!"}.isdisjoint(line.tokens[at:yes])]
+    noes += [at for at in line.denials if at > yes or {".", "!"}.isdisjoint(line.tokens[at:yes])]
     no = max(noes, default=-1)
     if has("insult") and yes < 0:
         return Meaning("insult")
@@ -273,7 +305,7 @@ def _one_clause(line: Line, one: int, other: int) -> bool:
 
 def _other_act(line: Line, no: int, standing: Standing, names: Collection[str]) -> Act:
     has = line.has
-    if has("bye") and not has("stall"):
+    if has("bye"):
         return "goodbye"
     told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
     if no >= 0 and (not told or (standing.other is not None and has("no"))):
@@ -289,19 +321,11 @@ def _other_act(line: Line, no: int, standing: Standing, names: Collection[str]) 
 _ACTS: tuple[tuple[str, Act], ...] = (("stall", "other"), ("praise", "praise"), ("urge", "inform"), ("greet", "greet"))
 
 
-def _denials(line: Line) -> list[int]:
-    """Where a "not" or "never" stands that no phrase accounts for."""
-    covered = {at for phrase in line.phrases for at in range(phrase.start, phrase.end)}
-    return [at for at, token in enumerate(line.tokens) if token in _NEGATIONS and at not in covered]
-
-
-def _denies(line: Line) -> bool:
-    return bool(_denials(line))
-
-
 def _queries(line: Line) -> bool:
     """Whether a clause with a question mark asks back, and no later one is assent."""
-    asked = [start for start, end, asks in pieces(line.tokens) if asks and _within(line, "query", start, end)]
+    if "query" not in line.labels:
+        return False
+    asked = [start for start, end, asks in line.pieces if asks and _within(line, "query", start, end)]
     return bool(asked) and not any(p.label == "yes" and p.start > asked[-1] for p in line.phrases)
 
 
@@ -315,11 +339,11 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
     yes = max((phrase.start for phrase in line.phrases if phrase.label == "yes"), default=-1)
     about = {amount.at: amount for amount in amounts}
     elsewhere = {amount.at for amount in line.amounts if amount.at not in about}
-    for start, end, asked in pieces(line.tokens):
+    for start, end, asked in line.pieces:
         if end <= after:
             continue
         within = range(start, end)
-        other_price = [at for at in within if at in about and _dollars(about[at], standing) != standing.other]
+        other_price = [at for at in within if at in about and dollars(about[at], standing) != standing.other]
         excused = any(labels.get(at) == "gift" or at in elsewhere for at in within) or bool(other_price)
         if any(about[at].role not in _EXCUSED for at in other_price) or (
             other_price and any(labels.get(at) == "yes" for at in within)
@@ -340,7 +364,7 @@ def _unaccounted(
     line: Line, within: range, amounts: Sequence[Amount], standing: Standing, names: Collection[str]
 ) -> list[str]:
     """The words of a clause that are part of no phrase that goes with assent, and not harmless."""
-    covered = {a.at for a in amounts if _dollars(a, standing) == standing.other}
+    covered = {a.at for a in amounts if dollars(a, standing) == standing.other}
     for phrase in line.phrases:
         if phrase.label in _WITH_ASSENT:
             gaps = phrase.open if phrase.label in ("yes", "weak", "condition", "close") else ()
@@ -374,16 +398,20 @@ def pieces(tokens: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
         yield start, len(tokens), False
 
 
-def _asks(tokens: Sequence[str]) -> bool:
+def _asks(tokens: tuple[str, ...], clauses: Sequence[tuple[int, int, bool]]) -> bool:
     """Whether a line ends by asking: a question mark last, or the form of a question."""
     if tokens and tokens[-1] == "?":
         return True
-    heads = (tuple(tokens[start : start + 2]) for start, end, _ in pieces(tokens) if end - start > 2)
-    return any(head in _INVERTED or (head[0] in _ASKING and head[1] != "a") for head in heads)
+    for start, end, _ in clauses:
+        head = tokens[start : start + 2]
+        asks = end - start > 2 and (head[0] in _ASKING or head in _INVERTED)
+        if asks and head[1] != "a":  # "What a car!"
+            return True
+    return False
 
 
 def _asks_more(line: Line) -> bool:
-    return any(asked and not _ASKING.isdisjoint(line.tokens[start:end]) for start, end, asked in pieces(line.tokens))
+    return any(asked and not _ASKING.isdisjoint(line.tokens[start:end]) for start, end, asked in line.pieces)
 
 
 @lru_cache(maxsize=4096)
@@ -404,6 +432,8 @@ _DATA = sections(__file__, "bargaining.txt")
 _LABELS = ("negated", "mock", "no", "query", "insult", "close", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
            "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
 """Of phrases of one length the first of these wins."""
+_DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "insult", "close", "commit"})
+"""Without one of these a line is neither yes nor no."""
 _WITH_ASSENT = frozenset(
     {"yes", "weak", "aside", "condition", "gift", "praise", "greet", "urge", "negated", "split", "insult", "close"}
 )

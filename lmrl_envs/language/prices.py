@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from lmrl_envs.language.lists import sections, table
 from lmrl_envs.language.lists import words as listed
@@ -21,6 +21,9 @@ from lmrl_envs.language.text import QUOTES, plain
 Role = Literal[
     "ask", "off", "percent", "raise", "list", "quoted", "past", "others", "if", "denied", "rate", "extra", "number"
 ]
+
+
+Base = Literal["", "list", "other"]
 
 
 class Amount(NamedTuple):
@@ -34,7 +37,7 @@ class Amount(NamedTuple):
     """Dollars, or percent."""
     at: int
     """Index of its token."""
-    base: Literal["", "list", "other"] = ""
+    base: Base = ""
     """For off and percent: off the list price if "list"; else off the last price of the speaker."""
     bare: bool = False
     """A number without a sign or a scale ("25"), which means thousands where that is near what is talked about."""
@@ -65,6 +68,7 @@ _MEANT: dict[str, Sequence[str]] = {
     **{typed: meant[0].split() for typed, meant in table(_DATA["short"]).items()},
 }
 """Words that stand for others, or for nothing."""
+_JOINED = {joined: word for joined, (word,) in table(_DATA["joined"]).items()}
 _MARKED = re.compile(r"[$%#][dw]|[^\W\d_]+(?:'[^\W\d_]+)*|[.,!?;:]")
 _ENDINGS = (("n't", ("not",)), ("'ll", ("will",)), ("'d", ("would",)), ("'re", ("are",)), ("'ve", ("have",)), ("'m", ("am",)),
             ("'s", ("is",)))  # fmt: skip
@@ -129,7 +133,7 @@ def _marked(values: list[tuple[str, float, bool]], kind: str, value: float, bare
 def _digits(found: re.Match[str], values: list[tuple[str, float, bool]]) -> str:
     number, unit = found["number"], found["unit"]
     if found["rest"]:
-        return " ; "  # part of a word: "5th", "4wd", "i3"
+        return f" {_JOINED.get(found[0].strip(), ';')} "  # part of a word: "5th", "i3"
     money = bool(found["sign"] or found["dollars"])
     grouped = _GROUPED.search(number) is not None
     if grouped:
@@ -200,11 +204,24 @@ _PATTERN = {
 }
 
 
-_GATES = {
-    title: frozenset(word[:3] for word in re.findall("[a-z]+|[$%]", pattern.pattern))
-    for title, pattern in _PATTERN.items()
-}
-"""The beginnings of the words of each pattern: where none is there, it need not be tried."""
+_CONTEXTS: tuple[tuple[Role, tuple[str, str]], ...] = (
+    ("extra", ("extra right", "")),
+    ("ask", ("", "at least")),
+    ("list", ("list right", "list")),
+    ("denied", ("denied right", "denied")),
+    ("quoted", ("", "quoted")),
+    ("others", ("others right", "others")),
+    ("if", ("", "if")),
+    ("past", ("past right", "past")),
+    ("extra", ("", "extra")),
+)
+"""Role -> the patterns to the right and to the left of an amount that give it; the first that is found counts."""
+_BIT = {title: 1 << i for i, title in enumerate(_PATTERN)}
+_LIKELY: dict[str, int] = {}
+"""The first letters of a word -> the patterns (bits) in which a word begins so; the others need not be tried."""
+for _title, _pattern in _PATTERN.items():
+    for _word in re.findall("[a-z]+|[$%]", _pattern.pattern):
+        _LIKELY[_word[:3]] = _LIKELY.get(_word[:3], 0) | _BIT[_title]
 
 
 def role_of(kind: str, value: float, bare: bool, at: int, tokens: Sequence[str]) -> Amount:
@@ -216,60 +233,56 @@ def role_of(kind: str, value: float, bare: bool, at: int, tokens: Sequence[str])
         end += 1
     if start and tokens[start - 1] not in PAUSES:
         start -= 1  # the word that breaks belongs to what it begins
-    left, right = tokens[max(start, at - 25) : at], tokens[at + 1 : min(end + 1, at + 12)]
-    return Amount(*_role(kind, value, left, right, bare, at))
+    left, right = tuple(tokens[max(start, at - 25) : at]), tuple(tokens[at + 1 : min(end + 1, at + 12)])
+    role, base, turned = _role(kind if kind != "#" or not 0 < value < 2 else "0.", left, right)
+    if turned == "rest":  # "80 % of the list price", "0.8 of MSRP": so much is off
+        return Amount(role, round(100.0 - (value if kind == "%" else 100 * value), 6), at, base, False)
+    return Amount(role, -value if turned else value, at, base, bare and kind == "#")
 
 
-def _tried(words: Sequence[str], anchored: bool) -> Callable[[str], bool]:
+def _tried(words: Sequence[str], anchored: bool) -> Callable[[str], bool | int]:
     """Whether a pattern is found at the beginning of some words, or up to their end."""
-    if not words:
-        return lambda title: False
-    text, heads = " ".join(words) + " ", {word[:3] for word in words}
-    search = (lambda title: _PATTERN[title].match(text)) if anchored else (lambda title: _PATTERN[title].search(text))
-    return lambda title: not _GATES[title].isdisjoint(heads) and search(title) is not None
+    likely = 0
+    for word in words:
+        likely |= _LIKELY.get(word[:3], 0)
+    if not likely:
+        return _never
+    text = " ".join(words) + " "
+    if anchored:
+        return lambda title: likely & _BIT[title] and _PATTERN[title].match(text) is not None
+    return lambda title: likely & _BIT[title] and _PATTERN[title].search(text) is not None
 
 
-def _role(
-    kind: str, value: float, left: Sequence[str], right: Sequence[str], bare: bool, at: int
-) -> tuple[Role, float, int, Any, bool]:  # fmt: skip
+def _never(title: str) -> bool:
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Role, Base, str]:
+    """Role, what a discount is off, and whether the value is turned: "rest" into what is left of 100 %, "over" into its negative."""
     begins, ends = _tried(right, True), _tried(left, False)
-    base = "list" if ends("off list") or begins("of list") or begins("off the list") else ""
-    if kind == "%":
-        if begins("rate"):
-            return "rate", value, at, "", False
+    base: Base = "list" if ends("off list") or begins("of list") or begins("off the list") else ""
+    denied = ends("denied") and not ends("at most")
+    if kind in ("%", "0.") and not begins("rate"):
         if begins("of list"):
-            return "percent", 100.0 - value, at, "list", False
-        if begins("less") or begins("discount") or ends("cut"):
-            return "denied" if ends("denied") and not ends("at most") else "percent", value, at, base, False
-        return "number", value, at, "", False
-    if kind == "#" and 0 < value < 2 and begins("of list"):  # "0.8 of MSRP"
-        return "percent", round(100 * (1 - value), 6), at, "list", False
-    if begins("unit") and (kind == "#" or not begins("money unit")):
-        return "number", value, at, "", False
+            return "percent", "list", "rest"
+        if kind == "%" and (begins("less") or begins("discount") or ends("cut")):
+            return "denied" if denied else "percent", base, ""
+    if kind == "%":
+        return "rate" if begins("rate") else "number", "", ""
+    if begins("unit") and (kind != "$" or not begins("money unit")):
+        return "number", "", ""
     if begins("rate"):
-        return "rate", value, at, "", False
+        return "rate", "", ""
     if ends("base"):  # "15 % off the $40,000"
-        return "list", value, at, "", bare
+        return "list", "", ""
     if begins("over list"):
-        return "off", -value, at, "list", bare
+        return "off", "list", "over"
     if begins("less") or ends("cut"):
-        if ends("denied") and not ends("at most"):
-            return "denied", value, at, "", bare
-        return "off", value, at, base, bare
+        return ("denied", "", "") if denied else ("off", base, "")
     if begins("more") or ends("add"):
-        return "raise", value, at, "other", bare
-    contexts: tuple[tuple[Role, bool], ...] = (
-        ("extra", begins("extra right")),
-        ("ask", ends("at least")),
-        ("list", ends("list") or begins("list right")),
-        ("denied", begins("denied right") or ends("denied")),
-        ("quoted", ends("quoted")),
-        ("others", ends("others") or begins("others right")),
-        ("if", ends("if")),
-        ("past", ends("past") or begins("past right")),
-        ("extra", ends("extra")),
-    )
-    for role, matched in contexts:
-        if matched:
-            return role, value, at, "", bare
-    return "ask", value, at, "", bare
+        return "raise", "other", ""
+    for role, (before, behind) in _CONTEXTS:
+        if (before and begins(before)) or (behind and ends(behind)):
+            return role, "", ""
+    return "ask", "", ""

@@ -87,7 +87,10 @@ def lmrl_applies(env_id: str, env_kwargs: dict[str, Any]) -> bool:
     row = task(env_id)
     if row.reference is None or row.reference.lmrl is None:
         return False
-    return not variant_of(env_id, env_kwargs).keys() - row.surface.partner_arguments - row.surface.lmrl_also
+    surface, variant = row.surface, variant_of(env_id, env_kwargs)
+    if any(variant.get(key) != value for key, value in surface.lmrl_needs.items()):
+        return False
+    return not variant.keys() - surface.partner_arguments - surface.lmrl_also - surface.lmrl_needs.keys()
 
 
 # -- computing the files
