@@ -156,7 +156,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     """The price that a line comes to, and how: offer, discount, assent (it names the other's own price), or ""."""
     other, own = standing.other, standing.own
     asks, lists, less, more, named = [], [], [], [], False
-    supposed = line.has("yes", "close", "commit") or line.tokens[:2] == ("what", "if")
+    supposed = line.has("yes", "close", "commit", "gift") or line.tokens[:2] == ("what", "if")
     for amount in amounts:
         value = dollars(amount, standing)
         if value is None:
@@ -248,7 +248,8 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         return Meaning("insult")
     if has("mock") and (other is not None or yes >= 0):
         return Meaning("refuse")
-    if any(amount.role == "rate" for amount in amounts) and how != "assent" and not line.question:
+    told = ("rate", "extra") if no < 0 else ("rate",)
+    if any(amount.role in told for amount in amounts) and how != "assent" and not line.question:
         return Meaning("inform")
     if _assents(line, amounts, standing, names, how, yes, no):
         return Meaning("accept", other)
@@ -274,6 +275,8 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         if not told or (has("commit") and "if" in line.tokens):
             return Meaning("refuse")  # "I'd get laughed out of the office."
     act = _other_act(line, no, standing, names)
+    if act == "unclear" and other is not None and standing.just and not _OF_THE_DEAL.isdisjoint(line.tokens):
+        return Meaning("refuse")  # something said of the offer that is no assent
     return Meaning("unclear", almost=True) if how == "assent" and act in ("inform", "unclear") else Meaning(act)
 
 
@@ -290,7 +293,7 @@ def _assents(
 
 
 def _only_assents(line: Line) -> bool:
-    return {p.label for p in line.phrases} <= {"weak", "aside", "praise", "condition", "gift", "no"}
+    return {p.label for p in line.phrases} <= {"weak", "aside", "praise", "condition", "gift", "no", "negated"}
 
 
 def _turn(line: Line, no: int, yes: int) -> int:
@@ -443,6 +446,7 @@ _TOPICS = frozenset(listed(_DATA["topics"]))
 _NEGATIONS = frozenset({"not", "never", "nobody", "neither", "nor", "without", "none", "nothing"})
 _DANGER = _NEGATIONS | frozenset(listed(_DATA["danger"]))
 _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "or", "before", "after"})
+_OF_THE_DEAL = frozenset(listed(_DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
 _DISCOUNT_WORDS = frozenset({"discount", "discounted", "save", "saves", "saving", "rebate"})

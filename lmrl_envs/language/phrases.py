@@ -117,7 +117,7 @@ class Phrasebook:
         return min(lengths) - len(lengths)
 
     def _words(self, slot: str) -> list[str]:
-        words = slot.removesuffix("?").split("|")
+        words = slot.removesuffix("?").replace("$", "$|#").split("|")  # a bare number may be an amount, too
         return words if "@" not in slot else [part for word in words for part in self._classes.get(word, (word,))]
 
     def _of_word(self, word: str) -> tuple[_Pattern, ...]:
