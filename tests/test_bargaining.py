@@ -10,7 +10,7 @@ import pytest
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.language.bargaining import READ_LENGTH, Meaning, Standing, read, understand
 
-NAMES = {"honda", "suv", "kia", "minivan", "bmw", "truck", "ford", "van"}
+NAMES = {"honda", "suv", "kia", "minivan", "bmw", "truck", "ford", "van", "volvo"}
 STANDING = Standing(other=24_500, own=28_500, listed=30_000)
 
 
