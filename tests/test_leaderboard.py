@@ -26,7 +26,7 @@ from lmrl_benchmarks.running.records import EPISODES, RecordError, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteError, load_suite, suite_names
 from lmrl_benchmarks.running.verify import verify_records, verify_run
-from lmrl_benchmarks.scores.references import computed, scale_of, variants
+from lmrl_benchmarks.scores.references import computed, lmrl_applies, scale_of, variants
 from lmrl_envs import normalized_score, task, task_ids
 from lmrl_envs.files import FolderError
 
@@ -586,6 +586,12 @@ def test_variants_are_measured_by_their_own_references() -> None:
     assert umaze.optimum == pytest.approx(-np.mean([maze.distance[start] - 1 for start in maze.starts]), abs=1e-4)
     assert scale_of("lmrl/MazeFullyObserved-v0", {"layout": "random:9x9"}) is None
     assert scale_of("lmrl/CarDealer-v1", {"reward": "revenue"}) is None
+    # LMRL-Gym's scale is for its own reward, which is not the default one here.
+    assert [lmrl_applies("lmrl/CarDealer-v1", {"reward": r}) for r in ("deal", "fancy", "revenue")] == [
+        False,
+        True,
+        False,
+    ]
     for wording in ({"feedback": "paired"}, {"duplicates": "standard"}, {}):
         assert scale_of("lmrl/Wordle-v0", wording) == scale_of("lmrl/Wordle-v0", {})
 
