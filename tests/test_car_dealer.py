@@ -725,7 +725,7 @@ def test_the_middling_seller_makes_data_like_the_published() -> None:
     assert abs(np.mean(sales) - 0.53) < 0.09
 
 
-def test_no_play_exceeds_one_and_the_best_play_nears_it() -> None:
+def test_no_play_exceeds_the_bound_and_the_best_play_nears_it() -> None:
     values = []
     for seed in range(25):
         buyer, stock = drawn_game(seed)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
-from lmrl_envs.car_dealer.rules import fit, least_offer
+from lmrl_envs.car_dealer.rules import least_offer, most_ever
 from lmrl_envs.car_dealer.stock import money, short
 from lmrl_envs.core import TextEnv
 from lmrl_envs.partners.judged import Row, Verdict
@@ -30,7 +30,7 @@ class SaleRow(TypedDict):
 class SaleJudge:
     """``expected`` is ``sale`` (the buyer has to buy), ``no_sale`` (it must not), ``talks`` (it must do neither) or ``leaves``.
 
-    Lines hold ``{car}`` (the affordable car that suits the buyer best), ``{list}``, ``{ask}`` and ``{lower}`` (its list price, and
+    Lines hold ``{car}`` (the car for which the buyer would pay most), ``{list}``, ``{ask}`` and ``{lower}`` (its list price, and
     prices below), ``{counter}`` (the buyer's last offer: an amount in its reply that the seller did not ask), ``{offered}``
     (nothing, where there must be such an offer), and ``{dear}`` and ``{over}`` (the dearest car, and its list price, which is
     above the budget).
@@ -45,8 +45,7 @@ class SaleJudge:
     def wording(self, line: str, env: TextEnv) -> str | None:
         hidden = env._get_game()["hidden"]
         buyer, stock = hidden["buyer"], hidden["stock"]
-        affordable = [car for car in stock if car["msrp"] <= 1.1 * buyer["budget"]]
-        car = max(affordable or stock[:1], key=lambda car: (fit(buyer, car), car["msrp"]))
+        car = max(stock, key=lambda car: (most_ever(buyer, car), car["msrp"]))
         dear = max(stock, key=lambda car: car["msrp"])
         asks = [share * car["msrp"] // 50 * 50 for share in ASKED]
         amounts = [int(amount.replace(",", "")) for amount in _AMOUNT.findall(env._texts[-1])] if env.turn else []

@@ -82,7 +82,7 @@ def _react(turn: Turn) -> str:
     if not prices and any(amount.role == "rate" for amount in line.line.amounts):
         return turn.say("monthly")
     answer = answer_prices(turn, heard)
-    if not answer and state["counter"] > 0 and (main.almost or not turn.cars):
+    if not answer and state["counter"] > 0 and (main.almost or {i for _, i in turn.cars} <= {state["counter_car"]}):
         answer = answer_offer(turn, main)
     return answer or answer_question(turn) or answer_pitch(turn) or answer_chat(turn, main)
 

@@ -103,7 +103,11 @@ def _of_the_trade(tokens: tuple[str, ...], question: bool) -> tuple[Any, ...]:
         acts.add("question")
         if brands or types or features:
             about = not words.isdisjoint(_ABOUT_YOU) and "you" in words
-            if about or ("or" in words and len(words) < 9) or words & {"a", "an", "any"}:
+            if (
+                about
+                or ("or" in words and len(words) < 9)
+                or any(tokens[at - 1] in ("a", "an", "any", "some") for at, _ in (*brands, *types))
+            ):
                 acts.add("about_you")
         if words & {"features", "feature"} and words & {"any", "what", "which"}:
             acts.add("ask_features")

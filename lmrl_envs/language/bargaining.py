@@ -268,6 +268,8 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         return Meaning("other") if has("stall") else Meaning("unclear", almost=True)
     if has("close"):
         return Meaning("close")
+    if has("bye"):
+        return Meaning("goodbye")
     if other is not None and any(a.role in ("denied", "if") and a.at not in other_price for a in amounts):
         return Meaning("refuse")
     if other is not None and standing.just and not has("praise", "stall") and not _SUPPOSING.isdisjoint(line.tokens):
