@@ -162,8 +162,7 @@ class Surface:
     """Arguments with a value that means the default game, beside the one they have when they are left out."""
     lmrl_also: frozenset[str] = frozenset()
     """Arguments, beside those of the partner, of which any value leaves LMRL-Gym's scale in force."""
-    lmrl_needs: Mapping[str, Any] = {}
-    """Arguments of the game that LMRL-Gym plays, where the default game is another: its scale is in force with these only."""
+    lmrl_needs: Mapping[str, Any] = {}  # the arguments without which LMRL-Gym's scale is not in force
 
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:
         """Of a game that is not the default one: the best mean return, ``exact`` or ``best known``, and how it was found.

@@ -464,8 +464,7 @@ TABLE: tuple[Task, ...] = (
         summary="Sell a car to a buyer whose wishes, budget and temper are hidden; haggle in free text.",
         tags=(STRATEGY, LANGUAGE, CREDIT, PARTIAL),
         return_range=(0.0, 1.0),
-        # Measured (car_dealer/SOURCE.md): random over 16,000 games; the optimum is the best play found against the known
-        # buyer over 4,000 (no play can exceed 1). LMRL-Gym's scale is under reward="fancy": its maximum is the expert's mean.
+        # Measured and best known: car_dealer/SOURCE.md. LMRL-Gym's scale is under reward="fancy", up to the expert's mean.
         reference=Reference(random=0.1496, optimum=0.9771, lmrl=(0.0, 0.562, 0.6554), optimum_is="best known"),
         partners=PARTNERS,
     ),
