@@ -16,8 +16,12 @@ from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_knowledge, number, split_names
 
-MAX_FOLLOW_UP = 60
-"""Characters of a question that may go on from the one before."""
+_FOLLOWS = re.compile(
+    r"(?!\s*(?:is|are|does|do|can|could|would|will|has|have)\s+(?:it|they|this|you|we|i|people)\b(?!.*(?:\bthat\b|\w{3}er\b|more|less)))"
+    r"(?:\s*\S+){1,6}\s*",
+    re.IGNORECASE,
+).fullmatch
+"""A question that may go on from the one before: of a few words, and no whole one of its own."""
 _OBJECT = frozenset(
     (
         "is",
@@ -64,7 +68,7 @@ def read_after(question: str, texts: Sequence[str]) -> Reading:
         texts: the conversation so far: the opening, then questions and answers by turns.
     """
     reading = read(question)
-    if reading.truth is not None or reading.is_open or len(texts) < 3 or len(question) > MAX_FOLLOW_UP:
+    if reading.truth is not None or reading.is_open or len(texts) < 3 or not _FOLLOWS(question):
         return reading
     memory = read_after(texts[-2], texts[:-2]).memory
     return reading if memory is None else load_reader().read(question, memory)
