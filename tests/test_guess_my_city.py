@@ -311,6 +311,27 @@ def test_what_people_would_dispute(question: str, city: str, answer: bool | None
         assert truth(question, city) is answer
 
 
+@pytest.mark.parametrize("order", ["the largest city in {}", "the biggest city of {}", "the most populous city in {}"])
+@pytest.mark.parametrize(
+    ("where", "largest", "smaller"),
+    [
+        ("South America", "Sao Paulo", "Lima"), ("the Horn of Africa", "Addis Ababa", "Nairobi"), ("Texas", "Houston", "Chicago"),
+        ("Southeast Asia", "Jakarta", "Hanoi"), ("Canada", "Toronto", "Montreal"), ("North Africa", "Cairo", "Algiers"),
+    ],
+)  # fmt: skip
+def test_the_largest_of_a_region_is_not_the_largest_of_its_country(
+    order: str, where: str, largest: str, smaller: str
+) -> None:
+    question = f"Is it {order.format(where)}?"
+    assert truth(question, largest) is True
+    assert truth(question, smaller) is False
+
+
+@pytest.mark.parametrize("where", ["its region", "the state it is in", "the tropics", "a landlocked country"])
+def test_the_largest_of_what_no_row_holds_is_not_understood(where: str) -> None:
+    assert read(f"Is it the largest city in {where}?").truth is None
+
+
 def test_half_of_the_cities_at_most_are_open_to_dispute() -> None:
     """What is disputed of nearly all cities is only what the table lists of the few that it is surely true of."""
     table = load_knowledge()

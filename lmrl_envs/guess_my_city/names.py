@@ -17,10 +17,11 @@ from lmrl_envs.language.tokens import CLEAR, PARTS, Token, Tokenizer, clean
 from lmrl_envs.language.truth import Truth, surely
 
 LINES = sections(__file__, "data/pieces.txt")
-LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS = (
+LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, CITY_WORDS, WHOLE_OF, OF_COUNTRY = (
     frozenset(words(LINES[title]))
     for title in (
-        "language words", "main language words", "border words", "rule words", "between", "people words", "money words", "year words",
+        "language words", "main language words", "border words", "rule words", "between", "people words", "money words", "year words", "city words",
+        "whole of", "of country",
     )
 )  # fmt: skip
 SIGNS = {"more": ">", "over": ">", "above": ">", "exceed": ">", "beyond": ">", "least": ">=", "less": "<", "under": "<", "below": "<", "fewer": "<", "most": "<=", "within": "<", "up": "<="}  # fmt: skip
@@ -92,7 +93,7 @@ class Names(Measures):
         self._entities: dict[str, Entity] = {}
         for name, kinds in names_of_places().items():
             key = _key(tokenizer(clean(name).replace("-", " ")))
-            if key not in PARTS:
+            if key not in PARTS and key != "state":  # "the States" is read by rewrites.txt
                 self._entities.setdefault(key, Entity(tuple(kinds)))
         self._relations = {
             _key(tokenizer(phrase)): relation for relation, own in table(LINES["relations"]).items() for phrase in own
@@ -102,7 +103,11 @@ class Names(Measures):
             for measure, own in table(LINES["comparisons"]).items()
             for phrase in own
         }
-        firsts = (key.split(" ")[0] for group in (self._entities, self._relations, self._comparisons) for key in group)
+        self._superlatives = {
+            _key(tokenizer(phrase)): rank for rank, own in table(LINES["superlatives"]).items() for phrase in own
+        }
+        groups = (self._entities, self._relations, self._comparisons, self._superlatives)
+        firsts = (key.split(" ")[0] for group in groups for key in group)
         self.triggers = (
             frozenset(firsts)
             | frozenset(NUMBERS)
@@ -112,7 +117,7 @@ class Names(Measures):
         self.numeric = (
             frozenset(NUMBERS)
             | frozenset(SIGNS)
-            | {key.split(" ")[0] for key in self._comparisons}
+            | {key.split(" ")[0] for group in (self._comparisons, self._superlatives) for key in group}
             | {"between", "closer", "nearer", "close", "further", "farther"}
         ) - {
             "big",
@@ -134,7 +139,7 @@ class Names(Measures):
         }
         self._cities = tuple(cities().values())
         self._vectors = tuple(_vector(c.lat, c.lon) for c in self._cities)
-        self._sizes = {id(group): _longest(group) for group in (self._entities, self._relations, self._comparisons)}
+        self._sizes = {id(group): _longest(group) for group in groups}
         self._places: dict[Entity, tuple[tuple[float, float], ...]] = {}
         self._known: dict[tuple, Truth | None] = {}
 

@@ -8,10 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lmrl_envs.guess_my_city.amounts import Amounts
-from lmrl_envs.guess_my_city.names import BORDER, COUNTRY_WORDS, LANGUAGE, MONEY, OPPOSITE, RULE, Entity
+from lmrl_envs.guess_my_city.names import (
+    BORDER,
+    CITY_WORDS,
+    COUNTRY_WORDS,
+    LANGUAGE,
+    MONEY,
+    OF_COUNTRY,
+    OPPOSITE,
+    RULE,
+    WHOLE_OF,
+    Entity,
+)
 from lmrl_envs.guess_my_city.table import City, cities, countries, places
+from lmrl_envs.language.grammar import Unread
 from lmrl_envs.language.quantity import Match, Values
-from lmrl_envs.language.tokens import Token
+from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
 
 
@@ -25,6 +37,8 @@ class Pieces(Amounts):
         del last, last_noun
         if tokens[i].word == "capital":
             return self._capital_of(tokens, i)
+        if (greatest := self._greatest_of(tokens, i)) is not None:
+            return greatest
         entity = self._entity(tokens, i)
         if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
             return self._named(tokens, i) or self._related(tokens, i)
@@ -71,6 +85,46 @@ class Pieces(Amounts):
             if self._within(entity).possible.bit_count() == 1:
                 return Match(state, end)
         return Match(self._set("capital") & self._within(entity), end)
+
+    def _greatest_of(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "The largest city in Africa", "the largest African city", "Africa's largest city".
+
+        Raises:
+            Unread: the largest of something that the table has no row for.
+        """
+        owner = self._entity(tokens, i)
+        found = self._longest_in(self._superlatives, tokens, owner[1] if owner else i) if owner is None or owner[1] < len(tokens) else None  # fmt: skip
+        if found is None:
+            return None
+        rank, j = str(found[0]), found[1]
+        if owner is None and j < len(tokens) and (owner := self._entity(tokens, j)) is not None:
+            j = owner[1]
+        while j < len(tokens) and (tokens[j].base in CITY_WORDS or (tokens[j].part and tokens[j].part in CLEAR)):
+            j += 1
+        if owner is None and j < len(tokens) and (tokens[j].part == "P" or tokens[j - 1].word in ("of", "the")):
+            j += tokens[j].part == "P"
+            while j < len(tokens) and (tokens[j].word in WHOLE_OF or (tokens[j].part and tokens[j].part in CLEAR)):
+                j += 1
+            if j >= len(tokens) or tokens[j].base in OF_COUNTRY:
+                return None
+            if (owner := self._entity(tokens, j)) is None or (tokens[owner[1] : owner[1] + 1] and tokens[owner[1]].base == "union"):  # fmt: skip
+                raise Unread
+            return None if owner[0].of("country") else self._greatest(rank, owner[0], owner[1])
+        return None if owner is None or owner[0].of("country") else self._greatest(rank, owner[0], j)
+
+    def _greatest(self, rank: str, of: Entity, end: int) -> Match | None:
+        if (whole := of.of("continent", "region", "water")) is None:
+            country = self._set(f"{rank} in its country") if rank != "among" else self._set("among the largest in its country")  # fmt: skip
+            return Match(country & self._within(of), end) if of.of("people") else None
+        inside = self._set(whole)
+        if rank == "among":
+            own = f"among the largest in {whole}"
+            if own not in self.knowledge.attributes:
+                return Match(Truth(self._set(f"largest in {whole}").possible, inside.possible), end)
+            return Match(self._set(own), end)
+        if f"{rank} in {whole}" in self.knowledge.attributes or not inside.possible:
+            return Match(self._set(f"{rank} in {whole}"), end)
+        raise Unread
 
     # -- relations
 
