@@ -23,6 +23,8 @@ from lmrl_envs.language.senses import Senses
 from lmrl_envs.language.tokens import Token
 from lmrl_envs.language.truth import Truth
 
+_AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
+_FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
 
 
@@ -79,7 +81,17 @@ class Scan(Senses):
             return self.measures.greatest(self.superlative, found.possible, self.among)
         if self.narrow and self.turned:
             raise Unread
-        return found.narrowed() if self.narrow else found
+        if self.narrow:
+            return found.narrowed()
+        return Truth(found.possible, found.possible) if self._is_of_some() else found
+
+    def _is_of_some(self) -> bool:
+        """Whether one case is enough for a yes: "can it be red", "is it sometimes made of wood"."""
+        if self.turned or not all(item.sense in ("quality", "material", "place") for item in self.items):
+            return False
+        said = [token.word for token in self.tokens]
+        able = said[0] in ("can", "could", "may", "might") and not _FOUND.isdisjoint(said[1:4])
+        return able or not _AT_TIMES.isdisjoint(said)
 
     def _step(self, listed: list[Word], i: int) -> int:
         word = listed[i]
