@@ -15,6 +15,8 @@ Values = Mapping[str, float | None]
 """Measure -> how much of it a thing has; None, or left out: the thing has none."""
 
 _NUMBERS = {**NUMBERS, "couple": 2, "few": 3, "dozen": 12, "single": 1, "pair": 2, "several": 3}
+_BEFORE_AMOUNT = frozenset("xtpbav")
+"""Parts of the words between a measure and its amount."""
 _SLACK = 1.12
 """Within this factor of the limit it depends on the exemplar."""
 
@@ -76,6 +78,7 @@ class Measures:
             word[:-1] + "st": value for word, value in self.comparatives.items() if word.endswith("er")
         }
         self._more, self._less = ([entry.split() for entry in own[title]] for title in ("more", "less"))
+        self._signs = frozenset(entry[0] for entry in self._more + self._less)
         self._skip = frozenset(words(own["skip"]))
         self._upright = frozenset(words(own["upright"]))
         self._younger, self._older = frozenset(words(own["younger"])), frozenset(words(own["older"]))
@@ -87,11 +90,11 @@ class Measures:
             self.references.setdefault(key, values)
         firsts = {key.split(" ")[0] for key in self.references}
         self._reference_starts = firsts
-        self.numeric = frozenset(_NUMBERS) | {entry[0] for entry in self._more + self._less} | {"between"}
+        self.numeric = frozenset(_NUMBERS) | self._signs | {"between"}
         """Words with which an amount may begin."""
         self.triggers = (
             frozenset(self.comparatives) | frozenset(self.measured) | frozenset(self.superlatives) | frozenset(_NUMBERS) - {"million"}
-            | {entry[0] for entry in self._more + self._less} | {"as", "size", "fit", "same", "between", "$", "before", "after", "since", "predate"}
+            | self._signs | {"as", "size", "fit", "same", "between", "$", "before", "after", "since", "predate"}
         )  # fmt: skip
 
     # -- what is compared
@@ -219,7 +222,7 @@ class Measures:
         j = i + 1
         while (
             j < len(tokens)
-            and (tokens[j].part in tuple("xtpbav") or tokens[j].word in ("up", "at", "to", "me", "back"))
+            and (tokens[j].part in _BEFORE_AMOUNT or tokens[j].word in ("up", "at", "to", "me", "back"))
             and not self._begins(tokens, j)
         ):
             j += 1
@@ -256,6 +259,8 @@ class Measures:
         return self._direction(tokens, j) is not None or self._number(tokens, j)[0] is not None
 
     def _direction(self, tokens: Sequence[Token], j: int) -> tuple[str, int] | None:
+        if j < len(tokens) and tokens[j].word not in self._signs and tokens[j].base not in self._signs:
+            return None
         for sign, entries in ((">", self._more), ("<", self._less)):
             for entry in entries:
                 if [token.base if token.base in entry else token.word for token in tokens[j : j + len(entry)]] == entry:

@@ -25,6 +25,8 @@ from lmrl_envs.language.truth import Truth
 
 _AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
 _FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
+_CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
+"""Parts between two phrases with which the second says something of the thing again; with which it is not part of the first."""
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
 
 
@@ -60,7 +62,7 @@ class Scan(Senses):
             if not any(item.sense in senses or item.sense in ALL for item in self.items[start:]):
                 raise Unread
         tokens = self.tokens[self.asked_at :]
-        if any(token.word in PASTS for token in tokens) and not any(token.base in PAST for token in tokens):
+        if not PASTS.isdisjoint([token.word for token in tokens]) and PAST.isdisjoint([token.base for token in tokens]):
             raise Unread
         return self._together()
 
@@ -335,7 +337,7 @@ class Scan(Senses):
         clause, clear = self.clauses[-1], listed[i].clear
         connector, self.connector = self.connector, ""
         last = clause.items[-1] if clause.items else None
-        own, self.own = self.own or bool(set("ab") & set(clear)), False
+        own, self.own = self.own or "a" in clear or "b" in clear, False
         if connector == "," and any(word.token.part == "o" for word in listed[i:]) and last is not None and not own:
             connector = "or"
         if last is None or not connector:
@@ -363,11 +365,11 @@ class Scan(Senses):
 
     def _beside(self, item: Item, last: Item | None, listed: list[Word], i: int) -> Item:
         """An item right after another: "a big animal", "a pet animal"."""
-        if last is not None and len(self.items) == 1 and last.start == 0 and not set("thbp") & set(listed[i].clear):
+        if last is not None and len(self.items) == 1 and last.start == 0 and _CLAUSE.isdisjoint(listed[i].clear):
             start = listed[0]
             if start.clear == "bx" and self.tokens[start.index - 1].word not in ("a", "an"):
                 raise Unread  # "is the ball kicked": of something else than the thing
-        if last is None or last.end != i or set("thbapT") & set(listed[i].clear):
+        if last is None or last.end != i or not _LINKING.isdisjoint(listed[i].clear):
             return item
         if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":
             clause = self.clauses[-1]

@@ -12,7 +12,8 @@ _PATTERNS = {
     title: re.compile("".join(_SECTIONS[title])) for title in ("sentence", "filler", "asks", "preamble", "tag", "open")
 }
 _OPENERS, _TAG_ENDS = frozenset(words(_SECTIONS["openers"])), frozenset(words(_SECTIONS["tag ends"]))
-_LAST = re.compile(r"([a-z/]+)[^a-z]*$")
+_LAST = re.compile(r"[^a-z]*([a-z/]+)")
+"""The last word, in a text from its end."""
 _LETTER = re.compile("[a-z]")
 
 
@@ -47,6 +48,7 @@ def _by_word() -> tuple[dict[str, list[int]], list[int]]:
 
 
 _BY_WORD, _ALWAYS = _by_word()
+_REWRITES = [rule._replace(hints=tuple(hint.lstrip("*") for hint in rule.hints)) for rule in _REWRITES]
 
 
 class Sentence(NamedTuple):
@@ -78,11 +80,13 @@ def question_in(text: str) -> Sentence:
         text = (asking or kept)[-1]
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
-    concerned = {number for word in set(_WORD.findall(text)) if word in _BY_WORD for number in _BY_WORD[word]}
-    for number in sorted(concerned.union(_ALWAYS)):
+    concerned = [*_ALWAYS]
+    for word in _WORD.findall(text):
+        concerned += _BY_WORD.get(word, ())
+    for number in sorted(set(concerned)):
         hints, pattern, replacement = _REWRITES[number]
         for hint in hints:
-            if hint.lstrip("*") in text:
+            if hint in text:
                 text = pattern.sub(replacement, text)
                 break
     text = text.strip()
@@ -90,8 +94,8 @@ def question_in(text: str) -> Sentence:
     if lead is not None and lead.end() < len(text):
         before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
     agree = ""
-    last = _LAST.search(text)
-    tag = _PATTERNS["tag"].search(text) if last is not None and last[1] in _TAG_ENDS else None
+    last = _LAST.match(text[::-1])
+    tag = _PATTERNS["tag"].search(text) if last is not None and last[1][::-1] in _TAG_ENDS else None
     if tag is not None and _LETTER.search(text[: tag.start()]):
         negated = tag["not"] or tag["not2"] or tag["not3"]
         agree = "=" if tag["verb"] is None and tag["verb2"] is None else "-" if negated else "+"

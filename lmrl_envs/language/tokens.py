@@ -31,7 +31,9 @@ CLEAR = frozenset("xtpbahvTey")
 """Parts of the words that may stand between those of a phrase."""
 NOT = "n't"
 _SIGNS = {**QUOTES, **str.maketrans({"–": "-", "—": ","})}
-_WORD = re.compile(r"\$?\d+(?:[.,]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[,;:%$]")
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\$?\d+(?:[.,]\d+)*|[,;:%$]")
+_PLAIN_WORD = re.compile(r"[a-z]+(?:'[a-z]+)*|\$?[0-9]+(?:[.,][0-9]+)*|[,;:%$]")
+"""The same for ASCII, at a third of the time."""
 _ENDINGS = {"s": "is", "re": "are", "m": "am", "ll": "will", "ve": "have", "d": "would"}
 _SHORT = frozenset(words(LINES["contracted"]))
 _BARE_NEGATIONS = {f"{verb}nt": verb for verb in words(LINES["be"]) + words(LINES["auxiliaries"])} | {
@@ -74,7 +76,7 @@ class Tokenizer:
         """The tokens of a text that `clean` gave."""
         found: list[Token] = []
         known = self._tokens
-        for word in _WORD.findall(text):
+        for word in (_PLAIN_WORD if text.isascii() else _WORD).findall(text):
             tokens = known.get(word)
             if tokens is None:
                 tokens = tuple(self._made(word))

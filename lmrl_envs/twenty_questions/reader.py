@@ -16,12 +16,13 @@ from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_knowledge, number, split_names
 
-_FOLLOWS = re.compile(
-    r"(?!\s*(?:is|are|does|do|can|could|would|will|has|have)\s+(?:it|they|this|you|we|i|people)\b(?!.*(?:\bthat\b|\w{3}er\b|more|less)))"
-    r"(?:\s*\S+){1,6}\s*",
+_WHOLE = re.compile(
+    r"\s*(?:is|are|does|do|can|could|would|will|has|have)\s+(?:it|they|this|you|we|i|people)\b(?!.*(?:\bthat\b|\w{3}er\b|more|less))",
     re.IGNORECASE,
-).fullmatch
-"""A question that may go on from the one before: of a few words, and no whole one of its own."""
+).match
+"""A question of its own."""
+_FOLLOW_UP_WORDS = 6
+"""Words of a question that may go on from the one before."""
 _OBJECT = frozenset(
     (
         "is",
@@ -68,7 +69,9 @@ def read_after(question: str, texts: Sequence[str]) -> Reading:
         texts: the conversation so far: the opening, then questions and answers by turns.
     """
     reading = read(question)
-    if reading.truth is not None or reading.is_open or len(texts) < 3 or not _FOLLOWS(question):
+    if reading.truth is not None or reading.is_open or len(texts) < 3:
+        return reading
+    if not 0 < len(question.split()) <= _FOLLOW_UP_WORDS or _WHOLE(question):
         return reading
     memory = read_after(texts[-2], texts[:-2]).memory
     return reading if memory is None else load_reader().read(question, memory)
