@@ -19,6 +19,8 @@ _LEVEL = frozenset(("above", "sea", "level", "high", "of", "altitude", "elevatio
 _HIGH = frozenset(("above", "altitude", "elevation", "high", "sea", "elevate", "over", "up"))
 _SUBURBS = frozenset(("metropolitan", "metro", "agglomeration", "suburb"))
 _LANDS = frozenset(("country", "state", "nation", "neighbor", "other", "sovereign"))
+_COMPARED = BETWEEN | PEOPLE
+_FARNESS = frozenset(("closer", "nearer", "further", "farther", "close", "near", "far"))
 _LATITUDE = frozenset(("latitude", "north", "south", "parallel", "equator", "of"))
 
 
@@ -29,9 +31,11 @@ class Amounts(Names):
 
     def _compared(self, tokens: Sequence[Token], i: int) -> Match | None:
         """ "bigger than London", "more people live there than in London", "closer to X than to Y"."""
-        word = tokens[i].word
+        word, found = tokens[i].word, self._longest_in(self._comparisons, tokens, i)
+        if found is None and word not in _FARNESS:
+            return None
         than = next((j for j in range(i + 1, min(i + 9, len(tokens))) if tokens[j].word in ("than", "as")), None)
-        if word in ("closer", "nearer", "further", "farther", "close", "near", "far") and than is not None:
+        if word in _FARNESS and than is not None:
             first, second = self._next_entity(tokens, i + 1), self._next_entity(tokens, than + 1)
             if first is not None and second is not None and first[1] <= than + 1:
                 a, b = self._points(first[0]), self._points(second[0])
@@ -43,12 +47,11 @@ class Amounts(Names):
                     near, far = (a, b) if closer else (b, a)
                     truth = self._once(("closer", near, far), lambda: self._closer(near, far))
                     return None if truth is None else Match(truth, end)
-        found = self._longest_in(self._comparisons, tokens, i)
         if found is None or than is None:
             return None
         (measure, sign), after = found[0], found[1]  # type: ignore[misc]
         if any(
-            tokens[j].word not in BETWEEN and tokens[j].base not in BETWEEN | PEOPLE and tokens[j].part not in CLEAR
+            tokens[j].word not in BETWEEN and tokens[j].base not in _COMPARED and tokens[j].part not in CLEAR
             for j in range(after, than)
         ):
             return None

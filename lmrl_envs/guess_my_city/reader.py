@@ -29,7 +29,6 @@ _FACTS = ("landmarks", "rivers", "clubs", "people", "nicknames", "airports", "un
 class _Rewrite(NamedTuple):
     """A line of data/rewrites.txt."""
 
-    order: int
     pattern: re.Pattern[str]
     replacement: str
 
@@ -37,30 +36,32 @@ class _Rewrite(NamedTuple):
 class _Rewrites:
     """The lines of data/rewrites.txt by the words that they concern: most texts hold none of them."""
 
-    _WORD = re.compile(r"[^\W\d_]+|\d+")
+    _WORD, _PLAIN_WORD = re.compile(r"[^\W\d_]+|\d+"), re.compile("[a-z]+|[0-9]+")
 
     def __init__(self) -> None:
-        self._by_word: dict[str, list[_Rewrite]] = {}
-        self._first: list[tuple[frozenset[str], bool, _Rewrite]] = []
+        self._rewrites: list[_Rewrite] = []
+        self._by_word: dict[str, list[int]] = {}
+        self._first: list[tuple[frozenset[str], bool, int]] = []
         for order, line in enumerate(sections(__file__, "data/rewrites.txt")["rewrite"]):
             needs, _, rule = line.partition(" ~ ")
             pattern, _, replacement = rule.partition(" =>")
-            rewrite = _Rewrite(order, re.compile(pattern), replacement.strip())
+            self._rewrites.append(_Rewrite(re.compile(pattern), replacement.strip()))
             if needs[0] in "@!":
-                self._first.append((frozenset(needs[1:].split("|")), needs[0] == "@", rewrite))
+                self._first.append((frozenset(needs[1:].split("|")), needs[0] == "@", order))
                 continue
             for word in needs.split("|"):
-                self._by_word.setdefault(word, []).append(rewrite)
+                self._by_word.setdefault(word, []).append(order)
 
     def __call__(self, text: str) -> str:
-        words_ = self._WORD.findall(text.lower())
+        words_ = (self._PLAIN_WORD if text.isascii() else self._WORD).findall(text.lower())
         if not words_:
             return text
-        concerned = [rewrite for own, wanted, rewrite in self._first if (words_[0] in own) == wanted]
+        concerned = [order for own, wanted, order in self._first if (words_[0] in own) == wanted]
         for word in words_:
             concerned += self._by_word.get("#" if word[0] in "0123456789" else word, ())
-        for rewrite in sorted(set(concerned), key=lambda rewrite: rewrite.order) if len(concerned) > 1 else concerned:
-            text = rewrite.pattern.sub(rewrite.replacement, text)
+        for order in sorted(set(concerned)):
+            pattern, replacement = self._rewrites[order]
+            text = pattern.sub(replacement, text)
         return text
 
 
@@ -113,7 +114,7 @@ def read_after(question: str, texts: Sequence[str], depth: int = 2) -> Reading:
     alone = read(question)
     if depth == 0 or len(question) > MAX_FOLLOW_UP or len(texts) < 3:
         return alone
-    if alone.truth is not None and not _is_piece(question) and _GOES_ON.search(question) is None:
+    if alone.truth is not None and not _is_piece(question) and not _goes_on(question):
         return alone
     memory = read_after(texts[-2], texts[:-2], depth - 1).memory
     if memory is None:
@@ -126,6 +127,16 @@ def read_after(question: str, texts: Sequence[str], depth: int = 2) -> Reading:
 _GOES_ON = re.compile(
     r"(?i)\b(?:than|of) (?:that|it)\b|^(?:and |or )?(?:the )?\w*(?:ern|winter|summer)\b.{0,12}$|\bones?\W*$"
 )
+_GOES_ON_HINTS = ("than", "of ", "ern", "winter", "summer", "one")
+
+
+def _goes_on(question: str) -> bool:
+    """Whether a whole question refers to the one before."""
+    lower = question.lower()
+    for hint in _GOES_ON_HINTS if question.isascii() else ("",):
+        if hint in lower:
+            return _GOES_ON.search(question) is not None
+    return False
 
 
 def _put_in(piece: str, memory: Memory) -> Reading:
@@ -140,9 +151,12 @@ def _put_in(piece: str, memory: Memory) -> Reading:
     return UNREAD
 
 
+_ASKS = re.compile(r"(?i)(?:is|are|does|do|did|was|has|have|can)\b")
+
+
 def _is_piece(question: str) -> bool:
     """Whether a text is too short to ask by itself ("Spanish, then?")."""
-    return len(question.split()) <= 3 and re.match(r"(?i)(?:is|are|does|do|did|was|has|have|can)\b", question) is None
+    return len(question.split()) <= 3 and _ASKS.match(question) is None
 
 
 def _followed(text: str, memory: Memory) -> str:
@@ -201,13 +215,14 @@ class CityReader(Reader):
 
     def special(self, text: str) -> Truth | None:
         """A question about the name: its letters, or what the city is or was called."""
-        found = read_spelling(
-            self.knowledge.names, _LONGER.sub(r"\1 than \2 letters", text).replace("longer than", "more than")
-        )
+        spelled = _LONGER.sub(r"\1 than \2 letters", text) if "letter" in text else text
+        found = read_spelling(self.knowledge.names, spelled.replace("longer than", "more than"))
         return self.once_called(text) if found is None else found
 
     def once_called(self, text: str) -> Truth | None:
         """ "Was it formerly called Bombay?", "did the Dutch call it Batavia?"."""
+        if not ("name" in text or "call" in text or "known" in text or "go by" in text):
+            return None
         if (match := _NAMED.search(text)) is None:
             return None
         key = self.lexicon.key(match[1])

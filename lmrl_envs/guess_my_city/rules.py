@@ -21,7 +21,8 @@ MAX_TOKENS = 60
 """A question of more words is no guess."""
 KEPT_LENGTH = 300
 """Characters of the longest text whose reading is kept: agents may send long ones, no two alike."""
-_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+")
+_TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
+_PLAIN_TOKEN = re.compile("[a-z]+|[0-9]+(?:[.,:][0-9]+)*")
 _POSSESSIVE = re.compile(r"['’`´]s\b")
 _OR_NOT = re.compile(r"(?i)\b(?:or not|yes or no)\W*$")
 _FORMER = frozenset(("was", "formerly", "once", "used", "were", "did"))
@@ -35,7 +36,7 @@ def tokens(text: str) -> tuple[str, ...]:
     text = plain(text, "NFKD", {}, dropped=INVISIBLE)
     if "'" in text or "’" in text or "`" in text:
         text = _POSSESSIVE.sub(" ", text).replace("'", "").replace("’", "").replace("`", "")
-    return tuple(_TOKEN.findall(text))
+    return tuple((_PLAIN_TOKEN if text.isascii() else _TOKEN).findall(text))
 
 
 @cache
@@ -57,14 +58,14 @@ def _city_phrases() -> dict[str, list[tuple[tuple[str, ...], str]]]:
 
 def named_cities(words: tuple[str, ...]) -> set[str]:
     """The cities that words name; the longest name that begins at a word counts."""
-    index, found, i = _city_phrases(), set(), 0
-    if index.keys().isdisjoint(words):
-        return found
-    while i < len(words):
-        match = next((entry for entry in index.get(words[i], ()) if words[i : i + len(entry[0])] == entry[0]), None)
-        if match is not None:
-            found.add(match[1])
-        i += len(match[0]) if match is not None else 1
+    index, found, end = _city_phrases(), set(), 0
+    for i, word in enumerate(words):
+        if word in index and i >= end:
+            for phrase, name in index[word]:
+                if words[i : i + len(phrase)] == phrase:
+                    found.add(name)
+                    end = i + len(phrase)
+                    break
     return found
 
 
