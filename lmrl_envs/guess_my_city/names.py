@@ -157,7 +157,9 @@ class Names(Measures):
         """What the longest phrase of a group means that begins at a token, past words that say nothing, and the token after it."""
         key = tokens[i].base
         size = self._sizes[id(group)].get(key, 0)
-        found = (group[key], i + 1) if size and key in group else None
+        if not size:
+            return None
+        found = (group[key], i + 1) if key in group else None
         j, n = i + 1, 1
         while n < size and j < len(tokens):
             part = tokens[j].part

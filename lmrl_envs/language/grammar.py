@@ -142,6 +142,9 @@ class Clause:
         self.turns: list[int] = []
 
     def truth(self, everything: int) -> Truth:
+        if len(self.items) == 1 and not self.turns:
+            (item,) = self.items
+            return Truth(everything & item.truth.yes, everything & item.truth.possible)
         turns = [0, *self.turns, len(self.items)]
         found = Truth(everything, everything)
         for k in range(len(turns) - 2, -1, -1):

@@ -59,7 +59,10 @@ class Scan(Senses):
         if not self.items:
             raise Unread
         for start, senses in self.owed:
-            if not any(item.sense in senses or item.sense in ALL for item in self.items[start:]):
+            for item in self.items[start:]:
+                if item.sense in senses or item.sense in ALL:
+                    break
+            else:
                 raise Unread
         tokens = self.tokens[self.asked_at :]
         if not PASTS.isdisjoint([token.word for token in tokens]) and PAST.isdisjoint([token.base for token in tokens]):
@@ -75,7 +78,7 @@ class Scan(Senses):
         found = clauses[0].truth(everything)
         for clause in clauses[1:]:
             found = found | clause.truth(everything) if clause.alternative else found & clause.truth(everything)
-        if sum(item.sense == NAME for item in self.items) > 1:
+        if len(self.items) > 1 and sum(item.sense == NAME for item in self.items) > 1:
             raise Unread  # no thing is two
         if self.superlative is not None:
             if self.turned or ways or not any(item.sense == "kind" for item in self.items):

@@ -49,6 +49,8 @@ def _by_word() -> tuple[dict[str, list[int]], list[int]]:
 
 _BY_WORD, _ALWAYS = _by_word()
 _REWRITES = [rule._replace(hints=tuple(hint.lstrip("*") for hint in rule.hints)) for rule in _REWRITES]
+_HINTS = [rule.hints for rule in _REWRITES]
+_ALWAYS_HINTS = tuple({hint: None for number in _ALWAYS for hint in _HINTS[number]})
 
 
 class Sentence(NamedTuple):
@@ -80,16 +82,7 @@ def question_in(text: str) -> Sentence:
         text = (asking or kept)[-1]
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
-    concerned = [*_ALWAYS]
-    for word in _WORD.findall(text):
-        concerned += _BY_WORD.get(word, ())
-    for number in sorted(set(concerned)):
-        hints, pattern, replacement = _REWRITES[number]
-        for hint in hints:
-            if hint in text:
-                text = pattern.sub(replacement, text)
-                break
-    text = text.strip()
+    text = _rewritten(text).strip()
     lead = _PATTERNS["preamble"].match(text) if _first(text) in _OPENERS else None
     if lead is not None and lead.end() < len(text):
         before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
@@ -101,6 +94,28 @@ def question_in(text: str) -> Sentence:
         agree = "=" if tag["verb"] is None and tag["verb2"] is None else "-" if negated else "+"
         text = text[: tag.start()]
     return Sentence(text, asked, mark, agree, before, _PATTERNS["open"].match(text) is not None)
+
+
+def _rewritten(text: str) -> str:
+    """A text after the rewritings; most texts hold the hint of none."""
+    concerned: list[int] = []
+    for word in _WORD.findall(text):
+        if word in _BY_WORD:
+            concerned += _BY_WORD[word]
+    for hint in _ALWAYS_HINTS:
+        if hint in text:
+            break
+    else:
+        for number in concerned:
+            if any(hint in text for hint in _HINTS[number]):
+                break
+        else:
+            return text
+    for number in sorted({*concerned, *_ALWAYS}):
+        hints, pattern, replacement = _REWRITES[number]
+        if any(hint in text for hint in hints):
+            text = pattern.sub(replacement, text)
+    return text
 
 
 def _first(text: str) -> str:
