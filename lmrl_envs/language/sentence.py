@@ -102,20 +102,24 @@ def _rewritten(text: str) -> str:
     for word in _WORD.findall(text):
         if word in _BY_WORD:
             concerned += _BY_WORD[word]
-    for hint in _ALWAYS_HINTS:
-        if hint in text:
-            break
-    else:
+    if not _is_hinted(_ALWAYS_HINTS, text):
         for number in concerned:
-            if any(hint in text for hint in _HINTS[number]):
+            if _is_hinted(_HINTS[number], text):
                 break
         else:
             return text
     for number in sorted({*concerned, *_ALWAYS}):
         hints, pattern, replacement = _REWRITES[number]
-        if any(hint in text for hint in hints):
+        if _is_hinted(hints, text):
             text = pattern.sub(replacement, text)
     return text
+
+
+def _is_hinted(hints: tuple[str, ...], text: str) -> bool:
+    for hint in hints:  # noqa: SIM110 - any() costs three times as much
+        if hint in text:
+            return True
+    return False
 
 
 def _first(text: str) -> str:
