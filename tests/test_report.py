@@ -212,11 +212,10 @@ def test_details_of_any_shape_do_no_harm(rich_run: Path, tmp_path: Path) -> None
     path = out / "cells/TwentyQuestions-v1/expert/seed-0/episodes.jsonl"
     odd = [
         {"logprobs": [["a"], 3, {"token": "t", "logprob": -1.0}]},
-        None,
-        7,
-        "text",
-        [1, 2],
-        {"logprobs": "x", "value": "y"},
+        {},
+        {"logprobs": "x", "value": "y", "raw": 7},
+        {"alternatives": 7, "token_values": {"a": 1}},
+        {"value": None, "action_value": [1, 2], "alternatives": [["a"], 3, ["b", "c"]]},
     ]
     records = [json.loads(line) for line in path.read_text().splitlines()]
     for record in records:
