@@ -1,5 +1,5 @@
 # make bench   install into .venv and run the quick leaderboard; prints where the report is
-# make test    install into .venv and run the tests
+# make test    install into .venv and run the tests, in as many processes as there are cores (at most 4)
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
+TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 RUN ?= runs/quick
 SPEED ?=
 MINUTES ?= 5
@@ -37,10 +38,10 @@ bench: $(VENV)/bench.stamp
 
 test: $(VENV)/test.stamp
 	sh .ci/system-packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS)
 
 check: $(VENV)/test.stamp lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TESTERS)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
