@@ -332,6 +332,27 @@ def test_the_largest_of_what_no_row_holds_is_not_understood(where: str) -> None:
     assert read(f"Is it the largest city in {where}?").truth is None
 
 
+@pytest.mark.parametrize(
+    ("question", "yes", "no"),
+    [
+        ("Was it founded before 1500?", "Rome", "Houston"), ("Was it established in the 18th century?", "Saint Petersburg", "Paris"),
+        ("Was it founded in the nineteenth century?", "Nairobi", "Paris"), ("Was it founded between 1500 and 1600?", "Caracas", "Chicago"),
+        ("Was it founded after the year 1800?", "Johannesburg", "Lima"), ("Was it founded in the 1600s?", "Cape Town", "Rome"),
+        ("Was it founded before 300 BC?", "Rome", "London"),
+        ("Does its country border the Mediterranean?", "Madrid", "Vienna"), ("Is it on the Mediterranean?", "Barcelona", "Madrid"),
+        ("Is it in a developed country?", "London", "Kabul"), ("Is it in a developing country?", "Kabul", "London"),
+        ("Is it on the border of two countries?", "Kinshasa", "Chicago"), ("Is it near the border of Mexico?", None, None),
+        ("Is it opposite Kinshasa?", None, None), ("Is it on the border with Mexico?", None, None),
+    ],
+)  # fmt: skip
+def test_years_waters_and_borders(question: str, yes: str | None, no: str | None) -> None:
+    if yes is None or no is None:
+        assert read(question).truth is None  # near as the crow flies is no column: said, not guessed
+        return
+    assert truth(question, yes) is True
+    assert truth(question, no) is False
+
+
 def test_half_of_the_cities_at_most_are_open_to_dispute() -> None:
     """What is disputed of nearly all cities is only what the table lists of the few that it is surely true of."""
     table = load_knowledge()

@@ -24,7 +24,7 @@ LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, CITY_WORDS, WHOLE_O
         "whole of", "of country",
     )
 )  # fmt: skip
-SIGNS = {"more": ">", "over": ">", "above": ">", "exceed": ">", "beyond": ">", "least": ">=", "less": "<", "under": "<", "below": "<", "fewer": "<", "most": "<=", "within": "<", "up": "<="}  # fmt: skip
+SIGNS = {"more": ">", "over": ">", "above": ">", "exceed": ">", "greater": ">", "beyond": ">", "least": ">=", "less": "<", "under": "<", "below": "<", "fewer": "<", "most": "<=", "within": "<", "up": "<="}  # fmt: skip
 COUNTRY_WORDS = frozenset(("country", "nation"))
 OPPOSITE = {"north": "south", "south": "north", "east": "west", "west": "east"}
 NONE = Truth(0, 0)
@@ -112,6 +112,7 @@ class Names(Measures):
             frozenset(firsts)
             | frozenset(NUMBERS)
             | frozenset(SIGNS)
+            | YEARS
             | {"utc", "gmt", "between", "ahead", "behind", "capital"}
         )
         self.numeric = (

@@ -5,6 +5,7 @@ The engine asks `Pieces.match` wherever one of their words stands; what is read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from lmrl_envs.guess_my_city.amounts import Amounts
@@ -13,18 +14,25 @@ from lmrl_envs.guess_my_city.names import (
     CITY_WORDS,
     COUNTRY_WORDS,
     LANGUAGE,
+    LINES,
     MONEY,
     OF_COUNTRY,
     OPPOSITE,
     RULE,
     WHOLE_OF,
+    YEARS,
     Entity,
 )
 from lmrl_envs.guess_my_city.table import City, cities, countries, places
 from lmrl_envs.language.grammar import Unread
+from lmrl_envs.language.lists import table, words
 from lmrl_envs.language.quantity import Match, Values
 from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
+
+_WHEN = {word: sign for sign, own in table(LINES["when"]).items() for word in own}
+_CENTURIES = tuple(words(LINES["centuries"]))
+_BESIDE = frozenset(("year", "sometime", "already", "well", "back", "than", "as", "early", "late", "ago", "there"))
 
 
 class Pieces(Amounts):
@@ -39,6 +47,8 @@ class Pieces(Amounts):
             return self._capital_of(tokens, i)
         if (greatest := self._greatest_of(tokens, i)) is not None:
             return greatest
+        if tokens[i].base in YEARS and (founded := self._founded(tokens, i)) is not None:
+            return founded
         entity = self._entity(tokens, i)
         if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
             return self._named(tokens, i) or self._related(tokens, i)
@@ -67,6 +77,8 @@ class Pieces(Amounts):
             return Match(self._pays(currency), after or end)
         if entity.of("city") is not None:
             return None  # the engine's: it may be a guess
+        if (water := entity.of("water")) is not None:
+            return Match(self._on_water(water, tokens[:i]), self._swallow(tokens, end, frozenset(("coast", "coastline"))) or end)  # fmt: skip
         return Match(self._within(entity), end)
 
     def _capital_of(self, tokens: Sequence[Token], i: int) -> Match | None:
@@ -126,6 +138,62 @@ class Pieces(Amounts):
             return Match(self._set(f"{rank} in {whole}"), end)
         raise Unread
 
+    def _on_water(self, water: str, before: Sequence[Token]) -> Truth:
+        """On a water, of the city or, where the words before name it, of its country."""
+        if not any(token.base in COUNTRY_WORDS for token in before):
+            return self._set(water)
+        if f"country on {water}" not in self.knowledge.attributes:
+            raise Unread
+        return self._set(f"country on {water}")
+
+    def _founded(self, tokens: Sequence[Token], i: int) -> Match | None:
+        """ "Founded before 1500", "established in the 16th century"."""
+        sign, j = "", i + 1
+        while j < len(tokens) and (tokens[j].word in _WHEN or tokens[j].word in _BESIDE or tokens[j].part in CLEAR):
+            if not sign or tokens[j].word not in ("to", "about", "around"):
+                sign = _WHEN.get(tokens[j].word, sign)
+            j += 1
+        if not sign or j >= len(tokens):
+            return None
+        span = self._years(tokens, j)
+        if span is None:
+            return None
+        first, last, j = span
+        if sign == "between":
+            if j >= len(tokens) or tokens[j].word != "and" or (until := self._years(tokens, j + 1)) is None:
+                return None
+            (_, last, j), sign = until, "="
+
+        def test(c: City) -> bool | None:
+            slack = 50 if c.year < 1400 or "centur" in c.founded else 8
+            low, high = {"<": (-9999, first), ">": (last, 9999), "=": (first, last)}[sign]
+            if sign == "=" and slack == 8:
+                return low <= c.year <= high or (None if low - slack <= c.year <= high + slack else False)
+            inside = low + slack <= c.year <= high - slack
+            return True if inside else None if low - slack <= c.year <= high + slack else False
+
+        return Match(self._where(test), j)
+
+    @staticmethod
+    def _years(tokens: Sequence[Token], j: int) -> tuple[int, int, int] | None:
+        """The first and the last year of a year, a decade or a century, and the token after it."""
+        while j < len(tokens) and (tokens[j].word == "year" or tokens[j].part == "x"):
+            j += 1
+        rest = [token.word for token in tokens[j : j + 4]] + [""] * 4
+        number = int(rest[0]) if re.fullmatch(r"\d{1,4}", rest[0]) else 0
+        if rest[0] in _CENTURIES and rest[1] == "century":
+            first, last, end = 100 * _CENTURIES.index(rest[0]), 100 * _CENTURIES.index(rest[0]) + 100, 2
+        elif 0 < number < 22 and rest[1] in ("st", "nd", "rd", "th") and rest[2] == "century":
+            first, last, end = 100 * number - 100, 100 * number, 3
+        elif 100 <= number < 2030:
+            decade = rest[1] == "s"
+            first, last, end = number, number + (100 if number % 100 == 0 else 10) * decade, 1 + decade
+        else:
+            return None
+        if rest[end] == "beforechrist":
+            first, last, end = -last, -first, end + 1
+        return first, last, j + end
+
     # -- relations
 
     def _related(self, tokens: Sequence[Token], i: int) -> Match | None:
@@ -148,6 +216,8 @@ class Pieces(Amounts):
         if target is None:
             return None
         entity, end = target
+        if relation == "border" and (water := entity.of("water")) is not None:
+            return Match(self._on_water(water, tokens[:i]), end)
         if relation == "near":
             end = self._swallow(tokens, end, BORDER) or end
         if relation in ("speak", "pay"):
