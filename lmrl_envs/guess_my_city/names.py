@@ -37,7 +37,11 @@ class Entity(NamedTuple):
 
     def of(self, *kinds: str) -> str | None:
         """The value of the first of some kinds that it has."""
-        return next((value for wanted in kinds for kind, value in self.kinds if kind == wanted), None)
+        for wanted in kinds:
+            for kind, value in self.kinds:
+                if kind == wanted:
+                    return value
+        return None
 
 
 def names_of_places() -> dict[str, list[tuple[str, str]]]:

@@ -51,12 +51,11 @@ class Pieces(Amounts):
             return founded
         entity = self._entity(tokens, i)
         if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
-            return self._named(tokens, i) or self._related(tokens, i)
-        return self._amount(tokens, i) or self._related(tokens, i) or self._named(tokens, i)
+            return self._named(tokens, i, entity) or self._related(tokens, i)
+        return self._amount(tokens, i) or self._related(tokens, i) or self._named(tokens, i, entity)
 
-    def _named(self, tokens: Sequence[Token], i: int) -> Match | None:
+    def _named(self, tokens: Sequence[Token], i: int, found: tuple[Entity, int] | None) -> Match | None:
         """A name by itself, or with what makes a language, a ruler, a neighbour or a currency of it ("French rule", "Chad as a neighbour")."""
-        found = self._entity(tokens, i)
         if found is None:
             return None
         entity, end = found

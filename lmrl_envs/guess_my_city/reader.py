@@ -57,9 +57,13 @@ class _Rewrites:
         if not words_:
             return text
         concerned = [order for own, wanted, order in self._first if (words_[0] in own) == wanted]
+        by_word = self._by_word
         for word in words_:
-            concerned += self._by_word.get("#" if word[0] in "0123456789" else word, ())
-        for order in sorted(set(concerned)):
+            if word in by_word:
+                concerned += by_word[word]
+            elif word[0] in "0123456789":
+                concerned += by_word.get("#", ())
+        for order in sorted(set(concerned)) if concerned else ():
             pattern, replacement = self._rewrites[order]
             text = pattern.sub(replacement, text)
         return text

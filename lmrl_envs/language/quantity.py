@@ -60,6 +60,7 @@ class Measures:
         tokenizer: Tokenizer,
     ) -> None:
         self.columns = columns
+        self._limits: dict[tuple[str, str, float, float], Truth] = {}
         self.now = 2025.0
         """The year in which is asked."""
         self._base = base = tokenizer.base
@@ -101,6 +102,14 @@ class Measures:
 
     def compare(self, measure: str, sign: str, limit: float, slack: float = _SLACK) -> Truth:
         """The things with more (``>=``) or less (``<=``) of a measure than a limit; near it, it depends."""
+        key = (measure, sign, limit, slack)
+        if key not in self._limits:
+            if len(self._limits) > 10_000:
+                self._limits.clear()
+            self._limits[key] = self._beside_limit(*key)
+        return self._limits[key]
+
+    def _beside_limit(self, measure: str, sign: str, limit: float, slack: float) -> Truth:
         yes = possible = 0
         for index, value in enumerate(self.columns[measure]):
             if value is None:

@@ -10,6 +10,9 @@ from lmrl_envs.language.quantity import Values
 from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
 
+_SAID = frozenset("tpT")
+"""Parts of the words with which something is said of what was named."""
+
 
 class Senses:
     """The words of a question, and what the lexicon has for them where they stand."""
@@ -41,8 +44,9 @@ class Senses:
         """The words that phrases are made of, with what stands between."""
         listed, clear = [], ""
         for index, token in enumerate(self.tokens):
-            if token.part and token.part in CLEAR:
-                clear += token.part
+            part = token[2]
+            if part in CLEAR:
+                clear += part
             else:
                 listed.append(Word(token, index, clear))
                 clear = ""
@@ -128,9 +132,7 @@ class Senses:
     def _ends(self, listed: list[Word], i: int) -> bool:
         """Whether nothing more is said of what was named before."""
         after = listed[i] if i < len(listed) else None
-        return (
-            after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or bool(set("tpT") & set(after.clear))
-        )
+        return after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or not _SAID.isdisjoint(after.clear)
 
     def _is_alone(self, listed: list[Word], i: int, size: int, senses: Mapping[str, Truth]) -> bool:
         """Whether a noun is all that is asked: "lamp?", "is it the lamp", "are they lamps"."""

@@ -148,11 +148,15 @@ class Tokenizer:
         return word
 
 
+_INSIDE = frozenset(("inside", "within", "into"))
+
+
 def _tell_insides(tokens: list[Token]) -> None:
     """Makes "inside", "within" and "into" before a noun the same as "in"."""
-    for i, token in enumerate(tokens[:-1]):
-        if token.word in ("inside", "within", "into") and tokens[i + 1].part in ("x", "", "q", "t", "h"):
-            tokens[i] = Token(token.word, "in", "P")
+    last = len(tokens) - 1
+    for i, (word, _, _) in enumerate(tokens):
+        if word in _INSIDE and i < last and tokens[i + 1].part in ("x", "", "q", "t", "h"):
+            tokens[i] = Token(word, "in", "P")
 
 
 _PARTICLES = frozenset(
