@@ -342,6 +342,7 @@ def test_the_largest_of_what_no_row_holds_is_not_understood(where: str) -> None:
         ("Does its country border the Mediterranean?", "Madrid", "Vienna"), ("Is it on the Mediterranean?", "Barcelona", "Madrid"),
         ("Is it in a developed country?", "London", "Kabul"), ("Is it in a developing country?", "Kabul", "London"),
         ("Is it on the border of two countries?", "Kinshasa", "Chicago"), ("Is it near the border of Mexico?", None, None),
+        ("Do they speak French?", "Paris", "Lima"), ("Does its flag have red in it?", "Paris", "Delhi"),
         ("Is it opposite Kinshasa?", None, None), ("Is it on the border with Mexico?", None, None),
     ],
 )  # fmt: skip
@@ -351,6 +352,14 @@ def test_years_waters_and_borders(question: str, yes: str | None, no: str | None
         return
     assert truth(question, yes) is True
     assert truth(question, no) is False
+
+
+@pytest.mark.parametrize("what", ["a famous opera house", "a famous tower", "slums", "a castle", "street food"])
+def test_what_every_city_has_some_of_is_never_denied(what: str) -> None:
+    """What the table lists of the cities that are known for it is no closed list."""
+    found = read(f"Is it known for {what}?").truth
+    assert found is not None
+    assert found.possible == load_knowledge().everything
 
 
 def test_half_of_the_cities_at_most_are_open_to_dispute() -> None:

@@ -197,6 +197,7 @@ class CityReader(Reader):
         self.knowledge = knowledge
         files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
         common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
+        common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
         files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]
         facts = {text: names for text, names in _facts().items() if text not in common}
         lexicon = Lexicon(
