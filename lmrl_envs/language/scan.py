@@ -27,6 +27,7 @@ _AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
 _FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
 _CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
 """Parts between two phrases with which the second says something of the thing again; with which it is not part of the first."""
+_JUDGED = frozenset(("considered", "described", "called", "classified", "regarded"))
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
 
 
@@ -95,6 +96,8 @@ class Scan(Senses):
         if self.turned or not all(item.sense in ("quality", "material", "place") for item in self.items):
             return False
         said = [token.word for token in self.tokens]
+        if not _JUDGED.isdisjoint(said):
+            return False
         able = said[0] in ("can", "could", "may", "might") and not _FOUND.isdisjoint(said[1:4])
         return able or not _AT_TIMES.isdisjoint(said)
 
