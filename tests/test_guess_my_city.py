@@ -362,6 +362,11 @@ def test_what_every_city_has_some_of_is_never_denied(what: str) -> None:
     assert found.possible == load_knowledge().everything
 
 
+def test_how_far_it_is_has_no_sentence() -> None:
+    assert topic_of("How far is it?") is None
+    assert ask("Rome", "How far is the coast?").text == UNREAD
+
+
 def test_half_of_the_cities_at_most_are_open_to_dispute() -> None:
     """What is disputed of nearly all cities is only what the table lists of the few that it is surely true of."""
     table = load_knowledge()

@@ -38,6 +38,8 @@ def topic_of(question: str) -> str | None:
         size = next((n for n in range(min(6, len(said) - i), 0, -1) if said[i : i + n] in _TOPICS), 0)
         if size:
             found.append(_TOPICS[said[i : i + size]])
+            if found[-1] and found[-1] not in _RANK:
+                return None  # "how far": asked of what no sentence tells
         elif not _says_nothing(said[i]):
             return None
         i += size or 1

@@ -307,7 +307,8 @@ class Pieces(Amounts):
             place = ((sign * (c.lat if axis == 0 else c.lon)) - low) / (high - low) if high > low else 0.5
             return True if place > 0.66 else None if place > 0.4 else False
 
-        return self._where(test)
+        found = self._where(test)
+        return found if whole is None else found & self._within(whole)
 
     def _same(self, what: str, entity: Entity) -> Truth | None:
         name = entity.of("city")
