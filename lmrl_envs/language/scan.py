@@ -23,6 +23,7 @@ from lmrl_envs.language.senses import Senses
 from lmrl_envs.language.tokens import Token
 from lmrl_envs.language.truth import Truth
 
+_ABLE = frozenset(("can", "could", "may", "might"))
 _AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
 _FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
 _CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
@@ -93,13 +94,11 @@ class Scan(Senses):
 
     def _is_of_some(self) -> bool:
         """Whether one case is enough for a yes: "can it be red", "is it sometimes made of wood"."""
-        if self.turned or not all(item.sense in ("quality", "material", "place") for item in self.items):
-            return False
         said = [token.word for token in self.tokens]
-        if not _JUDGED.isdisjoint(said):
+        able = said[0] in _ABLE and not _FOUND.isdisjoint(said[1:4])
+        if self.turned or not (able or not _AT_TIMES.isdisjoint(said)) or not _JUDGED.isdisjoint(said):
             return False
-        able = said[0] in ("can", "could", "may", "might") and not _FOUND.isdisjoint(said[1:4])
-        return able or not _AT_TIMES.isdisjoint(said)
+        return all(item.sense in ("quality", "material", "place") for item in self.items)
 
     def _step(self, listed: list[Word], i: int) -> int:
         word = listed[i]
