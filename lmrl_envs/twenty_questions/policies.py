@@ -133,8 +133,12 @@ def best_question(possible: int) -> tuple[str, int]:
 
 def _promise(truth: Truth, possible: int) -> int:
     """What a question costs over all objects if any cut of what is left could be asked for."""
-    parts = possible & truth.yes, possible & truth.possible & ~truth.yes, possible & ~truth.possible
-    return possible.bit_count() + sum(least_questions(part.bit_count(), 2) for part in parts)
+    return possible.bit_count() + sum(least_questions(part.bit_count(), 2) for part in _parts(truth, possible))
+
+
+def _parts(truth: Truth, possible: int) -> tuple[int, int, int]:
+    """The objects for which the answer is yes, that it depends, and no."""
+    return possible & truth.yes, possible & truth.possible & ~truth.yes, possible & ~truth.possible
 
 
 class ExpertPolicy(_Player):
@@ -149,16 +153,23 @@ class ExpertPolicy(_Player):
         return question
 
     def is_best(self, transcript: Transcript, action: str) -> bool:
-        """Whether a question promises as much as the best of the bank."""
+        """Whether an action costs no more than the tree's, when the tree goes on with what it leaves."""
         possible = possible_objects(transcript, self.start)
         reading = read(action)
+        count, least = possible.bit_count(), best_question(possible)[1]
         if reading.truth is None:
             return False
-        least = min(_promise(truth, possible) for _, truth in question_bank())
-        count = possible.bit_count()
         if reading.guess is not None:
-            return bool(possible >> reading.guess & 1) and count - 1 + least_questions(count - 1, 2) <= least
-        return _promise(reading.truth, possible) <= least
+            guessed = 1 << reading.guess
+            return bool(possible & guessed) and count - 1 + _cost(possible & ~guessed) <= least
+        parts = _parts(reading.truth, possible)
+        if count + sum(least_questions(part.bit_count()) for part in parts) > least:
+            return False  # not even with any cut that could be wished for
+        return max(map(int.bit_count, parts)) < count and count + sum(map(_cost, parts)) <= least
+
+
+def _cost(possible: int) -> int:
+    return best_question(possible)[1] if possible else 0
 
 
 POLICIES = {"random": RandomPolicy, "suboptimal": SuboptimalPolicy, "expert": ExpertPolicy, "mixed": MixedPolicy}

@@ -100,7 +100,9 @@ def test_a_run_refuses_an_edited_agent(suite: Suite, tmp_path: Path) -> None:
 
 def test_a_run_refuses_another_file_of_the_same_name(suite: Suite, tmp_path: Path) -> None:
     assert run_suite(suite, tmp_path / "run", agents=suite.only([plug(tmp_path / "a")]), workers=1) == {}
-    with pytest.raises(FolderError, match=r"other games \(agent: '.*/a/a.*' there, '.*/b/a.*' here\)"):  # long paths are cut
+    with pytest.raises(
+        FolderError, match=r"other games \(agent: '.*/a/a.*' there, '.*/b/a.*' here\)"
+    ):  # long paths are cut
         run_suite(suite, tmp_path / "run", agents=suite.only([plug(tmp_path / "b")]), workers=1)
     (cell,) = (tmp_path / "run").glob("cells/*/*/*/run.json")
     assert json.loads(cell.read_text())["spec"]["agent"].endswith("/a/agent.py:A")

@@ -92,24 +92,25 @@ def check_agent(
         the breaches found, in words; none means that the agent conforms.
     """
     check = _Check(agent, beat or (lambda doing: None))
-    try:
-        check.introduces_itself()
-        before = _surroundings()
-        tasks = list(env_ids) or default_tasks()
-        asked = [(id, sample_requests(id, FEW if k else max(FEW, check.batch))) for k, id in enumerate(tasks)]
-        first = [check.answers_alike(id, requests) for id, requests in asked]
-        for (id, requests), answers in zip(asked, first, strict=True):
-            check.answers_again(id, requests, answers)
-        if not env_ids:
-            check.ask("other tasks", [sample_requests(id, 1)[0] for id in tasks_here() if id not in tasks])
-        check.repeats(asked[0][1], first[0])
-        tell_finished(agent, [request.episode for request in asked[0][1]])
-        check.found(
-            f"act changes {name}" for name, value in _surroundings().items() if value != before.get(name, value)
-        )
-    except AgentStopped as stop:
-        check.found([f"it stops: {told(stop)}"])
-    check.leaves(closing)
+    with tempfile.TemporaryDirectory() as folder:  # what the agent keeps there it may add to with every answer
+        try:
+            check.introduces_itself(Path(folder))
+            before = _surroundings()
+            tasks = list(env_ids) or default_tasks()
+            asked = [(id, sample_requests(id, FEW if k else max(FEW, check.batch))) for k, id in enumerate(tasks)]
+            first = [check.answers_alike(id, requests) for id, requests in asked]
+            for (id, requests), answers in zip(asked, first, strict=True):
+                check.answers_again(id, requests, answers)
+            if not env_ids:
+                check.ask("other tasks", [sample_requests(id, 1)[0] for id in tasks_here() if id not in tasks])
+            check.repeats(asked[0][1], first[0])
+            tell_finished(agent, [request.episode for request in asked[0][1]])
+            check.found(
+                f"act changes {name}" for name, value in _surroundings().items() if value != before.get(name, value)
+            )
+        except AgentStopped as stop:
+            check.found([f"it stops: {told(stop)}"])
+        check.leaves(closing)
     return Conformance(tuple(dict.fromkeys(check.breaches)), check.count, 1e3 * check.spent / max(1, check.count))
 
 
@@ -124,7 +125,7 @@ class _Check:
         """Take note of breaches."""
         self.breaches += dict.fromkeys(breaches)
 
-    def introduces_itself(self) -> None:
+    def introduces_itself(self, folder: Path) -> None:
         """What it says of itself is of the right kind, and the same when asked twice."""
         self.beat("slots, fingerprint, describe")
         try:
@@ -137,8 +138,7 @@ class _Check:
         if callable(keep_in := getattr(self.agent, "keep_in", None)):
             self.beat("keep_in")
             try:
-                with tempfile.TemporaryDirectory() as folder:
-                    keep_in(Path(folder))
+                keep_in(folder)
             except Exception as problem:
                 self.breaches.append(f"keep_in raised {told(problem)}")
 
