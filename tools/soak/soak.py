@@ -144,13 +144,14 @@ class Soak:
 
     def _evaluate(self, id: str, agent: str, episodes: int) -> None:
         """As a worker of the leaderboard does it, in this process; nothing of it stays on disk."""
+        from lmrl_agents.playing.room import RoomSettings
         from lmrl_benchmarks.running.cells import Job
         from lmrl_benchmarks.running.evaluation import EvaluationSpec
         from lmrl_benchmarks.running.jobs import run_job
 
         folder, trained = self.out / "cell", os.sep in agent
         spec = EvaluationSpec(id, agent, episodes, self.rng.randrange(2**31))
-        problem = run_job(self.out, Job("eval", "eval", "cell", (spec, trained, "cpu")))
+        problem = run_job(self.out, Job("eval", "eval", "cell", (spec, trained, "cpu", RoomSettings(), False)))
         if problem:
             raise RuntimeError(problem)
         errors = json.loads((folder / "summary.json").read_text("utf-8"))["errors"]

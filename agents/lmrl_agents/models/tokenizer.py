@@ -78,7 +78,7 @@ class TaskTokenizer:
         """Read a tokenizer from a folder (never runs code from it)."""
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-        config = folder / "tokenizer_config.json"
+        config = Path(folder) / "tokenizer_config.json"
         told = _CLASS.search(read_bytes(config)) if config.is_file() else None
         kind = told[1].decode() if told else ""
         # By itself transformers would take the class of the model's family, which splits text in its own way.
