@@ -140,7 +140,7 @@ def dpo_logprobs(model: LanguageModel, rows: list[Row]) -> torch.Tensor:
     judged = pad([torch.tensor(mask) for _, mask in rows], batch_first=True)
     length = torch.tensor([len(ids) for ids, _ in rows])
     which, columns = torch.nonzero(judged[:, 1:], as_tuple=True)
-    logits = states_at(model.lm.base_model, tokens, length, which, columns) @ model.embedding().T
+    logits = model.logits([states_at(model.lm.base_model, tokens, length, which, columns)])
     chosen = torch.log_softmax(logits, dim=1).gather(1, tokens[which, columns + 1][:, None])[:, 0]
     return torch.zeros(len(rows)).index_add(0, which, chosen)
 
