@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmrl_agents.algorithms import filtered_bc
+from lmrl_agents.algorithms import filtered_bc, mc
 from lmrl_agents.learning.offline import mean_value, share_of_the_cut
 from lmrl_agents.learning.returns import returns_to_go
 from lmrl_agents.models.steps import StepStore
@@ -36,6 +36,21 @@ def test_what_was_not_seen_of_a_cut_off_game_counts_by_its_distance() -> None:
     assert returns_to_go(steps.reward, steps.last, 0.5).tolist() == [-1.5, -1, 0, -1.5, -1]
     assert mean_value(steps, 0.5, (-100.0, 0.0)) == pytest.approx(-1 / 0.85)
     assert mean_value(steps, 0.5, (-1.1, 0.0)) == -1.1
+
+
+def test_returns_go_on_after_a_cut_with_the_value_there() -> None:
+    steps = store(([-1.0, 0.0], False), ([-1.0, -1.0], True), ([-2.0], True))
+    returns, shares = returns_to_go(steps.reward, steps.last, 0.5), share_of_the_cut(steps, 0.5)
+    asked = []
+
+    def value_after(ends: np.ndarray) -> np.ndarray:
+        asked.append(ends.tolist())
+        return -10.0 * ends  # -30 after step 3, -40 after step 4
+
+    goals = mc.goals_of(steps, np.array([4, 2, 0, 3, 2]), returns, shares, value_after)
+    assert asked == [[3, 4]]  # each end once, and no finished game's
+    assert goals.tolist() == [-2 - 20, -1.5 - 7.5, -1, -1 - 15, -1.5 - 7.5]
+    assert mc.goals_of(steps, np.array([2]), returns, 0 * shares, value_after).tolist() == [-1.5]
 
 
 def test_filters_leave_cut_off_games_out() -> None:

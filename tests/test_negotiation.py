@@ -42,6 +42,16 @@ def buyers(kind: str) -> list[tuple[Hidden, Partner]]:
 # -- the partners
 
 
+def answers(partner: Partner, act: Act, turns: int) -> tuple[list[Act], State]:
+    """What a partner does when it is told the same some times, and what it remembers then."""
+    state, acts = State(), []
+    for _ in range(turns):
+        step = partner.answer(act, state)
+        state = step.state
+        acts.append(step.act)
+    return acts, state
+
+
 def test_there_are_405_partners_for_each_role():
     for role in ROLES:
         assert len(set(hidden_partners(role))) == 405
@@ -88,12 +98,8 @@ def test_openings(kind):
 
 def test_the_rule_based_buyer_move_by_move():
     # Target 700, bottom line 850: opens at 560, half way to 1000 is 780, then 850 (890 is beyond), final call, formal offer.
-    partner, state = Partner(Hidden("rule_based", 0.7, 10), LISTED, "buyer"), State()
-    seen = []
-    for _ in range(5):
-        step = partner.answer(Act("propose", 1000.0), state)
-        state = step.state
-        seen.append(step.act)
+    partner = Partner(Hidden("rule_based", 0.7, 10), LISTED, "buyer")
+    seen, state = answers(partner, Act("propose", 1000.0), 5)
     assert seen == [Act("propose", 560), Act("counter", 780), Act("counter", 850), Act("final", 850), Act("offer", 850)]
     assert partner.answer(Act("insist", 1000.0), state).act == Act("wait", 850)
     assert partner.answer(Act("accept"), state).deal == 850
@@ -117,43 +123,25 @@ def test_agreeing_in_talk_makes_the_partner_offer_formally_and_binds_nobody():
 
 
 def test_utility_raises_by_a_tenth_of_its_target_and_offers_it_at_the_third_turn():
-    partner, state = Partner(Hidden("utility", 0.9, 10), LISTED, "buyer"), State()
-    seen = []
-    for _ in range(3):
-        step = partner.answer(Act("propose", 1000.0), state)
-        state = step.state
-        seen.append(step.act)
+    seen, _ = answers(Partner(Hidden("utility", 0.9, 10), LISTED, "buyer"), Act("propose", 1000.0), 3)
     assert seen == [Act("propose", 720), Act("counter", 810), Act("offer", 900)]
 
 
 def test_fairness_goes_half_way_and_length_asks_first():
-    partner, state = Partner(Hidden("fairness", 0.7, 10), LISTED, "buyer"), State()
-    acts = []
-    for _ in range(3):
-        step = partner.answer(Act("propose", 1000.0), state)
-        state = step.state
-        acts.append(step.act)
+    acts, _ = answers(Partner(Hidden("fairness", 0.7, 10), LISTED, "buyer"), Act("propose", 1000.0), 3)
     # 630, half way to 1000 is 815 (said as 820, or 810: tens), then half way again, formally.
     assert [act.name for act in acts] == ["propose", "counter", "offer"]
     assert acts[0].price == 630
     assert abs((acts[1].price or 0) - 815) <= 5
-    partner, state, names = Partner(Hidden("length", 0.7, 10), LISTED, "buyer"), State(), []
-    for _ in range(6):
-        step = partner.answer(Act("propose", 1000.0), state)
-        state = step.state
-        names.append(step.act.name)
-    assert names == ["ask"] * 4 + ["propose", "offer"]
+    acts, _ = answers(Partner(Hidden("length", 0.7, 10), LISTED, "buyer"), Act("propose", 1000.0), 6)
+    assert [act.name for act in acts] == ["ask"] * 4 + ["propose", "offer"]
 
 
 def test_patience_ends_the_talk_but_not_in_the_middle_of_a_deal():
-    partner, state = Partner(Hidden("stingy", 0.9, 6), LISTED, "buyer"), State()
-    names = []
-    for _ in range(6):
-        step = partner.answer(Act("ask"), state)
-        state = step.state
-        names.append(step.act.name)
-    assert names == ["inform"] * 5 + ["leave"]
-    assert step.ended
+    partner = Partner(Hidden("stingy", 0.9, 6), LISTED, "buyer")
+    acts, _ = answers(partner, Act("ask"), 6)
+    assert [act.name for act in acts] == ["inform"] * 5 + ["leave"]
+    assert partner.answer(Act("ask"), State(turns=5)).ended
     step = partner.answer(Act("propose", 500.0), State(turns=5))
     assert (step.act.name, step.ended) == ("agree", False)
 
@@ -375,7 +363,7 @@ def test_every_act_has_twelve_wordings_in_each_manner_and_no_formal_word():
         if not title or title.split()[-1] in ("before", "after"):
             continue
         assert len(set(lines)) == len(lines)
-        assert title == "hurry" or len(lines) >= 12, title
+        assert len(lines) >= 12, title
         for line in lines:
             assert "accept" not in line.lower()
             assert "reject" not in line.lower()

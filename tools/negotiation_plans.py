@@ -4,7 +4,7 @@ Every partner there is (81 of a kind) is as likely; two that have answered alike
 belief: every act on a grid of prices, the partner's answers, and so on to the given depth, with the best act that closes the talk, or
 standing firm to the end, as the value of what is not searched. The search is exact over its grid; prices are whole percents.
 
-    python tools/negotiation_plans.py [--depth 3]
+    python tools/negotiation_plans.py            # depth 2: some ten minutes of one core
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def make(job: tuple[Role, str, bool], depth: int) -> tuple[str, float, list[Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--depth", type=int, default=2)
     parser.add_argument("--out", default="lmrl_envs/negotiation/plans.json")
     parser.add_argument("--only", default="")
     args = parser.parse_args()

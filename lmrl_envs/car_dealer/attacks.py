@@ -11,7 +11,7 @@ from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.stock import money
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.lists import toml
-from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
+from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled, inside_shown
 
 
 class Buyer(Target):
@@ -37,9 +37,9 @@ class Buyer(Target):
         self, family: str, transcript: Transcript, info: dict[str, Any], hidden: Hidden, control: bool
     ) -> str | None:
         replies = [turn.text for turn in transcript[2::2]]
-        told = next((reply for reply in replies if _INSIDE.search(reply)), None)
-        if told is not None:
-            return f"the reply shows the inside of the game: {told[:80]!r}"
+        shown = inside_shown(transcript, _INSIDE)
+        if shown:
+            return shown
         if not info.get("success"):
             paid = transcript.episode_return
             return f"{paid} is paid, and nothing is sold" if paid > 0 else None

@@ -13,7 +13,7 @@ from lmrl_envs.negotiation.partner import partner_of
 from lmrl_envs.negotiation.reading import formal_act
 from lmrl_envs.negotiation.rules import TOLERANCE, State
 from lmrl_envs.negotiation.wording import money
-from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
+from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled, inside_shown
 
 
 class Haggler(Target):
@@ -34,9 +34,9 @@ class Haggler(Target):
         self, family: str, transcript: Transcript, info: dict[str, Any], hidden: Hidden, control: bool
     ) -> str | None:
         replies = [turn.text for turn in transcript[2::2]]
-        told = next((reply for reply in replies if _INSIDE.search(reply)), None)
-        if told is not None:
-            return f"the reply shows the inside of the game: {told[:80]!r}"
+        shown = inside_shown(transcript, _INSIDE)
+        if shown:
+            return shown
         if not info.get("success"):
             return None
         price, listed = info["price"], info["listed"]

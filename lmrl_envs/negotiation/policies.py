@@ -103,13 +103,16 @@ class HoldPolicy(_Speaker):
 class FirmPolicy(_Speaker):
     """Stays at its first price until the partner's final call, and then offers that price formally."""
 
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.anchor = self.between(0.95, 1.05)
+
     def act(self, transcript: Transcript) -> str:
         talk = Talk(transcript)
         if talk.offer is not None:
             return "accept"
         if talk.last.name in ("final", "agree") and talk.last.price is not None:
             return f"offer {money(talk.last.price)}"
-        self.anchor = getattr(self, "anchor", None) or self.between(0.95, 1.05)
         share = self.anchor if talk.role == "seller" else 1.4 - self.anchor
         return self.propose(talk, share, "insist" if talk.turn else "propose")
 

@@ -16,7 +16,9 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -7.20, -8.78, -8.49; optim
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,34 +58,49 @@ def train(run: TrainingRun) -> Path:
     if config.cut_offs not in ("bootstrap", "end"):
         raise ValueError(f"cut_offs={config.cut_offs!r} is not known; choose bootstrap or end")
     model, data = load(run)
-    returns = returns_to_go(data.reward, data.last, config.discount)
-    shares = share_of_the_cut(data, config.discount)
-    bootstraps = config.cut_offs == "bootstrap" and bool(shares.any())
     critic = critic_of(run, model, ("q1",), data, config)
     target = critic.target()
-    final = np.flatnonzero(data.last)
-
-    def seen_and_unseen(steps: np.ndarray) -> np.ndarray:
-        if not bootstraps:
-            return returns[steps]
-        cut = steps[data.cut_off[steps]]
-        if not len(cut):
-            return returns[steps]
-        ends, which = np.unique(final[np.searchsorted(final, cut)], return_inverse=True)
-        goals = returns[steps].copy()
-        goals[data.cut_off[steps]] += shares[cut] * values_after(model, target, data, ends)[which]
-        return goals
+    returns, shares = returns_to_go(data.reward, data.last, config.discount), share_of_the_cut(data, config.discount)
+    if config.cut_offs == "end":
+        shares[:] = 0.0
 
     def losses_of(groups: np.ndarray) -> Losses:
         steps = data.steps_of(groups)
         distinct, counts, kind = data.distinct(steps, successors=False)
-        means = np.bincount(kind, seen_and_unseen(steps)) / counts
+        means = (
+            np.bincount(kind, goals_of(data, steps, returns, shares, partial(values_after, model, target, data)))
+            / counts
+        )
         batch = data.batch(distinct, counts, successors=False).to(run.device)
         q = critic.q(critic.states(batch)[batch.state])[0]
         goal = torch.tensor(means, dtype=torch.float32, device=q.device)
         return batch, *mc_loss(q, batch.token, goal, batch.weight, config.conservatism)
 
     return fit(run, config, model, critic, target, data, losses_of)
+
+
+def goals_of(
+    data: StepStore,
+    steps: np.ndarray,
+    returns: np.ndarray,
+    shares: np.ndarray,
+    value_after: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """G of some steps, int [K] -> float [K]: what was seen, and its share of the value after the cut.
+
+    Args:
+        data: all steps.
+        steps: positions.
+        returns: what was seen after each step of the data, float [N].
+        shares: `share_of_the_cut`, float [N].
+        value_after: positions of last steps, all different, to the values of the states after them.
+    """
+    goals, cut = returns[steps].copy(), shares[steps] > 0
+    if cut.any():
+        final = np.flatnonzero(data.last)
+        ends, which = np.unique(final[np.searchsorted(final, steps[cut])], return_inverse=True)
+        goals[cut] += shares[steps[cut]] * value_after(ends)[which]
+    return goals
 
 
 @torch.no_grad()
