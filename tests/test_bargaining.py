@@ -159,3 +159,21 @@ def test_nothing_sells_where_nothing_stands() -> None:
 def test_any_text_is_read_in_bounded_work(line: str) -> None:
     found = read(line)
     assert len(found.tokens) <= 3 * READ_LENGTH and not sells(understand(found, STANDING), STANDING)
+
+
+@pytest.mark.parametrize(
+    ("line", "price"),
+    [
+        ("$23,600, a discount of $1,400.", 23_600),
+        ("Still $23,600, a 10 % discount.", 23_600),
+        ("$23,600, saving you $900.", 23_600),
+        ("My price is $23,600, which is $1,400 off the list price.", 23_600),
+        ("$23,600 minus $500.", 23_100),
+        ("I'm at $23,600, but I'll take another $500 off.", 23_100),
+        ("$23,600 with a further discount of $600.", 23_000),
+        ("Take $500 off the $23,600.", 23_100),
+    ],
+)
+def test_a_discount_beside_ones_own_price_is_taken_off_only_when_it_is_a_new_one(line: str, price: int) -> None:
+    """The seller stands at 23,600 already, and says so again."""
+    assert understand(read(line), Standing(21_700, 23_600, 47_200)).price == price

@@ -160,6 +160,21 @@ def test_a_tasks_name_stands_in_its_folder_and_its_row_only() -> None:
     assert naming == {}
 
 
+# -- what the first page says of the tasks
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("id", [id for id in lmrl_envs.task_ids() if id.startswith("lmrl/")])
+def test_the_first_page_has_the_figures_of_the_table_of_tasks(id: str) -> None:
+    row = lmrl_envs.task(id)
+    own = row.reference
+    assert own is not None
+    best = f"{own.optimum:.4g}{' (best known)' if own.optimum_is == 'best known' else ''}"
+    tags = ", ".join(tag.replace("_", " ") for tag in row.tags)
+    assert f"| `{id}` | {row.summary} | {own.random:.4g} | {best} | {tags} |" in README
+
+
 # -- the hour: a trunk that is read in one, and rooms that do not grow unseen
 
 BUDGETS = tomllib.loads((ROOT / "tests" / "data" / "budgets.toml").read_text("utf-8"))["lines"]

@@ -199,3 +199,18 @@ def test_role_prompt_and_parse() -> None:
         "No. Yes.",
     ):
         assert partner_prompt.parse(text, request) is None
+
+
+def test_two_names_together_are_no_guess() -> None:
+    """Of every object and another one, joined by a hyphen, a blank or a comma: a name may begin with a word that says nothing."""
+    names = [name for own in KNOWLEDGE.aliases for name in own]
+    for name in names:
+        for other in ("dog", "piano"):
+            for text in (
+                f"{name}-{other}",
+                f"{other}-{name}",
+                f"{name} {other}",
+                f"{other} {name}",
+                f"{name}, {other}",
+            ):
+                assert name == other or text in names or read(text).guess is None, text

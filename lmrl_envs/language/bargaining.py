@@ -190,6 +190,8 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         ):  # "It's $31,000, but I can give you 5 % off."
             return _lessened(less, standing._replace(own=price))
         return price, "discount" if discount else "offer"
+    if less and any(ask[0] == own for ask in asks) and (less[0].base == "list" or _CONCEDING.isdisjoint(line.tokens)):
+        return own, "offer"  # "$23,600, a discount of $1,400": the price stands, and the discount says how good it is
     if less and not named:
         return _lessened(less, standing)
     if more and other is not None and not named:
@@ -451,6 +453,7 @@ _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "
 _OF_THE_DEAL = frozenset(listed(_DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
+_CONCEDING = frozenset(listed(_DATA["conceding"]))
 _DISCOUNT_WORDS = frozenset({"discount", "discounted", "save", "saves", "saving", "rebate"})
 _ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
 _INVERTED = frozenset(tuple(pair.split()) for pair in _DATA["inverted"])

@@ -63,14 +63,12 @@ def train(run: TrainingRun) -> Path:
     returns, shares = returns_to_go(data.reward, data.last, config.discount), share_of_the_cut(data, config.discount)
     if config.cut_offs == "end":
         shares[:] = 0.0
+    value_after = partial(values_after, model, target, data)
 
     def losses_of(groups: np.ndarray) -> Losses:
         steps = data.steps_of(groups)
         distinct, counts, kind = data.distinct(steps, successors=False)
-        means = (
-            np.bincount(kind, goals_of(data, steps, returns, shares, partial(values_after, model, target, data)))
-            / counts
-        )
+        means = np.bincount(kind, goals_of(data, steps, returns, shares, value_after)) / counts
         batch = data.batch(distinct, counts, successors=False).to(run.device)
         q = critic.q(critic.states(batch)[batch.state])[0]
         goal = torch.tensor(means, dtype=torch.float32, device=q.device)
