@@ -128,7 +128,7 @@ def test_a_pool_works(tmp_path: Path) -> None:
 
 _ELSEWHERE = """
 import asyncio, importlib, multiprocessing, os, pkgutil, selectors, select, signal, subprocess, sys, tempfile, types
-import gymnasium, numpy, rich.progress, tyro, httpx, torch, pyarrow.parquet, tokenizers, safetensors.torch, uvicorn, openai, matplotlib.figure
+import gymnasium, numpy, rich.progress, tyro, httpx, torch, pyarrow.parquet, tokenizers, safetensors.torch, uvicorn, matplotlib.figure
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GPT2LMHeadModel, PreTrainedTokenizerFast
 for name in ("fcntl", "resource", "pwd", "termios", "grp"):
     sys.modules[name] = None
