@@ -50,7 +50,7 @@ SHORT = {
     "filtered_bc": {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "log_every": 2},
     **{
         name: {"steps": 12, "batch_size": 32, "checkpoint_every": 4, "betas": [1.0], "validation_episodes": 2}
-        for name in ("mc", "ilql", "cql")
+        for name in ("mc", "ilql", "cql", "kl_control", "batch_q", "dbcq")
     },
     **{
         name: {"iterations": 3, "episodes": 4, "checkpoint_every": 1}

@@ -1,4 +1,4 @@
-"""What the offline value methods (mc, ilql, cql) share: their data, their critic, the loop, and the choice of beta."""
+"""What the offline value methods share: their data, their critic, the loop, and the choice of beta."""
 
 from __future__ import annotations
 
@@ -66,23 +66,28 @@ class OfflineConfig:
     """Weight of the values in these."""
 
 
-def load(run: TrainingRun) -> tuple[LanguageModel, StepStore]:
-    """The data's policy and the decisions of the data."""
+def load(run: TrainingRun, deciding: bool = True) -> tuple[LanguageModel, StepStore]:
+    """The data's policy and the decisions of the data; all action tokens where values alone are to act (not ``deciding``)."""
     model = start_policy(run)
     model.requires_grad_(False).eval()
-    steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding=True)
+    steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding=deciding)
     run.save_facts(episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
     return model, steps
 
 
 def critic_of(
-    run: TrainingRun, model: LanguageModel, heads: tuple[str, ...], data: StepStore, config: OfflineConfig
+    run: TrainingRun,
+    model: LanguageModel,
+    heads: tuple[str, ...],
+    data: StepStore,
+    config: OfflineConfig,
+    scale: float = 1.0,
 ) -> Critic:
-    """A fresh critic beside the policy."""
+    """A fresh critic beside the policy; ``scale``: what a unit of reward is in its values."""
     initial = config.initial
     if initial is None:
         initial = mean_value(data, config.discount, task(run.env_id).return_range)
-    return Critic.beside(model, CriticConfig(heads, config.hidden, config.compose), initial)
+    return Critic.beside(model, CriticConfig(heads, config.hidden, config.compose), initial * scale)
 
 
 def share_of_the_cut(data: StepStore, discount: float) -> np.ndarray:
@@ -113,6 +118,8 @@ def fit(
     target: Critic,
     data: StepStore,
     losses_of: Callable[[np.ndarray], Losses],
+    rule: str = "tilt",
+    draws: int = 1,
 ) -> Path:
     """Fit the critic, then choose beta; returns the folder of policy and target.
 
@@ -124,6 +131,8 @@ def fit(
         target: `Critic.target` of it, which follows.
         data: the decisions of the data.
         losses_of: the algorithm's loss for some groups of steps, int64 [groups].
+        rule: how policy and values act together, see `GuidedPolicy`.
+        draws: of the rule "best_of".
     """
     if run.shard:
         shard(model, critic, target)
@@ -133,7 +142,7 @@ def fit(
     session = Session(run, model, config, {"critic": critic, "target": target}, {"critic": optimizer})
 
     def tilted(beta: float) -> tuple[GuidedPolicy, float]:
-        return GuidedPolicy(model, target, beta, config.support), 1.0
+        return GuidedPolicy(model, target, beta, config.support, rule, draws), 1.0
 
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
@@ -147,4 +156,4 @@ def fit(
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(tilted(config.evaluation_beta)[0], config.validation_episodes)
     decoding = session.choose("beta", config.betas, tilted, config.validation_episodes)
-    return session.finish(target, decoding={**decoding, "support": config.support})
+    return session.finish(target, decoding={**decoding, "support": config.support, "rule": rule, "draws": draws})

@@ -199,7 +199,8 @@ class LanguageModelAgent(PolicyAgent):
                 chosen = decoding["beta"] if candidates == 1 else 0.0
                 beta = float(chosen if beta is None else beta)
                 least = float(decoding["support"] if support is None else support)
-                policy = GuidedPolicy(model, self.critic, beta, least)
+                rule, draws = str(decoding.get("rule", "tilt")), int(decoding.get("draws", 1))
+                policy = GuidedPolicy(model, self.critic, beta, least, rule if candidates == 1 else "tilt", draws)
             elif beta is not None or support is not None:
                 raise ValueError(f"{path} was trained without values of actions: beta and support say nothing to it")
             if candidates < 1 or (candidates > 1 and temperature <= 0):

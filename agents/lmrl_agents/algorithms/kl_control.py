@@ -1,0 +1,106 @@
+"""KL-control: maximise the return less what it costs to leave the data's policy p (Jaques et al., arXiv 1611.02796 and 1907.00456).
+
+    E sum_t gamma^t ( r_t / c - KL(pi(. | s_t) || p(. | s_t)) ),        c: units of reward that one nat is worth
+
+Targets y of F(s_t, x_t), regressed with 1/2 (F - y)^2; s' is the next state, F' the target's values there, none after the end:
+
+    "g"     y = r/c + gamma log sum_x p(x | s') exp F'(s', x)              acts by p exp F / Z: the exact solution (G-learning)
+    "psi"   y = r/c + log p(x_t | s_t) + gamma log sum_x exp F'(s', x)     acts by softmax F: the same solution, F = G + log p
+    "q"     y = r/c + log p(x_t | s_t) + gamma max_x F'(s', x)             acts by argmax F (Q-learning with log prior)
+    "coded" y = r/c + k (log p(x_t | s_t) - log softmax F(s_t, .)[x_t]) + gamma max_x F'(s', x), or log sum exp with ``soft``;
+            acts by softmax F. What the public code of arXiv 1907.00456 does. It is another problem's solution: at a last step
+            softmax F = exp((r/c + k log p) / (1 + k)) / Z, where the exact one is p exp(r/c) / Z.
+
+"psi", "q" and "coded" charge log p for the logged token alone. Under a nearly deterministic p an action that the data does not have is
+then charged nothing, and is believed to be worth what the head says at first; "g" cannot take it.
+
+Departures: a reward stands on the last token of its turn, and the value of the next turn at its first (the public code gives
+the reward to every word, and reads the next value behind the padding); the squared error for Huber's.
+
+    lmrl train kl_control --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/kl-maze
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.losses import cross_entropy, squared_error
+from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.critic import GREEDY, states_of
+
+METHODS = ("g", "psi", "q", "coded")
+SHARDABLE = True
+
+
+@dataclass(frozen=True)
+class Config(OfflineConfig):
+    """Hyperparameters; the preset's ``[kl_control]`` table. ``support`` and ``betas`` of other value methods say nothing here."""
+
+    method: str = "g"
+    """One of `METHODS`."""
+    reward_scale: float = 1.0
+    """c: units of reward that one nat of divergence is worth; the smaller, the further from the data's policy."""
+    penalty: float = 0.5
+    """k of "coded"."""
+    soft: bool = False
+    """"coded" backs up log sum exp in place of the maximum (the paper's "KL-control Psi")."""
+    conservatism: float = 0.0
+    """As of all value methods; none of these has it."""
+
+
+def backup(values: torch.Tensor, log_prior: torch.Tensor, method: str, soft: bool = False) -> torch.Tensor:
+    """What a state is worth: values and log p of its tokens, float [N, V] -> float [N]."""
+    if method == "g":
+        return torch.logsumexp(log_prior + values, dim=1)
+    return torch.logsumexp(values, dim=1) if method == "psi" or soft else values.amax(dim=1)
+
+
+def reward_of(
+    reward: torch.Tensor, token: torch.Tensor, values: torch.Tensor, log_prior: torch.Tensor, config: Config
+) -> torch.Tensor:
+    """r/c with what the method charges at the step itself; reward float [N], token int64 [N], values and log p float [N, V]."""
+    scaled = reward / config.reward_scale
+    if config.method == "g":
+        return scaled
+    charged = log_prior.gather(1, token[:, None])[:, 0]
+    if config.method != "coded":
+        return scaled + charged
+    own = torch.log_softmax(values.detach(), dim=1).gather(1, token[:, None])[:, 0]
+    return scaled + config.penalty * (charged - own)
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of policy and critic."""
+    config = run.config(Config)
+    if config.method not in METHODS:
+        raise ValueError(f"method={config.method!r} is not known; choose one of {', '.join(METHODS)}")
+    if not config.reward_scale > 0:
+        raise ValueError(f"reward_scale={config.reward_scale} must be positive")
+    config = replace(config, support=0.0, betas=(GREEDY if config.method == "q" else 1.0,), evaluation_beta=1.0)
+    model, data = load(run, deciding=config.method == "g")
+    critic = critic_of(run, model, ("q1",), data, config, 1 / config.reward_scale)
+    target = critic.target()
+
+    def losses_of(groups: np.ndarray) -> Losses:
+        batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
+        q = critic.q(critic.states(batch)[batch.state])[0]
+        with torch.no_grad():
+            hidden = states_of(model.lm.base_model, batch)
+            here, after = (
+                torch.log_softmax(model.logits([hidden[which]]).float(), dim=1)
+                for which in (batch.state, batch.next_state)
+            )
+            slow = target.least_q(target.states(batch)[batch.next_state])
+            y = reward_of(batch.reward, batch.token, q, here, config)
+            y = y + config.discount * batch.goes_on * backup(slow, after, config.method, config.soft)
+        loss = squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight)
+        if config.conservatism:
+            loss = loss + config.conservatism * cross_entropy(q, batch.token, batch.weight)
+        return batch, loss, {"target": y.mean()}
+
+    return fit(run, config, model, critic, target, data, losses_of, "tilt" if config.method == "g" else "values")
