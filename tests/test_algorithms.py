@@ -25,8 +25,9 @@ from lmrl_agents.learning.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.learning.run import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.train import algorithms, train
-from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.distributed import backward, clip_gradients
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Memo, Sampling, generate
 from lmrl_agents.models.steps import NONE, StepStore, decisions

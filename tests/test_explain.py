@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from lmrl_agents import load_agent
-from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Generated
 from lmrl_agents.models.tokenizer import train_tokenizer

@@ -12,7 +12,8 @@ from lmrl_agents.algorithms.batch_q import dropping, largest_after
 from lmrl_agents.algorithms.dbcq import expected_best
 from lmrl_agents.algorithms.kl_control import Config, backup, reward_of
 from lmrl_agents.learning.losses import squared_error
-from lmrl_agents.models.critic import GREEDY, Critic, CriticConfig, GuidedPolicy, best_of_draws
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.guided import GREEDY, GuidedPolicy, best_of_draws
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import train_tokenizer

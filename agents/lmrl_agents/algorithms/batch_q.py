@@ -25,7 +25,8 @@ from torch import nn
 from lmrl_agents.learning.losses import squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import GREEDY, Critic
+from lmrl_agents.models.critic import Critic
+from lmrl_agents.models.guided import GREEDY
 from lmrl_agents.models.steps import StepBatch
 
 SHARDABLE = True

@@ -22,7 +22,8 @@ import torch
 from lmrl_agents.learning.losses import squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import best_of_draws, states_of
+from lmrl_agents.models.critic import states_of
+from lmrl_agents.models.guided import best_of_draws
 
 SHARDABLE = True
 

@@ -31,7 +31,8 @@ import torch
 from lmrl_agents.learning.losses import cross_entropy, squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import GREEDY, states_of
+from lmrl_agents.models.critic import states_of
+from lmrl_agents.models.guided import GREEDY
 
 METHODS = ("g", "psi", "q", "coded")
 SHARDABLE = True

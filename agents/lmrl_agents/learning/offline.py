@@ -14,8 +14,9 @@ from lmrl_agents.learning.returns import returns_to_go
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
-from lmrl_agents.models.critic import Critic, CriticConfig, GuidedPolicy
+from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.distributed import shard
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepBatch, StepStore

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from lmrl_agents.models.critic import Critic, GuidedPolicy, states_of
+from lmrl_agents.models.critic import Critic, states_of
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokens import TextFormat
 

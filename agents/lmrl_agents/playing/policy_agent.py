@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.models.critic import DESCRIPTION, Critic, GuidedPolicy
+from lmrl_agents.models.critic import DESCRIPTION, Critic
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.engine import SlotEngine, unsupported
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, Memo, NoNumbers, Policy, Sampling, generate
 from lmrl_agents.models.tokenizer import EOA, TaskTokenizer

@@ -22,7 +22,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lmrl_agents.models.critic import Critic, GuidedPolicy
+from lmrl_agents.models.critic import Critic
+from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.sampling import Generated, Policy
 from lmrl_agents.playing.explain import state_values, taken_values
 
