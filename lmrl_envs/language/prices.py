@@ -132,8 +132,8 @@ def _marked(values: list[tuple[str, float, bool]], kind: str, value: float, bare
 
 def _digits(found: re.Match[str], values: list[tuple[str, float, bool]]) -> str:
     number, unit = found["number"], found["unit"]
-    if found["rest"]:
-        return f" {_JOINED.get(found[0].strip(), ';')} "  # part of a word: "5th", "i3"
+    if found["rest"] or (number[0] == "0" and len(number) > 1 and number.isdigit()):
+        return f" {_JOINED.get(found[0].strip(), ';')} "  # part of a word ("5th", "i3"), of a telephone number ("0134")
     money = bool(found["sign"] or found["dollars"])
     grouped = _GROUPED.search(number) is not None
     if grouped:
@@ -270,7 +270,7 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
             return "denied" if denied else "percent", base, ""
     if kind == "%":
         return "rate" if begins("rate") else "number", "", ""
-    if begins("unit") and (kind != "$" or not begins("money unit")):
+    if (begins("unit") and (kind != "$" or not begins("money unit"))) or (kind == "#" and ends("numbered")):
         return "number", "", ""
     if begins("rate"):
         return "rate", "", ""
@@ -280,7 +280,7 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
         return "off", "list", "over"
     if begins("less") or ends("cut"):
         return ("denied", "", "") if denied else ("off", base, "")
-    if begins("more") or ends("add"):
+    if (begins("more") and not ends("extra")) or ends("add"):
         return "raise", "other", ""
     for role, (before, behind) in _CONTEXTS:
         if (before and begins(before)) or (behind and ends(behind)):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from lmrl_envs.language.bargaining import Line, Standing, pieces, read, understand
+from lmrl_envs.language.bargaining import Line, Meaning, Standing, read, understand
 from lmrl_envs.language.lists import sections, words
-from lmrl_envs.language.prices import normalise
+from lmrl_envs.language.phrases import Phrasebook
+from lmrl_envs.language.prices import PAUSES, Amount, normalise
 from lmrl_envs.negotiation.rules import LEAST_ASKED, MOST_ASKED, Act, Partner, State
 
 _FORMAL = re.compile(
@@ -21,6 +22,11 @@ _FORMAL = re.compile(
 _TRIED = re.compile(r"offer\s*\S*")
 """A formal offer of something that is no price."""
 _TOPICS = {title: frozenset(words(lines)) for title, lines in sections(__file__, "topics.txt").items() if title}
+_LABELS = ("no price", "claimed", "bundle", "sure", "farewell", "refuse", "vague", "told")
+_SAYINGS = Phrasebook(
+    sections(__file__, "sayings.txt"), _LABELS, (), PAUSES,
+    before=PAUSES | {"and", "but", "so", "then", "okay", "well", "no"}, behind=PAUSES | {"and", "but", "so", "then"}, weights={},
+)  # fmt: skip
 _VAGUE, _PLAIN_WORDS = _TOPICS.pop("vague"), _TOPICS.pop("plain")
 
 
@@ -52,44 +58,100 @@ def formal_act(text: str) -> Act | None:
 
 def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> Heard:
     """What talk means to a partner. Any string; never raises."""
-    if not text.strip():
+    if _NO_TALK.search(text) or _written_by_others(text):
         return _unread("unread")
-    line = read(text)
-    if _has_formal_words(line):
+    line = read(_POINT.sub(r"0.\1", _TELEPHONE.sub(" ", text)) if _ODD_NUMBER.search(text) else text)
+    if PAUSES.issuperset(line.tokens) or _has_formal_words(line):
         return _unread("unread")
     listed = partner.listed
+    if any(amount.role in _OTHERWISE for amount in line.amounts):
+        line = line._replace(amounts=tuple(_roles(line, state, partner, card["category"])))
     kept, problem = _prices(line, listed, _own_numbers(card["title"], card["spec"], card["age"]))
-    if problem:
-        return _unread(problem)
+    said = (_said if len(line.tokens) <= 75 else _said.__wrapped__)(line.tokens)
+    if problem or "no price" in said:
+        return _unread(problem or "which_price")
+    if "bundle" in said:
+        return Heard(Act("inform"))
     kept = _worst(line, kept, partner)
-    line = line._replace(amounts=tuple(amount._replace(bare=False) for amount in line.amounts))
+    if any(amount.bare for amount in line.amounts):
+        line = line._replace(amounts=tuple(amount._replace(bare=False) for amount in line.amounts))
     standing = Standing(state.offer if state.offer is not None else state.mine, state.theirs, listed)
-    meaning = understand(line, standing, _names(card["title"], card["category"]), kept)
+    if line.has("split") and "split" not in line.text and not _in_the_middle(line):
+        line = line._replace(labels=line.labels - {"split"})
+    names = _names(card["title"], card["category"])
+    meaning = understand(line, standing, names, kept)
+    if meaning.act == "discount" and partner.role == "seller":
+        # Less than what the seller asks, not than what the buyer offered.
+        meaning = understand(line, standing._replace(own=standing.other), names, kept)
+    if meaning.act == "question":
+        meaning = _priced_question(line, kept, standing) or meaning
+    return _act(line, meaning, state, listed, said, standing)
+
+
+@lru_cache(maxsize=4096)
+def _said(tokens: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(phrase.label for phrase in _SAYINGS.find(tokens))
+
+
+def _act(line: Line, meaning: Meaning, state: State, listed: float, said: frozenset[str], standing: Standing) -> Heard:
+    """The act that a meaning is in this game."""
     price = meaning.price
     if meaning.act == "accept":
+        weak = {"yes", "deal", "agreed", "take", "sold", "done"}.isdisjoint(line.tokens)
+        if said & {"claimed", "sure"} or (
+            weak and any(a.role == "ask" and a.value < LEAST_ASKED * listed for a in line.amounts)
+        ):
+            return Heard(Act("inform"))
         return Heard(Act("agree"))
     if price is not None:
         if not LEAST_ASKED * listed <= price <= MOST_ASKED * listed:
             return _unread("odd_price")
         return Heard(Act("insist" if price == state.theirs else "propose", round(price, 2)), _topic(line))
+    for name in ("farewell", "refuse", "vague"):
+        if name in said and not any(amount.role == "ask" for amount in line.amounts if not amount.bare):
+            return Heard(Act(name))
+    if line.has("split") and meaning.act != "refuse":
+        return _unread("which_price")
     if meaning.act == "unclear":
         if not meaning.almost and not line.amounts and not _PLAIN_WORDS.isdisjoint(line.tokens):
             return Heard(Act("inform"))  # a statement about something else: taken note of
-        return _unread("which_price" if meaning.almost or line.has("split") else "unread")
-    if meaning.act in ("offer", "discount", "close") or line.has("split"):
+        return _unread("which_price" if meaning.almost else "unread")
+    if meaning.act in ("offer", "discount", "close"):
         return _unread("which_price")
-    if meaning.act == "question":
+    asked = line.question and (line.tokens[0] in _ASKING or not (line.has("no", "mock") or line.denials))
+    if meaning.act == "question" or asked:
         topic = _topic(line)
         if not _VAGUE.isdisjoint(line.tokens) and topic in ("", "handover") and "pick" not in line.tokens:
             return Heard(Act("vague"))
         return Heard(Act("ask"), topic or "other")
+    if meaning.act == "refuse" and _NOES.isdisjoint(line.tokens) and ("told" in said or _is_told(line, standing)):
+        return Heard(Act("inform"))
     if meaning.act in ("refuse", "greet"):
         return Heard(Act(meaning.act))
+    if not any(token.isalpha() for token in line.tokens):
+        return _unread("unread")  # numbers alone, none of them a price
     return Heard(Act("inform"))
 
 
 def _unread(problem: str) -> Heard:
     return Heard(Act("unread"), problem=problem)
+
+
+_ASKING, _NOES = {"how", "which", "where", "when", "does"}, {"no", "not", "never", "cannot"}
+_NO_TALK = re.compile(r"[{}<>\[\]|\\]|--|\d\s*[eE]\+?\d")
+"""Markup, and numbers as machines write them: no talk, whatever stands in it."""
+_TAGS = re.compile(r"(?i)\b(?:buyer|seller|system|user|assistant|partner|agent|human|developer|tool)\s*:")
+_TELEPHONE = re.compile(r"\b\d{3}[-.]\d{4}\b|\b\d{3}[-. ]\d{3}[-. ]\d{4}\b|\b0\d{2,4}[-. /]?\d{4,}\b", re.ASCII)
+_ODD_NUMBER = re.compile(r"(?<!\w)\.\d|\d{2}[-. /]?\d{4}|\d{3}[-.]\d{3}", re.ASCII)
+"""Something that one of these may be."""
+_OTHERWISE = frozenset(("rate", "number", "past", "denied", "list", "if"))
+"""Roles that may be others in this game; "if" stands for what never was."""
+_POINT = re.compile(r"(?<![\w.])\.(\d)")
+
+
+def _written_by_others(text: str) -> bool:
+    """Whether a line has words put into somebody's mouth: "Buyer: deal"."""
+    return ":" in text and _TAGS.search(text) is not None
 
 
 _ACT_WORDS = re.compile(r"\boffer\s*\W*\d|\b(?:accept|reject|quit)\b")
@@ -98,7 +160,60 @@ _ACT_WORDS = re.compile(r"\boffer\s*\W*\d|\b(?:accept|reject|quit)\b")
 def _has_formal_words(line: Line) -> bool:
     """Whether two formal acts stand in a line: that does nothing."""
     found = _ACT_WORDS.findall(line.text)
-    return len(found) > 1 and any(act.startswith("offer") for act in found)
+    only = {"accept", "reject", "quit", "offer", "and", "or", "then", *PAUSES}.issuperset(line.tokens)
+    return len(found) > 1 and (only or any(act.startswith("offer") for act in found))
+
+
+def _in_the_middle(line: Line) -> bool:
+    """Whether what was read as half way is said, and is not two numbers beside one another that are no halves."""
+    split = [phrase for phrase in line.phrases if phrase.label == "split"]
+    numbers = {amount.at: amount.value for amount in line.amounts}
+    return any({50.0}.issuperset(numbers.get(at, 50.0) for at in range(p.start, p.end)) for p in split)
+
+
+def _is_told(line: Line, standing: Standing) -> bool:
+    """Whether a line tells of other prices and of nothing that was offered."""
+    told = {"past", "others", "extra", "rate", "number", "if"}
+    return bool(line.amounts) and all(a.role in told and a.value != standing.other for a in line.amounts)
+
+
+def _priced_question(line: Line, kept: list[int], standing: Standing) -> Meaning | None:
+    """ "Could you come up to 390?" is a price, "Is 300 your best?" is none."""
+    asks = [line.amounts[i].value for i in kept if line.amounts[i].role == "ask"]
+    asks = [value for value in asks if value != standing.other]
+    if line.tokens[:1] == ("how",) and line.tokens[1:2] not in (("about",), ("does",), ("would",), ("is",)):
+        return None  # "How many miles, 300?"
+    return Meaning("offer", asks[-1]) if asks else None
+
+
+def _roles(line: Line, state: State, partner: Partner, category: str) -> list[Amount]:
+    """The amounts with their roles in this game."""
+    amounts, tokens = list(line.amounts), line.tokens
+    unreal = "if" in tokens and "had" in tokens
+    for i, amount in enumerate(amounts):
+        before = tokens[max(0, amount.at - 4) : amount.at]
+        role = amount.role
+        if category == "housing" and (role == "rate" or tokens[amount.at + 1 : amount.at + 2] == ("month",)):
+            role = "ask"  # the rent of a month is the price
+        elif role == "past" and amount.value == state.theirs and "said" in before:
+            role = "ask"
+        elif role == "denied" and partner.role == "seller" and _at_most(tokens, amount.at):
+            role = "ask"  # "I can't pay more than 330."
+        elif role == "list" and before[-1:] == ("from",) and i + 1 < len(amounts):
+            # "From 420 down to 400" goes to the second, "from 380 to 410" is a range.
+            ranged = {"to", "up", "down"}.issuperset(tokens[amount.at + 1 : amounts[i + 1].at])
+            if ranged:
+                amounts[i + 1] = amounts[i + 1]._replace(role="ask")
+                role = "past" if amount.value in (state.theirs, partner.listed) else "ask"
+        elif unreal and role == "if":
+            role = "past"
+        amounts[i] = amount._replace(role=role)
+    return amounts
+
+
+def _at_most(tokens: tuple[str, ...], at: int) -> bool:
+    near = tokens[max(0, at - 6) : at]
+    return "not" in near and (near[-2:] in (("more", "than"), ("higher", "than")) or near[-1:] in (("above",), ("over",), ("beyond",)))  # fmt: skip
 
 
 def _prices(line: Line, listed: float, numbers: frozenset[float]) -> tuple[list[int], str]:
@@ -146,10 +261,12 @@ def _names(title: str, category: str) -> frozenset[str]:
 
 def _topic(line: Line) -> str:
     """What a question asks of the thing; a clause with an amount asks about the price."""
-    asked = [set(line.tokens[start:end]) for start, end, asks in pieces(line.tokens) if asks]
+    asked = [set(line.tokens[start:end]) for start, end, asks in line.pieces if asks]
     asked = [tokens for tokens in asked if tokens.isdisjoint("$%#")]
     if not asked and line.question and not line.amounts:
         asked = [set(line.tokens)]
-    scores = {topic: max((len(known & tokens) for tokens in asked), default=0) for topic, known in _TOPICS.items()}
+    if not asked:
+        return ""
+    scores = {topic: max(len(known & tokens) for tokens in asked) for topic, known in _TOPICS.items()}
     best = max(scores, key=lambda topic: scores[topic])
     return best if scores[best] else ""
