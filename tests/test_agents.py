@@ -31,6 +31,7 @@ from lmrl_agents.models.steps import NONE, StepStore
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_agents.playing.protocol import AgentStopped
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.presets import NAMES, load_preset
 from lmrl_datasets import DatasetError, load_dataset
@@ -539,6 +540,18 @@ def test_registered_agents_load(trained: Path) -> None:
     requests = requests_of(MAZE, 3)
     assert all(isinstance(action, str) for action in load_agent("expert").act(requests))
     assert isinstance(load_agent(str(trained)), LanguageModelAgent)
+
+
+@pytest.mark.parametrize("id", [MAZE, "lmrl/Negotiation-v0"])
+def test_every_policy_of_a_task_plays_as_an_agent_by_its_name(id: str) -> None:
+    (request,) = requests_of(id, 1)
+    for name in task(id).policy_names:
+        wanted = make_policy(id, name, seed=request.seed).act(Transcript(request.transcript))
+        assert load_agent(f"policy:{name}").act([request]) == [wanted or ""], name
+    with pytest.raises(AgentStopped, match="it has random, suboptimal, expert"):
+        load_agent("policy:hodl").act([request])
+    with pytest.raises(AgentError, match="policy:expert"):
+        load_agent("policy")
 
 
 def test_agents_that_cannot_be_had(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ assert len(vector.step(["50"] * 4)[0]) == 4
 
 data = load_dataset(generate("hot_cold/suboptimal-v0", out / "data", episodes=30))
 data.verify(replay=True)
-summary = evaluate(EvaluationSpec(id, "expert", 40, 0), out / "eval")
+summary = evaluate(EvaluationSpec(id, "policy:expert", 40, 0), out / "eval")
 assert summary["success_rate"] == 1.0 and list(verify_records(out / "eval")) == []
 
 from lmrl_benchmarks.reporting.boards import shown_games

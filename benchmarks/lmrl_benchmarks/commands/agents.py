@@ -34,7 +34,8 @@ def list_agents() -> None:
         algorithms.add_row(name, text)
     Console().print(agents, algorithms)
     Console().print(
-        "openai and transformers take a model: openai:my-model, transformers:path/to/model. Besides: the folder of a trained model, or file.py:factory."
+        "openai and transformers take a model: openai:my-model, transformers:path/to/model; policy takes the name of one of the task's own "
+        "policies: policy:expert. Besides: the folder of a trained model, or file.py:factory."
     )
 
 
