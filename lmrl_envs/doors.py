@@ -7,7 +7,7 @@ the command line and in worker processes:
 * ``module:name`` (``my_package.agents:make_agent``);
 * ``path/file.py:name``. The file may import its neighbours.
 
-Rewards and labellers have their groups and no readers yet. What comes from strangers (records, archives, datasets) is looked up by installed names alone: `module` and `file` run code.
+What comes from strangers (records, archives, datasets) is looked up by installed names alone: `module` and `file` run code.
 """
 
 from __future__ import annotations

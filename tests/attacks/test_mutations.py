@@ -21,11 +21,12 @@ from lmrl_benchmarks.reporting.publish import publish
 from lmrl_benchmarks.reporting.results import Results, load_results
 from lmrl_benchmarks.reporting.submission import MANIFEST, pack, run_folder
 from lmrl_benchmarks.running.cells import cells, evaluation_of
-from lmrl_benchmarks.running.evaluation import evaluate, summary_of
+from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY, WRITTEN, RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite, suite_from
+from lmrl_benchmarks.running.summary import summary_of
 from lmrl_datasets import DatasetError, generate, load_dataset
 from lmrl_datasets.schema import JSON_COLUMNS
 from lmrl_datasets.store import MANIFEST as STORED

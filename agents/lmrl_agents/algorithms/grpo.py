@@ -47,6 +47,8 @@ from lmrl_agents.models.distributed import all_reduce
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
+TAKES_REWARD = True
+
 NORMS = ("token", "sequence", "constant")
 
 

@@ -27,6 +27,8 @@ from lmrl_agents.models.distributed import gathered
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
+TAKES_REWARD = True
+
 
 @dataclass(frozen=True)
 class Config(OnlineConfig):

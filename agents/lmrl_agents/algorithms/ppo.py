@@ -52,6 +52,8 @@ from lmrl_agents.models.distributed import all_reduce, moments
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
+TAKES_REWARD = True
+
 TRUNKS = ("separate", "shared")
 
 

@@ -46,6 +46,8 @@ from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.distributed import all_reduce, all_reduce_array, moments
 from lmrl_agents.models.steps import StepStore
 
+TAKES_REWARD = True
+
 BASELINES = ("value", "batch", "running", "none")
 
 

@@ -17,6 +17,7 @@ from lmrl_agents.learning.run import CHECKPOINT, FINAL, TrainingError, TrainingR
 from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_envs.files import write_json
 from lmrl_envs.files.untrusted import LINE, read
 
@@ -89,6 +90,7 @@ def save_final(run: TrainingRun, model: LanguageModel, facts: dict[str, Any], cr
         "overrides": run.overrides,
         "seed": run.seed,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **({"reward": run.reward} if run.reward != TASK else {}),
         **facts,
     }
     with _replacing(run.out / FINAL) as fresh:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lmrl_envs.files import JsonLines
 
-SHOWN = ("loss", "return", "evaluation_return", "evaluation_return_greedy", "value", "entropy", "kl_start")
+SHOWN = ("loss", "return", "optimised", "evaluation_return", "evaluation_return_greedy", "value", "entropy", "kl_start")
 
 
 def read_metrics(path: Path) -> dict[str, tuple[list[int], list[float]]]:

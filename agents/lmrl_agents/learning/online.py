@@ -12,6 +12,7 @@ import torch
 
 from lmrl_agents.learning.losses import chosen
 from lmrl_agents.learning.optimisation import linear_decay
+from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.critic import Critic, states_of
@@ -21,7 +22,7 @@ from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 from lmrl_agents.playing.policy_agent import Recorder
-from lmrl_agents.playing.rollout import Rollout
+from lmrl_agents.playing.rollout import Played, Rollout
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,12 @@ class RoundGuard:
 
 
 def play(
-    run: TrainingRun, model: LanguageModel, numbers: Sequence[int], config: OnlineConfig, group_size: int = 1
+    run: TrainingRun,
+    model: LanguageModel,
+    numbers: Sequence[int],
+    config: OnlineConfig,
+    group_size: int = 1,
+    rewarding: Rewarding | None = None,
 ) -> list[TokenEpisode]:
     """Games of the present policy, in order.
 
@@ -131,15 +137,20 @@ def play(
         numbers: of the episodes in the run's training stream.
         config: temperature and slots.
         group_size: how many games are played from each number's seed (GRPO).
+        rewarding: what is optimised in place of the task's own reward.
 
     Raises:
         TrainingError: a game failed.
+        RewardError: the reward did.
     """
     sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
     recorder = Recorder(model, model.form, sampling)
     rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
     wanted = [n * group_size + k for n in numbers[rank() :: world_size()] for k in range(group_size)]
+    games: list[Played] = []
     for played in rollout.play(wanted, run.seed, "train"):
+        if rewarding is not None:
+            games.append(played)
         if played.error is not None:
             raise TrainingError(f"game {played.episode} of the training stream (seed {played.seed}): {played.error}")
         episode = recorder.episodes[played.episode]
@@ -148,14 +159,17 @@ def play(
         episode.group = played.episode // group_size
         if played.truncated:
             episode.observations.append(model.form.last_observation(played.transcript, model.tokenizer))
+    if rewarding is not None:
+        rewarding.apply(sorted(games, key=lambda played: played.episode), recorder.episodes)
     return [recorder.episodes[n] for n in wanted]
 
 
 def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Iterator[tuple[int, list[TokenEpisode]]]:
     """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
+    rewarding = Rewarding.of(session, config.episodes * group_size)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(session.run, session.policy, numbers, config, group_size)
+        episodes = play(session.run, session.policy, numbers, config, group_size, rewarding)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played)
@@ -165,11 +179,15 @@ def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Itera
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
-    """Mean return, length in turns and tokens of what was played, by all processes."""
+    """Mean return, length in turns and tokens of what was played, by all processes; the return is gold, ``optimised`` beside it
+    what was rewarded where that is something else."""
     turns = [len(episode.actions) for episode in episodes]
     tokens = sum(len(action) for episode in episodes for action in episode.actions)
+    gold = [episode.rewards if episode.gold is None else episode.gold for episode in episodes]
+    optimised = [episode.rewards for episode in episodes if episode.gold is not None]
     return {
-        "return": moments(np.array([sum(episode.rewards) for episode in episodes]))[0],
+        "return": moments(np.array([sum(rewards) for rewards in gold]))[0],
+        **({"optimised": moments(np.array([sum(rewards) for rewards in optimised]))[0]} if optimised else {}),
         "turns": moments(np.array(turns, float))[0],
         "action_tokens": all_reduce(float(tokens), "sum"),
     }

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from tyro.conf import Positional, Suppress, arg
 
 from lmrl_agents.models.distributed import rank
+from lmrl_agents.playing.identity import reward_identity
 from lmrl_agents.presets import load_preset
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
 from lmrl_envs.doors import short_name
@@ -62,6 +64,8 @@ class TrainingRun:
     """Arguments of the environment that is played in training and validation, as key=value."""
     start: Path | None = None
     """Folder of a trained model to start from. Without it, algorithms that need a start clone the data first."""
+    reward: str = TASK
+    """What is optimised: task (the task's own reward), learned:DIR, module:factory or file.py:factory. Online algorithms only."""
     overrides: Annotated[KeyValues, arg(name="set")] = field(default_factory=dict)
     """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
     threads: int = 1
@@ -80,6 +84,7 @@ class TrainingRun:
         kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
         # Sharded sums round differently: a resumed run would not equal an uninterrupted one.
         kept |= {"shard": True} if self.shard else {}
+        kept |= {"reward": [self.reward, reward_identity(self.reward)]} if self.reward != TASK else {}
         return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
 
     def data_fingerprint(self) -> str:

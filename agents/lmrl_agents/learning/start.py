@@ -10,6 +10,7 @@ from lmrl_agents.models.description import read_description
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_datasets import Dataset
 
 
@@ -51,4 +52,6 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
         return _fitting(model)
-    return LanguageModel.load(train(replace(run, algorithm="bc", out=run.out / START, resume=True)), run.device)
+    return LanguageModel.load(
+        train(replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True)), run.device
+    )

@@ -15,6 +15,8 @@ import torch
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_agents.models.distributed import rank, world_size
+from lmrl_agents.rewards.loading import check_reward
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_envs import doors, load_task
 from lmrl_envs.files import locked
 
@@ -50,14 +52,19 @@ def train(run: TrainingRun) -> Path:
     """Train with the algorithm that the run names; returns the folder of the model.
 
     An algorithm's module says ``SHARDABLE = True`` if its weights may be sharded over processes: all of them must then call the
-    networks equally often, which they do not while they play.
+    networks equally often, which they do not while they play. It says ``TAKES_REWARD = True`` if it learns from what the run's
+    reward gives: those that play by `online.rounds` do.
 
     Raises:
-        ValueError: no such algorithm, or one that cannot be sharded.
+        ValueError: no such algorithm or reward, one that cannot be sharded, or that learns from no reward of one's own.
     """
     algorithm = load_algorithm(run.algorithm)
-    if run.shard and not getattr(algorithm, "__globals__", {}).get("SHARDABLE", False):
+    said = getattr(algorithm, "__globals__", {})
+    if run.shard and not said.get("SHARDABLE", False):
         raise ValueError(f"the weights of {run.algorithm} cannot be sharded: its file does not say SHARDABLE")
+    check_reward(run.reward, run.env_kwargs)
+    if run.reward != TASK and not said.get("TAKES_REWARD", False):
+        raise ValueError(f"{run.algorithm} takes no --reward: it learns from its data; online algorithms take one")
     load_task(run.env_id)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():

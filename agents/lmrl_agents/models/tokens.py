@@ -35,13 +35,15 @@ class TokenEpisode:
     actions: list[Ids] = field(default_factory=list)
     """Each ``text <eoa>``; without ``<eoa>`` when it was cut."""
     rewards: list[float] = field(default_factory=list)
-    """One per action."""
+    """One per action: what is optimised."""
     logprobs: list[tuple[float, ...]] = field(default_factory=list)
     """Of each action's ids under the policy that sampled them; empty for episodes of a dataset."""
     terminated: bool = False
     truncated: bool = False
     group: int = 0
     """Episodes of one group started from the same seed."""
+    gold: list[float] | None = None
+    """The task's own, one per action, where ``rewards`` are others."""
 
     @classmethod
     def from_transcript(

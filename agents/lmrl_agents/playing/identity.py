@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.rewards.loading import load_reward
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_envs import doors
 from lmrl_envs.files import sha256_of
 from lmrl_envs.files.untrusted import read
@@ -28,6 +30,8 @@ PACKAGED = {".py", ".toml", *WEIGHTS}
 """Suffixes of the files of a package that count as its code."""
 OURS = ("lmrl_envs", "lmrl_datasets", "lmrl_agents", "lmrl_benchmarks")
 """Packages whose agents come with this one."""
+BEST_OF = "best_of"
+"""The installed agent that is made of a reward and another agent."""
 _INSTALLED = {"site-packages", "dist-packages", Path(contextlib.__file__).parent.name}
 """Folders whose modules are no neighbours of each other."""
 
@@ -38,8 +42,12 @@ def is_model_folder(path: Path) -> bool:
 
 
 def is_ours(spec: str) -> bool:
-    """Whether an agent's code comes with this package: its installed names, and the folders of trained models."""
-    place = spec.partition(":")[0]
+    """Whether an agent's code comes with this package: its installed names, and the folders of trained models. Best of n is what
+    it is made of."""
+    place, _, argument = spec.partition(":")
+    if place == BEST_OF and argument:
+        _, reward, policy = parts_of_best_of(argument)
+        return is_ours(policy) and not code_of(_place_of_reward(reward))
     point = doors.installed("lmrl.agents").get(place)
     module = point.value.partition(":")[0] if point else place
     return is_model_folder(Path(spec)) or (module.partition(".")[0] in OURS and not place.endswith(".py"))
@@ -59,12 +67,49 @@ def identity_of(spec: str, kwargs: Mapping[str, Any] | None = None) -> str:
     """
     if is_model_folder(Path(spec)):
         return "" if "server" in (kwargs or {}) else model_digest(model_folder(spec))
-    place, colon, _ = spec.partition(":")
+    place, colon, argument = spec.partition(":")
+    if place == BEST_OF and argument:
+        _, reward, policy = parts_of_best_of(argument)
+        return "; ".join(filter(None, (code_of(_place_of_reward(reward)), identity_of(policy, kwargs))))
     point = doors.installed("lmrl.agents").get(place)
     if is_ours(spec) or not (point or colon):
         return ""
     named = [path for value in (kwargs or {}).values() if isinstance(value, str) for path in _weights(Path(value))]
     return code_of(point.value.partition(":")[0] if point else place, named)
+
+
+def reward_identity(spec: str) -> str:
+    """Digest of the code of a reward that does not come with this package, and its own fingerprint; "" where there is neither.
+
+    Raises:
+        RewardError, ValueError: there is no such reward.
+    """
+    if spec == TASK:
+        return ""
+    own = getattr(load_reward(spec), "fingerprint", None)
+    return " ".join(filter(None, (code_of(_place_of_reward(spec)), str(own()) if callable(own) else "")))
+
+
+def _place_of_reward(spec: str) -> str:
+    """The module or file that a reward comes from."""
+    place = spec.partition(":")[0]
+    point = doors.installed("lmrl.rewards").get(place)
+    return point.value.partition(":")[0] if point else place
+
+
+def parts_of_best_of(argument: str) -> tuple[int, str, str]:
+    """Of ``N,REWARD,POLICY`` the three; a reward may have commas.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    number, _, rest = argument.partition(",")
+    reward, _, policy = rest.rpartition(",")
+    if not (number.isascii() and number.isdecimal() and int(number) >= 1 and reward and policy):
+        raise ValueError(
+            f"best_of:{argument}: write best_of:N,REWARD,POLICY, such as best_of:16,learned:runs/model,suboptimal"
+        )
+    return int(number), reward, policy
 
 
 def code_of(place: str, besides: Sequence[Path] = ()) -> str:

@@ -47,7 +47,7 @@ class Action:
     text: str
     details: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able; recorded with the turn. ``prompt_tokens``, ``completion_tokens`` and ``cost_usd`` are added up in
-    summaries."""
+    summaries; ``optimised`` is what another reward than the task's own gave the action."""
     error: str | None = None
     """Why there is no action: the episode ends here and scores the task's minimum."""
 

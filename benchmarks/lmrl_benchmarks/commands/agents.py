@@ -13,12 +13,12 @@ from lmrl_agents.models.description import read_description
 from lmrl_agents.playing.loading import check_spec
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
-from lmrl_envs import load_task
+from lmrl_envs import doors, load_task
 from lmrl_envs.files import printable
 
 
 def list_agents() -> None:
-    """List the agents that can be evaluated by name, and the algorithms that train one."""
+    """List the agents that can be evaluated by name, the algorithms that train one, and the rewards that these can be trained by."""
     from lmrl_agents.learning.train import algorithms as algorithm_names
     from lmrl_agents.playing.loading import agent_names
 
@@ -32,7 +32,12 @@ def list_agents() -> None:
     algorithms.add_column("what it is")
     for name, text in algorithm_names().items():
         algorithms.add_row(name, text)
-    Console().print(agents, algorithms)
+    rewards = Table(title="rewards (lmrl train ALGORITHM --reward NAME)", title_justify="left")
+    rewards.add_column("name")
+    rewards.add_column("from")
+    for name, point in doors.installed("lmrl.rewards").items():
+        rewards.add_row(name, doors.owner(point))
+    Console().print(agents, algorithms, rewards)
     Console().print(
         "openai and transformers take a model: openai:my-model, transformers:path/to/model; policy takes the name of one of the task's own "
         "policies: policy:expert. Besides: the folder of a trained model, or file.py:factory."

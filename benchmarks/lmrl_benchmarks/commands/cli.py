@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulator train": ("simulator:train", "fine-tune a language model as a task's partner"),
     "simulator check": ("simulator:check", "measure how often a partner gives the answers that people expect"),
     "exploit": ("exploit:exploit", "attack the partner of a dialogue task and count what succeeds"),
-    "agents list": ("agents:list_agents", "list the registered agents and algorithms"),
+    "agents list": ("agents:list_agents", "list the registered agents, algorithms and rewards"),
     "agents new": ("agents:new", "write a package with an agent of your own"),
     "agents export": ("agents:export", "write a trained model as a Hugging Face folder, for servers and other tools"),
     "agents check": ("agents:check", "check that an agent keeps the protocol"),

@@ -88,6 +88,8 @@ _LABELS = {
     "episodes": "episodes",
     "return_mean": "mean return",
     "return_ci95": "  95 % interval (over these episodes)",
+    "optimised_mean": "mean of what was optimised",
+    "optimised_ci95": "  95 % interval (over these episodes)",
     "normalized_score": "score (random 0, best 100)",
     "normalized_score_lmrl": "score on LMRL-Gym's scale",
     "success_rate": "won",
@@ -115,7 +117,7 @@ def _shown(key: str, value: Any) -> str:
         return "-"
     if key.endswith("_rate"):
         return f"{value:.1%}"
-    if key == "return_ci95":
+    if key.endswith("_ci95"):
         return f"{value[0]:.4g} to {value[1]:.4g}"
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -30,6 +30,8 @@ class ShownTurn:
     reward: float
     answer: str
     thoughts: Thoughts
+    optimised: float | None = None
+    """What another reward than the task's own gave the action."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class ShownGame:
     picture: Picture | None = None
     """See `lmrl_envs.surface`; None for a chat."""
     info: dict[str, str] = field(default_factory=dict)
+    optimised: float | None = None
+    """The sum of what was optimised, where that is not the score."""
 
     @property
     def boards(self) -> list[str]:
@@ -90,12 +94,13 @@ def shown_games(played: Sequence[FinishedCell]) -> list[ShownGame]:
 
 def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, painter: _Painter) -> ShownGame:
     observations, actions, rewards = record["observations"], record["actions"], record["rewards"]
-    details = record.get("details") or []
+    details, optimised = record.get("details") or [], record.get("optimised") or ()
     turns = []
     for k, (action, reward) in enumerate(zip(actions[:SHOWN_TURNS], rewards, strict=False)):
         answer = observations[k + 1] if k + 1 < len(observations) else ""
         thoughts = thoughts_of(action, details[k] if k < len(details) else {})
-        turns.append(ShownTurn(shortened(action), float(reward), shortened(answer), thoughts))
+        given = float(optimised[k]) if k < len(optimised) else None
+        turns.append(ShownTurn(shortened(action), float(reward), shortened(answer), thoughts, given))
     hidden = ("turn", "valid", "understood", "success", "moves", "legal_moves")
     info = {
         key: shortened(_words(value), 300) for key, value in (record.get("info") or {}).items() if key not in hidden
@@ -114,6 +119,7 @@ def _game(played: FinishedCell, record: dict[str, Any], score: float, why: str, 
         turns=tuple(turns),
         picture=painter.picture(record),
         info=info,
+        optimised=float(sum(optimised)) if optimised else None,
     )
 
 

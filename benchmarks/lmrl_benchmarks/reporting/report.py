@@ -68,10 +68,11 @@ def print_table(results: Results) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    both = any(row.optimised is not None for row in results.rows)
     table = Table(
         title="normalised scores: 0 the random policy, 100 the best", title_justify="left", padding=(0, 0, 0, 1)
     )
-    for column in ("agent", "score", "95 %", "return", "won", "turns", "valid"):
+    for column in ("agent", "score", "95 %", "return", *(["optimised"] if both else []), "won", "turns", "valid"):
         name = column == "agent"  # which gives way where the terminal is narrow: no digit is cut
         table.add_column(
             column,
@@ -92,6 +93,7 @@ def print_table(results: Results) -> None:
             f"{row.score:.1f}" if scored else "n/a",
             f"{row.low:.1f} to {row.high:.1f}" + _mark(row) if scored else "n/a",
             f"{row.returns:.2f}" + ("!" if row.above_optimum else ""),
+            *(["" if row.optimised is None else f"{row.optimised:.2f}"] if both else []),
             f"{row.success:.2f}",
             f"{row.length:.1f}",
             f"{row.valid:.2f}",

@@ -131,6 +131,8 @@ class ResultRow:
     """Normalised score of each seed."""
     scale: Scale | None
     tags: tuple[str, ...]
+    optimised: float | None
+    """Mean sum of what was optimised, where that is not the return."""
     costs: dict[str, float]
     """Per episode: ``seconds``, and ``tokens`` and ``usd`` where they are recorded."""
     draws: np.ndarray = field(repr=False, compare=False)
@@ -304,6 +306,7 @@ def _row(group: list[FinishedCell]) -> ResultRow:
         scores=scores,
         scale=scale,
         tags=task(cell.task.id).tags,
+        optimised=average("optimised_mean") if all(s.get("optimised_mean") is not None for s in summaries) else None,
         costs=_costs(group),
         draws=scale.score(draws) if scale else draws,  # type: ignore[arg-type]
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.formats import Provenance
 from lmrl_benchmarks.running.suite import NAME, Suite, SuiteAgent, SuiteError, SuiteTask, suite_from
@@ -84,6 +85,7 @@ def evaluation_of(suite: Suite, cell: Cell, salt: str = "") -> EvaluationSpec:
         agent_kwargs={"max_cost_usd": suite.max_cost_usd, **cell.agent.agent_kwargs}
         if capped
         else cell.agent.agent_kwargs,
+        reward=cell.agent.reward or TASK,
         each=cell.task.each,
         commitment=suite.commitment,
         salt=salt,
@@ -173,7 +175,8 @@ class Plan:
         self.jobs: dict[str, Job] = {}
         self.lacking: dict[str, str] = {}
         for cell in cells(suite, agents):
-            need = missing_need(cell.task.id, cell.task.kwargs, cell.agent.spec or cell.agent.name, cell.agent.train)
+            agent = cell.agent
+            need = missing_need(cell.task.id, cell.task.kwargs, agent.spec or agent.name, agent.train, agent.reward)
             if need is None and cell.agent.train:
                 need = missing_need(cell.task.id, cell.task.train_kwargs, "", "")
             if need is None:
@@ -217,6 +220,7 @@ class Plan:
         settings = {
             "algorithm": agent.train, "env_id": cell.task.id, "env_kwargs": cell.task.train_kwargs, "preset": agent.preset,
             "seed": cell.seed, "sample": sample, "device": self.device, "overrides": agent.settings,
+            "reward": agent.reward or TASK,
             # Mixed precision where it is made for: larger models on a GPU.
             "dtype": "bf16" if self.device.startswith("cuda") and agent.preset != "nano" else "float32",
         }  # fmt: skip
@@ -229,7 +233,7 @@ class Plan:
 # -- what this machine may lack
 
 
-def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str) -> str | None:
+def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str, reward: str = "") -> str | None:
     """The first thing that is missing to train and evaluate an agent on a task, with the remedy; None if nothing is."""
     simulator = str(env_kwargs.get("simulator", ""))
     modules = [task(env_id).extra or ""]
@@ -254,8 +258,10 @@ def missing_need(env_id: str, env_kwargs: dict[str, Any], agent: str, train: str
         except DependencyNotInstalled as problem:
             return f"needs Stockfish: {problem}"
     try:
+        if reward:
+            doors.check("lmrl.rewards", reward)
         if train:
             doors.check("lmrl.algorithms", train)
     except doors.DoorError as problem:
-        return f"needs an algorithm that is not installed: {problem}"
+        return f"needs what is not installed: {problem}"
     return None

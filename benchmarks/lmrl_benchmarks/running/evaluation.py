@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,11 +12,13 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
-from lmrl_agents.playing.answers import USAGE, introduction, is_amount, recorded, told
+from lmrl_agents.playing.answers import introduction, recorded, told
 from lmrl_agents.playing.identity import code_of, identity_of
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
 from lmrl_agents.playing.room import close, open_agent
+from lmrl_agents.rewards.loading import check_reward, load_reward
+from lmrl_agents.rewards.protocol import TASK
 from lmrl_agents.settings import KeyValues
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -32,11 +33,9 @@ from lmrl_benchmarks.running.records import (
     keep_last_answers,
     recorded_kwargs,
 )  # fmt: skip
-from lmrl_benchmarks.scores.references import lmrl_applies, scale_of
-from lmrl_benchmarks.scores.statistics import bootstrap_interval
-from lmrl_datasets import summarize
+from lmrl_benchmarks.running.summary import optimised_of, reward_code, summary_of
 from lmrl_datasets.schema import plain
-from lmrl_envs import load_task, task
+from lmrl_envs import load_task
 from lmrl_envs.files import locked, write_atomically, write_json
 from lmrl_envs.work import Progress
 
@@ -63,6 +62,8 @@ class EvaluationSpec:
     """Arguments of the environment, as key=value."""
     agent_kwargs: Annotated[KeyValues, arg(name="agent-arg")] = field(default_factory=dict)
     """Arguments of the agent, as key=value (temperature=0 is greedy)."""
+    reward: str = TASK
+    """What is recorded beside the task's own reward: the numbers that learned:DIR, module:factory or file.py:factory give."""
     options: Suppress[dict[str, Any]] = field(default_factory=dict)
     each: Suppress[dict[str, Any]] = field(default_factory=dict)
     """Reset options that go round over the episodes (see `lmrl_agents.playing.rollout.episode_options`)."""
@@ -74,7 +75,8 @@ class EvaluationSpec:
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         kept = {key: value for key, value in vars(self).items() if key != "salt"}
-        return plain({key: kept[key] for key in kept if key not in ("each", "commitment") or kept[key]})
+        plainest = {"each": {}, "commitment": "", "reward": TASK}
+        return plain({key: value for key, value in kept.items() if key not in plainest or value != plainest[key]})
 
 
 def evaluate(
@@ -103,6 +105,7 @@ def evaluate(
     """
     if spec.episodes < 1:
         raise ValueError(f"episodes={spec.episodes} must be at least 1")
+    check_reward(spec.reward, spec.env_kwargs)
     load_task(spec.env_id)  # before a folder is taken: a wrong name leaves no trace
     if agent is None:
         agent = open_agent(spec.agent, spec.agent_kwargs)
@@ -119,7 +122,9 @@ def evaluate(
         if identity not in (said.fingerprint or ""):
             said = replace(said, fingerprint="; ".join(filter(None, (said.fingerprint, identity))))
         claim_records(
-            out, {**spec.as_dict(), "agent_fingerprint": said.fingerprint, **task_code(spec)}, said.operational
+            out,
+            {**spec.as_dict(), "agent_fingerprint": said.fingerprint, **task_code(spec), **reward_code(spec.reward)},
+            said.operational,
         )
         file = RecordFile(out)
         records = file.repair(retry_errors)
@@ -177,20 +182,24 @@ def _play_missing(
     rollout = Rollout(
         agent, spec.env_id, spec.env_kwargs, slots=slots, options=spec.options, each=spec.each, made_with=made_with
     )
-    pending: list[Record] = []
+    pending: list[Played] = []
+    reward = None if spec.reward == TASK else load_reward(spec.reward)
     last = time.monotonic()
 
     def flush() -> None:
         if pending:
-            file.append(pending)
-            records.extend(pending)
-            pending.clear()
+            played, pending[:] = list(pending), []
+            fresh = list(
+                map(record_of, played, optimised_of(spec.env_id, spec.env_kwargs, reward, spec.reward, played))
+            )
+            file.append(fresh)
+            records.extend(fresh)
         tell(len(records), spec.episodes)
 
     flush()
     try:
         for played in rollout.play(missing, spec.seed, salt=spec.salt):
-            pending.append(record_of(played))
+            pending.append(played)
             if len(pending) >= BATCH or time.monotonic() - last > PATIENCE:
                 flush()
                 last = time.monotonic()
@@ -203,8 +212,8 @@ def _play_missing(
         flush()
 
 
-def record_of(played: Played) -> Record:
-    """The record of a played episode."""
+def record_of(played: Played, optimised: tuple[float, ...] = ()) -> Record:
+    """The record of a played episode, and what was optimised in it."""
     transcript = played.transcript
     return Record(
         episode=played.episode,
@@ -221,48 +230,5 @@ def record_of(played: Played) -> Record:
         options=played.options,
         info=plain(played.info),
         details=tuple(map(recorded, played.details)),
+        optimised=optimised,
     )
-
-
-def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any]:
-    """The summary of an evaluation, a function of spec and records alone.
-
-    ``return_ci95`` is a bootstrap interval over episodes: the noise of this evaluation, not of training. ``reference`` says
-    which returns ``normalized_score`` is measured by; both are None for a variant of a task without references.
-    """
-    minimum = task(spec["env_id"]).return_range[0]
-    returns = [record.score(minimum) for record in records]
-    turns = sum(len(record.actions) for record in records)
-    summary = summarize(
-        spec["env_id"], returns, [len(record.actions) for record in records], [record.success for record in records]
-    )
-    scale = scale_of(spec["env_id"], spec["env_kwargs"])
-    summary["normalized_score"] = scale.score(summary["return_mean"]) if scale else None
-    if not lmrl_applies(spec["env_id"], spec["env_kwargs"]):
-        summary["normalized_score_lmrl"] = None
-    low, high = bootstrap_interval(returns, seed=spec["seed"] % 2**32)
-    return {
-        **summary,
-        "reference": vars(scale) if scale else None,
-        "return_ci95": [low, high],
-        "valid_rate": sum(record.valid_actions for record in records) / turns if turns else 0.0,
-        "errors": sum(record.error is not None for record in records),
-        "seconds": round(sum(record.seconds for record in records), 3),
-        **_usage_of(records, turns),
-    }
-
-
-def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
-    """Totals of what agents tell about their actions; nothing for agents that tell nothing."""
-    told = [details for record in records for details in record.details]
-    if not told:
-        return {}
-    found: dict[str, Any] = {}
-    for key in USAGE:
-        values = [details[key] for details in told if is_amount(details.get(key))]
-        if values:
-            total = math.fsum(values)
-            found[key] = round(total, 9) if key == "cost_usd" else int(total)
-    if turns:
-        found["seconds_per_action"] = round(sum(record.seconds for record in records) / turns, 6)
-    return found

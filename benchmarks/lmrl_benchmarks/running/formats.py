@@ -43,6 +43,8 @@ class SpecValues(Schema, frozen=True):
     agent_fingerprint: str | None = None
     task_fingerprint: str = ""
     commitment: Commitment = ""
+    reward: str = "task"
+    reward_fingerprint: str = ""
 
 
 class RunFile(Schema, frozen=True):
@@ -78,6 +80,8 @@ class SummaryFile(Schema, frozen=True):
     normalized_score: Number | None
     normalized_score_lmrl: Number | None
     reference: Reference | None
+    optimised_mean: Number | None = None
+    optimised_ci95: tuple[Number, Number] | None = None
     seconds_per_action: Amount = 0.0
     prompt_tokens: Count = 0
     completion_tokens: Count = 0

@@ -82,6 +82,8 @@ class Record(Schema, frozen=True):
     details: tuple[dict[str, Any], ...] = ()
     """What the agent told about its actions (raw text, tokens, cost), one entry per action and, in an episode with an
     error, perhaps one about the action that was not played. Empty, and not written, for agents that tell nothing."""
+    optimised: tuple[Number, ...] = ()
+    """What another reward than the task's own gave each action; empty, and not written, where there was none."""
 
     def score(self, minimum: float) -> float:
         """The return, or the task's minimum for an episode that ended in an error."""
@@ -89,7 +91,9 @@ class Record(Schema, frozen=True):
 
     def line(self) -> str:
         """The record as one line of JSON."""
-        values = {name: getattr(self, name) for name in self.__struct_fields__ if name != "details" or self.details}
+        optional = ("details", "optimised")
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        values = {name: value for name, value in values.items() if name not in optional or value}
         return to_json(values)  # JSON escapes what UTF-8 cannot hold, and gives it back
 
     def replay(self, env: Any, env_id: str) -> None:
@@ -99,6 +103,10 @@ class Record(Schema, frozen=True):
             DatasetError: texts, rewards, ends, success, validity or what was revealed differ.
         """
         failed = self.error is not None
+        if self.optimised and len(self.optimised) != len(self.actions):
+            raise DatasetError(
+                f"episode {self.episode}: {len(self.optimised)} optimised rewards, {len(self.actions)} actions"
+            )
         episode = Episode(
             self.episode, env_id, self.seed, "", self.observations, self.actions, self.rewards, self.terminated,
             self.truncated or failed, stopped=failed, options=self.options,

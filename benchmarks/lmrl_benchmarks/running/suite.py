@@ -24,7 +24,7 @@ RoundOver = dict[str, Positive | Annotated[list[Any], Meta(min_length=1)]]
 Commitment = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
 """A SHA-256 in hex digits, or nothing."""
 OPTIONAL = frozenset(
-    {"each", "train_kwargs", "start", "settings", "tasks", "max_cost_usd", "description", "commitment"}
+    {"each", "train_kwargs", "start", "settings", "tasks", "reward", "max_cost_usd", "description", "commitment"}
 )
 """Keys that are left out of what is hashed where they are empty."""
 HUMAN = "human"
@@ -71,6 +71,8 @@ class SuiteAgent(Schema, frozen=True):
     """Name of the agent of this suite whose trained model the training starts from."""
     settings: dict[str, Any] = {}
     """Training settings in place of the preset's, as ``table.name``."""
+    reward: str = ""
+    """What is optimised in training, and recorded beside the task's own reward; none named: that."""
     tasks: list[str] = []
     """Ids of the tasks it plays; none named: all."""
 
@@ -78,8 +80,9 @@ class SuiteAgent(Schema, frozen=True):
     def training_key(self) -> str:
         """Agents with the same key share one training run (they only decode differently)."""
         key = f"{doors.short_name(self.train)}-{self.preset}" + (f"-from-{self.start}" if self.start else "")
-        if self.settings:
-            key += "-" + hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:6]
+        if self.settings or self.reward:
+            chosen: Any = [self.settings, self.reward] if self.reward else self.settings
+            key += "-" + hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:6]
         return key
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, read_problems, read_suite
-from lmrl_benchmarks.running.evaluation import summary_of
 from lmrl_benchmarks.running.manifest import damaged_files, unreadable_files
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -36,6 +35,7 @@ from lmrl_benchmarks.running.records import (
 )
 from lmrl_benchmarks.running.sealing import why_not_playable
 from lmrl_benchmarks.running.suite import HUMAN, NAME, Suite, SuiteAgent, borrowed_name
+from lmrl_benchmarks.running.summary import summary_of
 from lmrl_datasets import DatasetError
 from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.schema import plain
@@ -44,7 +44,7 @@ from lmrl_envs.files.untrusted import shown
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import process_pool
 
-CLAIMED = frozenset({"agent_fingerprint", "task_fingerprint"})
+CLAIMED = frozenset({"agent_fingerprint", "task_fingerprint", "reward_fingerprint"})
 """Keys of a recorded spec that say whose code played: no replay can tell."""
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from lmrl_benchmarks.running.cells import SUITE, Cell, evaluation_of, read_suite
-from lmrl_benchmarks.running.evaluation import EvaluationSpec, summary_of
+from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -35,6 +35,7 @@ from lmrl_benchmarks.running.records import (
 )
 from lmrl_benchmarks.running.sealing import check_salt
 from lmrl_benchmarks.running.suite import HUMAN, Suite, SuiteAgent, SuiteTask
+from lmrl_benchmarks.running.summary import summary_of
 from lmrl_benchmarks.serve.environments import name_of
 from lmrl_envs import task
 from lmrl_envs.files import provenance, write_atomically, write_json

@@ -1,0 +1,1 @@
+"""Rewards: what is optimised in place of a task's own."""
