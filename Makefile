@@ -5,6 +5,7 @@
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
 # make fuzz    hostile play of every task for MINUTES (5), seed SEED (0)
 # make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
+# make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
 # make soak    mixed load for HOURS (2); what grew
 # make clean   remove .venv, .peers, runs and caches
 
@@ -17,11 +18,12 @@ RUN ?= runs/quick
 SPEED ?=
 MINUTES ?= 5
 MUTATIONS ?= 20000
+SAMPLE ?= 1000000
 HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test check lint audit speed fuzz attacks soak clean
+.PHONY: bench test check lint audit speed fuzz attacks mutants soak clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -64,6 +66,10 @@ fuzz: $(VENV)/test.stamp
 
 attacks: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/attacks tests/test_results.py --mutations=$(MUTATIONS) --every-game --hypothesis-seed=$(SEED) -n $(WORKERS) --timeout=0
+
+mutants: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
+	$(BIN)/python tools/mutants/mutants.py --sample $(SAMPLE) --seed $(SEED) --workers $(WORKERS)
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)

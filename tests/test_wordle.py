@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import islice, product
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from lmrl_envs import make_policy, task
 from lmrl_envs.wordle.rules import (
+    MOST_WORDS,
     PLAIN,
     SOLVED,
     WordList,
@@ -53,6 +55,24 @@ def test_tables_equal_the_rules(duplicates: str) -> None:
     listed = WordList(words, words, duplicates)
     for guess in range(0, len(words), 7):
         assert listed.row(guess).tolist() == [listed.score(words[guess], secret) for secret in words]
+
+
+@pytest.mark.parametrize("duplicates", ["standard", "independent"])
+def test_codes_of_pairs_equal_the_rules(duplicates: str) -> None:
+    listed = WordList(["speed", "erase", "steal"], ["speed", "crepe", "eerie", "allow"], duplicates)
+    guesses, answers = np.array([3, 0, 1, 0, 3]), np.array([2, 1, 0, 0, 1])
+    for _ in range(2):  # rows are filled at the first use
+        found = listed.codes(guesses, answers).tolist()
+        assert found == [
+            listed.score(listed.guesses[g], listed.answers[a]) for g, a in zip(guesses, answers, strict=True)
+        ]
+        assert found == [listed.code(g, a) for g, a in zip(guesses.tolist(), answers.tolist(), strict=True)]
+
+
+def test_what_is_no_feedback() -> None:
+    assert len(PLAIN) == 243 == len(set(PLAIN))
+    for text in ("invalid", "Wordle:", "g g g g", "g g g g g g", "g g g g x", "a b c d e", ""):
+        assert parse_feedback(text) is None
 
 
 def test_standard_marks_are_never_more_than_the_letters() -> None:
@@ -111,6 +131,8 @@ def test_six_guesses_are_the_rule_of_the_game() -> None:
     [
         {"vocabulary": "nowhere.txt"},
         {"vocabulary": []},
+        {"vocabulary": 5},
+        {"vocabulary": {"crane", "slate"}},
         {"vocabulary": ["crane", "toolong"]},
         {"vocabulary": ["crane", "CRANE"]},
         {"vocabulary": ["crane", "crane"]},
@@ -121,6 +143,15 @@ def test_six_guesses_are_the_rule_of_the_game() -> None:
 def test_wrong_arguments(kwargs: dict) -> None:
     with pytest.raises(ValueError):
         gym.make(ID, **kwargs)
+
+
+def test_a_wrong_word_is_told_by_its_number_and_lists_have_an_end() -> None:
+    with pytest.raises(ValueError, match="word 2 of 4 is not"):
+        load_words(["crane", "toolong", "slate", "x"])
+    words = ["".join(letters) for letters in islice(product("abcdefghij", repeat=5), MOST_WORDS + 1)]
+    with pytest.raises(ValueError, match="15001 words, at most 15000"):
+        load_words(words)
+    assert len(load_words(words[:-1]).answers) == 15_000
 
 
 def test_own_vocabulary(tmp_path) -> None:

@@ -16,6 +16,7 @@ TITLES = {
     "training": "Training",
     "streaming": "Datasets",
     "cluster": "Two nodes",
+    "trust": "Agents in their own process, verification, import",
 }
 
 

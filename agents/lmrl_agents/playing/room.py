@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import operator
 import os
 import select
 import signal
@@ -22,10 +23,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from lmrl_agents.playing.answers import MAX_ACTION_CHARACTERS, MAX_ERROR, MAX_TOLD, QUIT, Introduction
 from lmrl_agents.playing.identity import is_ours
@@ -235,7 +238,7 @@ class Room:
     def _asked(self, requests: Sequence[Request]) -> list[Action]:
         process = self._running()
         over, self._over = self._over, []
-        message: dict[str, Any] = {"do": "act", "over": over, "contexts": {}}
+        message: dict[str, Any] = {"do": "act", "over": over, "contexts": []}
         if len(self._sent) > KEPT_GAMES:
             self._forget()
         if not self._contexts:
@@ -247,13 +250,15 @@ class Room:
         self._in_a_row = 0
         return actions
 
-    def _new(self, request: Request, contexts: dict[int, Any]) -> list[Any]:
+    def _new(self, request: Request, contexts: list[Any]) -> list[Any]:
         """A request as JSON: what the process does not know of its game yet."""
         context = [request.env_id, request.instructions, request.env_kwargs]
-        if context not in self._contexts:
+        try:
+            number = self._contexts.index(context)
+        except ValueError:
+            number = len(self._contexts)
             self._contexts.append(context)
-            contexts[len(self._contexts) - 1] = context
-        number = self._contexts.index(context)
+            contexts.append([number, *context])
         key = (number, request.episode, request.seed)
         known, turns = self._sent.get(key, ()), request.transcript
         start = len(known) if known == turns[: len(known)] else 0
@@ -347,6 +352,7 @@ class _Process:
     def __init__(self, memory: int) -> None:
         flags: Iterable[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
         self._memory, self._number, self._buffer = memory, 0, bytearray()
+        self._patience = 0.0
         self._popen = subprocess.Popen(  # noqa: S603 - this interpreter, fixed words, no shell
             [sys.executable, *flags, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -364,44 +370,52 @@ class _Process:
 
     def send(self, message: Mapping[str, Any], patience: float) -> int:
         """Send a call; returns its number."""
-        self._number += 1
-        data = json.dumps({**message, "number": self._number}, default=str).encode()
-        left, until = memoryview(struct.pack(">I", len(data)) + data), time.monotonic() + patience
+        self._number, self._patience = self._number + 1, patience
+        data = _encoded({**message, "number": self._number})
         with self._guarded(patience):
-            while left:
-                try:
-                    left = left[os.write(self._in, left[: 1 << 16]) :]
-                except BlockingIOError:
-                    self._wait(False, until)
-                except OSError:
-                    raise Lost(self._how()) from None
+            self._write(struct.pack(">I", len(data)) + data, time.monotonic() + patience)
         return self._number
+
+    def _write(self, data: bytes, until: float) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._in, left[: 1 << 16]) :]
+            except BlockingIOError:
+                self._wait(False, until)
+            except OSError:
+                raise Lost(self._how()) from None
 
     def frame(self, number: int, until: float) -> tuple[int, str, bytes, str | None]:
         """The next frame of a call: kind, text, details, error."""
         with self._guarded(until - time.monotonic()):
-            kind, call, *sizes = HEAD.unpack(self._read(HEAD.size, until))
-            if kind > FAILED or call != number or any(size > most for size, most in zip(sizes, LARGEST, strict=True)):
+            self._fill(HEAD.size, until)
+            kind, call, *sizes = HEAD.unpack_from(self._buffer)
+            if kind > FAILED or call != number or any(map(operator.gt, sizes, LARGEST)):
                 raise Lost("its process breaks the protocol")
-            text, details, error = (self._read(size, until) for size in sizes)
+            told = HEAD.size + sizes[0]
+            wrong = told + sizes[1]
+            end = wrong + sizes[2]
+            self._fill(end, until)
+        frame = bytes(self._buffer[:end])
+        del self._buffer[:end]
         try:
-            return kind, text.decode("utf-8", "surrogatepass"), details, error.decode("utf-8", "surrogatepass") or None
+            text, error = (str(part, "utf-8", "surrogatepass") for part in (frame[HEAD.size : told], frame[wrong:]))
         except UnicodeDecodeError:
             raise Lost("its process breaks the protocol") from None
+        return kind, text, frame[told:wrong], error or None
 
-    def _read(self, count: int, until: float) -> bytes:
+    def _fill(self, count: int, until: float) -> None:
+        """Read until so many bytes are there."""
         while len(self._buffer) < count:
             self._wait(True, until)
             try:
-                data = os.read(self._out, 1 << 20)
+                data = os.read(self._out, 1 << 16)
             except OSError:
                 data = b""
             if not data:
                 raise Lost(self._how())
             self._buffer += data
-        found = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return found
 
     def _wait(self, reading: bool, until: float) -> None:
         """Until there is something to read, or room to write."""
@@ -417,13 +431,12 @@ class _Process:
             if used > self._memory:
                 raise Lost(f"its process used {used / 1e9:.1f} GB (most: {self._memory / 1e9:.1f}, --memory)")
 
+    def _guarded(self, seconds: float) -> contextlib.AbstractContextManager[None]:
+        return _NOTHING if _POLLS else self._timed(seconds)
+
     @contextlib.contextmanager
-    def _guarded(self, seconds: float) -> Any:
+    def _timed(self, seconds: float) -> Iterator[None]:
         """Where pipes cannot be waited for (Windows): the process is ended when its time is over."""
-        self._patience = seconds
-        if _POLLS:
-            yield
-            return
         timer = threading.Timer(max(seconds, 0.0), self.end)
         timer.start()
         try:
@@ -461,6 +474,15 @@ class _Process:
 
 
 _POLLS = hasattr(select, "poll")
+_NOTHING = contextlib.nullcontext()
+_FAST = msgspec.json.Encoder(enc_hook=str)
+
+
+def _encoded(message: Mapping[str, Any]) -> bytes:
+    try:
+        return _FAST.encode(message)
+    except (ValueError, TypeError, OverflowError):  # half a pair of UTF-16, integers of more than 64 bits
+        return json.dumps(message, default=str).encode()
 
 
 def _resident(pid: int) -> int:

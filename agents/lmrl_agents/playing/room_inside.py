@@ -19,7 +19,25 @@ from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
 from lmrl_agents.playing.room import ANSWER, BEAT, FAILED, HEAD, STOPPED
 from lmrl_envs import Transcript, Turn
-from lmrl_envs.files.untrusted import decode
+from lmrl_envs.files.untrusted import Schema, decode
+
+
+class Call(Schema, frozen=True):
+    """What the run asks for: ``do`` names it, the rest is for one or the other."""
+
+    do: str
+    number: int
+    spec: str = ""
+    kwargs: dict[str, Any] = {}
+    folder: str = ""
+    envs: list[str] = []
+    over: list[int] = []
+    """Episodes that are over."""
+    forget: bool = False
+    contexts: list[tuple[int, str, str, dict[str, Any]]] = []
+    """Number, env_id, instructions, env_kwargs, at their first use."""
+    ask: list[tuple[int, int, int, int, list[str], list[float]]] = []
+    """Requests: context, episode, seed, from which turn on the turns are new, their texts and rewards."""
 
 
 def main() -> NoReturn:
@@ -63,10 +81,10 @@ class _Inside:
         """Answer calls, one after the other."""
         while len(head := self.calls.read(4)) == 4:
             (size,) = struct.unpack(">I", head)
-            message = decode(self.calls.read(size), dict[str, Any], "a call", size)
-            self.number = message["number"]
+            call: Call = decode(self.calls.read(size), Call, "a call", size)
+            self.number = call.number
             try:
-                getattr(self, f"_{message['do']}")(message)
+                getattr(self, f"_{call.do}")(call)
             except AgentStopped as stop:
                 self._say(STOPPED, error=_text(stop))
             except BaseException as problem:
@@ -76,71 +94,70 @@ class _Inside:
                     error=_text(problem) if isinstance(problem, AgentError) else told(problem),
                 )
             self.frames.flush()
-            if message["do"] == "close":
+            if call.do == "close":
                 return
 
     def _say(self, kind: int = ANSWER, text: str = "", details: Any = None, error: str | None = None) -> None:
         parts = [
             str.encode(text, "utf-8", "surrogatepass"),
             json.dumps(details).encode() if details else b"",
-            str.encode(error or "", "utf-8", "surrogatepass")[: 4 * MAX_ERROR],
+            str.encode(error, "utf-8", "surrogatepass")[: 4 * MAX_ERROR] if error else b"",
         ]
         self.frames.write(HEAD.pack(kind, self.number, *map(len, parts)) + b"".join(parts))
 
-    def _load(self, message: dict[str, Any]) -> None:
-        self.agent = load_agent(message["spec"], **message["kwargs"])
-        self._introduce(message)
+    def _load(self, call: Call) -> None:
+        self.agent = load_agent(call.spec, **call.kwargs)
+        self._introduce(call)
 
-    def _introduce(self, message: dict[str, Any]) -> None:
+    def _introduce(self, call: Call) -> None:
         self._say(details=asdict(introduction(self.agent)))
 
-    def _keep_in(self, message: dict[str, Any]) -> None:
+    def _keep_in(self, call: Call) -> None:
         keep_in = getattr(self.agent, "keep_in", None)
         if callable(keep_in):
-            folder = Path(message["folder"])
+            folder = Path(call.folder)
             folder.mkdir(exist_ok=True)
             keep_in(folder)
         self._say()
 
-    def _tell_all(self, message: dict[str, Any]) -> None:
+    def _tell_all(self, call: Call) -> None:
         getattr(self.agent, "tell_all", lambda: None)()
         self._say()
 
-    def _act(self, message: dict[str, Any]) -> None:
-        if message["over"]:
-            over = set(message["over"])
+    def _act(self, call: Call) -> None:
+        if call.over:
+            over = set(call.over)
             for key in [key for key in self.games if key[1] in over]:
                 del self.games[key]
-            answers.tell_finished(self.agent, message["over"])
-        if message.get("forget"):
+            answers.tell_finished(self.agent, call.over)
+        if call.forget:
             self.contexts, self.games = {}, {}
-        self.contexts |= {int(number): context for number, context in message["contexts"].items()}
-        for action in actions_of(self.agent, [self._request(*ask) for ask in message["ask"]]):
+        for number, *context in call.contexts:
+            self.contexts[number] = context
+        for action in actions_of(self.agent, [self._request(*ask) for ask in call.ask]):
             self._say(ANSWER, "" if action.error else action.text, recorded(action.details), action.error)
 
     def _request(
         self, context: int, episode: int, seed: int, start: int, texts: list[str], rewards: list[float]
     ) -> Request:
         key = (context, episode, seed)
-        new = (
-            Turn(text, (start + k) % 2 == 1, reward)
-            for k, (text, reward) in enumerate(zip(texts, rewards, strict=True))
-        )
-        known = self.games.get(key, ())[:start]
-        self.games[key] = transcript = Transcript((*known, *new))
+        new = [
+            Turn(text, k % 2 == 1, reward) for k, (text, reward) in enumerate(zip(texts, rewards, strict=True), start)
+        ]
+        self.games[key] = transcript = Transcript([*self.games.get(key, ())[:start], *new])
         env_id, instructions, env_kwargs = self.contexts[context]
         return Request(env_id, episode, seed, transcript, instructions, env_kwargs)
 
-    def _check(self, message: dict[str, Any]) -> None:
+    def _check(self, call: Call) -> None:
         from lmrl_agents.playing.conformance import check_agent
 
         def beat(doing: str) -> None:
             self._say(BEAT, doing)
             self.frames.flush()
 
-        found = check_agent(self.agent, message["envs"], beat, closing=True)
+        found = check_agent(self.agent, call.envs, beat, closing=True)
         self._say(details=asdict(found))
 
-    def _close(self, message: dict[str, Any]) -> None:
+    def _close(self, call: Call) -> None:
         getattr(self.agent, "close", lambda: None)()
         self._say()
