@@ -53,6 +53,12 @@ def _as_it_is(transcript: Transcript) -> list[str]:
     return [turn.text for turn in transcript]
 
 
+def _joined(transcript: Transcript) -> list[str]:
+    texts = [turn.text for turn in transcript]
+    texts[2::2] = [f"{action} {told}" for action, told in zip(texts[1::2], texts[2::2], strict=False)]
+    return texts
+
+
 def _as_answered(text: str, transcript: Transcript) -> str:
     return text
 
@@ -77,8 +83,9 @@ class Surface:
 
     # -- how a trained agent reads it
 
-    views: Mapping[str, View] = {"plain": View()}
-    """Ways of reading conversations, by the name that a run or preset gives (``text.view``)."""
+    views: Mapping[str, View] = {"plain": View(), "joined": View(_joined)}
+    """Ways of reading conversations, by the name that a run or preset gives (``text.view``). In "joined" every text of the
+    environment begins with the action that it answers."""
 
     # -- how it looks: terminal, report and page draw the same picture
 

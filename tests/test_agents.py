@@ -28,7 +28,7 @@ from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
 from lmrl_agents.models.steps import NONE, StepStore
-from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokenizer import UNITS, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
 from lmrl_agents.playing.protocol import AgentStopped
@@ -65,7 +65,7 @@ def small_model(tokenizer, compose: bool = False, seed: int = 0) -> LanguageMode
 # -- tokens
 
 
-@pytest.mark.parametrize("units", ["words", "phrases", "pieces", "characters"])
+@pytest.mark.parametrize("units", sorted(UNITS))
 @pytest.mark.parametrize(
     "text",
     [
@@ -94,6 +94,27 @@ def test_units_are_single_tokens() -> None:
     assert len(tokenizer_of(TALK, units="phrases").encode("go to 8, 6.")) == 3  # words, coordinate, full stop
     paired = Transcript.from_texts(["c1g r2y a3b"], [])
     assert len(tokenizer_of(paired, units="pieces").encode("c1g r2y a3b")) == 3
+
+
+def test_actions_that_are_a_choice_are_one_token_and_rows_are_what_was_told() -> None:
+    form = TextFormat("joined", None, 32, 1, choice=True)
+    texts = form.reading.texts(TALK)
+    assert texts[2] == "move up a wall"
+    tokenizer = train_tokenizer(texts[::2], "utterances", min_count=1, first=("move left", "move up"))
+    assert tokenizer.encode("move left") == (0,) and tokenizer.encode("move up") == (1,)
+    episode = TokenEpisode.from_transcript(TALK, False, True, tokenizer, form)
+    assert episode.actions == [(1,), (0,)]
+    opening, wall, done = (tokenizer.encode(text)[0] for text in texts[::2])
+    assert form.context(episode) == [opening, wall, done], "one token a turn, and no action"
+    steps = StepStore.of([episode], form, tokenizer.pad)
+    assert steps.row_tokens(0).tolist() == [opening, wall, done]
+    assert steps.column.tolist() == [0, 1] and steps.token.tolist() == [1, 0]
+    assert steps.successors(np.array([1]))[1].tolist() == [2], "a game that was cut off goes on"
+    assert form.observation("", tokenizer) == (tokenizer.obs,), "an action is predicted from something"
+    with pytest.raises(ValueError, match="none of the utterances"):
+        form.action("move down", tokenizer)
+    with pytest.raises(ValueError, match="too many to be tokens"):
+        train_tokenizer([], "utterances", 300, first=[str(i) for i in range(100)])
 
 
 def test_saved_tokenizer_is_the_same(tmp_path: Path) -> None:

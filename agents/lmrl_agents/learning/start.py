@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from lmrl_agents.learning.run import FINAL, START, TrainingError, TrainingRun
@@ -26,8 +27,16 @@ def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
 
         tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
     else:
-        texts = (piece for episode in data for piece in form.reading.texts(episode.transcript))
-        tokenizer = train_tokenizer(texts, units=units, max_size=vocabulary)
+        told, actions = Counter[str](), Counter[str]()
+        for episode in data:
+            texts = form.reading.texts(episode.transcript)
+            told.update(texts[::2])
+            actions.update(texts[1::2])
+        if form.choice:
+            config = replace(config, outputs=len(actions))
+            tokenizer = train_tokenizer(told.elements(), units, vocabulary, first=sorted(actions))
+        else:
+            tokenizer = train_tokenizer((told + actions).elements(), units, vocabulary)
     return _fitting(LanguageModel.create(config, tokenizer, form, run.seed).to(run.device))
 
 

@@ -63,10 +63,17 @@ class Critic(nn.Module):
         tokenizer: what the Q heads' outputs mean.
         config: which heads.
         initial: what every head says before it is trained.
+        outputs: see `ModelConfig.outputs`.
     """
 
     def __init__(
-        self, trunk: Any, width: int, tokenizer: TaskTokenizer, config: CriticConfig, initial: float = 0.0
+        self,
+        trunk: Any,
+        width: int,
+        tokenizer: TaskTokenizer,
+        config: CriticConfig,
+        initial: float = 0.0,
+        outputs: int = 0,
     ) -> None:
         super().__init__()
         self.trunk, self.config, self.tokenizer = trunk, config, tokenizer
@@ -75,7 +82,7 @@ class Critic(nn.Module):
             {
                 name: Head(width, 1, config.hidden, initial, None)
                 if name == "value"
-                else Head(width, len(tokenizer), config.hidden, initial, texts)
+                else Head(width, outputs or len(tokenizer), config.hidden, initial, texts)
                 for name in config.heads
             }
         )
@@ -87,7 +94,7 @@ class Critic(nn.Module):
         if not shared:
             trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
         width = text_config(trunk).hidden_size
-        return cls(trunk, width, model.tokenizer, config, initial).to(model.device).eval()
+        return cls(trunk, width, model.tokenizer, config, initial, model.config.outputs).to(model.device).eval()
 
     @property
     def device(self) -> torch.device:

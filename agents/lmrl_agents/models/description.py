@@ -21,6 +21,7 @@ class FormatValues(Schema, frozen=True):
     max_tokens: Size = 512
     max_action_tokens: Size = 64
     env_id: str = ""
+    choice: bool = False
 
 
 class ModelValues(Schema, frozen=True):
@@ -32,6 +33,7 @@ class ModelValues(Schema, frozen=True):
     heads: Size = 4
     max_positions: Size = 512
     compose: bool = False
+    outputs: Annotated[int, Meta(ge=0, le=1 << 24)] = 0
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 

@@ -36,6 +36,8 @@ class ModelConfig:
     compose: bool = False
     """Output rows of tokens are a free row plus trained vectors of the token's characters by position, so that words
     share what is learned about their letters. Input and output embeddings are not tied then."""
+    outputs: int = 0
+    """Only the first so many tokens are ever predicted, where actions are a choice (`TextFormat.choice`); 0: all."""
     dropout: float = 0.0
     """Rate in the transformer while a policy is cloned; nothing else is ever computed with dropout."""
 
@@ -135,12 +137,14 @@ class LanguageModel(nn.Module):
 
     def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """Last hidden states, one tensor float [N, width], to logits float [N, V]."""
+        if self.config.outputs:
+            return states[0] @ self.lm.get_output_embeddings().weight[: self.config.outputs].T
         return logits_of(self.lm, states[0])
 
     def action_logits(self, batch: StepBatch) -> torch.Tensor:
         """Logits that predict the tokens of the batch's steps, and nothing else: float [N, V]."""
         states = states_at(self.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
-        return logits_of(self.lm, states[batch.state])
+        return self.logits([states[batch.state]])
 
     # -- checkpoints
 

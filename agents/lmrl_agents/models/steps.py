@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from lmrl_agents.models.tokens import Ids, TextFormat, TokenEpisode, join
+from lmrl_agents.models.tokens import Ids, TextFormat, TokenEpisode
 
 NONE = -1
 """Row of a successor that does not exist: the episode terminated."""
@@ -85,7 +85,7 @@ class StepEncoder:
         final = self.form.segments(episode, turns + 1)[-1] if episode.truncated else None
         end: tuple[int, int] | None = None
         for segment in self.form.segments(episode):
-            ids, begins = join(episode, segment.start, segment.last + 1)
+            ids, begins = self.form.join(episode, segment.start, segment.last + 1)
             before = self._steps
             for k in range(segment.first, segment.last + 1):
                 self._add_action(episode, k, begins[k - segment.start], paid=self._steps > begun)
@@ -102,7 +102,7 @@ class StepEncoder:
             new["row"] += [row] * (self._steps - before)
             new["group_end"].append(self._steps)
         if final is not None and end is None:
-            context = join(episode, final.start, turns)[0] + list(episode.observations[turns])
+            context = self.form.join(episode, final.start, turns)[0] + list(episode.observations[turns])
             end = (self._row(context), len(context) - 1)
         end_row, end_column = end or (NONE, 0)
         new["end_row"].append(end_row)

@@ -25,6 +25,8 @@ UNITS = {
     "phrases": r" ?[A-Za-z]+(?: [A-Za-z]+)*| ?\d+(?:, ?\d+)*| ?[^\sA-Za-z\d]|\s",
     # One token per white-space separated piece: letter with place and mark, a whole move.
     "pieces": r" ?\S+|\s",
+    # One token per text: an action is a choice among those of the data.
+    "utterances": r"[\s\S]+",
     # One token per character.
     "characters": r".|\n",
 }
@@ -87,7 +89,7 @@ class TaskTokenizer:
 
 
 def train_tokenizer(
-    texts: Iterable[str], units: str = "words", max_size: int = 4096, min_count: int = 2
+    texts: Iterable[str], units: str = "words", max_size: int = 4096, min_count: int = 2, first: Sequence[str] = ()
 ) -> TaskTokenizer:
     """A tokenizer whose tokens are the frequent units of the task's texts; anything else falls apart into bytes.
 
@@ -96,6 +98,10 @@ def train_tokenizer(
         units: how texts are cut, see `UNITS`.
         max_size: most tokens, the 4 special ones and 256 bytes among them.
         min_count: a unit seen less often is spelled in bytes.
+        first: distinct texts, each a unit, that are tokens however often they are seen, and get the ids 0, 1, ...
+
+    Raises:
+        ValueError: there is no room for ``first``.
     """
     from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
@@ -108,16 +114,21 @@ def train_tokenizer(
             counts[unit] += repeated
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+
+    def written(unit: str) -> str:
+        return "".join(piece for piece, _ in byte_level.pre_tokenize_str(unit))
+
     # The special tokens come on top: in the vocabulary proper, a text that spells one would be encoded as it.
-    vocabulary = list(alphabet)
+    vocabulary = list(dict.fromkeys([*map(written, first), *alphabet]))
+    if len(vocabulary) + len(SPECIAL) > max_size:
+        raise ValueError(f"{len(first)} different actions are too many to be tokens (vocabulary={max_size})")
     taken = {*vocabulary, *SPECIAL}
     for unit, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         if len(vocabulary) + len(SPECIAL) >= max_size or count < min_count:
             break
-        written = "".join(piece for piece, _ in byte_level.pre_tokenize_str(unit))
-        if written not in taken:
-            vocabulary.append(written)
-            taken.add(written)
+        if (word := written(unit)) not in taken:
+            vocabulary.append(word)
+            taken.add(word)
     model = BPE(vocab={token: i for i, token in enumerate(vocabulary)}, merges=[], ignore_merges=True)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -2,6 +2,9 @@
 
 A conversation is written as ``<obs> text <act> action <eoa> <obs> text ...``. ``<eoa>`` ends an action and is part of
 it: the model learns when to stop. Sampled ids are kept as they are and never encoded again from text.
+
+Where actions are a choice among the utterances of the data (`TextFormat.choice`), one token each, a row is what was observed and
+nothing else: one token a turn, in a view whose observations tell the action that they answer.
 """
 
 from __future__ import annotations
@@ -75,6 +78,8 @@ class TextFormat:
     """Longest action; it is cut there."""
     env_id: str = ""
     """The task whose view it is; "plain" is every task's."""
+    choice: bool = False
+    """Whether an action is one token, chosen among the actions of the data, and rows are observations alone."""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2 * self.max_action_tokens:
@@ -82,6 +87,8 @@ class TextFormat:
                 f"max_tokens={self.max_tokens} leaves no room for observations beside actions of up to "
                 f"max_action_tokens={self.max_action_tokens}; it must be at least twice as many"
             )
+        if self.choice and self.max_action_tokens != 1:
+            raise ValueError(f"max_action_tokens={self.max_action_tokens}: a choice among utterances is one token")
 
     @cached_property
     def reading(self) -> View:
@@ -97,16 +104,25 @@ class TextFormat:
 
     def observation(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an observation; of a very long one, the end."""
-        ids = tokenizer.encode(text)
-        return (tokenizer.obs, *ids[-(self.max_tokens - self.max_action_tokens - 2) :], tokenizer.act)
+        ids = tokenizer.encode(text)[-(self.max_tokens - self.max_action_tokens - 2) :]
+        if self.choice:
+            return ids or (tokenizer.obs,)  # an action is predicted from something
+        return (tokenizer.obs, *ids, tokenizer.act)
 
     def last_observation(self, transcript: Transcript, tokenizer: TaskTokenizer) -> Ids:
         """Ids of the observation that an unfinished episode waits with."""
         return self.observation(self.reading.texts(transcript)[-1], tokenizer)
 
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
-        """Ids of an action with its end token."""
-        return (*tokenizer.encode(text), tokenizer.eoa)[: self.max_action_tokens]
+        """Ids of an action with its end token.
+
+        Raises:
+            ValueError: an action is a choice, and this one is none of the utterances that the tokenizer knows.
+        """
+        ids = tokenizer.encode(text)
+        if self.choice and len(ids) != 1:
+            raise ValueError(f"{text[:80]!r} is none of the utterances that the model chooses from")
+        return (*ids, tokenizer.eoa)[: self.max_action_tokens]
 
     def segments(self, episode: TokenEpisode, turns: int | None = None) -> list[Segment]:
         """The rows that the actions of the first ``turns`` turns are read from (default: as many as were taken).
@@ -115,7 +131,7 @@ class TextFormat:
         """
         turns = len(episode.actions) if turns is None else turns
         actions = episode.actions
-        lengths = [len(a) + len(b) for a, b in zip(episode.observations, actions, strict=False)]
+        lengths = [len(a) + self.shown(b) for a, b in zip(episode.observations, actions, strict=False)]
         needs = [len(observation) + self.max_action_tokens for observation in episode.observations[:turns]]
 
         def earliest(turn: int, limit: int, room: int) -> int:
@@ -144,15 +160,19 @@ class TextFormat:
         """Ids that a model is given before it takes the next action of an unfinished episode."""
         turn = len(episode.actions)
         segment = self.segments(episode, turn + 1)[-1]
-        return join(episode, segment.start, turn)[0] + list(episode.observations[turn])
+        return self.join(episode, segment.start, turn)[0] + list(episode.observations[turn])
 
+    def shown(self, action: Ids) -> int:
+        """How many tokens of a row an action takes."""
+        return 0 if self.choice else len(action)
 
-def join(episode: TokenEpisode, start: int, stop: int) -> tuple[list[int], list[int]]:
-    """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them."""
-    ids: list[int] = []
-    begins = []
-    for k in range(start, stop):
-        ids += episode.observations[k]
-        begins.append(len(ids))
-        ids += episode.actions[k]
-    return ids, begins
+    def join(self, episode: TokenEpisode, start: int, stop: int) -> tuple[list[int], list[int]]:
+        """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them."""
+        ids: list[int] = []
+        begins = []
+        for k in range(start, stop):
+            ids += episode.observations[k]
+            begins.append(len(ids))
+            if not self.choice:
+                ids += episode.actions[k]
+        return ids, begins
