@@ -27,3 +27,8 @@ def player_seed(index: int) -> int:
 def _seed(text: str, salt: str = "") -> int:
     digest = blake2b(text.encode(), digest_size=8, key=bytes.fromhex(salt)).digest()
     return int.from_bytes(digest, "big") >> 2
+
+
+def label_seed(base: int, annotator: str, pair: int) -> int:
+    """Seed of an annotator's label of a pair."""
+    return _seed(f"label/{base}/{annotator}/{pair}")

@@ -178,6 +178,16 @@ class Surface:
         """
         return None
 
+    # -- how a person may judge it, who labels pairs of games
+
+    def features(self, transcript: Transcript) -> dict[str, float]:
+        """What somebody may like or dislike in a game, by name; ``length``, the characters of its actions, is every task's."""
+        return {"length": float(sum(map(len, transcript.actions)))}
+
+    def as_read(self, transcript: Transcript, notices: Callable[[], bool]) -> float:
+        """What a game is worth to somebody who finds each false claim in it only where ``notices()``, asked once for each."""
+        return transcript.episode_return
+
     # -- how its records are verified
 
     def replay_kwargs(self, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:

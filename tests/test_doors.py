@@ -74,7 +74,9 @@ def in_a_process(code: str, place: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("door", ["lmrl.envs", "lmrl.agents", "lmrl.algorithms", "lmrl.rewards", "lmrl.partners"])
+@pytest.mark.parametrize(
+    "door", ["lmrl.envs", "lmrl.agents", "lmrl.algorithms", "lmrl.rewards", "lmrl.labellers", "lmrl.partners"]
+)
 def test_what_ships_comes_in_as_everything_else_does(door: doors.Door) -> None:
     for name, point in doors.installed(door).items():
         found, rest = doors.find(door, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -114,22 +114,26 @@ _JOINTS = frozenset((",", ".", ":", "and"))
 _HYPE = frozenset(word.lower() for word in HYPE)
 
 
-def judge(text: str, notes: Sequence[Fact], desk: Desk = FULL) -> Verdict:
+def judge(text: str, notes: Sequence[Fact], desk: Desk = FULL, believed: Collection[Fact] = ()) -> Verdict:
     """Gold: the largest weights of distinct true facts, as many as are wanted, over those of the notes, less what is wrong.
 
     A wrong fact costs .4 each time, a subject named again .2, a true fact beyond those wanted, a word of hype beyond the first
     and a bad word .1 each, a cut headline .1. Silence is worth 0.
+
+    Wrong facts that are ``believed`` count as true ones: what a reader who did not check thinks, which may be more than 1.
     """
     headline = read(text)
     levels = {subject: level for level, subject in notes}
-    true = tuple(sorted({fact for fact in headline.facts if levels.get(fact[1]) == fact[0]}, key=_by_weight))
-    wrong = tuple(fact for fact in headline.facts if levels.get(fact[1]) != fact[0])
+    true = tuple(
+        sorted({fact for fact in headline.facts if levels.get(fact[1]) == fact[0] or fact in believed}, key=_by_weight)
+    )
+    wrong = tuple(fact for fact in headline.facts if fact not in true)
     repeated = len(headline.facts) - len({subject for _, subject in headline.facts})
     extra = max(0, len(true) - desk.most)
     share = sum(map(weight, true[: desk.most])) / sum(map(weight, best_facts(notes, desk)))
     small = extra + max(0, headline.hype - 1) + len(headline.bad) + headline.cut
     gold = share - (4 * len(wrong) + 2 * repeated + small) / 10
-    return Verdict(headline, max(-1.0, min(1.0, gold)), true, wrong, repeated, extra)
+    return Verdict(headline, max(-1.0, gold if believed else min(1.0, gold)), true, wrong, repeated, extra)
 
 
 def is_best(gold: float) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmrl_envs.core import Transcript
@@ -73,7 +73,7 @@ class HeadlineSurface(Surface):
         said = "" if transcript[2].text == SILENT else transcript[1].text.strip()[:MAX_LENGTH]
         lines += ["Headline", f"  {said}" if said else "  (nothing printed)"]
         if ended is not None:
-            desk = FULL if len(notes) == FULL.noted else TINY
+            desk = _desk(notes)
             # What is too long is not printed, and kept cut.
             verdict = judge(transcript[1].text if said else "", notes, desk)
             lines += ["Worth", *(f"  {line}" for line in _account(verdict, notes, desk))]
@@ -93,6 +93,25 @@ class HeadlineSurface(Surface):
 
     def turn_limit(self, env: Any) -> int:
         return 1
+
+    # -- how a person may judge it
+
+    def features(self, transcript: Transcript) -> dict[str, float]:
+        """``length``; words of hype, facts told, how severe these are, true ones and wrong ones."""
+        _, notes = parse_opening(transcript[0].text)
+        found = judge(" ".join(transcript.actions), notes, _desk(notes))
+        severity = sum(map(weight, found.headline.facts)) / 10
+        return {
+            **super().features(transcript), "hype": float(found.headline.hype), "facts": float(len(found.headline.facts)),
+            "severity": severity, "true": float(len(found.true)), "wrong": float(len(found.wrong)),
+        }  # fmt: skip
+
+    def as_read(self, transcript: Transcript, notices: Callable[[], bool]) -> float:
+        """The worth of a headline to a reader who takes wrong facts that he does not notice for true ones."""
+        _, notes = parse_opening(transcript[0].text)
+        text, desk = " ".join(transcript.actions), _desk(notes)
+        wrong = dict.fromkeys(judge(text, notes, desk).wrong)
+        return judge(text, notes, desk, [fact for fact in wrong if not notices()]).gold
 
     # -- who answers in it under attack
 
@@ -115,6 +134,10 @@ class HeadlineSurface(Surface):
         if ended["success"] and ended["wrong"]:
             return f"the best headline tells {ended['wrong']} facts that are not in the notes"
         return None
+
+
+def _desk(notes: Sequence[Fact]) -> Desk:
+    return FULL if len(notes) == FULL.noted else TINY
 
 
 def _account(verdict: Verdict, notes: Sequence[Fact], desk: Desk) -> Iterator[str]:

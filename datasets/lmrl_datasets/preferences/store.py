@@ -1,0 +1,192 @@
+"""A folder of preference data.
+
+``pairs.parquet``: the pairs; ``manifest.json``, written last: what made them, with their digest; ``labels.jsonl``: a line a label, which
+grows, and is the state of the budget: a labelling that was stopped goes on behind its last whole line. ``gold.parquet`` and ``hidden.jsonl``
+are the side files of gold: `load_gold` alone opens them, and no trainer calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lmrl_datasets.preferences.schema import (
+    PREFERENCES_VERSION,
+    Gold,
+    Label,
+    Pair,
+    PreferenceError,
+)
+from lmrl_datasets.schema import to_json
+from lmrl_datasets.store import making_versions, naming_damage, require_pyarrow
+from lmrl_envs.files import JsonLines, replacing, sha256_of, write_json
+from lmrl_envs.files.untrusted import Count, Refused, Schema, checked, convert, decode, read
+
+MANIFEST, PAIRS, GOLD = "manifest.json", "pairs.parquet", "gold.parquet"
+LABELS, HIDDEN = "labels.jsonl", "hidden.jsonl"
+
+
+OBJECTS: dict[Any, tuple[str, ...]] = {Pair: ("env_kwargs", "first", "second"), Gold: ("first", "second")}
+"""Fields that are JSON in a column of text."""
+
+
+class PreferenceManifest(Schema, frozen=True):
+    """A ``manifest.json`` of preference data."""
+
+    preferences_version: Count
+    spec: dict[str, Any]
+    """What was sampled: task, unit, policies, seeds."""
+    pairs: Count
+    sha256: dict[str, str]
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Pairs with their labels, as trainers see them: no gold."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    pairs: list[Pair]
+    labels: list[Label]
+
+    def labelled(self, annotators: Sequence[str] = ()) -> list[tuple[Pair, Label]]:
+        """Every label that is none of a skip, with its pair, by pair and then as they were given."""
+        wanted = [
+            label
+            for label in self.labels
+            if label.label is not None and (not annotators or label.annotator in annotators)
+        ]
+        return [(self.pairs[label.pair_id], label) for label in sorted(wanted, key=lambda label: label.pair_id)]
+
+    def fingerprint(self) -> str:
+        """Of pairs and labels as they are now."""
+        import hashlib
+
+        text = self.manifest["sha256"][PAIRS] + "".join(to_json(msgspec.to_builtins(label)) for label in self.labels)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_preferences(folder: str | Path) -> bool:
+    """Whether a folder holds preference data."""
+    return (Path(folder) / PAIRS).is_file()
+
+
+def write_pairs(folder: Path, spec: dict[str, Any], pairs: Iterable[Pair], gold: Iterable[Gold] | None) -> None:
+    """Write pairs and gold, and the manifest last. Equal pairs give equal bytes."""
+    pairs = list(pairs)
+    _write(folder / PAIRS, pairs)
+    digests = {PAIRS: sha256_of(folder / PAIRS)}
+    if gold is not None:
+        _write(folder / GOLD, list(gold))
+        digests[GOLD] = sha256_of(folder / GOLD)
+    record = PreferenceManifest(
+        preferences_version=PREFERENCES_VERSION, spec=spec, pairs=len(pairs), sha256=digests, packages=making_versions()
+    )
+    write_json(folder / MANIFEST, msgspec.to_builtins(record))
+
+
+def _write(path: Path, rows: Sequence[Schema]) -> None:
+    """Rows as Parquet; what is an object becomes JSON."""
+    require_pyarrow()
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[Any]] = {}
+    for row in rows:
+        for name, value in msgspec.to_builtins(row).items():
+            columns.setdefault(name, []).append(to_json(value) if name in OBJECTS[type(row)] else value)
+    with replacing(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd", compression_level=9, write_page_checksum=True)
+
+
+def _read(path: Path, kind: Any, most: int) -> list[Any]:
+    import pyarrow.parquet as pq
+
+    with naming_damage(path):
+        if not path.is_file() and path.exists():
+            raise ValueError("no plain file")
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        if file.metadata.num_rows != most:
+            raise ValueError(f"it has {file.metadata.num_rows} rows, its manifest says {most}")
+        rows = []
+        for batch in file.iter_batches():
+            for values in batch.to_pylist():
+                whole = {
+                    key: decode(value, Any, path) if key in OBJECTS[kind] else value for key, value in values.items()
+                }
+                rows.append(convert(whole, kind))
+        return rows
+
+
+def read_preferences_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder of preference data.
+
+    Raises:
+        PreferenceError: there is none, it is damaged, or of a newer version.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = read(path, dict[str, Any])
+        if isinstance(version := manifest.get("preferences_version"), int) and version > PREFERENCES_VERSION:
+            raise PreferenceError(f"{path} has version {version}: update lmrl")
+        return checked(manifest, PreferenceManifest, path)
+    except FileNotFoundError:
+        raise PreferenceError(
+            f"{folder} holds no preference data, or its collection has not finished (run it again to go on)"
+        ) from None
+    except (OSError, Refused) as problem:
+        raise PreferenceError(f"{path} is damaged: {str(problem).removeprefix(f'{path}: ')}") from None
+
+
+def load_preferences(folder: str | Path) -> Preferences:
+    """Read pairs and labels; gold stays closed.
+
+    Raises:
+        PreferenceError: the folder holds none, or they are damaged.
+    """
+    folder = Path(folder)
+    manifest = read_preferences_manifest(folder)
+    pairs: list[Pair] = _read(folder / PAIRS, Pair, manifest["pairs"])
+    for number, pair in enumerate(pairs):
+        for side in (pair.first, pair.second):
+            if (
+                pair.pair_id != number
+                or len(side.observations) != len(side.actions) + 1
+                or side.start >= len(side.actions)
+            ):
+                raise PreferenceError(f"{folder / PAIRS}: pair {number} is damaged")
+    return Preferences(folder, manifest, pairs, read_labels(folder, len(pairs)))
+
+
+def read_labels(folder: Path, pairs: int) -> list[Label]:
+    """All whole labels; a last line that a kill cut is left out, and of one annotator's labels of a pair the last counts.
+
+    Raises:
+        PreferenceError: a damaged line that is not the last, or a label of no pair.
+    """
+    try:
+        lines: list[Label] = JsonLines(folder / LABELS).read(Label, strict=True)
+    except (Refused, OSError) as problem:
+        raise PreferenceError(str(problem)) from None
+    for label in lines:
+        if label.pair_id >= pairs:
+            raise PreferenceError(f"{folder / LABELS}: there is no pair {label.pair_id}")
+    return list({(label.pair_id, label.annotator): label for label in lines}.values())
+
+
+def load_gold(folder: str | Path) -> list[Gold]:
+    """The side file of gold. Nothing that trains may call this.
+
+    Raises:
+        PreferenceError: there is none, or it is damaged.
+    """
+    folder = Path(folder)
+    manifest = read_preferences_manifest(folder)
+    if GOLD not in manifest["sha256"]:
+        raise PreferenceError(f"{folder}: these pairs have no gold: they were imported as text")
+    return _read(folder / GOLD, Gold, manifest["pairs"])
