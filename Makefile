@@ -1,5 +1,6 @@
 # make bench   install into .venv and run the quick leaderboard; prints where the report is
 # make test    install into .venv and run the tests, in as many processes as there are cores (at most 4)
+# make test-bridges  each bridge against the real package, in environments of their own under .bridges (BRIDGES: only these)
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
@@ -7,7 +8,7 @@
 # make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
 # make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
 # make soak    mixed load for HOURS (2); what grew
-# make clean   remove .venv, .peers, runs and caches
+# make clean   remove .venv, .peers, .bridges, runs and caches
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,6 +16,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 RUN ?= runs/quick
+BRIDGES ?= openenv inspect verifiers skyrl trl
 SPEED ?=
 MINUTES ?= 5
 MUTATIONS ?= 20000
@@ -23,7 +25,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test check lint audit speed fuzz attacks mutants soak clean
+.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +46,15 @@ test: $(VENV)/test.stamp
 
 check: $(VENV)/test.stamp lint
 	$(BIN)/python -m pytest -n $(TESTERS)
+
+# Nothing is pinned: what is tested is what an installation of the extra brings.
+.bridges/%/done: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -e ".[bridge-$*]" "pytest>=8,<10" uv
+	touch $@
+
+test-bridges: $(BRIDGES:%=.bridges/%/done)
+	set -e; for name in $(BRIDGES); do .bridges/$$name/bin/python -m pytest bridges/tests/test_$$name.py; done
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
@@ -75,5 +86,5 @@ soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit .peers runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit .peers .bridges runs .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

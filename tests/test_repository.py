@@ -19,10 +19,11 @@ FLOORS = {
     "lmrl_datasets": ROOT / "datasets" / "lmrl_datasets",
     "lmrl_agents": ROOT / "agents" / "lmrl_agents",
     "lmrl_benchmarks": ROOT / "benchmarks" / "lmrl_benchmarks",
+    "lmrl_bridges": ROOT / "bridges" / "lmrl_bridges",
 }
 
 
-@pytest.mark.parametrize("folder", ["agents", "datasets", "benchmarks"])
+@pytest.mark.parametrize("folder", ["agents", "datasets", "benchmarks", "bridges"])
 def test_folders_are_no_packages(folder: str) -> None:
     """A top-level package `datasets` or `agents` overwrites Hugging Face's or OpenAI's."""
     assert (ROOT / folder).is_dir()
@@ -63,7 +64,7 @@ TOP = 12
 
 
 def modules() -> dict[str, Path]:
-    """Every module of the four packages, ``lmrl_envs.core`` -> its file."""
+    """Every module of the packages, ``lmrl_envs.core`` -> its file."""
     found = {}
     for package, folder in FLOORS.items():
         for path in folder.rglob("*.py"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
-from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
+from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, Tool, plain
 
 
 class ChessForm(FixedForm):
     """A move, SAN or UCI, or in words."""
+
+    tool = Tool("move", "move", "Play a move.", "the move, in SAN or UCI")
 
     _SAN = (
         r"(?:O-O-O|O-O|0-0-0|0-0|o-o-o|o-o|[KQRBN][a-h]?[1-8]?x?[a-h][1-8]|[a-h]x[a-h][1-8](?:=?[QRBN])?"

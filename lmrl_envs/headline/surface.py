@@ -26,7 +26,7 @@ from lmrl_envs.headline.rules import (
     read,
     weight,
 )
-from lmrl_envs.language.answers import FixedForm, Mention
+from lmrl_envs.language.answers import FixedForm, Mention, Tool
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, filled
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
@@ -37,6 +37,8 @@ _JOINT = r"(?:\s*,\s*(?:and\s+)?|\s+and\s+|\s+)"
 
 class HeadlineForm(FixedForm):
     """A line that begins as a headline does, with a fact or a word of hype, to its full stop; in running text, the run of facts."""
+
+    tool = Tool("publish", "headline", "Publish a headline.", "the headline, a single line")
 
     _RUN = re.compile(rf"\b(?:(?:{'|'.join(HYPE)})[\s,:]+){{0,4}}{_FACT}(?:{_JOINT}{_FACT})*\b\.?", re.I)
     _BEGINNING = re.compile(rf"(?:(?:{'|'.join(HYPE)})\b|{_FACT}\b)", re.I)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _LONG = 400
 _MOST = 200
@@ -37,6 +37,31 @@ class Mention(NamedTuple):
     action: str
 
 
+class Tool(NamedTuple):
+    """An action as a call of a tool with one argument of text."""
+
+    name: str
+    argument: str
+    does: str
+    """What the call does, in a sentence."""
+    means: str
+    """What the argument holds, in a phrase."""
+
+    def schema(self) -> dict[str, Any]:
+        """The tool as chat servers are told of it: a function and the JSON schema of its arguments."""
+        argument = {"type": "string", "description": self.means}
+        parameters = {
+            "type": "object",
+            "properties": {self.argument: argument},
+            "required": [self.argument],
+            "additionalProperties": False,
+        }
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.does, "parameters": parameters},
+        }
+
+
 def plain(text: str) -> str:
     """One line without list marks, quotes, emphasis and the full stop; a long text as it is."""
     if len(text) > _LONG:
@@ -51,6 +76,8 @@ def plain(text: str) -> str:
 class AnswerForm:
     """What an action looks like. This one is for tasks of which nothing is known: the marked answer, or the whole text."""
 
+    tool = Tool("answer", "text", "Play an action.", "the action")
+    """The same action as a call of a tool."""
     is_speech = False
     """Whether an action is what somebody says: then all that follows a marker belongs to it, over several lines."""
 
@@ -102,6 +129,8 @@ def emphasised(text: str) -> Iterator[str]:
 class QuestionForm(AnswerForm):
     """One question."""
 
+    tool = Tool("ask", "question", "Ask one question.", "the question")
+
     _SENTENCE_END = re.compile(
         r"(?<!\bSt\.)(?<!\bMt\.)(?<!\bDr\.)(?<!\bMr\.)(?<!\bD\.C\.)(?<!\bU\.S\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])[\"'”*)]*\s+|\n+"
     )
@@ -143,6 +172,8 @@ class SpeechForm(AnswerForm):
     Args:
         speakers: names of that side, beside the usual ones.
     """
+
+    tool = Tool("say", "message", "Say something to the other side.", "what is said, word for word")
 
     is_speech = True
 

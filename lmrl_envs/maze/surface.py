@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
-from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
+from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, Tool, plain
 from lmrl_envs.maze.belief import planner
 from lmrl_envs.maze.policies import read_position, walls
 from lmrl_envs.maze.rules import _WALL_PHRASES, MOVES, Cell, named_maze
@@ -17,6 +17,8 @@ from lmrl_envs.tasks import task
 
 class MazeForm(FixedForm):
     """``move up|down|left|right``."""
+
+    tool = Tool("move", "direction", "Take one step.", "move up, move down, move left or move right")
 
     _WHOLE = re.compile(
         r"(?:(?:i|i'll|i will|let's|let me)\s+)?(?:(?:move|go|walk|step|head)\s+)?(?:one (?:step|cell)\s+)?(up|down|left|right)",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
-from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, plain
+from lmrl_envs.language.answers import NEGATION, FixedForm, Mention, Tool, plain
 from lmrl_envs.surface import Invariants, Picture, Surface, quoted
 from lmrl_envs.text_nav.house import House
 from lmrl_envs.text_nav.policies import available
@@ -15,6 +15,8 @@ from lmrl_envs.text_nav.policies import available
 
 class CommandForm(FixedForm):
     """A command of a text adventure; the ones that work are listed in the observation."""
+
+    tool = Tool("act", "command", "Give a command.", "one of the available actions")
 
     _LISTED = re.compile(r"Available actions:\s*\[(.*?)\]", re.S)
     _COMMAND = re.compile(

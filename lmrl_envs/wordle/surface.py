@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.core import Transcript
-from lmrl_envs.language.answers import FixedForm, Mention, emphasised, plain
+from lmrl_envs.language.answers import FixedForm, Mention, Tool, emphasised, plain
 from lmrl_envs.surface import Invariants, Picture, Surface, View, quoted
 from lmrl_envs.wordle.rules import MARKS, MAX_GUESSES, PLAIN, WORD_LENGTH, clean_guess, paired_text, parse_feedback
 
 
 class WordleForm(FixedForm):
     """A word of five letters, in one piece or spelt."""
+
+    tool = Tool("guess", "word", "Guess a word.", "the word")
 
     _WORD = re.compile(r"[a-z]{5}", re.I)
     _SPELT = re.compile(r"[a-z](?:[\s,.\-–|/]+[a-z]){4}", re.I)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs import Transcript
-from lmrl_envs.language.answers import FixedForm, Mention, plain
+from lmrl_envs.language.answers import FixedForm, Mention, Tool, plain
 from lmrl_envs.partners.attacks import Target
 from lmrl_envs.surface import Invariants, Picture, Surface
 from toy_task.attacks import Numbers
@@ -16,6 +16,8 @@ from toy_task.rules import GUESSES, HIGHEST, LOWEST
 
 class NumberForm(FixedForm):
     """A number, in an answer that is nothing else or in running text."""
+
+    tool = Tool("guess", "number", "Guess a number.", "the number, in digits")
 
     def whole(self, text: str, observation: str) -> str | None:
         line = plain(text)
