@@ -131,6 +131,10 @@ TABLE: list[tuple[str, str, str]] = [
     ("negotiation", "Seller: I could do $320.", "I could do $320."),
     ("negotiation", "<think>They stand at 300.</think>accept", "accept"),
     ("negotiation", "<answer>offer $300</answer>", "offer $300"),
+    # -- chat
+    ("chat", "Do you like jazz?", "Do you like jazz?"),
+    ("chat", "Stranger: I love jazz.", "I love jazz."),
+    ("chat", "<think>They like music.</think>I love jazz.", "I love jazz."),
     # -- guess_my_city
     ("guess_my_city", "What language do people speak there?", "What language do people speak there?"),
     ("guess_my_city", "Is it St. Petersburg?", "Is it St. Petersburg?"),

@@ -21,6 +21,8 @@ EXTRA_OF = {
     "starlette": "web",
     "uvicorn": "web",
     "h5py": "minari",
+    "vaderSentiment": "chat",
+    "better_profanity": "chat",
 }
 """Optional packages and the extra that brings them, where it is not of the same name."""
 

@@ -1,0 +1,1 @@
+"""Talk with a stranger who should enjoy it."""

@@ -1,0 +1,181 @@
+"""What an agent's line does, sentence by sentence. What is not understood is told as such, and never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from lmrl_envs.chat.rules import Act
+from lmrl_envs.chat.wording import WEAK, WORDS
+from lmrl_envs.language.lists import sections
+from lmrl_envs.language.lists import words as listed
+from lmrl_envs.language.phrases import Phrasebook
+from lmrl_envs.language.prices import find_amounts, normalise
+from lmrl_envs.language.words import Slips, base_forms
+
+READ_LENGTH = 2000
+"""Characters of a line that are read."""
+REMEMBERED_LENGTH = 300
+LONG = 60
+"""A line of more words is too long."""
+ALIKE = 0.8
+"""Lines that share this much of their words are the same."""
+
+_DATA = sections(__file__, "phrases.txt")
+_ACTS = ("insult", "joke", "comfort", "praise", "undislike", "dislike", "request")
+_STOPS = frozenset(".?!")
+_PAUSES = _STOPS | frozenset(",;:")
+_BOOK = Phrasebook(
+    _DATA, _ACTS, ("praise", "dislike"), _STOPS, before=_PAUSES | {"and", "but", "so"}, behind=_PAUSES | {"and", "but", "so"},
+    weights={"insult": 3, "joke": 2, "undislike": 1},
+)  # fmt: skip
+_ME, _YOU, _QUESTION, _AUXILIARY, _LEADS, _LIKES, _INSULTS = (
+    frozenset(listed(_DATA[title]))
+    for title in ("me", "you", "question words", "auxiliaries", "lead-ins", "likes", "insult words")
+)
+_NOT = frozenset(("not", "never", "no", "nor"))
+_SHORT_JOKE, _SHORT_COMFORT = 6, 4
+
+
+class Line(NamedTuple):
+    """A line as it is read."""
+
+    acts: tuple[Act, ...]
+    """At least one."""
+    words: frozenset[str]
+    long: bool
+
+
+def read(line: str) -> Line:
+    """Read any string; never raises. Linear time in its first `READ_LENGTH` characters."""
+    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line)
+
+
+def said_before(line: str, earlier: Sequence[str]) -> bool:
+    """Whether a line is one of some earlier ones, or nearly so."""
+    words = read(line).words
+    return bool(words) and any(_alike(words, read(other).words) for other in earlier)
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    shared = len(one & other)
+    return shared > 0 and shared >= ALIKE * (len(one) + len(other) - shared)
+
+
+@lru_cache(maxsize=8192)
+def _read(line: str) -> Line:
+    text = normalise(line[:READ_LENGTH].replace("\n", " . "))
+    tokens = find_amounts(text.replace("-", " ")).tokens
+    own = [token for token in tokens if token not in _PAUSES]
+    long = len(own) > LONG or len(line) > READ_LENGTH
+    if not own:
+        return Line((Act("empty" if not line.strip() else "unread"),), frozenset(), long)
+    acts = tuple(_acts(tokens, len(own)))
+    return Line(acts or (Act("unread"),), frozenset(own), long)
+
+
+def _acts(tokens: Sequence[str], size: int) -> Iterator[Act]:
+    told = False  # a joke whose point is still to come
+    for sentence, asks in _sentences(tokens):
+        labels = {phrase.label for phrase in _BOOK.find(sentence)}
+        if "insult" in labels or not _INSULTS.isdisjoint(sentence):
+            yield Act("insult")
+        elif "joke" in labels and size >= _SHORT_JOKE:
+            if not told:
+                yield Act("joke")
+            told = True
+        elif "comfort" in labels and size >= _SHORT_COMFORT:
+            yield Act("comfort")
+        elif told and (_YOU.isdisjoint(sentence) or not asks):
+            continue
+        else:
+            yield from _plain_acts(sentence, asks, labels)
+
+
+def _sentences(tokens: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
+    """The sentences, and whether each asks."""
+    own: list[str] = []
+    for token in [*tokens, "."]:
+        if token not in _STOPS:
+            own.append(token)
+            continue
+        if own:
+            yield own, token == "?" or (token == "." and _begins_asking(own))  # noqa: S105 - marks
+        own = []
+
+
+def _begins_asking(sentence: Sequence[str]) -> bool:
+    words = [word for word in sentence if word not in _PAUSES]
+    while len(words) > 2 and words[0] in _LEADS:
+        words = words[1:]
+    if len(words) < 3:
+        return False
+    if words[0] in _QUESTION:
+        return words[1] not in ("a", "an", "i")
+    return words[0] in _AUXILIARY and not _YOU.isdisjoint(words[1:2])
+
+
+def _plain_acts(sentence: Sequence[str], asks: bool, labels: set[str]) -> Iterator[Act]:
+    topics, you = _topics(sentence), not _YOU.isdisjoint(sentence)
+    if asks or ("request" in labels and (you or topics)):
+        if topics:
+            yield from (Act("ask", topic) for topic in topics)
+        elif you:
+            yield Act("open")
+        else:
+            yield Act("unread")
+    elif "praise" in labels and "dislike" not in labels:
+        yield Act("praise")
+    elif topics and (not _ME.isdisjoint(sentence) or not _LIKES.isdisjoint(sentence) or "dislike" in labels):
+        against = "dislike" in labels or ("undislike" not in labels and _denies(sentence))
+        yield from (Act("tell", topic, against) for topic in topics)
+
+
+def _denies(sentence: Sequence[str]) -> bool:
+    """Whether a liking is denied: "I would not say I love it"."""
+    likes = [at for at, word in enumerate(sentence) if word in _LIKES]
+    return bool(likes) and not _NOT.isdisjoint(sentence[max(0, likes[0] - 4) : likes[0]])
+
+
+# -- topics
+
+_STRONG = {word: topic for topic, words in WORDS.items() for word in words}
+_WEAK_WORDS = {word: topic for topic, words in WEAK.items() for word in words}
+_LONG_WORDS = frozenset(word for word in _STRONG if len(word) >= 5 and word.isalpha())
+_SLIPS = Slips(_LONG_WORDS)
+_NO_SLIPS = frozenset(listed(_DATA["no slips"]))
+
+
+def _topics(sentence: Sequence[str]) -> list[str]:
+    """The topics that a sentence names, in order; words that may mean another thing only where no plain one stands."""
+    strong = dict.fromkeys(topic for word in sentence if (topic := _topic(word)))
+    if strong:
+        return list(strong)
+    weak = dict.fromkeys(topic for word in sentence if (topic := _weak_topic(word)))
+    return list(weak)[:1]
+
+
+@lru_cache(maxsize=8192)
+def _topic(word: str) -> str:
+    forms = (word, *base_forms(word))
+    if word in _NO_SLIPS or any(form in _WEAK_WORDS for form in forms):
+        return ""
+    return next((_STRONG[form] for form in forms if form in _STRONG), "") or _mended(word)
+
+
+def _mended(word: str) -> str:
+    """The topic of a word that is one of its words with a letter missing, a letter too many, or two letters swapped."""
+    if len(word) < 5 or not word.isalpha():
+        return ""
+    for cut, whole in _SLIPS.near(word):
+        if cut in _LONG_WORDS and len(cut) < len(word):
+            return _STRONG[cut]
+        if whole is not None and (cut == word or sorted(whole) == sorted(word)):
+            return _STRONG[whole]
+    return ""
+
+
+@lru_cache(maxsize=8192)
+def _weak_topic(word: str) -> str:
+    return next((_WEAK_WORDS[form] for form in (word, *base_forms(word)) if form in _WEAK_WORDS), "")
