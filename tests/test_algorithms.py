@@ -99,7 +99,13 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("algorithm", "overrides"),
-    [*((name, {}) for name in algorithms()), ("ppo", {"ppo.value_trunk": "shared"}), ("cql", {"cql.backup": "sarsa"})],
+    [
+        *((name, {}) for name in algorithms()),
+        ("ppo", {"ppo.value_trunk": "shared"}),
+        ("cql", {"cql.backup": "sarsa"}),
+        ("online_filtered_bc", {"online_filtered_bc.memory": 2}),
+        ("ilql", {"ilql.discount_unit": "token"}),
+    ],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     algorithm: str,
@@ -433,13 +439,13 @@ def test_advantages_of_groups_by_turn() -> None:
     b = TokenEpisode([(1,), (1,)], [(6,)], [0.0], terminated=True, group=0)
     c = TokenEpisode([(1,), (1,), (1,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=0)
     steps = StepStore.of([a, b, c], TextFormat(), 0)
-    config = GroupConfig(scale="none", credit="turn")
+    config = GroupConfig(scale_rewards="none", credit="turn")
     found, flat = advantages_of([a, b, c], steps, config)
     # First turns: returns -1, 0, -2; second turns: 0, -1.
     assert found.tolist() == pytest.approx([0.0, 0.5, 1.0, -1.0, -0.5]) and flat == 0.0
-    whole, _ = advantages_of([a, b, c], steps, GroupConfig(scale="none"))
+    whole, _ = advantages_of([a, b, c], steps, GroupConfig(scale_rewards="none"))
     assert whole.tolist() == pytest.approx([0.0, 0.0, 1.0, -1.0, -1.0])
-    assert token_weights(steps, "sequence").tolist() == pytest.approx([5 / 6, 5 / 6, 5 / 3, 5 / 6, 5 / 6])
+    assert token_weights(steps, "grpo").tolist() == pytest.approx([5 / 6, 5 / 6, 5 / 3, 5 / 6, 5 / 6])
 
 
 def test_turns_chosen_by_what_followed() -> None:
@@ -574,7 +580,7 @@ out, last = Path(sys.argv[3]), int(sys.argv[5])
 # What online algorithms learn in one round from the same games.
 overrides |= {f"{name}.{key}": value for name in ("reinforce", "grpo", "online_filtered_bc") for key, value in
               {"iterations": 1, "episodes": 6, "batch_size": 100_000, "warmup": 0, "clip": 1e9}.items()}
-overrides |= {"grpo.scale": "batch", "grpo.group_size": 2, "grpo.episodes": 4, "reinforce.baseline": "batch",
+overrides |= {"grpo.scale_rewards": "batch", "grpo.group_size": 2, "grpo.episodes": 4, "reinforce.baseline": "batch",
               "online_filtered_bc.updates": 1, "grpo.kl_limit": 0.0, "reinforce.kl_limit": 0.0}
 start = Path(sys.argv[6]) if len(sys.argv) > 6 else None
 if out.name == "start":

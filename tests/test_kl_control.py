@@ -121,6 +121,7 @@ def batch_of(rows: int) -> StepBatch:
         torch.ones(rows),
         torch.ones(rows),
         torch.ones(rows),
+        torch.ones(rows),
     )
 
 

@@ -24,7 +24,10 @@ from lmrl_agents.learning.losses import (
 )
 from lmrl_agents.learning.online import normalize
 from lmrl_agents.learning.returns import generalized_advantages, group_advantages, returns_to_go
-from lmrl_agents.models.steps import StepBatch
+from lmrl_agents.models.steps import StepBatch, StepStore, decisions
+from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_envs import Transcript
 
 # A tree: two tokens make an utterance. p(a1) = [.7, .3], p(a2 | a1) as below, reward only at the end, discount 1.
 FIRST = torch.tensor([0.7, 0.3])
@@ -62,7 +65,7 @@ def test_ilql_reaches_the_fixed_points_of_the_tree(expectile: float, values: tup
     tables = [torch.zeros(3, 2, requires_grad=True) for _ in range(2)]
     v = torch.zeros(3, requires_grad=True)
     none = torch.zeros(0)  # rows and states are for networks
-    batch = StepBatch(none, none, none, none, STATE, TOKEN, NEXT, GOES_ON, R, WEIGHT)
+    batch = StepBatch(none, none, none, none, STATE, TOKEN, NEXT, GOES_ON, R, WEIGHT, torch.ones_like(R))
     config = Config(discount=1.0, expectile=expectile, conservatism=0.0)
 
     def loss() -> torch.Tensor:
@@ -147,6 +150,26 @@ def test_returns_start_anew_at_each_end() -> None:
     rewards, last = np.array([0.0, 0.0, -1.0, 2.0]), np.array([False, False, True, True])
     assert returns_to_go(rewards, last, 0.5) == pytest.approx([-0.25, -0.5, -1.0, 2.0])
     assert returns_to_go(rewards, last, 0.5, np.array([0, 0, 4.0, 0])) == pytest.approx([0.25, 0.5, 1.0, 2.0])
+
+
+def test_a_discount_is_counted_in_turns_or_in_tokens() -> None:
+    talk = Transcript.from_texts(["go", "move up", "a wall", "move left", "done"], [-1.0, -2.0])
+    tokenizer = train_tokenizer([turn.text for turn in talk], min_count=1)
+    form = TextFormat()
+    episode = TokenEpisode.from_transcript(talk, True, False, tokenizer, form)
+    steps = StepStore.of([episode], form, tokenizer.pad)  # move, up, end; move, left, end
+
+    def returns(unit: str) -> list[float]:
+        return returns_to_go(steps.reward, steps.last, 0.5 ** steps.count_time(unit).time).tolist()
+
+    assert returns("turn") == [-2, -2, -2, -2, -2, -2]  # -1 + .5 (-2), and -2
+    assert returns("token") == returns("decision") == [-0.3125, -0.625, -1.25, -0.5, -1, -2]
+    assert steps.count_time("turn").batch(np.arange(6)).time.tolist() == [0, 0, 1, 0, 0, 1]
+    with pytest.raises(ValueError, match="discount_unit='word'"):
+        steps.count_time("word")
+    deciding = decisions(episode.actions)
+    steps = StepStore.of([episode], form, tokenizer.pad, deciding)  # up, left
+    assert returns("turn") == returns("decision") == [-2, -2]
 
 
 def test_the_clipped_loss_by_hand() -> None:

@@ -76,7 +76,7 @@ def train(run: TrainingRun) -> Path:
             f"passes={config.passes} with dropout={config.dropout}: at least 1, and at least 0 and below 1"
         )
     config = replace(config, support=0.0, betas=(GREEDY,), evaluation_beta=GREEDY)
-    model, data = load(run, deciding=False)
+    model, data = load(run, False, config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config)
     target = critic.target()
     if config.passes > 1 and not any(isinstance(module, nn.Dropout) for module in target.trunk.modules()):
@@ -85,7 +85,7 @@ def train(run: TrainingRun) -> Path:
     def losses_of(groups: np.ndarray) -> Losses:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         after = largest_after(target, batch, config.passes, config.dropout)
-        y = batch.reward + config.discount * batch.goes_on * after
+        y = batch.reward + config.discount**batch.time * batch.goes_on * after
         q = critic.q(critic.states(batch)[batch.state])[0]
         return batch, squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight), {"target": y.mean()}
 

@@ -82,7 +82,7 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     if config.backup not in BACKUPS:
         raise ValueError(f"backup={config.backup!r} is not known; choose one of {', '.join(BACKUPS)}")
-    model, data = load(run)
+    model, data = load(run, unit=config.discount_unit)
     critic = critic_of(
         run, model, ("q1", "q2", "value") if config.backup == "expectile" else ("q1", "q2"), data, config
     )
@@ -95,7 +95,7 @@ def train(run: TrainingRun) -> Path:
         steps, counts, _ = data.distinct(data.steps_of(groups), label=label)
         batch = data.batch(steps, counts).to(run.device)
         following = torch.from_numpy(next_token[steps].astype(np.int64)).to(run.device)
-        y = batch.reward + config.discount * batch.goes_on * backup(model, target, batch, following, config)
+        y = batch.reward + config.discount**batch.time * batch.goes_on * backup(model, target, batch, following, config)
         states = critic.states(batch)[batch.state]
         loss, parts = cql_loss(critic.q(states), y, batch.token, batch.weight, config.conservatism)
         if config.backup == "expectile":

@@ -47,7 +47,7 @@ def train(run: TrainingRun) -> Path:
     if config.draws < 1:
         raise ValueError(f"draws={config.draws} must be at least 1")
     config = replace(config, support=0.0, betas=(1.0,), evaluation_beta=1.0)
-    model, data = load(run)
+    model, data = load(run, unit=config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config)
     target = critic.target()
 
@@ -57,7 +57,7 @@ def train(run: TrainingRun) -> Path:
             hidden = states_of(model.lm.base_model, batch)[batch.next_state]
             prior = torch.softmax(model.logits([hidden]).float(), dim=1)
             after = expected_best(target.least_q(target.states(batch)[batch.next_state]), prior, config.draws)
-            y = batch.reward + config.discount * batch.goes_on * after
+            y = batch.reward + config.discount**batch.time * batch.goes_on * after
         q = critic.q(critic.states(batch)[batch.state])[0]
         return batch, squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight), {"target": y.mean()}
 

@@ -6,10 +6,12 @@ its group's, one number for all its action tokens:
     A = (R - mean(group)) / (std(group) + 1e-4)
     L = E max(-r A, -clip(r, 1 - c, 1 + c) A) + b E k3(pi || pi_start)
 
-Switches: ``scale`` (group, batch, none), ``norm`` (how tokens are averaged: "token" over all tokens of the batch, "sequence"
-over each episode first, "constant" by a fixed length), ``leave_one_out``. Dr. GRPO (Liu et al., arXiv 2503.20783) is
-scale none with norm constant; RLOO (Ahmadian et al., arXiv 2402.14740) is scale none with leave_one_out. ``credit = "turn"``
-compares returns from each turn on, so that a late turn is not praised for an early one.
+Switches, named as in TRL: ``scale_rewards`` (group, batch, none) and ``loss_type``, how tokens are averaged: "dapo" over all tokens
+of a gradient step (Yu et al., arXiv 2503.14476), "grpo" over each episode first, "dr_grpo" by a fixed length. Dr. GRPO (Liu et
+al., arXiv 2503.20783) is scale_rewards none with loss_type dr_grpo; RLOO (Ahmadian et al., arXiv 2402.14740) is scale_rewards none
+with ``leave_one_out``. ``credit = "turn"`` compares returns from each turn on, so that a late turn is not praised for an early one.
+What TRL calls num_generations, num_iterations, epsilon and beta is ``group_size``, ``epochs``, ``ratio_clip`` and ``kl_weight`` here,
+as in `ppo`. k3 in the loss is an estimate of the KL whose gradient is not the KL's: that is how it is usually done.
 
 A round that moved the policy too far is taken back (`RoundGuard`).
 A group whose returns are all equal teaches nothing; its share is logged as ``flat_groups``.
@@ -37,6 +39,7 @@ from lmrl_agents.learning.online import (
     new_logprobs,
     predict_logprobs,
     rounds,
+    steps_of,
 )
 from lmrl_agents.learning.optimisation import adamw, precision
 from lmrl_agents.learning.returns import group_advantages, returns_to_go
@@ -49,7 +52,7 @@ from lmrl_agents.models.tokens import TokenEpisode
 
 TAKES_REWARD = True
 
-NORMS = ("token", "sequence", "constant")
+LOSS_TYPES = ("dapo", "grpo", "dr_grpo")
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ class Config(GradientConfig):
     """Groups a round."""
     group_size: int = 8
     """Games from one seed."""
-    scale: str = "group"
+    scale_rewards: str = "group"
     """What advantages are divided by, see `group_advantages`."""
     leave_one_out: bool = False
     """Compare with the mean of the others."""
     credit: str = "episode"
     """"episode", or "turn": returns from each turn on are compared with those of the group at the same turn."""
-    norm: str = "token"
-    """One of `NORMS`."""
+    loss_type: str = "dapo"
+    """One of `LOSS_TYPES`."""
     epochs: int = 1
     """Passes over a round's tokens."""
     batch_size: int = 1024
@@ -84,25 +87,25 @@ def advantages_of(episodes: Sequence[TokenEpisode], steps: StepStore, config: Co
     groups = np.array([episode.group for episode in episodes])
     flat = float(np.mean([np.ptp(returns[groups == g]) == 0 for g in np.unique(groups)]))
     if config.credit == "episode":
-        found = group_advantages(returns.tolist(), groups.tolist(), config.scale, config.leave_one_out)
+        found = group_advantages(returns.tolist(), groups.tolist(), config.scale_rewards, config.leave_one_out)
         return found[steps.episode], flat
     if config.credit != "turn":
         raise ValueError(f"credit={config.credit!r} is not known; choose episode or turn")
-    ahead = returns_to_go(steps.reward, steps.last, config.discount)
+    ahead = returns_to_go(steps.reward, steps.last, config.discount**steps.time)
     first = np.unique(np.stack([steps.episode, steps.turn], 1), axis=0, return_index=True)[1]
     labels = groups[steps.episode[first]] * (int(steps.turn.max()) + 1) + steps.turn[first]
-    each = group_advantages(ahead[first].tolist(), labels.tolist(), config.scale, config.leave_one_out)
+    each = group_advantages(ahead[first].tolist(), labels.tolist(), config.scale_rewards, config.leave_one_out)
     width = int(steps.turn.max()) + 1
     table = np.zeros(len(episodes) * width)
     table[steps.episode[first] * width + steps.turn[first]] = each
     return table[steps.episode * width + steps.turn], flat
 
 
-def token_weights(steps: StepStore, norm: str) -> np.ndarray:
-    """Weight of every step in the loss: float [N], of mean 1 for "token" and "sequence"."""
-    if norm not in NORMS:
-        raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}")
-    if norm != "sequence":
+def token_weights(steps: StepStore, loss_type: str) -> np.ndarray:
+    """Weight of every step in the loss: float [N], of mean 1 for "dapo" and "grpo"."""
+    if loss_type not in LOSS_TYPES:
+        raise ValueError(f"loss_type={loss_type!r} is not known; choose one of {', '.join(LOSS_TYPES)}")
+    if loss_type != "grpo":
         return np.ones(len(steps))
     lengths = np.bincount(steps.episode)
     return (len(steps) / (lengths > 0).sum()) / lengths[steps.episode]
@@ -118,13 +121,13 @@ def train(run: TrainingRun) -> Path:
     session = Session(run, model, config, {"policy": model}, {"policy": optimizer}, state)
     guard = RoundGuard(session, config)
     for round_, episodes in rounds(session, config, config.group_size):
-        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
+        steps = steps_of(session, episodes, config)
         found, flat = advantages_of(episodes, steps, config)
-        # "constant" divides by the first round's mean length, whatever lengths become.
+        # "dr_grpo" divides by the first round's mean length, whatever lengths become.
         length = all_reduce(float(len(steps)), "sum") / all_reduce(float(len(episodes)), "sum")
         state.setdefault("tokens", length)
-        factor = length / state["tokens"] if config.norm == "constant" else 1.0
-        weights = token_weights(steps, config.norm)
+        factor = length / state["tokens"] if config.loss_type == "dr_grpo" else 1.0
+        weights = token_weights(steps, config.loss_type)
         advantages, old = floats(found * factor, run.device), floats(steps.logprob, run.device)
         if config.kl_weight:
             reference = floats(predict_logprobs(start, steps, config.temperature), run.device)

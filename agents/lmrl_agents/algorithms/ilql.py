@@ -11,7 +11,7 @@ For a decision x_t in state s_t with successor s' (1[goes on] is 0 after termina
 Acting: pi(x | s) ~ pi_data(x | s) exp(beta min_i Qbar_i(s, x)), over tokens that pi_data supports.
 
 Departures: the critic has a transformer of its own, so that values cannot spoil the policy; tokens that decide nothing
-(`decisions`) are left out of the backup and of the discount; a cut-off episode bootstraps from its last state (LMRL-Gym
+(`decisions`) are left out of the backup, and of the discount unless its unit says otherwise; a cut-off episode bootstraps from its last state (LMRL-Gym
 treats it as ended); acting uses the slow target, as Snell's code does; beta is chosen on validation seeds.
 
     lmrl train ilql --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/ilql-maze
@@ -61,7 +61,7 @@ def ilql_loss(
         batch: the N steps.
         config: gamma, tau and alpha.
     """
-    y = batch.reward + config.discount * batch.goes_on * next_value.detach()
+    y = batch.reward + config.discount**batch.time * batch.goes_on * next_value.detach()
     taken = batch.token[:, None]
     loss_q = sum((squared_error(head.gather(1, taken)[:, 0], y, batch.weight) for head in q), torch.zeros(()))
     loss_v = expectile_loss(value, target_q.detach(), config.expectile, batch.weight)
@@ -73,7 +73,7 @@ def ilql_loss(
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of policy and critic."""
     config = run.config(Config)
-    model, data = load(run)
+    model, data = load(run, unit=config.discount_unit)
     critic = critic_of(run, model, ("value", "q1", "q2"), data, config)
     target = critic.target()
 

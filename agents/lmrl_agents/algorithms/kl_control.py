@@ -83,7 +83,7 @@ def train(run: TrainingRun) -> Path:
     if not config.reward_scale > 0:
         raise ValueError(f"reward_scale={config.reward_scale} must be positive")
     config = replace(config, support=0.0, betas=(GREEDY if config.method == "q" else 1.0,), evaluation_beta=1.0)
-    model, data = load(run, deciding=config.method == "g")
+    model, data = load(run, config.method == "g", config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config, 1 / config.reward_scale)
     target = critic.target()
 
@@ -98,7 +98,7 @@ def train(run: TrainingRun) -> Path:
             )
             slow = target.least_q(target.states(batch)[batch.next_state])
             y = reward_of(batch.reward, batch.token, q, here, config)
-            y = y + config.discount * batch.goes_on * backup(slow, after, config.method, config.soft)
+            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.method, config.soft)
         loss = squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight)
         if config.conservatism:
             loss = loss + config.conservatism * cross_entropy(q, batch.token, batch.weight)

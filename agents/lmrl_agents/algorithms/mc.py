@@ -57,10 +57,13 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     if config.cut_offs not in ("bootstrap", "end"):
         raise ValueError(f"cut_offs={config.cut_offs!r} is not known; choose bootstrap or end")
-    model, data = load(run)
+    model, data = load(run, unit=config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config)
     target = critic.target()
-    returns, shares = returns_to_go(data.reward, data.last, config.discount), share_of_the_cut(data, config.discount)
+    returns, shares = (
+        returns_to_go(data.reward, data.last, config.discount**data.time),
+        share_of_the_cut(data, config.discount),
+    )
     if config.cut_offs == "end":
         shares[:] = 0.0
     value_after = partial(values_after, model, target, data)

@@ -13,8 +13,9 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -8.88, -44.7, -22.3; optim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lmrl_agents.algorithms.filtered_bc import best
 from lmrl_agents.learning.losses import cross_entropy
@@ -39,7 +40,7 @@ class Config(OnlineConfig):
     share: float = 0.3
     """Part of the games that is imitated."""
     memory: int = 1
-    """Rounds whose games are remembered. More than 1 is forgotten when a run is resumed: keep it at 1 to resume exactly."""
+    """Rounds whose games are remembered."""
     updates: int = 8
     """Gradient steps a round."""
     batch_size: int = 64
@@ -51,11 +52,14 @@ def train(run: TrainingRun) -> Path:
     config = run.config(Config)
     model = start_policy(run)
     optimizer = adamw(config.learning_rate, config.weight_decay, model)
-    session = Session(run, model, config, {"policy": model}, {"policy": optimizer})
-    remembered: list[list[TokenEpisode]] = []
+    state: dict[str, Any] = {"remembered": []}
+    session = Session(run, model, config, {"policy": model}, {"policy": optimizer}, state)
+    remembered = [[TokenEpisode.from_json(game) for game in games] for games in state["remembered"]]
     for round_, episodes in rounds(session, config):
         # The best of all processes' games are imitated by each; `Session.shard` gives each its part of a batch.
         remembered = [*remembered, gathered(episodes)][-config.memory :]
+        later = remembered[max(0, len(remembered) - config.memory + 1) :]
+        state["remembered"] = [[asdict(game) for game in games] for games in later]
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()

@@ -41,6 +41,7 @@ from lmrl_agents.learning.online import (
     predict_logprobs,
     predict_values,
     rounds,
+    steps_of,
 )
 from lmrl_agents.learning.optimisation import adamw, batch_indices, linear_decay, precision
 from lmrl_agents.learning.returns import generalized_advantages
@@ -125,12 +126,14 @@ def train(run: TrainingRun) -> Path:
     session = Session(run, model, config, {"policy": model, "critic": critic}, optimizers, state)
     guard = RoundGuard(session, config, [critic.heads] if shared else [])
     for round_, episodes in rounds(session, config):
-        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
+        steps = steps_of(session, episodes, config)
         old = predict_logprobs(start, steps, config.temperature)
         divergence = moments(steps.logprob - old)[0]
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
         values, after = predict_values(critic, steps)
-        advantages, returns = generalized_advantages(rewards, values, steps.last, after, config.discount, config.decay)
+        advantages, returns = generalized_advantages(
+            rewards, values, steps.last, after, config.discount**steps.time, config.decay**steps.time
+        )
         scaled = normalize(advantages, config.least_std)
         guard.before()
         facts = _learn(session, config, critic, data, steps, (scaled, returns, values), round_)

@@ -36,6 +36,7 @@ from lmrl_agents.learning.online import (
     predict_logprobs,
     predict_values,
     rounds,
+    steps_of,
 )
 from lmrl_agents.learning.optimisation import adamw, linear_decay, precision
 from lmrl_agents.learning.returns import generalized_advantages, returns_to_go
@@ -99,7 +100,7 @@ def train(run: TrainingRun) -> Path:
     session = Session(run, model, config, {"policy": model, "critic": critic}, optimizers, state)
     guard = RoundGuard(session, config)
     for round_, episodes in rounds(session, config):
-        steps = StepStore.of(episodes, model.form, model.tokenizer.pad)
+        steps = steps_of(session, episodes, config)
         rewards = config.reward_scale * steps.reward
         if config.kl_weight:
             old = predict_logprobs(start, steps, config.temperature)
@@ -109,11 +110,11 @@ def train(run: TrainingRun) -> Path:
         if config.baseline == "value":
             values, after = predict_values(critic, steps)
             advantages, goals = generalized_advantages(
-                rewards, values, steps.last, after, config.discount, config.decay
+                rewards, values, steps.last, after, config.discount**steps.time, config.decay**steps.time
             )
             facts["value_loss"] = _fit_values(session, config, critic, steps, goals, round_)
         else:
-            goals = returns_to_go(rewards, steps.last, config.discount)
+            goals = returns_to_go(rewards, steps.last, config.discount**steps.time)
             if config.baseline == "batch":
                 advantages = goals - turn_baseline(goals, steps.turn)
             else:

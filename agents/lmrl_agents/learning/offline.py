@@ -40,7 +40,10 @@ class OfflineConfig:
     clip: float = 1.0
     """Largest gradient norm."""
     discount: float = 0.99
-    """Per decision."""
+    """Per ``discount_unit``."""
+    discount_unit: str = "decision"
+    """"decision": a token at which the data know more than one way on (`decisions`), which nothing else counts as; "token": every
+    token of an action, and all are learned from then; "turn": an action, however many tokens it has."""
     conservatism: float = 0.01
     """Weight (alpha) of the cross entropy of softmax Q at the data's tokens."""
     hidden: int = 0
@@ -67,11 +70,13 @@ class OfflineConfig:
     """Weight of the values in these."""
 
 
-def load(run: TrainingRun, deciding: bool = True) -> tuple[LanguageModel, StepStore]:
-    """The data's policy and the decisions of the data; all action tokens where values alone are to act (not ``deciding``)."""
+def load(run: TrainingRun, deciding: bool = True, unit: str = "decision") -> tuple[LanguageModel, StepStore]:
+    """The data's policy and the decisions of the data; all action tokens where values alone are to act (not ``deciding``), and
+    where the discount's unit is a token.
+    """
     model = start_policy(run)
     model.requires_grad_(False).eval()
-    steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding=deciding)
+    steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding and unit != "token").count_time(unit)
     run.save_facts(episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
     return model, steps
 
@@ -94,15 +99,15 @@ def critic_of(
 def share_of_the_cut(data: StepStore, discount: float) -> np.ndarray:
     """How much of the value after an episode's end counts in the return-to-go of each step: float [N].
 
-    gamma to the number of steps up to the end where the episode was cut off, 0 where it terminated: a recording that was cut off
+    gamma to the time up to the end where the episode was cut off, 0 where it terminated: a recording that was cut off
     is not a finished game, and its return-to-go is that of the steps seen plus this much of the value of the state it was cut in.
     """
-    return returns_to_go(np.zeros(len(data)), data.last, discount, data.cut_off.astype(float))
+    return returns_to_go(np.zeros(len(data)), data.last, discount**data.time, data.cut_off.astype(float))
 
 
 def mean_value(data: StepStore, discount: float, limits: tuple[float, float]) -> float:
     """The data's mean return-to-go, where what was not seen of cut-off episodes is worth as much as what was: v = E G + E s v."""
-    seen = float(np.mean(returns_to_go(data.reward, data.last, discount)))
+    seen = float(np.mean(returns_to_go(data.reward, data.last, discount**data.time)))
     unseen = float(np.mean(share_of_the_cut(data, discount)))
     return float(np.clip(seen / max(1 - unseen, 1e-6), *limits))
 

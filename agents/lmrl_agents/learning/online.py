@@ -48,7 +48,10 @@ class OnlineConfig:
     clip: float = 1.0
     """Largest gradient norm."""
     discount: float = 1.0
-    """Per action token."""
+    """Per ``discount_unit``."""
+    discount_unit: str = "decision"
+    """"decision" or "token": every token of an action, since a policy that explores may leave at any; "turn": an action, however
+    many tokens it has. Lambda (``decay``) counts likewise."""
     reward_scale: float = 1.0
     """Rewards are multiplied by this in learning (never in what is reported)."""
     checkpoint_every: int = 10
@@ -176,6 +179,12 @@ def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Itera
         yield round_, episodes
         if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
             session.validate(session.policy, config.evaluation_episodes)
+
+
+def steps_of(session: Session, episodes: Sequence[TokenEpisode], config: OnlineConfig) -> StepStore:
+    """The steps of a round."""
+    model = session.policy
+    return StepStore.of(episodes, model.form, model.tokenizer.pad).count_time(config.discount_unit)
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:

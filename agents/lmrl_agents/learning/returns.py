@@ -14,22 +14,22 @@ from lmrl_agents.models.distributed import moments
 
 
 def returns_to_go(
-    rewards: np.ndarray, last: np.ndarray, discount: float, final: np.ndarray | None = None
+    rewards: np.ndarray, last: np.ndarray, discount: float | np.ndarray, final: np.ndarray | None = None
 ) -> np.ndarray:
-    """G_t = r_t + discount * G_{t+1}, starting anew at each episode's end.
+    """G_t = r_t + discount_t * G_{t+1}, starting anew at each episode's end.
 
     Args:
         rewards: float [N].
         last: bool [N].
-        discount: per action token.
+        discount: of what follows each step: float, or float [N].
         final: float [N], read where ``last``: the value after the end (of a truncated episode), 0 if not given.
     """
-    found = np.zeros(len(rewards))
+    found, discounts = np.zeros(len(rewards)), np.broadcast_to(discount, len(rewards))
     ahead = 0.0
     for t in range(len(rewards) - 1, -1, -1):
         if last[t]:
             ahead = 0.0 if final is None else float(final[t])
-        ahead = rewards[t] + discount * ahead
+        ahead = rewards[t] + discounts[t] * ahead
         found[t] = ahead
     return found
 
@@ -39,8 +39,8 @@ def generalized_advantages(
     values: np.ndarray,
     last: np.ndarray,
     final: np.ndarray,
-    discount: float,
-    decay: float,
+    discount: float | np.ndarray,
+    decay: float | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Generalised advantage estimation (Schulman et al., arXiv 1506.02438) and the returns that values are fitted to.
 
@@ -51,8 +51,8 @@ def generalized_advantages(
         values: float [N], of the state before each token.
         last: bool [N].
         final: float [N], read where ``last``: value after the end; 0 when the episode terminated.
-        discount: gamma, per action token.
-        decay: lambda.
+        discount: gamma, of what follows each step: float, or float [N].
+        decay: lambda, likewise.
     """
     after = np.where(last, final, np.append(values[1:], 0.0))
     advantages = returns_to_go(rewards + discount * after - values, last, discount * decay)

@@ -22,6 +22,9 @@ from lmrl_agents.models.tokens import Ids, TextFormat, TokenEpisode
 NONE = -1
 """Row of a successor that does not exist: the episode terminated."""
 
+UNITS = ("decision", "turn", "token")
+"""What a discount can be counted in."""
+
 ARRAYS = {
     "tokens": np.int32,  # of all rows, one after the other
     "row_end": np.int64,  # where each row ends among the tokens
@@ -163,6 +166,8 @@ class StepBatch:
     """float32 [N]"""
     weight: torch.Tensor
     """float32 [N]: how many equal steps a step stands for."""
+    time: torch.Tensor
+    """float32 [N]: what passes up to the state after a step, in units of the discount, see `StepStore.count_time`."""
 
     def to(self, device: torch.device | str) -> StepBatch:
         """The batch on another device."""
@@ -194,6 +199,8 @@ class StepStore:
         self.group_start = np.concatenate([[0], arrays["group_end"]])
         self.cut_off = arrays["end_row"][self.episode] != NONE if "end_row" in arrays else np.zeros(len(self.row), bool)
         """bool [N]: the step's episode was cut off and has a state after its last step."""
+        self.time = np.ones(len(self.row))
+        """float [N]: what passes between a step and the state after it, in units of the discount."""
 
     @classmethod
     def of(
@@ -230,6 +237,18 @@ class StepStore:
     def row_tokens(self, row: int) -> np.ndarray:
         """Ids of a row, int [T]."""
         return self.tokens[self.row_end[row - 1] if row else 0 : self.row_end[row]]
+
+    def count_time(self, unit: str) -> StepStore:
+        """Count the discount by steps ("decision"; "token" where every token is a step) or by "turn": the steps of an action are at
+        one time then. Returns the store.
+
+        Raises:
+            ValueError: an unknown unit.
+        """
+        if unit not in UNITS:
+            raise ValueError(f"discount_unit={unit!r} is not known; choose one of {', '.join(UNITS)}")
+        self.time = np.where(self.last, 1.0, np.append(self.turn[1:], 0) - self.turn if unit == "turn" else 1.0)
+        return self
 
     def turn_number(self) -> np.ndarray:
         """Which turn each step belongs to, the turns of all episodes counted through: int [N]."""
@@ -308,6 +327,7 @@ class StepStore:
             goes_on=torch.from_numpy(goes_on.astype(np.float32)),
             reward=torch.from_numpy(self.reward[steps].astype(np.float32)),
             weight=torch.from_numpy(np.ones(len(steps), np.float32) if weights is None else weights.astype(np.float32)),
+            time=torch.from_numpy(self.time[steps].astype(np.float32)),
         )
 
     def _padded(self, rows: np.ndarray, length: np.ndarray, size: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs import Transcript, task
@@ -47,6 +48,12 @@ class TokenEpisode:
     """Episodes of one group started from the same seed."""
     gold: list[float] | None = None
     """The task's own, one per action, where ``rewards`` are others."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TokenEpisode:
+        """The episode of which these are the fields, written as JSON and read again."""
+        ids = {key: [tuple(one) for one in values[key]] for key in ("observations", "actions", "logprobs")}
+        return cls(**{**values, **ids})
 
     @classmethod
     def from_transcript(

@@ -88,7 +88,7 @@ def _batch(rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]], pad
         tokens[row, : len(ids)] = torch.tensor(list(ids))
     place = torch.tensor(list(places))
     none = torch.zeros(0, dtype=torch.int64)
-    return StepBatch(tokens, lengths, place[:, 0], place[:, 1], none, none, none, none, none, none)
+    return StepBatch(tokens, lengths, place[:, 0], place[:, 1], none, none, none, none, none, none, none)
 
 
 def _read(policy: GuidedPolicy, rows: Sequence[Sequence[int]], places: Sequence[tuple[int, int]]):  # type: ignore[no-untyped-def]
