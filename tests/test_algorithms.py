@@ -29,7 +29,7 @@ from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.distributed import backward, clip_gradients
 from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel, ModelConfig
-from lmrl_agents.models.sampling import Memo, Sampling, generate
+from lmrl_agents.models.sampling import Generated, Memo, Sampling, _Tree, generate
 from lmrl_agents.models.steps import NONE, StepStore, decisions
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
@@ -498,6 +498,53 @@ def test_guided_sampling_by_hand_and_known_distributions_change_nothing() -> Non
         remembered = generate(policy, contexts, sources(), sampling, memo)
         assert [a.ids for a in remembered] == [a.ids for a in plain]
         assert remembered[0].logprobs == pytest.approx(plain[0].logprobs, abs=1e-5)
+
+
+def test_a_window_is_read_once_and_then_a_token_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = TextFormat(context_turns=1, max_action_tokens=12)
+    tokenizer, _ = talk(form)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    read, forward = [], _Tree._forward
+
+    def counting(self, tokens, positions):
+        read.append(tokens.numel())
+        forward(self, tokens, positions)
+
+    monkeypatch.setattr(_Tree, "_forward", counting)
+    contexts = [[tokenizer.obs, *np.random.default_rng(k).integers(4, 200, 40), tokenizer.act] for k in range(8)]
+
+    def actions(memo: Memo | None) -> list[tuple[int, ...]]:
+        read.clear()
+        sources = [np.random.default_rng(seed).random for seed in range(8)]
+        return [a.ids for a in generate(model, contexts, sources, Sampling(max_tokens=12), memo)]
+
+    memo = Memo(model, Sampling(max_tokens=12))
+    plain, cached = actions(None), sum(read)
+    assert actions(memo) == plain and sum(read) <= 1.5 * cached
+    assert actions(memo) == plain and not read, "what is known is not read again"
+
+
+def test_ids_that_were_sampled_are_not_encoded_again() -> None:
+    form = TextFormat(max_action_tokens=12)
+    tokenizer, _ = talk(form)
+    model = LanguageModel.create(ModelConfig(layers=1, width=16, heads=1, max_positions=64), tokenizer, form, 0)
+    agent = PolicyAgent(model, form, Sampling())
+    spelled = (*tokenizer.hf.convert_tokens_to_ids([*"move", "\u0120", *"up"]), tokenizer.eoa)
+    assert tokenizer.decode(spelled) == "move up" and tokenizer.encode("move up") != spelled[:-1]
+    agent.generate = lambda keys, *_: [Generated(spelled, (0.0,) * len(spelled)) for _ in keys]  # type: ignore[method-assign]
+    begun = Transcript.from_texts([TALK[0].text], [])
+    assert agent.act([Request(MAZE, 0, 0, begun)]) == ["move up"]
+    later = Transcript.from_texts([TALK[0].text, "move up", "a wall"], [-1.0])
+    end = [tokenizer.obs, *tokenizer.encode("a wall"), tokenizer.act]
+    (context,) = agent.contexts([Request(MAZE, 0, 0, later)])
+    assert context[-len(spelled) - len(end) :] == [*spelled, *end]
+    other, changed = Request(MAZE, 1, 0, later), Transcript.from_texts([TALK[0].text, "move left", "a wall"], [-1.0])
+    encoded = [[*tokenizer.encode(text), tokenizer.eoa, *end] for text in ("move up", "move left")]
+    for request, tail in zip([other, Request(MAZE, 0, 0, changed)], encoded, strict=True):
+        (context,) = agent.contexts([request])
+        assert context[-len(tail) :] == tail, "nobody's, or not what was said: the text is all there is"
+    agent.finished([0])
+    assert not agent._kept
 
 
 def test_values_start_where_they_are_told_and_leave_the_policy_as_it_is() -> None:

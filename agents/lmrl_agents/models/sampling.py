@@ -150,6 +150,7 @@ class _Tree:
 class Memo:
     """Distributions that are known already, by everything before the token: for tasks whose contexts recur.
 
+    What is not known is read with key-value caches, kept until the next call of `begin`: a new context once, then a token at a time.
     Valid as long as the weights and the sampling stay the same. Keeps at most ``most_bytes`` of them.
     """
 
@@ -158,9 +159,10 @@ class Memo:
         self.size = max(1, most_bytes // (16 * len(policy.tokenizer)))  # two tables of float64 each
         self._known: dict[Ids, tuple[np.ndarray, np.ndarray]] = {}
         self._rows: list[Ids] = []
+        self._trees: list[tuple[_Tree, dict[Ids, int]]] = []
 
     def begin(self, contexts: list[Ids]) -> Memo:
-        self._rows = contexts
+        self._rows, self._trees = contexts, []
         return self
 
     def tables(self) -> Tables:
@@ -168,11 +170,24 @@ class Memo:
         if len(self._known) + len(missing) > self.size:
             self._known.clear()
             missing = list(dict.fromkeys(self._rows))
-        if missing:
-            cumulative, probability = _Tree(self.policy, missing, self.sampling).tables()
-            self._known.update(zip(missing, zip(cumulative, probability, strict=True), strict=True))
+        for tree, place in self._grow(missing):
+            self._known.update(zip(place, zip(*tree.tables(), strict=True), strict=True))
         found = [self._known[row] for row in self._rows]
         return np.stack([a for a, _ in found]), np.stack([b for _, b in found])
+
+    def _grow(self, missing: list[Ids]) -> list[tuple[_Tree, dict[Ids, int]]]:
+        """Trees that stand at the missing rows, and which row of theirs is which: those there are, a token further, and a new one."""
+        grown = []
+        for tree, place in self._trees:
+            further = [row for row in missing if row[:-1] in place]
+            if further:
+                tree.advance([place[row[:-1]] for row in further], [row[-1] for row in further])
+                grown.append((tree, {row: i for i, row in enumerate(further)}))
+                missing = [row for row in missing if row[:-1] not in place]
+        if missing:
+            grown.append((_Tree(self.policy, missing, self.sampling), {row: i for i, row in enumerate(missing)}))
+        self._trees = grown
+        return grown
 
     def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
         self._rows = [(*self._rows[parent], token) for parent, token in zip(parents, tokens, strict=True)]

@@ -16,7 +16,7 @@ from lmrl_agents.models.guided import GuidedPolicy
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, Memo, NoNumbers, Policy, Sampling, generate
 from lmrl_agents.models.tokenizer import EOA, TaskTokenizer
-from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.models.tokens import Ids, TextFormat, TokenEpisode
 from lmrl_agents.playing.explain import Explained, explain, state_values
 from lmrl_agents.playing.identity import model_digest, model_folder
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
@@ -25,6 +25,8 @@ from lmrl_agents.playing.rollout import Rollout
 
 MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
+MOST_GAMES = 1 << 14
+"""Games whose sampled ids are kept at most, for players who do not say when a game is over."""
 
 
 class TokenAgent:
@@ -42,6 +44,7 @@ class TokenAgent:
     def __init__(self, tokenizer: TaskTokenizer, form: TextFormat, sampling: Sampling) -> None:
         self.tokenizer, self.form, self.sampling = tokenizer, form, sampling
         self.tokens_generated = 0
+        self._kept: dict[int, list[tuple[str, Ids]]] = {}
 
     def generate(
         self, keys: Sequence[Hashable], contexts: Sequence[Sequence[int]], uniforms: Sequence[Callable[[], float]]
@@ -51,7 +54,16 @@ class TokenAgent:
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """One sampled (or greedy) action per request."""
-        return [self._said(request, sampled) for request, sampled in zip(requests, self.sample(requests), strict=True)]
+        return [self.played(request, sampled) for request, sampled in zip(requests, self.sample(requests), strict=True)]
+
+    def played(self, request: Request, sampled: Generated) -> str:
+        """The text of the action that is played; its ids are kept: what was sampled is never encoded again."""
+        turn, text = len(request.transcript) // 2, self._said(request, sampled)
+        if turn == 0 and len(self._kept) >= MOST_GAMES:
+            self._kept.clear()
+        kept = self._kept.setdefault(request.episode, [])
+        kept[turn:] = [(text, sampled.ids)] if turn <= len(kept) else []
+        return text
 
     def _said(self, request: Request, sampled: Generated) -> str:
         return self.form.reading.action(self.tokenizer.decode(sampled.ids), request.transcript)
@@ -61,11 +73,18 @@ class TokenAgent:
         return self.draw(requests, self.contexts(requests))
 
     def contexts(self, requests: Sequence[Request]) -> list[list[int]]:
-        """What the policy is given of each conversation, as ids."""
-        return [
-            self.form.context(TokenEpisode.from_transcript(request.transcript, False, False, self.tokenizer, self.form))
-            for request in requests
-        ]
+        """What the policy is given of each conversation, as ids: its own actions as it sampled them."""
+        return [self.form.context(self._read(request)) for request in requests]
+
+    def _read(self, request: Request) -> TokenEpisode:
+        form, texts = self.form, self.form.reading.texts(request.transcript)
+        kept = dict(enumerate(self._kept.get(request.episode, ())))
+        actions: list[Ids] = []
+        for k, (text, played) in enumerate(zip(texts[1::2], request.transcript.actions, strict=True)):
+            said, ids = kept.get(k, (None, ()))
+            # A choice is not read again: what the environment says tells it.
+            actions.append(ids if said == played or form.choice else form.action(text, self.tokenizer))
+        return TokenEpisode([form.observation(text, self.tokenizer) for text in texts[::2]], actions)
 
     def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
         """Actions for contexts that are ids already, the candidates of a request one after the other.
@@ -128,6 +147,8 @@ class PolicyAgent(TokenAgent):
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their place in the key-value caches is free."""
+        for episode in episodes:
+            self._kept.pop(episode, None)
         if self._engine is not None:
             self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
@@ -252,7 +273,7 @@ class LanguageModelAgent(PolicyAgent):
                 details["token_logprobs"] = self.told_logprobs(sampled)
                 if explained is not None and explained.tokens:
                     details["token_values"] = [None if q is None else round(q, 3) for q in explained.tokens]
-            actions.append(Action(self._said(request, sampled), details))
+            actions.append(Action(self.played(request, sampled), details))
         return actions
 
     def tell_all(self) -> None:

@@ -206,7 +206,7 @@ class ServedAgent(TokenAgent):
             details: dict[str, Any] = {"completion_tokens": len(sampled.ids)}
             if self.record_logprobs:
                 details["token_logprobs"] = self.told_logprobs(sampled)
-            actions.append(Action(self._said(request, sampled), details))
+            actions.append(Action(self.played(request, sampled), details))
         return actions
 
     def tell_all(self) -> None:
