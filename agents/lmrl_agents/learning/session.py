@@ -14,6 +14,7 @@ import torch
 from lmrl_agents.learning.checkpoints import load_checkpoint, save_checkpoint, save_final
 from lmrl_agents.learning.metrics import Metrics
 from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
+from lmrl_agents.learning.train import code_of
 from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import backward, clip_gradients, rank, unsharded, world_size
 from lmrl_agents.models.model import LanguageModel
@@ -155,5 +156,6 @@ class Session:
 
     def finish(self, critic: Critic | None = None, **facts: Any) -> Path:
         """Write the trained policy, with its critic and what is to be known of it; returns the folder."""
-        facts = {"steps": self.config.steps, "cpu_seconds": round(self.seconds, 1), **facts}
+        code = code_of(self.run.algorithm)
+        facts = {"steps": self.config.steps, "cpu_seconds": round(self.seconds, 1), "code": code, **facts}
         return save_final(self.run, self.policy, facts, critic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
@@ -46,6 +47,12 @@ def load_algorithm(spec: str) -> Callable[[TrainingRun], Path]:
     if rest or not callable(found):
         raise doors.DoorError(f"{spec!r} is no algorithm: name a function train(run)")
     return cast(Callable[[TrainingRun], Path], found)
+
+
+def code_of(spec: str) -> str:
+    """Hash of the file of an algorithm, kept with what it trained: whether a result is of the present code can be told by it."""
+    source = Path(load_algorithm(spec).__code__.co_filename).read_bytes()
+    return hashlib.sha256(source).hexdigest()[:16]
 
 
 def train(run: TrainingRun) -> Path:

@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard verify": ("leaderboard:verify", "replay every recorded action and check every number"),
     "leaderboard submit": ("leaderboard:submit", "verify a run and pack it into one archive"),
     "leaderboard publish": ("leaderboard:publish", "verify the archives and rebuild the published pages"),
+    "leaderboard matrix": (
+        "leaderboard:matrix",
+        "write the matrix of results, every algorithm on every task, as a page",
+    ),
     "leaderboard seal": ("leaderboard:seal", "make a suite whose games nobody can know before"),
     "leaderboard reveal": ("leaderboard:reveal", "publish a sealed suite's salt, so that its games can be checked"),
     "leaderboard contamination": ("leaderboard:contamination", "compare agents on public and on sealed games"),

@@ -17,6 +17,8 @@ def run(
     suite: Positional[str],
     out: Path,
     agents: str | None = None,
+    tasks: str | None = None,
+    seeds: str | None = None,
     workers: int | None = None,
     device: str = "cpu",
     room: OmitArgPrefixes[RoomSettings] = DEFAULT,
@@ -30,6 +32,8 @@ def run(
         suite: Name of a suite (quick, core, paper, generalisation, llm, small, learning-...) or a .toml file.
         out: Folder of the run; the same command goes on with a run that was stopped.
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
+        tasks: Only these, by id, separated by commas. Parts of a suite can be run one after the other into the same folder.
+        seeds: Only these training seeds, separated by commas.
         workers: Processes; by default one per core.
         device: Where models are trained and played (cpu, cuda).
         room: How agents that do not come with this package are run.
@@ -40,6 +44,7 @@ def run(
     from lmrl_agents.playing.loading import check_spec
     from lmrl_benchmarks.reporting.report import print_table, write_report
     from lmrl_benchmarks.reporting.results import load_results
+    from lmrl_benchmarks.running.cells import Part
     from lmrl_benchmarks.running.runner import run_suite
     from lmrl_benchmarks.running.suite import load_suite
 
@@ -59,6 +64,10 @@ def run(
             retry_errors=retry_errors,
             ray=ray,
             salt=_salt(salt_file),
+            part=Part(
+                tuple(name for name in (tasks or "").split(",") if name),
+                tuple(int(seed) for seed in (seeds or "").split(",") if seed),
+            ),
             progress=lambda done, total, names: tell(done, total, "; ".join(names)),
         )
     for name, problem in failed.items():
@@ -139,6 +148,19 @@ def publish(results: Positional[Path], out: Path, workers: int = 1) -> int:
         print(printable(f"lmrl: {archive}: {why}"), file=sys.stderr)
     print(f"index: {(out / 'index.html').resolve()}")
     return 1 if published.refused else 0
+
+
+def matrix(results: Positional[Path], out: Path) -> int:
+    """Write the matrix of results, every algorithm on every task, from the archives: one page of Markdown.
+
+    Args:
+        results: Folder of the archives (benchmarks/results), and of empty.toml, which says why cells have no result.
+        out: The file to write.
+    """
+    from lmrl_benchmarks.reporting.matrix import write_page
+
+    print(f"page: {write_page(results, out)}")
+    return 0
 
 
 def seal(suite: Positional[str], salt_file: Path, out: Path, name: str | None = None) -> int:

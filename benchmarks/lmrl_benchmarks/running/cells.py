@@ -145,6 +145,35 @@ class Job:
     device: str = "cpu"
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a suite: the cells of some tasks, and of some training seeds. Parts of one run make the whole, in any order."""
+
+    tasks: tuple[str, ...] = ()
+    """Ids, or names of folders (`SuiteTask.slug`); none named: all."""
+    seeds: tuple[int, ...] = ()
+    """Training seeds; none named: all. Agents that are not trained have one and are always in."""
+
+    def check(self, suite: Suite) -> None:
+        """Hold what is named against the suite.
+
+        Raises:
+            SuiteError: it has no such task or training seed.
+        """
+        known = {name for entry in suite.tasks for name in (entry.id, entry.slug)}
+        for what, lost in (
+            ("task", [name for name in self.tasks if name not in known]),
+            ("training seed", [seed for seed in self.seeds if seed not in suite.training_seeds]),
+        ):
+            if lost:
+                raise SuiteError(f"suite {suite.name!r} has no {what} {lost[0]!r}")
+
+    def holds(self, cell: Cell) -> bool:
+        """Whether a cell is of this part."""
+        of_task = not self.tasks or not {cell.task.id, cell.task.slug}.isdisjoint(self.tasks)
+        return of_task and (not self.seeds or not cell.agent.train or cell.seed in self.seeds)
+
+
 class Plan:
     """The jobs of some cells, by name.
 
@@ -155,6 +184,7 @@ class Plan:
         salt: of a sealed suite.
         room: how agents that do not come with this package are run.
         retry_errors: play episodes that ended in an error once more.
+        part: which cells; all by default.
 
     Attributes:
         jobs: name -> job, each after what it needs.
@@ -169,12 +199,13 @@ class Plan:
         salt: str = "",
         room: RoomSettings | None = None,
         retry_errors: bool = False,
+        part: Part | None = None,
     ) -> None:
         self.suite, self.device, self.salt = suite, device, salt
         self.room, self.retry_errors = room or DEFAULT, retry_errors
         self.jobs: dict[str, Job] = {}
         self.lacking: dict[str, str] = {}
-        for cell in cells(suite, agents):
+        for cell in filter((part or Part()).holds, cells(suite, agents)):
             agent = cell.agent
             need = missing_need(cell.task.id, cell.task.kwargs, agent.spec or agent.name, agent.train, agent.reward)
             if need is None and cell.agent.train:

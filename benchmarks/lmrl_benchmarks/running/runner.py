@@ -10,7 +10,7 @@ from typing import Any
 
 from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.room import RoomSettings
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Plan, read_problems
+from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Part, Plan, read_problems
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, task_code
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done, problem_of
 from lmrl_benchmarks.running.manifest import write_manifest
@@ -39,6 +39,7 @@ def run_suite(
     retry_errors: bool = False,
     ray: str | None = None,
     salt: str = "",
+    part: Part | None = None,
     progress: JobProgress | None = None,
 ) -> dict[str, str]:
     """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
@@ -53,12 +54,13 @@ def run_suite(
         retry_errors: play episodes that ended in an error once more.
         ray: address of a Ray cluster that does the work, "local" for one on this machine.
         salt: of a sealed suite.
+        part: the cells that are run; all by default.
         progress: told about once a second.
 
     The reasons stand in ``problems.json`` too, from where the report takes them.
 
     Raises:
-        SuiteError: there are no agents, or the salt is not the suite's.
+        SuiteError: there are no agents, no such part, or the salt is not the suite's.
         FolderError: the folder holds something else, or another process runs there.
         DatasetError: there is no such cluster.
     """
@@ -66,9 +68,10 @@ def run_suite(
     if not agents:
         raise SuiteError(f"suite {suite.name!r} has no agents of its own; name yours (--agents openai:<model>)")
     check_salt(suite, salt)
+    (part or Part()).check(suite)
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
-        plan = Plan(suite, agents, device, salt, room, retry_errors)
+        plan = Plan(suite, agents, device, salt, room, retry_errors, part)
         patience = STALLED * plan.room.patience
         for job in plan.jobs.values():
             if job.kind == "eval":
