@@ -56,8 +56,12 @@ def rows(table: Table, _: Peers) -> None:
                         "preset": cell.agent.preset,
                         "overrides": cell.agent.settings,
                     }
+                    if cell.agent.start:  # an agent further up in the suite
+                        first = replace(cell, agent=one.agent(cell.agent.start))
+                        settings["start"] = trained[first.training_folder]
                     if table.quick:
-                        settings["overrides"] = {**settings["overrides"], f"{cell.agent.train}.steps": 5}
+                        length = "iterations" if cell.agent.train == "ppo" else "steps"
+                        settings["overrides"] = {**settings["overrides"], f"{cell.agent.train}.{length}": 5}
                     out = Path(scratch) / "training" / str(len(trained))
                     run = TrainingRun(env_id=cell.task.id, data=str(data), out=out, show_progress=False, **settings)
                     trained[cell.training_folder] = out / FINAL
