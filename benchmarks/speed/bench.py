@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace as with_values
 from peers import Peers
 from table import Table
 
@@ -25,7 +26,7 @@ def rows(table: Table, _: Peers) -> None:
     """CPU seconds by stage and cell; trained cells count once for each of the suite's training seeds."""
     suite = load_suite("quick")
     seeds = len(suite.training_seeds)
-    one = replace(suite, training_seeds=suite.training_seeds[:1])
+    one = with_values(suite, training_seeds=suite.training_seeds[:1])
     found: dict[str, float] = {}
 
     def timed(name: str, times: int, work: Callable[[], Any]) -> Any:
