@@ -51,9 +51,8 @@ def test_the_page_is_made_of_archives(monkeypatch: pytest.MonkeyPatch) -> None:
     text = matrix.page([SMALL], empty)
     row = next(line for line in text.splitlines() if line.startswith(f"| {id} | bc |"))
     assert f"| {entry.row.returns:.2f} |" in row and SMALL.name.removesuffix(".tar.xz") in row
-    assert text.count(": because") == len(load_suite(matrix.SUITE).tasks) * len(matrix.ALGORITHMS) - len(
-        re.findall(r"^\| lmrl/\S+ \| [a-z_]+ \| -?\d", text, re.M)
-    )
+    told = sum(line.count(",") for line in text.splitlines() if line.endswith(": because."))
+    assert told + len(re.findall(r"^\| lmrl/\S+ \| [a-z_]+ \| -?\d+\.", text, re.M)) == 11 * 9
     with pytest.raises(KeyError):
         matrix.page([SMALL], {})
     assert entry.changed, "archives made before tell no code"

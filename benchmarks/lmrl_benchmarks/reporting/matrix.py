@@ -103,7 +103,7 @@ def page(archives: Sequence[Path], empty: Mapping[str, Mapping[str, str]]) -> st
     """
     suite = load_suite(SUITE)
     found = [entry for archive in archives for entry in entries_of(archive)]
-    lines, reasons, sources, count = [], [], [], 0
+    lines, reasons, sources, count = [], dict[tuple[str, str], list[str]](), [], 0
     for task in suite.tasks:
         cells, control_of = [], control(found, task)
         for algorithm in ALGORITHMS:
@@ -111,7 +111,7 @@ def page(archives: Sequence[Path], empty: Mapping[str, Mapping[str, str]]) -> st
             cells.append(_cell(entry))
             if entry is None:
                 own = empty[task.id]
-                reasons.append(f"- `{task.id}`, {algorithm}: {own.get(algorithm) or own['all']}")
+                reasons.setdefault((task.id, own.get(algorithm) or own["all"]), []).append(algorithm)
                 continue
             count += 1
             seconds = entry.about.get("cpu_seconds")
@@ -137,7 +137,7 @@ def page(archives: Sequence[Path], empty: Mapping[str, Mapping[str, str]]) -> st
             "",
             "## Cells without",
             "",
-            *reasons,
+            *(f"- `{id}`, {', '.join(names)}: {why}." for (id, why), names in reasons.items()),
             "",
             "## Archives whose algorithms have changed since",
             "",
