@@ -393,7 +393,7 @@ def test_minibatches_cover_every_step_once() -> None:
     tokenizer, episode = talk(form)
     steps = StepStore.of([episode] * 7, form, tokenizer.pad)
     parts = slices(steps, 10, (0, 1))
-    assert sorted(np.concatenate(parts).tolist()) == list(range(len(steps)))
+    assert sorted(np.concatenate([steps.steps_of(part) for part in parts]).tolist()) == list(range(len(steps)))
     assert len(parts) > 1
 
 
@@ -467,6 +467,49 @@ def test_turns_chosen_by_what_followed() -> None:
     for seed in range(4):
         found = chosen(late, soon, seed=seed, unit="episode", share=0.5, discount=0.9)
         assert found == ([(1, 0), (1, 1)], 0.9)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "optimizer"),
+    [("bc", 0), ("online_filtered_bc", 0), ("ilql", 0), ("ppo", 0), ("ppo", 1), ("reinforce", 0), ("grpo", 0)],
+)
+def test_gradients_of_many_passes_are_those_of_one(
+    algorithm: str, optimizer: int, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch
+) -> None:
+    import lmrl_agents.learning.session as sessions
+
+    class Enough(Exception):
+        pass
+
+    found: list[torch.Tensor] = []
+    read: list[int] = []
+    real = Session.update
+
+    def counting(self, name, loss, rate, batch, more=False):
+        read.append(int(batch.length.sum()))
+        return real(self, name, loss, rate, batch, more)
+
+    def keeping(parameters, limit):
+        found.append(torch.cat([p.grad.flatten() for p in parameters]).clone())
+        if len(found) > optimizer:
+            raise Enough
+        return clip_gradients(parameters, limit)
+
+    monkeypatch.setattr(Session, "update", counting)
+    monkeypatch.setattr(sessions, "clip_gradients", keeping)
+    seen = []
+    for most in (0, 120):
+        found.clear(), read.clear()
+        begin = None if algorithm == "bc" else start
+        with pytest.raises(Enough):
+            train(settings(algorithm, tmp_path / str(most), maze_data, start=begin, pass_tokens=most))
+        seen.append((found[-1], list(read)))
+    (whole, once), (joined, often) = seen
+    assert len(often) > len(once) and max(often) < max(once)
+    assert (
+        torch.allclose(joined, whole, atol=1e-6 * float(whole.abs().max()) + 1e-8, rtol=1e-4)
+        and float(whole.norm()) > 0
+    )
 
 
 # -- guided policies

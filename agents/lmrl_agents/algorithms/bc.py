@@ -81,15 +81,17 @@ def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore
         shard(model)
     optimizer = adamw(config.learning_rate, config.weight_decay, model)
     session = Session(run, model, config, {"policy": model}, {"policy": optimizer})
+    steps.pass_tokens = run.pass_tokens
     model.train()
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, steps.groups, config.batch_size))
-        batch = steps.clone_batch(groups).to(run.device)
-        with precision(run):
-            logits = model.action_logits(batch)
-            loss = cross_entropy(logits, batch.token, batch.weight)
         rate = cosine_decay(step, config.steps, config.learning_rate, config.warmup)
-        norm = session.update("policy", loss, rate, batch)
+        for part, more in session.parts(steps, groups):
+            batch = steps.clone_batch(part).to(run.device)
+            with precision(run):
+                logits = model.action_logits(batch)
+                loss = cross_entropy(logits, batch.token, batch.weight)
+            norm = session.update("policy", loss, rate, batch, more)
         session.note = f"loss {loss.item():.3f}"
         with torch.no_grad():
             accuracy = mean((logits.argmax(dim=1) == batch.token).float(), batch.weight).item()

@@ -135,14 +135,14 @@ def train(run: TrainingRun) -> Path:
         facts: dict[str, float] = {}
         guard.before()
         size, epochs = config.batch_size, range(config.epochs)
-        for index, batch in minibatches(steps, size, (run.seed, round_), run.device, epochs, weights):
+        for index, batch, more in minibatches(steps, size, (run.seed, round_), run.device, epochs, weights):
             with precision(run):
                 logprobs, entropy = new_logprobs(model, batch, config.temperature)
                 loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
                 if config.kl_weight:
                     k3 = kl_estimates(logprobs, reference[index])[2]
                     loss = loss + config.kl_weight * mean(k3, batch.weight)
-            session.update("policy", loss, rate, batch)
+            session.update("policy", loss, rate, batch, more)
             facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts, flat_groups=flat)

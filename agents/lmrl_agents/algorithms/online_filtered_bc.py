@@ -19,13 +19,12 @@ from typing import Any
 
 from lmrl_agents.algorithms.filtered_bc import best
 from lmrl_agents.learning.losses import cross_entropy
-from lmrl_agents.learning.online import OnlineConfig, rounds
+from lmrl_agents.learning.online import OnlineConfig, rounds, steps_of
 from lmrl_agents.learning.optimisation import adamw, batch_indices, precision
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.distributed import gathered
-from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
 TAKES_REWARD = True
@@ -63,17 +62,18 @@ def train(run: TrainingRun) -> Path:
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()
-        steps = StepStore.of((pool[i] for i in kept), model.form, model.tokenizer.pad)
+        steps = steps_of(session, [pool[i] for i in kept], config)
         rate = config.rate(round_)
         facts: dict[str, float] = {}
         for update in range(config.updates):
             number = round_ * config.updates + update
             groups = session.shard(batch_indices(run.seed, number, steps.groups, config.batch_size))
-            batch = steps.clone_batch(groups).to(run.device)
-            with precision(run):
-                logits = model.action_logits(batch) / config.temperature
-                loss = cross_entropy(logits, batch.token, batch.weight)
-            session.update("policy", loss, rate, batch)
+            for part, more in session.parts(steps, groups):
+                batch = steps.clone_batch(part).to(run.device)
+                with precision(run):
+                    logits = model.action_logits(batch) / config.temperature
+                    loss = cross_entropy(logits, batch.token, batch.weight)
+                session.update("policy", loss, rate, batch, more)
             facts = {"loss": loss.item()}
         session.log(**facts, least_return=min(scores[i] for i in kept))
     return session.finish()

@@ -168,8 +168,9 @@ def _learn(
     value_rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
     value_clip = config.value_clip or float("inf")
     measured: list[dict[str, float]] = []
-    stop, epochs = False, range(config.epochs)
-    for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
+    stop, divergence, epochs = False, 0.0, range(config.epochs)
+    fresh = True  # the first pass of a minibatch
+    for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
         with precision(run):
             states = states_of(model.lm.base_model, batch)
             logprobs, entropy = new_logprobs(model, batch, config.temperature, states)
@@ -183,15 +184,17 @@ def _learn(
                 loss = loss + config.pretraining_weight * cloning
             predicted = critic.value(states if shared else critic.states(batch))[batch.state]
             value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
-        divergence = all_reduce(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
-        stop = bool(config.kl_stop and divergence > config.kl_stop)
-        if stop:
-            break
+        if fresh:
+            divergence = all_reduce(mean(kl_estimates(old[index], logprobs)[2].detach(), batch.weight).item())
+            stop = bool(config.kl_stop and divergence > config.kl_stop)
+            if stop:
+                break
+        fresh = not more
         if shared:
-            session.update("policy", loss + config.value_weight * value_loss, rate, batch)
+            session.update("policy", loss + config.value_weight * value_loss, rate, batch, more)
         else:
-            session.update("policy", loss, rate, batch)
-            session.update("critic", value_loss, value_rate, batch)
+            session.update("policy", loss, rate, batch, more)
+            session.update("critic", value_loss, value_rate, batch, more)
         facts = {"loss": loss.item(), "value_loss": value_loss.item(), "kl_played": divergence}
         measured.append({**facts, "entropy": mean(entropy, batch.weight).item()})
     means = {name: sum(m[name] for m in measured) / len(measured) for name in measured[0]} if measured else {}

@@ -127,12 +127,12 @@ def train(run: TrainingRun) -> Path:
             advantages = normalize(advantages, config.least_std, centre)
         weight = floats(advantages, run.device)
         guard.before()
-        for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, [0]):
+        for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, [0]):
             with precision(run):
                 logprobs, entropy = new_logprobs(model, batch, config.temperature)
                 loss = policy_gradient_loss(logprobs, weight[index], batch.weight)
                 loss = loss - config.entropy * mean(entropy, batch.weight)
-            session.update("policy", loss, rate, batch)
+            session.update("policy", loss, rate, batch, more)
             facts |= {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
         session.log(**facts)
@@ -147,8 +147,8 @@ def _fit_values(
     goal, loss = floats(returns, run.device), torch.zeros(())
     rate = linear_decay(round_, config.iterations, config.value_rate, config.floor)
     epochs = range(1, config.value_epochs + 1)
-    for index, batch in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
+    for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
         with precision(run):
             loss = squared_error(critic.value(critic.states(batch))[batch.state], goal[index], batch.weight)
-        session.update("critic", loss, rate, batch)
+        session.update("critic", loss, rate, batch, more)
     return loss.item()

@@ -77,6 +77,7 @@ def load(run: TrainingRun, deciding: bool = True, unit: str = "decision") -> tup
     model = start_policy(run)
     model.requires_grad_(False).eval()
     steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding and unit != "token").count_time(unit)
+    steps.pass_tokens = run.pass_tokens
     run.save_facts(episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)
     return model, steps
 
@@ -152,10 +153,11 @@ def fit(
 
     for step in session:
         groups = session.shard(batch_indices(run.seed, step, data.groups, config.batch_size))
-        with precision(run):
-            batch, loss, measured = losses_of(groups)
         rate = cosine_decay(step, config.steps, config.learning_rate)
-        norm = session.update("critic", loss, rate, batch)
+        for part, more in session.parts(data, groups):
+            with precision(run):
+                batch, loss, measured = losses_of(part)
+            norm = session.update("critic", loss, rate, batch, more)
         target.follow(critic, config.polyak)
         session.note = f"loss {loss.item():.3f}"
         session.log(loss=loss.item(), gradient_norm=norm, **{name: part.item() for name, part in measured.items()})

@@ -184,7 +184,9 @@ def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Itera
 def steps_of(session: Session, episodes: Sequence[TokenEpisode], config: OnlineConfig) -> StepStore:
     """The steps of a round."""
     model = session.policy
-    return StepStore.of(episodes, model.form, model.tokenizer.pad).count_time(config.discount_unit)
+    steps = StepStore.of(episodes, model.form, model.tokenizer.pad).count_time(config.discount_unit)
+    steps.pass_tokens = session.run.pass_tokens
+    return steps
 
 
 def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
@@ -215,11 +217,11 @@ def new_logprobs(
 
 
 def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]:
-    """All steps once, in minibatches of about ``size`` steps; steps of one row stay together."""
+    """All groups of steps once, in minibatches of about ``size`` steps."""
     order = np.random.default_rng(tuple(seed)).permutation(steps.groups)
     lengths = (steps.group_start[1:] - steps.group_start[:-1])[order]
     place = (np.cumsum(lengths) - 1) // size
-    parts = [steps.steps_of(order[place == k]) for k in np.unique(place)]
+    parts = [order[place == k] for k in np.unique(place)]
     return parts[: int(all_reduce(len(parts), "min"))]  # as many updates on every process
 
 
@@ -230,12 +232,17 @@ def minibatches(
     device: str,
     epochs: Iterable[int],
     weights: np.ndarray | None = None,
-) -> Iterator[tuple[torch.Tensor, StepBatch]]:
-    """All steps once an epoch, as `slices`: positions int64 [N] with their batch, weighted by ``weights`` if given."""
+) -> Iterator[tuple[torch.Tensor, StepBatch, bool]]:
+    """All steps once an epoch, as `slices`: positions int64 [N] with their batch, weighted by ``weights`` if given, in as many passes
+    as `StepStore.parts` has it; and whether more passes of the same minibatch follow.
+    """
     for epoch in epochs:
-        for which in slices(steps, size, (*seed, epoch)):
-            batch = steps.batch(which, None if weights is None else weights[which], successors=False)
-            yield torch.from_numpy(which).to(device), batch.to(device)
+        for groups in slices(steps, size, (*seed, epoch)):
+            left = steps.parts(groups)
+            while left:
+                which = steps.steps_of(left.pop(0))
+                batch = steps.batch(which, None if weights is None else weights[which], successors=False)
+                yield torch.from_numpy(which).to(device), batch.to(device), bool(left)
 
 
 def floats(numbers: np.ndarray, device: str) -> torch.Tensor:
@@ -249,6 +256,9 @@ def frozen(model: LanguageModel) -> LanguageModel:
 
 
 def _in_order(steps: StepStore, size: int = 8192) -> Iterator[np.ndarray]:
+    if steps.pass_tokens:
+        yield from map(steps.steps_of, steps.parts(np.arange(steps.groups)))
+        return
     for start in range(0, len(steps), size):
         yield np.arange(start, min(start + size, len(steps)))
 

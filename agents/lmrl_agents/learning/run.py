@@ -68,6 +68,9 @@ class TrainingRun:
     """What is optimised: task (the task's own reward), learned:DIR, module:factory or file.py:factory. Online algorithms only."""
     overrides: Annotated[KeyValues, arg(name="set")] = field(default_factory=dict)
     """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
+    pass_tokens: int = 0
+    """Most tokens of rows that a network reads at once in training: gradients of a batch are added up over as many passes as it
+    takes, and a GPU needs memory for one; 0: a batch is read at once."""
     threads: int = 1
     """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False

@@ -16,10 +16,10 @@ from lmrl_agents.learning.metrics import Metrics
 from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.train import code_of
 from lmrl_agents.models.critic import Critic
-from lmrl_agents.models.distributed import backward, clip_gradients, rank, unsharded, world_size
+from lmrl_agents.models.distributed import backward, clip_gradients, join_gradients, rank, unsharded, world_size
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Policy
-from lmrl_agents.models.steps import StepBatch
+from lmrl_agents.models.steps import StepBatch, StepStore
 from lmrl_agents.playing.policy_agent import mean_return
 from lmrl_envs.work import progress_bar
 
@@ -78,6 +78,7 @@ class Session:
         """Read by the network since the start or the resumption, equal rows once."""
         self.seconds = float(self.state.get("seconds", 0.0))
         self.note = ""
+        self._pending: dict[str, float] = {}
 
     def __iter__(self) -> Iterator[int]:
         """The steps that are left; metrics, checkpoints and progress happen in between."""
@@ -104,7 +105,12 @@ class Session:
         """The part of a batch that this process takes when several train together."""
         return indices[rank() :: world_size()]
 
-    def update(self, name: str, loss: torch.Tensor, rate: float, batch: StepBatch) -> float:
+    def parts(self, data: StepStore, groups: np.ndarray) -> Iterator[tuple[np.ndarray, bool]]:
+        """The passes that a batch is read in, see `StepStore.parts`, and of each whether more follow (for `update`)."""
+        parts = data.parts(groups)
+        yield from ((part, k + 1 < len(parts)) for k, part in enumerate(parts))
+
+    def update(self, name: str, loss: torch.Tensor, rate: float, batch: StepBatch, more: bool = False) -> float:
         """One optimizer step on a loss; returns the gradient's norm before clipping.
 
         Args:
@@ -112,6 +118,7 @@ class Session:
             loss: scalar, a mean over the batch by its weights: several processes join their means by these.
             rate: learning rate; groups with a ``scale`` of their own take that much of it.
             batch: what the network read for it.
+            more: the loss is that of a part of the batch: its gradient is kept, and the step is made with the last part's.
 
         Raises:
             TrainingError: the loss is no finite number.
@@ -124,11 +131,21 @@ class Session:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
-        optimizer.zero_grad(set_to_none=True)
-        backward(loss, parameters, float(batch.weight.sum()))
+        self.tokens += int(batch.length.sum())
+        weight, before = float(batch.weight.sum()), self._pending.pop(name, None)
+        if before is None:
+            optimizer.zero_grad(set_to_none=True)
+        if more or before is not None:
+            (loss * weight).backward()
+            weight += before or 0.0
+            if more:
+                self._pending[name] = weight
+                return 0.0
+            join_gradients(parameters, weight)
+        else:
+            backward(loss, parameters, weight)
         norm = clip_gradients(parameters, self.config.clip)
         optimizer.step()
-        self.tokens += int(batch.length.sum())
         return float(norm)
 
     def log(self, **values: float) -> None:

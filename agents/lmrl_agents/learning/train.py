@@ -72,6 +72,10 @@ def train(run: TrainingRun) -> Path:
     check_reward(run.reward, run.env_kwargs)
     if run.reward != TASK and not said.get("TAKES_REWARD", False):
         raise ValueError(f"{run.algorithm} takes no --reward: it learns from its data; online algorithms take one")
+    if run.shard and run.pass_tokens:
+        raise ValueError(
+            "pass_tokens goes with whole weights: sharded ones are asked for equally often by all processes"
+        )
     load_task(run.env_id)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():

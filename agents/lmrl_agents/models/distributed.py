@@ -90,6 +90,22 @@ def backward(loss: torch.Tensor, parameters: Sequence[nn.Parameter], weight: flo
         torch.distributed.all_reduce(parameter.grad)
 
 
+def join_gradients(parameters: Sequence[nn.Parameter], weight: float) -> None:
+    """Gradients of a mean out of those of sums, added up over the passes of this process and then over all processes.
+
+    Args:
+        parameters: whose gradients are of sums so far.
+        weight: of this process's terms together.
+    """
+    total = all_reduce(weight, "sum")
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        parameter.grad.div_(total)
+        if world_size() > 1:
+            torch.distributed.all_reduce(parameter.grad)
+
+
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float) -> torch.Tensor:
     """Scale gradients down to a norm of at most ``limit``; returns the norm before."""
     if not any(is_sharded(parameter) for parameter in parameters):

@@ -201,6 +201,8 @@ class StepStore:
         """bool [N]: the step's episode was cut off and has a state after its last step."""
         self.time = np.ones(len(self.row))
         """float [N]: what passes between a step and the state after it, in units of the discount."""
+        self.pass_tokens = 0
+        """Most tokens of rows that a network reads at once, see `parts`; 0: as many as there are."""
 
     @classmethod
     def of(
@@ -261,6 +263,22 @@ class StepStore:
         sizes = ends - starts
         offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(sizes)[:-1]]), sizes)
         return np.arange(int(sizes.sum())) + offsets
+
+    def parts(self, groups: np.ndarray) -> list[np.ndarray]:
+        """These groups, in order, in parts whose rows have at most ``pass_tokens`` together (a longer row is a part by itself)."""
+        if not self.pass_tokens:
+            return [groups]
+        found: list[list[int]] = []
+        room = 0
+        for group, size in zip(
+            groups.tolist(), (self.column[self.group_start[groups + 1] - 1] + 1).tolist(), strict=True
+        ):
+            if size > room:
+                found.append([])
+                room = self.pass_tokens
+            found[-1].append(group)
+            room -= size
+        return [np.array(part) for part in found]
 
     def successors(self, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the states after these steps, int [N] each; row `NONE` where the episode terminated."""
