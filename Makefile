@@ -8,6 +8,7 @@
 # make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
 # make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
 # make soak    mixed load for HOURS (2); what grew
+# make dist   sdist and a wheel for any machine into dist/, checked as the index checks them
 # make clean   remove .venv, .peers, .bridges, runs and caches
 
 PYTHON ?= python3
@@ -25,7 +26,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak clean
+.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak dist clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -85,6 +86,14 @@ mutants: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)
 
+# The compiled chess search is left out: wheels with it are made by .github/workflows/publish.yml, one for each system.
+dist:
+	$(PYTHON) -m venv $(VENV)-dist
+	$(VENV)-dist/bin/python -m pip install --quiet "build>=1.2" "twine>=6"
+	rm -rf dist
+	LMRL_PURE=1 $(VENV)-dist/bin/python -m build
+	$(VENV)-dist/bin/python -m twine check --strict dist/*
+
 clean:
-	rm -rf $(VENV) $(VENV)-audit .peers .bridges runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-dist .peers .bridges runs .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

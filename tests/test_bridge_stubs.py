@@ -48,6 +48,9 @@ class Tokenizer:
         text = "".join(f"[{m['role']}]{m['content']}$" for m in messages)
         return [*map(ord, text + ("[assistant]" if add_generation_prompt else ""))]
 
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        return [*map(ord, text)]
+
     def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
         return "".join(map(chr, ids)).replace("$", "")
 

@@ -18,17 +18,25 @@ def answer_ids(tokenizer: Any, text: str, **template: Any) -> list[int]:
         text: what the environment said.
         template: arguments of the chat template.
 
+    Templates that word an earlier message otherwise once another follows (without its thoughts, say) do no harm: what was sampled stays.
+
     Raises:
-        ValueError: the template words a message otherwise when another follows, so that sampled ids could not be kept.
+        ValueError: where the model's message ends cannot be told from the template.
     """
     asked = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
     before = _ids(tokenizer, asked, False, template)
-    ends = [k for k, token in enumerate(before) if token == tokenizer.eos_token_id]
-    before = before[: ends[-1] + 1] if ends else before  # some templates add a line's end
-    after = _ids(tokenizer, [*asked, {"role": "user", "content": text}], True, template)
-    if after[: len(before)] != before:
-        raise ValueError("the tokenizer's chat template changes earlier messages when a new one follows")
-    return after[len(before) :]
+    whole = _ids(tokenizer, [*asked, {"role": "user", "content": text}], True, template)
+    end = tokenizer.eos_token_id
+    if end not in before:
+        if whole[: len(before)] != before:
+            raise ValueError(
+                "the chat template ends no message by the tokenizer's end token, and changes earlier messages"
+            )
+        return whole[len(before) :]
+    # The end of the model's message is the last one before those of the new message.
+    new = _ids(tokenizer, [*asked, asked[0]], True, template).count(end) - before.count(end)
+    within = tokenizer.encode(text, add_special_tokens=False).count(end)
+    return whole[[k for k, token in enumerate(whole) if token == end][-1 - new - within] + 1 :]
 
 
 def _ids(tokenizer: Any, messages: list[dict[str, str]], to_answer: bool, template: dict[str, Any]) -> list[int]:

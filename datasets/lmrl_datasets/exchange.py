@@ -1,4 +1,4 @@
-"""Datasets from and to other forms: JSON lines (``.jsonl``, ``.jsonl.zst``) and Minari."""
+"""Datasets from and to other forms: JSON lines (``.jsonl``, ``.jsonl.zst``), chats and Minari."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
+from lmrl_datasets.reading.frames import By, chat_line, step_lines
 from lmrl_datasets.recipes import Recipe
 from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.schema import COLUMNS, DatasetError, Episode, to_json
@@ -67,6 +68,33 @@ def write_jsonl(data: Dataset, path: str | Path) -> int:
             lines = (to_json({name: getattr(episode, name) for name in COLUMNS}) + "\n" for episode in batch)
             file.write("".join(lines).encode("utf-8", "replace"))
     return len(data)
+
+
+def write_chats(data: Dataset, path: str | Path, by: By = "episode") -> int:
+    """Write a dataset as chats, the task's instructions as system message: what TRL's trainers take as it is; returns the lines.
+
+    Args:
+        data: the dataset.
+        path: of the file.
+        by: ``episode``: ``messages``, with ``return``, ``success``, ``env_id``, ``seed``, ``episode_id``. ``turn``: ``prompt`` and
+            ``completion``, a line for each action.
+
+    Raises:
+        ValueError: the name does not end in .jsonl or .jsonl.zst.
+    """
+    import pyarrow as pa
+
+    path, env, count = Path(path), data.recover_environment(), 0
+    compression, instructions = _compression(path), env.unwrapped.instructions  # type: ignore[attr-defined]
+    env.close()
+    with replacing(path) as temporary, pa.output_stream(str(temporary), compression=compression) as file:
+        for episode in data:
+            whole = by == "episode"
+            rows = [chat_line(episode, instructions)] if whole else step_lines(episode.transcript, instructions)
+            for row in rows:
+                file.write((to_json(row) + "\n").encode("utf-8", "replace"))
+                count += 1
+    return count
 
 
 def read_jsonl(path: str | Path, out: str | Path, name: str, *, shard_size: int = 20_000) -> Path:

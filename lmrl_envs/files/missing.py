@@ -14,6 +14,7 @@ EXTRA_OF = {
     "tokenizers": "train",
     "safetensors": "train",
     "pyarrow": "data",
+    "pandas": "data",
     "jinja2": "report",
     "matplotlib": "report",
     "httpx": "llm",

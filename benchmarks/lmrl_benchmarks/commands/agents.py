@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional
 
@@ -13,15 +12,23 @@ from lmrl_agents.models.description import read_description
 from lmrl_agents.playing.loading import check_spec
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
+from lmrl_benchmarks.commands.terminal import as_json, wide_console
 from lmrl_envs import doors, load_task
 from lmrl_envs.files import printable
 
 
-def list_agents() -> None:
-    """List the agents that can be evaluated by name, the algorithms that train one, and the rewards that these can be trained by."""
+def list_agents(json: bool = False) -> None:
+    """List the agents that can be evaluated by name, the algorithms that train one, and the rewards that these can be trained by.
+
+    Args:
+        json: Print JSON.
+    """
     from lmrl_agents.learning.train import algorithms as algorithm_names
     from lmrl_agents.playing.loading import agent_names
 
+    reward_names = {name: doors.owner(point) for name, point in doors.installed("lmrl.rewards").items()}
+    if json:
+        return as_json({"agents": agent_names(), "algorithms": algorithm_names(), "rewards": reward_names})
     agents = Table(title="agents (lmrl eval --agent NAME)", title_justify="left")
     agents.add_column("name")
     agents.add_column("from")
@@ -35,10 +42,11 @@ def list_agents() -> None:
     rewards = Table(title="rewards (lmrl train ALGORITHM --reward NAME)", title_justify="left")
     rewards.add_column("name")
     rewards.add_column("from")
-    for name, point in doors.installed("lmrl.rewards").items():
-        rewards.add_row(name, doors.owner(point))
-    Console().print(agents, algorithms, rewards)
-    Console().print(
+    for name, owner in reward_names.items():
+        rewards.add_row(name, owner)
+    console = wide_console()
+    console.print(agents, algorithms, rewards)
+    console.print(
         "openai and transformers take a model: openai:my-model, transformers:path/to/model; policy takes the name of one of the task's own "
         "policies: policy:expert. Besides: the folder of a trained model, or file.py:factory."
     )

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
 
-from lmrl_benchmarks.commands.terminal import shown, wide_console
+from lmrl_benchmarks.commands.terminal import TABLES, as_json, shown, wide_console, write_table
 from lmrl_benchmarks.running.records import read_as_dataset
 from lmrl_datasets import Dataset, load_dataset, read_jsonl
 from lmrl_datasets import generate as make
 from lmrl_datasets.coverage import coverage, in_words
-from lmrl_datasets.exchange import to_minari, write_jsonl
+from lmrl_datasets.exchange import to_minari, write_chats, write_jsonl
 from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
 
-def list_datasets() -> None:
-    """List all datasets: what plays, size, and whether it is here (generated, or as a sample in the package)."""
+def list_datasets(json: bool = False) -> None:
+    """List all datasets: what plays, size, and whether it is here (generated, or as a sample in the package).
+
+    Args:
+        json: Print JSON.
+    """
     here, shipped = set(installed_datasets()), set(samples())
+    if json:
+        recipes = [load_recipe(name) for name in dataset_names()]
+        rows = [
+            {
+                "name": recipe.name, "env_id": recipe.env, "policy": recipe.policy, "episodes": recipe.episodes,
+                "generated": recipe.name in here, "sample": recipe.name in shipped,
+            }
+            for recipe in recipes
+        ]  # fmt: skip
+        return as_json(rows)
     table = Table()
     for column in ("name", "task", "policy", "episodes", "here"):
         table.add_column(column, no_wrap=True)
@@ -77,14 +92,17 @@ def generate(
     return 0
 
 
-def info(name: Positional[str], sample: bool = False) -> None:
+def info(name: Positional[str], sample: bool = False, json: bool = False) -> None:
     """What a dataset is: who plays what, files, versions, statistics, and what it covers.
 
     Args:
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
+        json: Print JSON.
     """
     data = load_dataset(name, sample=sample)
+    if json:
+        return as_json({**data.manifest, "coverage": data.manifest.get("coverage") or coverage(data)})
     manifest, recipe, console = data.manifest, data.manifest["recipe"], Console(highlight=False)
     console.print(f"[bold]{shown(data.name)}[/bold]  {shown(data.folder)}")
     console.print(shown(recipe["description"].strip()), style="italic", soft_wrap=True)
@@ -106,13 +124,16 @@ def info(name: Positional[str], sample: bool = False) -> None:
         console.print(f"- {shown(line)}", soft_wrap=True)
 
 
-def stats(name: Positional[str], sample: bool = False) -> None:
+def stats(name: Positional[str], sample: bool = False, json: bool = False) -> None:
     """Statistics of a dataset, beside those of LMRL-Gym's Table 1 where there are any.
 
     Args:
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
+        json: Print JSON.
     """
+    if json:
+        return as_json(load_dataset(name, sample=sample).stats())
     _print_stats(load_dataset(name, sample=sample), Console())
 
 
@@ -149,20 +170,28 @@ def export(
     name: Positional[str],
     file: Positional[Path | None] = None,
     minari: str | None = None,
+    messages: bool = False,
+    by: Literal["episode", "turn"] = "episode",
     sample: bool = False,
 ) -> int:
-    """Write a dataset as JSON lines, one episode each, or as a Minari dataset.
+    """Write a dataset as JSON lines, one episode each, as chats, as a table, or as a Minari dataset.
 
     Args:
         name: Dataset name or folder.
-        file: File to write, ending in .jsonl or .jsonl.zst.
+        file: File to write, ending in .jsonl or .jsonl.zst; in .csv or .parquet for a table.
+        messages: Write chats, as trainers of language models take them.
+        by: What a row of a table, or a chat, is: a whole episode, or an action (with what was said before it).
         minari: Instead of a file, the id of a Minari dataset, such as lmrl/wordle-v0.
         sample: Take the sample that ships with the package.
     """
     if (file is None) == (minari is None):
         raise ValueError("give either a file name or --minari ID")
     data = load_dataset(name, sample=sample)
-    if file is not None:
+    if file is not None and file.suffix in TABLES:
+        print(f"{write_table(data.to_pandas(by), file):,} rows in {file}")
+    elif file is not None and messages:
+        print(f"{write_chats(data, file, by):,} chats in {file}")
+    elif file is not None:
         print(f"{write_jsonl(data, file):,} episodes in {file}")
     else:
         print(f"{to_minari(data, minari).spec.total_episodes:,} episodes in Minari's {minari}")

@@ -80,16 +80,27 @@ def run(
     return 1 if failed else 0
 
 
-def report(out: Positional[Path], html: Path) -> int:
-    """Write the report of a run as one HTML file.
+def report(
+    out: Positional[Path], html: Path | None = None, csv: Path | None = None, parquet: Path | None = None
+) -> int:
+    """Write the report of a run as one HTML file, and all of its episodes as a table.
 
     Args:
-        out: Folder of the run.
-        html: The file to write.
+        out: Folder of the run; for a table, also of one evaluation, or an archive.
+        html: The page to write.
+        csv: The table to write, a row for each episode (lmrl_benchmarks.results has the columns).
+        parquet: The same as Parquet.
     """
+    from lmrl_benchmarks import results
+    from lmrl_benchmarks.commands.terminal import write_table
     from lmrl_benchmarks.reporting.report import write_report
 
-    print(f"report: {write_report(out, html)}")
+    if html is csv is parquet is None:
+        raise ValueError("say what to write: --html, --csv or --parquet")
+    for path in filter(None, (csv, parquet)):
+        print(f"{path}: {write_table(results(out), path):,} episodes")
+    if html is not None:
+        print(f"report: {write_report(out, html)}")
     return 0
 
 

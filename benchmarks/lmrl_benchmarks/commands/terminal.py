@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from lmrl_envs.files import printable
+from lmrl_envs.files import printable, replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def wide_console(least: int = 120) -> Console:
@@ -18,6 +24,28 @@ def wide_console(least: int = 120) -> Console:
 def shown(text: object) -> str:
     """Any text for a rich console: neither its markup nor a terminal's control sequences are obeyed."""
     return escape(printable(str(text)))
+
+
+TABLES = (".csv", ".parquet")
+"""How files end that hold tables."""
+
+
+def as_json(value: Any) -> None:
+    """Print a listing as JSON."""
+    print(json.dumps(value, indent=1))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> int:
+    """Write a data frame as its file's ending says; returns its rows.
+
+    Raises:
+        ValueError: another ending.
+    """
+    if path.suffix not in TABLES:
+        raise ValueError(f"{path.name}: the name of a table must end in {' or '.join(TABLES)}")
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False) if path.suffix == ".csv" else table.to_parquet(temporary, index=False)
+    return len(table)
 
 
 LONGEST_MESSAGE = 8000

@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import gymnasium
 import numpy as np
 
 from lmrl_datasets.reading.checks import check_rows
+from lmrl_datasets.reading.frames import By, frame
 from lmrl_datasets.reading.shards import ShardReader
 from lmrl_datasets.reading.stats import summarize
 from lmrl_datasets.recipes import dataset_names, load_recipe
@@ -22,6 +23,9 @@ from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, plain
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import Task, task
 from lmrl_envs.files.untrusted import shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOME_VARIABLE = "LMRL_DATA"
 SPLIT_SEED = 0
@@ -260,6 +264,15 @@ class Dataset:
     def stats(self) -> dict[str, Any]:
         """Summary statistics (keys as in `lmrl_datasets.summarize`)."""
         return summarize(self.task.id, self.returns, self.lengths, self.success)
+
+    def to_pandas(self, by: By = "episode") -> pd.DataFrame:
+        """The episodes as a data frame, a row for each episode or for each turn; for the columns see `lmrl_datasets.reading.frames.frame`.
+
+        Raises:
+            ValueError: another ``by``.
+            gymnasium.error.DependencyNotInstalled: pandas is missing.
+        """
+        return frame(self, by)
 
     # -- parts
 

@@ -1,0 +1,129 @@
+"""Results and datasets as data frames, tables and chats."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lmrl_benchmarks
+from lmrl_benchmarks.commands.cli import run
+from lmrl_benchmarks.reporting.results import load_results
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
+from lmrl_datasets import load_dataset
+from lmrl_datasets.exchange import write_chats
+from lmrl_datasets.reading.dataset import samples
+
+DATA = "wordle/mixed-v0"
+
+SUITE = """
+name = "two"
+version = 1
+episodes = 6
+seed = 0
+training_seeds = [0]
+[[tasks]]
+id = "lmrl/Wordle-v0"
+[[tasks]]
+id = "lmrl/MazeFullyObserved-v0"
+[[agents]]
+name = "random"
+[[agents]]
+name = "expert"
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    (out / "two.toml").write_text(SUITE)
+    assert not run_suite(load_suite(str(out / "two.toml")), out / "run", workers=1)
+    return out / "run"
+
+
+def test_a_runs_episodes_are_rows_that_say_what_the_report_says(finished: Path) -> None:
+    table = lmrl_benchmarks.results(finished)
+    assert len(table) == 24 and set(table["suite"]) == {"two"} and table["error"].isna().all()
+    assert not table.duplicated(["task", "agent", "seed", "episode"]).any()
+    means = table.groupby(["task", "agent"])[["return", "score", "success", "turns"]].mean()
+    for row in load_results(finished).rows:
+        mine = means.loc[(row.task, row.agent)]
+        assert mine["return"] == pytest.approx(row.returns) and mine["score"] == pytest.approx(row.score)
+        assert mine["success"] == pytest.approx(row.success) and mine["turns"] == pytest.approx(row.length)
+    games = table.groupby(["task", "episode"])["game"].nunique()
+    assert (games == 1).all()  # all agents play the same games
+
+
+def test_an_evaluations_folder_and_an_archive_are_read_alike(finished: Path, tmp_path: Path) -> None:
+    cell = next(
+        path.parent for path in finished.rglob("summary.json") if "expert" in str(path) and "Wordle" in str(path)
+    )
+    one = lmrl_benchmarks.results(cell)
+    whole = lmrl_benchmarks.results(finished)
+    same = whole[(whole["agent"] == "expert") & whole["task"].str.contains("Wordle")]
+    assert one["game"].tolist() == same["game"].tolist()
+    assert sorted(one["return"]) == sorted(same["return"]) and len(one) == 6
+    assert run(["leaderboard", "submit", str(finished), "--to", str(tmp_path)]) == 0
+    (archive,) = tmp_path.glob("*.tar.xz")
+    pd.testing.assert_frame_equal(lmrl_benchmarks.results(archive), whole)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_tables_are_written_and_read_back(finished: Path, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"table.{ending}"
+    assert run(["leaderboard", "report", str(finished), f"--{ending}", str(path)]) == 0
+    table = getattr(pd, f"read_{ending}")(path)
+    assert table["return"].tolist() == lmrl_benchmarks.results(finished)["return"].tolist()
+    assert run(["data", "export", DATA, str(path), "--sample", "--by", "turn"]) == 0
+    assert len(getattr(pd, f"read_{ending}")(path)) == sum(len(e) for e in load_dataset(DATA, sample=True))
+    assert run(["leaderboard", "report", str(finished)]) == 2
+
+
+def test_a_tables_name_says_what_it_is(finished: Path, tmp_path: Path) -> None:
+    assert run(["leaderboard", "report", str(finished), "--csv", str(tmp_path / "a.xls")]) == 2
+
+
+@pytest.mark.parametrize("name", samples())
+def test_every_dataset_is_a_frame_by_episode_and_by_turn(name: str) -> None:
+    data = load_dataset(name, sample=True)[:40]
+    episodes, turns = data.to_pandas(), data.to_pandas(by="turn")
+    assert episodes["return"].tolist() == [e.episode_return for e in data] and len(episodes) == len(data)
+    assert np.array_equal(episodes["turns"], data.lengths) and len(turns) == data.lengths.sum()
+    by_game = turns.groupby("episode_id", sort=False)
+    np.testing.assert_allclose(by_game["reward"].sum(), episodes["return"])
+    np.testing.assert_allclose(by_game["return_to_go"].first(), episodes["return"])
+    np.testing.assert_allclose(turns.loc[turns["last"], "return_to_go"], turns.loc[turns["last"], "reward"], atol=1e-9)
+    whole = [text for e in data for text in e.observations[1:]]
+    assert turns["next_observation"].tolist() == whole
+    with pytest.raises(ValueError, match="choose one of"):
+        data.to_pandas(by="game")  # type: ignore[arg-type]
+
+
+def test_chats_are_what_trainers_take(tmp_path: Path) -> None:
+    data = load_dataset(DATA, sample=True)[:20]
+    assert write_chats(data, tmp_path / "a.jsonl") == 20
+    first = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    roles = [message["role"] for message in first["messages"]]
+    assert roles[:3] == ["system", "user", "assistant"] and first["return"] == data[0].episode_return
+    assert [m["content"] for m in first["messages"] if m["role"] == "assistant"] == list(data[0].actions)
+    assert write_chats(data, tmp_path / "b.jsonl", by="turn") == data.lengths.sum()
+    rows = [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()]
+    assert [row["completion"][0]["content"] for row in rows] == [a for e in data for a in e.actions]
+    assert all(row["prompt"][-1]["role"] == "user" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "command", [["envs"], ["agents", "list"], ["data", "list"], ["data", "info", DATA], ["data", "stats", DATA]]
+)
+def test_listings_are_json_on_request(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*command, "--json", *(["--sample"] if DATA in command else [])]) == 0
+    found = json.loads(capsys.readouterr().out)
+    if command == ["envs"]:
+        assert "lmrl/MazeFullyObserved-v0" in [row["id"] for row in found]
+    if command == ["data", "list"]:
+        assert DATA in [row["name"] for row in found]
+    assert found
