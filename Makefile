@@ -82,6 +82,7 @@ attacks: $(VENV)/test.stamp
 mutants: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
 	$(BIN)/python tools/mutants/mutants.py --sample $(SAMPLE) --seed $(SEED) --workers $(WORKERS)
+	$(BIN)/python tools/mutants/mends.py
 
 soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)

@@ -33,7 +33,7 @@ def floats(*values: float) -> torch.Tensor:
     [
         (mean(floats(2, 6), floats(1, 3)), 5.0),
         (squared_error(floats(1, 3), floats(2, 1), floats(1, 3)), (1 + 4 * 3) / 8),
-        (expectile_loss(floats(0, 0), floats(2, -1), 0.75, floats(1, 3)), (0.75 * 4 + 0.25 * 3) / 8),
+        (expectile_loss(floats(0, 2, 1), floats(2, 1, 1.5), 0.75, floats(1, 3, 4)), (0.75 * 4 + 0.25 * 3 + 0.75) / 16),
         (policy_gradient_loss(floats(-1, -3), floats(2, -1), floats(1, 3)), (2 - 3 * 3) / 4),
         (cross_entropy(floats(0, LOG2, 0)[None], torch.tensor([1]), floats(5)), LOG2),
         # V as it is is further from R; the lower end of the clip; the upper end
@@ -41,7 +41,8 @@ def floats(*values: float) -> torch.Tensor:
         # ratios 2, 2, 1/2, 1/2 at clip 1/4: only where it would go further the better way is it cut
         (clipped_policy_loss(floats(1, 1, -1, -1) * LOG2, floats(0, 0, 0, 0), floats(1, -1, 1, -1), 0.25, floats(1, 2, 4, 8)),
          (-1.25 * 1 + 2 * 2 - 0.5 * 4 + 0.75 * 8) / 15),
-        (clipped_policy_loss(floats(LOG2), floats(-LOG2), floats(-1), 0.25, floats(1)), 4.0),
+        (clipped_policy_loss(floats(LOG2), floats(-LOG2), floats(-3), 0.25, floats(1)), 12.0),
+        (clipped_policy_loss(floats(LOG2), floats(-LOG2), floats(3), 0.25, floats(1)), -3.75),
     ],
 )  # fmt: skip
 def test_losses(loss: torch.Tensor, expected: float) -> None:
@@ -54,8 +55,8 @@ def test_estimates_of_the_divergence_of_one_token() -> None:
 
 
 def test_chosen_tokens_and_entropy() -> None:
-    logs, entropy = chosen(torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]).log() + 3, torch.tensor([1, 1]))
-    assert logs.tolist() == pytest.approx([-2 * LOG2, 0.0], abs=1e-6)
+    logs, entropy = chosen(torch.tensor([[0.5, 0.25, 0.25], [0.0, 0.0, 1.0]]).log() + 3, torch.tensor([0, 2]))
+    assert logs.tolist() == pytest.approx([-LOG2, 0.0], abs=1e-6)
     assert entropy[0].item() == pytest.approx(1.5 * LOG2)
 
 

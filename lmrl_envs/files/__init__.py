@@ -99,7 +99,13 @@ def _write_new(path: Path, content: str) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
+    """Hex digest of a plain file; a pipe or a device would never end.
+
+    Raises:
+        OSError: it is none.
+    """
+    if not path.is_file():
+        raise OSError(f"{path}: no plain file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

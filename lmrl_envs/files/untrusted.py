@@ -321,7 +321,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, tuple[str, int]]:
 
     Raises:
         Refused: no archive; a member that is no plain file inside the folder (links, devices, folders, files with holes, odd
-            names), or there twice; more than `MEMBERS` files or `UNPACKED` bytes.
+            names), or there twice, case apart; more than `MEMBERS` files or `UNPACKED` bytes.
     """
     found = {}
     with _archive_errors(archive), opened(archive) as file, lzma.open(file) as packed:
@@ -366,9 +366,9 @@ def members(file: Any) -> Iterator[tuple[str, int, IO[bytes]]]:
             total += member.size
             if not member.isreg() or member.issparse():
                 raise Refused(f"{shown(member.name)!r} is no plain file")
-            if path in seen or total > UNPACKED or len(seen) >= MEMBERS:
+            if path.lower() in seen or total > UNPACKED or len(seen) >= MEMBERS:  # one file where case does not count
                 raise Refused(f"{shown(member.name)!r} is there twice, or there is more than a run can be")
-            seen.add(path)
+            seen.add(path.lower())
             source = archive.extractfile(member)
             assert source is not None
             yield path, member.size, source

@@ -378,3 +378,17 @@ class Moves(Good):
     def act(self, requests: Sequence[Request]) -> Any:
         os.chdir("/")
         return super().act(requests)
+
+
+class Drips:
+    """Begins a frame of a million bytes itself, and sends the rest one by one: there is always something to read."""
+
+    def act(self, requests):
+        from lmrl_agents.playing.room import ANSWER, HEAD
+
+        (inside,) = (thing for thing in gc.get_objects() if type(thing).__name__ == "_Inside")
+        inside.frames.write(HEAD.pack(ANSWER, inside.number, 1_000_000, 0, 0))
+        while True:
+            inside.frames.write(b"x")
+            inside.frames.flush()
+            time.sleep(0.01)

@@ -93,6 +93,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a pipe": lambda: files({"x": b""}, type=tarfile.FIFOTYPE),
     "a folder": lambda: files({"x": b""}, type=tarfile.DIRTYPE),
     "a file and a folder of one name": lambda: files({"x": b"", "x/y": b""}),
+    "names that differ in case": lambda: files({"cells/A/x.json": b"{}", "cells/a/x.json": b"{}"}),
     "too much": lambda: _claimed(1 << 40),
     "a negative size": lambda: _claimed(-1),
     "no manifest": lambda: files({"x": b""}),

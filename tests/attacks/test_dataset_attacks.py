@@ -312,3 +312,23 @@ def test_samples_have_checksums_in_their_pages() -> None:
         content[last_byte(chunk)] ^= 1
         with pytest.raises(OSError, match="CRC"):
             pq.ParquetFile(pa.BufferReader(bytes(content)), page_checksum_verification=True).read(["rewards"])
+
+
+def test_a_text_that_every_row_repeats_is_held_once(wordle_data: Path, tmp_path: Path) -> None:
+    """A few kilobytes in which 100 rows have the same 8 MB: 800 MB, if each row had its own."""
+    folder = shutil.copytree(wordle_data, tmp_path / "copy")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    path = folder / manifest["shards"][0]["file"]
+    table = pq.read_table(path).slice(0, 100)
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), pa.array(["x" * 8_000_000]))
+    table = table.set_column(table.schema.get_field_index("policy"), "policy", text)
+    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", store_schema=False)
+    manifest["shards"] = [describe_shard(path)]
+    manifest["episodes"] = 100
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert path.stat().st_size < 1 << 20
+    pool = pa.default_memory_pool()
+    before = pool.max_memory() or 0
+    with pytest.raises(DatasetError, match="statistics in the manifest are not those"):
+        load_dataset(folder).verify()
+    assert (pool.max_memory() or 0) - before < 300 << 20

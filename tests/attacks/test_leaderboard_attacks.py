@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -448,6 +449,21 @@ def test_an_archive_that_no_page_can_be_made_of_costs_itself_only(
     status, told, index, found = pages(results, capsys)
     assert status == 1 and "lmrl: odd.tar.xz: no page can be made of it: KeyError: 'boards'" in told
     assert len(found) == 1 and "good.tar.xz" in index
+
+
+def test_what_is_no_plain_file_is_no_archive(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link can be handed in like a file; nobody reads on where it leads."""
+    results = tmp_path / "results"
+    results.mkdir()
+    shutil.copy(archive, results)
+    (results / "zero.tar.xz").symlink_to("/dev/zero")
+    os.mkfifo(results / "pipe.tar.xz")
+    (results / "folder.tar.xz").mkdir()
+    found = publishing.publish(results, tmp_path / "pages")
+    assert found.pages[0].archives == (archive.name,)
+    assert {name: why.rpartition(": ")[2] for name, why in found.refused.items()} == dict.fromkeys(
+        ("zero.tar.xz", "pipe.tar.xz", "folder.tar.xz"), "no plain file"
+    )
 
 
 def test_archives_are_verified_once(archive: Path, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import tracemalloc
@@ -12,13 +13,18 @@ from typing import Any
 
 import pytest
 import torch
+from fault_tools import lmrl
 from safetensors.torch import load_file, save_file
 
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.loading import load_agent
-from lmrl_agents.playing.protocol import AgentError
+from lmrl_agents.playing.protocol import AgentError, Request
+from lmrl_agents.playing.room import RoomSettings, close, open_agent
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.records import RecordFile
+from lmrl_envs import Transcript
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["tied", "composed"])
@@ -97,3 +103,69 @@ def test_hostile_folders_are_named_soon_and_for_little(name: str, model: Path, t
 
 def test_the_model_itself_is_loaded(model: Path) -> None:
     assert load_agent(str(model)).act([]) == []
+
+
+# -- models that are played by prompt
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as anybody publishes it: a network, a tokenizer, a chat template."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("prompted") / "model"
+    core = Tokenizer(models.WordLevel({"<pad>": 0, "<eos>": 1, "crane": 2, "x": 3}, unk_token="x"))
+    core.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>")
+    tokenizer.chat_template = "{{ messages[-1]['content'] }}"
+    tokenizer.save_pretrained(folder)
+    sizes = {
+        "vocab_size": 4,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+    }
+    LlamaForCausalLM(LlamaConfig(**sizes, max_position_embeddings=4096)).save_pretrained(folder)
+    return folder
+
+
+ROUND = "{% for i in range(99999) %}"
+PROGRAMS = {
+    "a template without end": (ROUND * 3 + "{% endfor %}" * 3, " ", r"no answer within 4 s \(--patience\)"),
+    "a prompt of gigabytes": ("{{ 'a' * 6000000000 }}", " ", r"its process (used \d\.\d GB|was killed)|no answer within 4 s"),
+    "a slow regular expression": ("{{ 'a' * 90000 }}", "(?:a|a){21}(?<!a)", r"no answer within 4 s \(--patience\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_in_a_models_folder_cost_its_own_games(name: str, prompted: Path, tmp_path: Path) -> None:
+    template, expression, why = PROGRAMS[name]
+    folder = shutil.copytree(prompted, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(template)
+    edited("tokenizer.json", pre_tokenizer={
+        "type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False,
+    })(folder)  # fmt: skip
+    agent = open_agent(f"transformers:{folder}", {"max_tokens": 4}, RoomSettings(patience=4, memory=2))
+    (action,) = agent.act_with_details([Request("lmrl/Wordle-v0", 0, 0, Transcript.from_texts(["Wordle:"], []))])  # type: ignore
+    close(agent)
+    assert action.error and re.search(why, action.error)
+
+
+def test_a_template_without_end_ends_its_evaluation(prompted: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prompted, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(PROGRAMS["a template without end"][0])
+    asked = ["--env", "lmrl/Wordle-v0", "--episodes", 1, "--patience", 1, "--out", tmp_path / "out"]
+    found = lmrl("eval", "--agent", f"transformers:{folder}", *asked)
+    assert found.returncode == 1 and "no answer within 1 s (--patience)" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_model_by_prompt_plays_in_its_process(prompted: Path, tmp_path: Path) -> None:
+    spec = EvaluationSpec("lmrl/Wordle-v0", f"transformers:{prompted}", 2, 0, agent_kwargs={"max_tokens": 2})
+    summary = evaluate(spec, tmp_path / "own")
+    inside = evaluate(spec, tmp_path / "inside", agent=load_agent(spec.agent, max_tokens=2))
+    assert summary["errors"] == 0 and summary["return_mean"] == inside["return_mean"]
+    own, here = (RecordFile(tmp_path / name).read() for name in ("own", "inside"))
+    assert [record.actions for record in own] == [record.actions for record in here]

@@ -63,6 +63,7 @@ def replace_seconds(record: Any) -> str:
         ("ExitsHard", 20.0, r"its process ended \(exit status 0\)"),
         ("Killed", 20.0, r"its process was killed \(SIGKILL"),
         ("Hangs", 0.3, r"no answer within 0\.3 s \(--patience\)"),
+        ("Drips", 0.3, r"no answer within 0\.3 s \(--patience\)"),
         ("Spins", 0.3, r"no answer within 0\.3 s \(--patience\)"),
         ("Grows", 60.0, r"its process used \d\.\d GB \(most: 0\.4, --memory\)"),
         ("ClosesDescriptors", 20.0, r"its process ended"),

@@ -55,9 +55,10 @@ LARGEST = (4 * MAX_ACTION_CHARACTERS, 4 * MAX_TOLD, 4 * MAX_ERROR)
 """Bytes that text, details and error may have."""
 IN_A_ROW = 5
 """So many losses of the process without an answer between them stop the run; one by patience counts as two."""
-LOADING = 60.0
-"""Seconds that an agent may take to load, where the patience is less."""
-KEPT_GAMES = 10_000
+LOADING, LOADING_MODEL = 60.0, 1800.0
+"""Seconds that an agent may take to load, where the patience is less; one that may have to be fetched from a hub first."""
+KEPT_GAMES, MOST_BEATS = 10_000, 100_000
+PROMPTED = "transformers:"
 _GLANCE = 0.25
 """Seconds between two looks at a process that does not answer yet."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from lmrl_agents.playing import room_inside; room_inside.main()"
@@ -85,11 +86,14 @@ DEFAULT = RoomSettings()
 def open_agent(spec: str, kwargs: Mapping[str, Any] | None = None, settings: RoomSettings | None = None) -> Agent:
     """Make an agent, one that does not come with this package in a process of its own; ``close()`` ends that.
 
+    A model that is played by prompt has such a process as well: its folder's chat template and its tokenizer's regular
+    expressions are programs that nothing else bounds.
+
     Raises:
         AgentError: unknown, not loadable, or not an agent.
     """
     settings, kwargs = settings or DEFAULT, dict(kwargs or {})
-    if settings.in_process or is_ours(spec):
+    if settings.in_process or (is_ours(spec) and PROMPTED not in spec):
         return load_agent(spec, **kwargs)
     check_spec(spec)
     return Room(spec, kwargs, settings)
@@ -272,10 +276,11 @@ class Room:
         """Another call than for actions, and the values that it is answered with."""
         patience = self.settings.patience if patience is None else patience
         process = self._running()
-        number = process.send(message, patience)
+        number, beats = process.send(message, patience), 0
         while True:
             kind, text, details, error = process.frame(number, time.monotonic() + patience)
-            if kind == BEAT and beat is not None:
+            if kind == BEAT and beat is not None and beats < MOST_BEATS:
+                beats += 1
                 beat(text)
                 continue
             if kind != ANSWER:
@@ -301,7 +306,8 @@ class Room:
         return said
 
     def _introduced(self, do: str, **about: Any) -> Introduction:
-        patience = max(LOADING, self.settings.patience) if do == "load" else None
+        most = LOADING_MODEL if PROMPTED in self.spec else LOADING
+        patience = max(most, self.settings.patience) if do == "load" else None
         found = self._call({"do": do, **about}, patience=patience)
         with contextlib.suppress(TypeError, ValueError):
             return Introduction(**{**found, "operational": tuple(map(str, found.get("operational", ())))})
@@ -382,6 +388,7 @@ class _Process:
             try:
                 left = left[os.write(self._in, left[: 1 << 16]) :]
             except BlockingIOError:
+                self._check(until)
                 self._wait(False, until)
             except OSError:
                 raise Lost(self._how()) from None
@@ -416,6 +423,8 @@ class _Process:
             if not data:
                 raise Lost(self._how())
             self._buffer += data
+            if _POLLS and len(self._buffer) < count:  # whoever drips is never waited for, and has no more time
+                self._check(until)
 
     def _wait(self, reading: bool, until: float) -> None:
         """Until there is something to read, or room to write."""
@@ -423,13 +432,17 @@ class _Process:
             return
         poll = self._readable if reading else self._writable
         while not poll.poll(1000 * _GLANCE):
-            if time.monotonic() >= until:
-                raise self._impatient()
+            self._check(until)
             if self._popen.poll() is not None and not poll.poll(0):  # a child of its own holds the pipe
                 raise Lost(self._how())
-            used = _resident(self._popen.pid)
-            if used > self._memory:
-                raise Lost(f"its process used {used / 1e9:.1f} GB (most: {self._memory / 1e9:.1f}, --memory)")
+
+    def _check(self, until: float) -> None:
+        """Whether it may go on."""
+        if time.monotonic() >= until:
+            raise self._impatient()
+        used = _resident(self._popen.pid)
+        if used > self._memory:
+            raise Lost(f"its process used {used / 1e9:.1f} GB (most: {self._memory / 1e9:.1f}, --memory)")
 
     def _guarded(self, seconds: float) -> contextlib.AbstractContextManager[None]:
         return _NOTHING if _POLLS else self._timed(seconds)

@@ -77,6 +77,8 @@ def _pack(out: Path, copy: Path, folder: Path, salt: str) -> Path:
         more = f" (and {len(breaches) - 3} more)" if len(breaches) > 3 else ""
         raise SubmissionError(f"{out} does not verify, nothing is packed: {'; '.join(breaches[:3])}{more}")
     names = kept_files(copy)
+    if len({name.lower() for name in names}) < len(names):
+        raise SubmissionError(f"{out} has files whose names differ in case alone: rename an agent")
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,

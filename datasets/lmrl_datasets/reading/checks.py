@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmrl_datasets.reading.columns import wrong_lengths
-from lmrl_datasets.schema import COLUMNS, JSON_COLUMNS, DatasetError, to_json
+from lmrl_datasets.schema import COLUMNS, DICTIONARY_COLUMNS, JSON_COLUMNS, DatasetError, to_json
 from lmrl_datasets.store import naming_damage, opened_shard
 from lmrl_envs.files.untrusted import LARGEST, LINE, decode
 
@@ -29,7 +29,7 @@ def check_rows(folder: Path, manifest: dict[str, Any]) -> None:
     number = 0
     for entry in manifest["shards"]:
         path, first = folder / entry["file"], number
-        with naming_damage(path), opened_shard(path, entry["rows"]) as file:
+        with naming_damage(path), opened_shard(path, entry["rows"], read_dictionary=list(DICTIONARY_COLUMNS)) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
                 if found := _wrong(batch, number, wanted):
                     row, why = found
@@ -63,11 +63,17 @@ def _wrong(batch: Any, number: int, wanted: dict[str, str]) -> tuple[int, str] |
     for name, value in wanted.items():
         for text in batch.column(name).unique().to_pylist():
             if (to_json(_parsed(name, text)) if name in JSON_COLUMNS else text) != value:
-                return batch.column(name).index(text).as_py(), f"{name} is not the manifest's"
+                return _row(batch.column(name), text), f"{name} is not the manifest's"
     for name in JSON_COLUMNS:
         for text in batch.column(name).unique().to_pylist():
             _parsed(name, text)
     return None
+
+
+def _row(column: Any, text: str) -> int:
+    """The first row of a text; texts stay in their dictionary, in which a few bytes may stand for gigabytes."""
+    place = column.dictionary.index(text).as_py()
+    return int(np.argmax(column.indices.to_numpy() == place))
 
 
 def _parsed(name: str, text: str) -> dict[str, Any]:
