@@ -495,6 +495,10 @@ def test_gradients_of_many_passes_are_those_of_one(
             raise Enough
         return clip_gradients(parameters, limit)
 
+    def uneven(episodes, steps, config):  # these games all end alike
+        return np.arange(len(steps)) % 3 - 1.0, 0.0
+
+    monkeypatch.setattr("lmrl_agents.algorithms.grpo.advantages_of", uneven)
     monkeypatch.setattr(Session, "update", counting)
     monkeypatch.setattr(sessions, "clip_gradients", keeping)
     seen = []
