@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
 from lmrl_envs.language.lists import sections, table, words
 from lmrl_envs.language.numbers import digits, spoken_number
+from lmrl_envs.language.strategy import QuestionTree, least_questions
 from lmrl_envs.language.text import INVISIBLE, SPACES, plain
+from lmrl_envs.language.truth import Truth
 from lmrl_envs.language.words import Slips, base_forms, stem
 from lmrl_envs.twenty_questions.reader import read
 
@@ -66,3 +69,24 @@ def test_slips_of_one_letter() -> None:
 
 def test_a_number_with_two_points_is_no_crash() -> None:
     read("Is it heavier than 1.2.3 kg?")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_tree_takes_the_questions_that_promise_the_least_counted_one_by_one(seed: int) -> None:
+    draw = random.Random(seed)
+    yes = [draw.getrandbits(40) & draw.getrandbits(40) for _ in range(30)]
+    tree = QuestionTree([Truth(one, one | draw.getrandbits(40) & draw.getrandbits(40)) for one in yes], width=4)
+    things = draw.getrandbits(40)
+    sizes = [[part.bit_count() for part in tree.parts(question, things)] for question in range(30)]
+    ranked = sorted((sum(least_questions(n, 2) for n in own), question) for question, own in enumerate(sizes))
+    useful = [question for _, question in ranked if max(sizes[question]) < things.bit_count()]
+    assert tree._promising(things, things.bit_count(), 4) == useful[:4]
+    question = tree.best(things)
+    assert question is None or question in useful[:4]
+
+
+def test_a_tree_of_a_hand_counted_game() -> None:
+    # Four things, and two questions that halve them: one question each for all four, one each for the two pairs, and a guess
+    # costs the second of each pair one more.
+    tree = QuestionTree([Truth(0b0011, 0b0011), Truth(0b0101, 0b0101)])
+    assert tree.cost(0b0001) == 0 and tree.cost(0b0011) == 1 and tree.cost(0b1111) == least_questions(4, 2) == 6

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from lmrl_envs.language.truth import Truth
 
 
@@ -43,6 +45,30 @@ class QuestionTree:
     def __init__(self, bank: Sequence[Truth], width: int = 6) -> None:
         self.bank, self.width = bank, width
         self._cost: dict[tuple[int, int], tuple[int, int]] = {}
+        self._bytes = (max((truth.possible.bit_length() for truth in bank), default=0) + 7) // 8
+        sets = [truth.yes for truth in bank] + [truth.possible for truth in bank]
+        self._known = (1 << 8 * self._bytes) - 1
+        # As numbers of one and nought: one product counts the parts of every question. Exact, as counts are small.
+        self._sets = np.stack([self._bits(one) for one in sets]) if sets else np.zeros((0, 0), np.float32)
+
+    def _bits(self, things: int) -> np.ndarray:
+        whole = np.frombuffer(things.to_bytes(self._bytes, "little"), np.uint8)
+        return np.unpackbits(whole, bitorder="little").astype(np.float32)
+
+    def _promising(self, possible: int, count: int, width: int) -> list[int]:
+        """The questions whose parts promise the least, the first of the bank before others as good."""
+        inside = (self._sets @ self._bits(possible & self._known)).astype(np.intp)
+        yes, maybe = inside[: len(self.bank)], inside[len(self.bank) :]
+        estimates = _estimates(count)
+        promised = estimates[yes] + estimates[count - maybe] + estimates[maybe - yes]
+        chosen = []
+        for _ in range(min(width, len(promised))):
+            question = int(promised.argmin())
+            if promised[question] >= _NEVER:
+                break
+            chosen.append(question)
+            promised[question] = _NEVER
+        return chosen
 
     def parts(self, question: int, possible: int) -> tuple[int, int, int]:
         """What is left of some things after "yes", "no" and "it depends"."""
@@ -66,29 +92,22 @@ class QuestionTree:
         key = (possible, width)
         if (known := self._cost.get(key)) is not None:
             return known
-        ranked: list[tuple[int, int]] = []
-        for question in range(len(self.bank)):
-            sizes = [part.bit_count() for part in self.parts(question, possible)]
-            if max(sizes) < count:
-                ranked.append((sum(map(_estimate, sizes)), question))
-        ranked.sort()
+        ranked = self._promising(possible, count, width)
         narrower = max(1, width // 2)
         guess = possible & -possible
         best, chosen = count - 1 + self._search(possible & ~guess, narrower)[0], -1
-        if count > 3 or not ranked:
-            for _, question in ranked[:width]:
-                found = count + sum(self._search(part, narrower)[0] for part in self.parts(question, possible) if part)
-                if found < best:
-                    best, chosen = found, question
-        else:
-            question = ranked[0][1]
-            found = count + sum(self._search(part, 1)[0] for part in self.parts(question, possible) if part)
+        for question in ranked if count > 3 else ranked[:1]:
+            found = count + sum(self._search(part, narrower)[0] for part in self.parts(question, possible) if part)
             if found < best:
                 best, chosen = found, question
         self._cost[key] = best, chosen
         return best, chosen
 
 
+_NEVER = 1 << 40
+
+
 @lru_cache(maxsize=512)
-def _estimate(n: int) -> int:
-    return least_questions(n, 2)
+def _estimates(count: int) -> np.ndarray:
+    """What is promised of as many things as the index says; what leaves all of them tells nothing."""
+    return np.array([*(least_questions(n, 2) for n in range(count)), _NEVER], np.int64)
