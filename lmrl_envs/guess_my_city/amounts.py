@@ -91,7 +91,7 @@ class Amounts(Names):
 
         columns = self._columns(measure)
         pairs = [(column, limits[k] if k < len(limits) else limits[0]) for k, column in enumerate(columns)]
-        yes = possible = 0
+        yes = possible = usual = 0
         for column, limit in pairs:
             edge = abs(limit) * margin + fixed
             low, high = limit - edge, limit + edge
@@ -100,10 +100,14 @@ class Amounts(Names):
             surely_, surely_not = (more, less) if sign[0] == ">" else (less, more)
             own_yes = sum(1 << k for k, holds in enumerate(surely_) if holds)
             own_possible = self._all & ~sum(1 << k for k, holds in enumerate(surely_not) if holds)
+            if column is columns[0]:
+                usual = sum(
+                    1 << k for k, value in enumerate(column) if (value > limit if sign[0] == ">" else value < limit)
+                )
             yes, possible = (
                 (own_yes, own_possible) if column is columns[0] else (yes & own_yes, possible | own_possible)
             )
-        return Truth(yes, possible)
+        return Truth(yes, possible, usual & possible & ~yes)
 
     def _columns(self, measure: str) -> tuple[tuple[float, ...], ...]:
         """What a measure is of each city: its people within its limits and with its suburbs."""

@@ -79,7 +79,7 @@ def load_knowledge() -> Knowledge:
         for line in lines:
             head, _, disputed_of = line.partition(" ? ")
             name, _, true_of = head.partition(" = ")
-            true, possible = knowledge.judge(true_of)
+            true, possible, _ = knowledge.judge(true_of)
             if disputed_of:
                 possible |= knowledge.judge(disputed_of)[1]
             attributes[name], knowledge.disputed[name] = true, possible & ~true

@@ -214,7 +214,7 @@ class Names(Measures):
         if name not in table.attributes:
             return NONE
         true, disputed = table.attributes[name], table.disputed[name]
-        return Truth(true & ~disputed, true | disputed)
+        return Truth(true & ~disputed, true | disputed, true & disputed)
 
     def _within(self, entity: Entity) -> Truth:
         kind, value = entity.kinds[0]

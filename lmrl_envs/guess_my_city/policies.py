@@ -83,7 +83,7 @@ class RandomPolicy(_CityPolicy):
 @cache
 def question_tree() -> QuestionTree:
     """The tree of the bank's yes/no questions."""
-    return QuestionTree([truth for text in YES_NO_QUESTIONS if (truth := read(text).truth) is not None], 2)
+    return QuestionTree([truth for text in YES_NO_QUESTIONS if (truth := read(text).truth) is not None], 4)
 
 
 class ExpertPolicy(_CityPolicy):

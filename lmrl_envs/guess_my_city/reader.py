@@ -200,9 +200,7 @@ class CityReader(Reader):
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
         files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]
         facts = {text: names for text, names in _facts().items() if text not in common}
-        lexicon = Lexicon(
-            files, lambda e: Truth(*knowledge.judge(e)), knowledge.aliases, {}, [*names_of_places(), *facts]
-        )
+        lexicon = Lexicon(files, knowledge.judge, knowledge.aliases, {}, [*names_of_places(), *facts])
         for word in silent:
             lexicon.phrases[word] = {SKIP: surely(0)}
             lexicon.prefixes.add(word)
@@ -212,7 +210,7 @@ class CityReader(Reader):
                 lexicon.phrases[key] = {"phrase": surely(to_set(knowledge.index[name] for name in names))}
                 parts = key.split(" ")
                 lexicon.prefixes.update(" ".join(parts[:size]) for size in range(1, len(parts) + 1))
-        super().__init__(lexicon, Pieces(knowledge, lexicon.tokenizer), len(knowledge.names))
+        super().__init__(lexicon, Pieces(knowledge, lexicon.tokenizer), len(knowledge.names), leans=False)
         self._aliases: dict[str, int] = {}
         for index, own in enumerate(knowledge.aliases):
             for name in own:

@@ -189,7 +189,7 @@ def _say(value: Callable[[City], str], wordings: Sequence[str]) -> Builder:
 
 def _which_holds(topic: str, yes: str, no: str) -> Builder:
     def value(c: City) -> Sequence[str]:
-        true, possible = load_knowledge().judge(_ATTRIBUTES.get(topic, topic))
+        true, possible, _ = load_knowledge().judge(_ATTRIBUTES.get(topic, topic))
         index = load_knowledge().index[c.name]
         return (yes,) if true >> index & 1 else (f"That depends. {yes}",) if possible >> index & 1 else (no,)
 

@@ -9,7 +9,7 @@ from lmrl_envs.language.lexicon import NAME, NOT, SKIP, Lexicon
 from lmrl_envs.language.lists import words
 from lmrl_envs.language.quantity import Measures, Values
 from lmrl_envs.language.tokens import LINES, Token
-from lmrl_envs.language.truth import Truth, contrary
+from lmrl_envs.language.truth import Truth, contrary, surely
 
 CONTEXTS = (
     "start",
@@ -116,6 +116,8 @@ class Language(NamedTuple):
     """Words that stand for the thing where they are the subject."""
     everything: int
     """The set of all things."""
+    leans: bool
+    """Whether the table knows what more people say of what is disputed."""
 
 
 class Unread(Exception):
@@ -144,9 +146,9 @@ class Clause:
     def truth(self, everything: int) -> Truth:
         if len(self.items) == 1 and not self.turns:
             (item,) = self.items
-            return Truth(everything & item.truth.yes, everything & item.truth.possible)
+            return item.truth & surely(everything)
         turns = [0, *self.turns, len(self.items)]
-        found = Truth(everything, everything)
+        found = surely(everything)
         for k in range(len(turns) - 2, -1, -1):
             for item in self.items[turns[k] : turns[k + 1]]:
                 found &= item.truth

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from lmrl_envs.language.truth import Truth
+
 _COMPARISON = re.compile(r"(\w+)(<=|>=)(-?[\d.]+)")
 _COMPARE = {"<=": operator.le, ">=": operator.ge}
 
@@ -52,15 +54,14 @@ class Knowledge:
         """
         return self._evaluate(expression, judged=False)[0]
 
-    def judge(self, expression: str) -> tuple[int, int]:
-        """As `select`, in three values (Kleene, 1938): the objects of which it is true, and those of which it may be.
-
-        The first set lies within the second; of the objects between them it is disputed.
+    def judge(self, expression: str) -> Truth:
+        """As `select`, in three values (Kleene, 1938).
 
         Raises:
             KeyError: a name that is neither.
         """
-        return self._evaluate(expression, judged=True)
+        true, possible = self._evaluate(expression, judged=True)
+        return Truth(true, possible, self.select(expression) & possible & ~true)
 
     def _evaluate(self, expression: str, judged: bool) -> tuple[int, int]:
         """The objects of which an expression is true, and those of which it may be."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lmrl_envs.language.lists import sections, table, words
 from lmrl_envs.language.numbers import NUMBERS, digits
 from lmrl_envs.language.tokens import Token, Tokenizer
-from lmrl_envs.language.truth import Truth
+from lmrl_envs.language.truth import Truth, surely
 
 Values = Mapping[str, float | None]
 """Measure -> how much of it a thing has; None, or left out: the thing has none."""
@@ -110,11 +110,12 @@ class Measures:
         return self._limits[key]
 
     def _beside_limit(self, measure: str, sign: str, limit: float, slack: float) -> Truth:
-        yes = possible = 0
+        yes = possible = usual = 0
         for index, value in enumerate(self.columns[measure]):
             if value is None:
                 continue
             high, low = (value, limit) if sign == ">=" else (limit, value)
+            usual |= (high > low) << index
             if measure == "year":
                 high, low, ratio = high, low + (20 if slack > 1 else 0), 1.0
                 yes |= (high >= low) << index
@@ -123,7 +124,7 @@ class Measures:
             ratio = slack if high > 0 and low > 0 else 1.0
             yes |= (high > low * ratio) << index
             possible |= (high * ratio > low and high != low) << index  # nothing is bigger than itself
-        return Truth(yes, possible)
+        return Truth(yes, possible, usual & possible & ~yes)
 
     def count(self, measure: str, sign: str, limit: float) -> Truth:
         """The things with a number of parts: more than, fewer than, or exactly the limit."""
@@ -147,7 +148,7 @@ class Measures:
             return Truth(0, 0)
         middle = values[len(values) // 2]
         found = self.compare(measure, sign, middle, 1.6)
-        return Truth(found.yes & objects, found.possible & objects)
+        return found & surely(objects)
 
     def greatest(self, superlative: tuple[str, str], objects: int, among: bool) -> Truth:
         """ "The largest animal": none but the one of these things that has most may be it; "one of the largest": the third that has most."""

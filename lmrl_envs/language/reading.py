@@ -49,11 +49,14 @@ class Reader:
         measures: the task's measures.
         count: how many things there are.
         subjects: words that stand for the thing where they are the subject ("Is the animal a dog?").
+        leans: whether the table knows what more people say of what is disputed.
     """
 
-    def __init__(self, lexicon: Lexicon, measures: Measures, count: int, subjects: Collection[str] = ()) -> None:
+    def __init__(
+        self, lexicon: Lexicon, measures: Measures, count: int, subjects: Collection[str] = (), leans: bool = True
+    ) -> None:
         self.lexicon, self.measures = lexicon, measures
-        self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1)
+        self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1, leans)
 
     def read(self, text: str, memory: Memory | None = None) -> Reading:
         """The meaning of a question; `UNREAD` when there is none that accounts for all of it.

@@ -19,13 +19,17 @@ from lmrl_envs.language.grammar import (
     Word,
 )
 from lmrl_envs.language.lexicon import LIGHT, NAME, NOT, SKIP
+from lmrl_envs.language.lists import words
 from lmrl_envs.language.senses import Senses
-from lmrl_envs.language.tokens import Token
-from lmrl_envs.language.truth import Truth
+from lmrl_envs.language.tokens import LINES, Token
+from lmrl_envs.language.truth import Truth, surely
 
 _ABLE = frozenset(("can", "could", "may", "might"))
 _AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
 _FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
+_OF_SOME = frozenset(("quality", "material", "place", "part", "body"))
+"""Senses of what one case is enough for."""
+_USUALLY = frozenset(words(LINES["usually"]))
 _CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
 """Parts between two phrases with which the second says something of the thing again; with which it is not part of the first."""
 _JUDGED = frozenset(("considered", "described", "called", "classified", "regarded"))
@@ -90,15 +94,20 @@ class Scan(Senses):
             raise Unread
         if self.narrow:
             return found.narrowed()
-        return Truth(found.possible, found.possible) if self._is_of_some() else found
+        if self._is_of_some():
+            return surely(found.possible)
+        usually = self.language.leans and not _USUALLY.isdisjoint([token.word for token in self.tokens])
+        return found.usually() if usually else found
 
     def _is_of_some(self) -> bool:
         """Whether one case is enough for a yes: "can it be red", "is it sometimes made of wood"."""
         said = [token.word for token in self.tokens]
-        able = said[0] in _ABLE and not _FOUND.isdisjoint(said[1:4])
+        able = said[0] in _ABLE and (
+            not _FOUND.isdisjoint(said[1:4]) or (self.tokens[1:2] and self.tokens[1].part == "t")
+        )
         if self.turned or not (able or not _AT_TIMES.isdisjoint(said)) or not _JUDGED.isdisjoint(said):
             return False
-        return all(item.sense in ("quality", "material", "place") for item in self.items)
+        return all(item.sense in _OF_SOME for item in self.items)
 
     def _step(self, listed: list[Word], i: int) -> int:
         word = listed[i]
@@ -281,7 +290,7 @@ class Scan(Senses):
                 self._owe("reach", "done", "for", "does")
                 self.reaches = "T" in listed[i + 2].clear
                 return i + 2
-        elif word == "most" and i + 1 < len(listed) and listed[i + 1].token.part == "q":
+        elif word == "most" and i + 1 < len(listed) and self._is_noun(listed, i + 1):
             return i + 1
         elif word in self.measures.superlatives or (
             word in ("most", "least") and i + 1 < len(listed) and listed[i + 1].token.word in adjectives
@@ -382,6 +391,10 @@ class Scan(Senses):
             self.items.pop()
             relative = self.measures.relative(listed[i - 1].token.word, item.truth.possible)
             return Item("kind", relative & item.truth, last.start, item.end)
+        if last.sense == "place" and item.sense in ("place", "part", "kind") and not listed[i].clear:
+            raise Unread  # "a bedroom drawer": neither of the two
+        if last.sense == "quantity" and item.sense == "place":
+            raise Unread  # "than a meal at a restaurant": of what it was compared with
         if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:
             raise Unread
         if item.sense in ("does", "done", "for") and last.sense not in ("kind", NAME, "who", "quality"):

@@ -170,6 +170,15 @@ class Senses:
             return False
         return last.sense in ("part", "material") and follows in ("t", "", ",")
 
+    def _is_noun(self, listed: list[Word], i: int) -> bool:
+        """Whether a noun follows: "most people", "most kitchens"."""
+        word = listed[i].token
+        if word.part == "q":
+            return True
+        return word.word.endswith("s") and any(
+            {"place", "who"} & self.phrases[key].keys() for _, key in self._candidates(listed, i)
+        )
+
     def _is_adjective(self, token: Token) -> bool:
         return token.word in self.measures.adjectives or "quality" in self.phrases.get(token.base, ())
 

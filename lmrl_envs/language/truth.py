@@ -1,7 +1,8 @@
 """What an answer may be, for all the things of a table at once: yes, no, or it depends.
 
 A set of things is an int used as a bit set. A `Truth` is the set of those for which the answer is yes and, around it, the set of
-those for which it may be: what lies between is disputed.
+those for which it may be: what lies between is disputed. Of the disputed it also keeps for which more people would say yes, which is
+the answer to "usually".
 """
 
 from __future__ import annotations
@@ -14,16 +15,29 @@ class Truth(NamedTuple):
 
     yes: int
     possible: int
+    usual: int = 0
+    """Of those between: for which more would say yes."""
+
+    @property
+    def most(self) -> int:
+        """Those for which yes is the answer to "usually"."""
+        return self.yes | self.usual
 
     def __and__(self, other: Truth) -> Truth:
-        return Truth(self.yes & other.yes, self.possible & other.possible)
+        yes = self.yes & other.yes
+        return Truth(yes, self.possible & other.possible, self.most & other.most & ~yes)
 
     def __or__(self, other: Truth) -> Truth:
-        return Truth(self.yes | other.yes, self.possible | other.possible)
+        yes = self.yes | other.yes
+        return Truth(yes, self.possible | other.possible, (self.usual | other.usual) & ~yes)
 
     def narrowed(self) -> Truth:
         """What is left of "X" in "only X", "always X": no longer a yes, still a no."""
         return Truth(0, self.possible)
+
+    def usually(self) -> Truth:
+        """What is left of the dispute in "usually X"."""
+        return surely(self.most)
 
     def answer(self, index: int) -> bool | None:
         """True, False, or None: it depends."""
@@ -39,4 +53,4 @@ def surely(objects: int) -> Truth:
 
 def contrary(truth: Truth, everything: int) -> Truth:
     """Not X."""
-    return Truth(everything & ~truth.possible, everything & ~truth.yes)
+    return Truth(everything & ~truth.possible, everything & ~truth.yes, everything & truth.possible & ~truth.most)

@@ -38,7 +38,7 @@ def _with_article(name: str) -> str:
 def question_bank() -> tuple[tuple[str, Truth], ...]:
     """Every attribute's question with what is true of every object; the plainest first."""
     knowledge = load_knowledge()
-    return tuple((text, Truth(*knowledge.judge(name))) for name, text in knowledge.questions.items())
+    return tuple((text, knowledge.judge(name)) for name, text in knowledge.questions.items())
 
 
 def possible_objects(transcript: Transcript, start: int) -> int:

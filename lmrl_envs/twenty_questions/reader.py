@@ -97,9 +97,9 @@ class ObjectReader(Reader):
         full = replace(knowledge, measures=columns)
         lexicon = Lexicon(
             sections(__file__, "lexicon.txt"),
-            lambda expression: Truth(*full.judge(expression)),
+            full.judge,
             [[_one_word(name) for name in own] for own in knowledge.aliases],
-            {text: Truth(*knowledge.judge(name)) for name, text in knowledge.questions.items()},
+            {text: knowledge.judge(name) for name, text in knowledge.questions.items()},
             [
                 *references,
                 *(
@@ -119,7 +119,7 @@ class ObjectReader(Reader):
 
     def special(self, text: str) -> Truth | None:
         if ("object" in text or "item" in text or "thing" in text) and _OBJECT.issuperset(re.findall(r"[a-z]+", text)):
-            return Truth(*self.knowledge.judge("physical"))
+            return self.knowledge.judge("physical")
         return read_spelling(self.knowledge.names, text)
 
 

@@ -141,7 +141,7 @@ def load_knowledge() -> Knowledge:
         open_to = knowledge.everything & ~to_set(i for i, fact in enumerate(facts) if name in fact.known)
         if attribute.true_of:
             attributes[name] |= knowledge.select(attribute.true_of) & open_to
-            true, possible = knowledge.judge(attribute.true_of)
+            true, possible, _ = knowledge.judge(attribute.true_of)
             disputed[name] |= possible & ~true & open_to
         if attribute.disputed_of:
             disputed[name] |= knowledge.select(attribute.disputed_of) & open_to
