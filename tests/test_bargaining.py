@@ -147,6 +147,18 @@ def test_assent_with_a_catch_is_none(catch: str) -> None:
         assert not sells(said(f"{yes}, {catch}."), STANDING), (yes, catch, said(f"{yes}, {catch}."))
 
 
+def test_jokes_conditions_and_other_meanings_do_not_sell() -> None:
+    lines = (Path(__file__).parent / "data" / "no_sales.txt").read_text("utf-8").splitlines()[1:]
+    assert len(lines) > 250
+    wrong = []
+    for line in lines:
+        meant = understand(read(line), STANDING, NAMES)
+        takes_less = meant.act in ("offer", "discount") and (meant.price or 0) <= 24_500 and meant.price is not None
+        if sells(meant, STANDING) or takes_less:
+            wrong.append(line)
+    assert not wrong
+
+
 def test_nothing_sells_where_nothing_stands() -> None:
     for _, line, *_ in ROWS:
         meant = said(line, Standing(own=28_500, listed=30_000))

@@ -12,7 +12,7 @@ number by itself never is. What is not accounted for is told as such (``unclear`
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
@@ -288,12 +288,14 @@ def _assents(
     line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], how: str, yes: int, no: int
 ) -> bool:  # fmt: skip
     """Whether a line takes the other's offer: by its last phrase of assent, or by a bare "Yes." to an offer just made."""
+    if line.tokens[:1] and line.tokens[0] in _SUPPOSED and line.tokens[1:2] != ("so",):
+        return False  # "Suppose I accept"
     said = yes
     if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
         weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
         said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift")) else -1
     turn = _turn(line, no, said)
-    return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn)
+    return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn if no >= 0 else -1)
 
 
 def _only_assents(line: Line) -> bool:
@@ -359,12 +361,19 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
         if excused and (other_price or not elsewhere.isdisjoint(within) or _DANGER.isdisjoint(line.tokens[start:end])):
             continue
         assents = any(labels.get(at) == "yes" for at in within)
-        if asked and (assents or not any(labels.get(at) == "aside" or at in about for at in within)):
+        if asked and (assents or (not _is_aside(labels, line, start) and about.keys().isdisjoint(within))):
             return False
         left = _unaccounted(line, within, amounts, standing, names)
         if left and (assents or yes < 0 or not _beside_the_point(line, left, start, end, yes)):
             return False
     return True
+
+
+def _is_aside(labels: Mapping[int, str], line: Line, start: int) -> bool:
+    """Whether a clause begins with what is harmless beside assent ("when do you want to pick it up?")."""
+    return any(labels.get(at) == "aside" for at in range(start, start + 2)) or (
+        line.tokens[start] in _LINKS and labels.get(start + 1) == "aside"
+    )
 
 
 def _unaccounted(
@@ -453,6 +462,8 @@ _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "
 _OF_THE_DEAL = frozenset(listed(_DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
+_SUPPOSED = frozenset({"suppose", "supposing", "imagine", "assume", "assuming", "pretend"})
+_LINKS = frozenset({"and", "so", "now", "then"})
 _CONCEDING = frozenset(listed(_DATA["conceding"]))
 _DISCOUNT_WORDS = frozenset({"discount", "discounted", "save", "saves", "saving", "rebate"})
 _ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
