@@ -152,7 +152,7 @@ def test_jokes_conditions_and_other_meanings_do_not_sell() -> None:
     assert len(lines) > 250
     wrong = []
     for line in lines:
-        meant = understand(read(line), STANDING, NAMES)
+        meant = understand(read(line), STANDING, {"honda", "suv"})
         takes_less = meant.act in ("offer", "discount") and (meant.price or 0) <= 24_500 and meant.price is not None
         if sells(meant, STANDING) or takes_less:
             wrong.append(line)
