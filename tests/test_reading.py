@@ -8,6 +8,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
+from lmrl_envs.language.lexicon import SENSES
 from lmrl_envs.language.lists import entries
 from lmrl_envs.language.truth import Truth, contrary, surely
 from lmrl_envs.twenty_questions.policies import guess_question, question_bank
@@ -214,3 +215,41 @@ def test_usually_is_answered_as_most_people_would(plain: str, usually: str) -> N
 def test_one_case_is_enough_for_what_can_be() -> None:
     assert meaning("Can it be red?") == surely(meaning("Is it red?").possible)
     assert meaning("Can it have pockets?") == surely(meaning("Does it have pockets?").possible)
+
+
+SENSE_EXAMPLES = {
+    # sense of lexicon.py -> a question with a phrase of it, something of which it is true, and something of which it is not
+    "kind": ("Is it an insect or a feline?", "cat", "dog"),
+    "quality": ("Is it seaworthy?", "submarine", "car"),
+    "material": ("Is it made of denim?", "jeans", "ring"),
+    "part": ("Does it have a fretboard?", "guitar", "drum"),
+    "place": ("Would you find it in a pencil case?", "eraser", "sofa"),
+    "body": ("Is it worn on the head?", "hat", "sock"),
+    "who": ("Is it used by mechanics?", "wrench", "harp"),
+    "does": ("Does it shed its skin?", "snake", "cow"),
+    "done": ("Do you put it over your ears?", "headphones", "kettle"),
+    "for": ("Is it used to water plants?", "watering can", "drum"),
+    "reach": ("Is it small enough to be carried in one hand?", "pen", "piano"),
+    "relate": ("Is it related to royalty?", "tiara", "drill"),
+    "phrase": ("Is it associated with Halloween?", "pumpkin", "bus"),
+}
+
+
+@pytest.mark.parametrize("sense", SENSES)
+def test_a_phrase_of_every_sense_is_read(sense: str) -> None:
+    question, yes, no = SENSE_EXAMPLES[sense]
+    truth = meaning(question)
+    assert truth.answer(KNOWLEDGE.index[yes]) is True, question
+    assert truth.answer(KNOWLEDGE.index[no]) is False, question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is it more expensive than a meal at a restaurant?",
+        "Would it be in a bathroom drawer cabinet?",
+        "Is it bigger than the seat of a bus?",
+    ],
+)
+def test_two_nouns_are_not_read_one_by_one(text: str) -> None:
+    assert read(text).truth is None, text

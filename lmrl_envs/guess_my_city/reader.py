@@ -61,8 +61,6 @@ class _Rewrites:
         for word in words_:
             if word in by_word:
                 concerned += by_word[word]
-            elif word[0] in "0123456789":
-                concerned += by_word.get("#", ())
         for order in sorted(set(concerned)) if concerned else ():
             pattern, replacement = self._rewrites[order]
             text = pattern.sub(replacement, text)

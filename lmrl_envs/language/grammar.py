@@ -146,7 +146,7 @@ class Clause:
     def truth(self, everything: int) -> Truth:
         if len(self.items) == 1 and not self.turns:
             (item,) = self.items
-            return item.truth & surely(everything)
+            return Truth(everything & item.truth.yes, everything & item.truth.possible, item.truth.usual)
         turns = [0, *self.turns, len(self.items)]
         found = surely(everything)
         for k in range(len(turns) - 2, -1, -1):

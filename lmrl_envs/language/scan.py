@@ -94,6 +94,8 @@ class Scan(Senses):
             raise Unread
         if self.narrow:
             return found.narrowed()
+        if found.yes == found.possible:
+            return found
         if self._is_of_some():
             return surely(found.possible)
         usually = self.language.leans and not _USUALLY.isdisjoint([token.word for token in self.tokens])
