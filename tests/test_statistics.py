@@ -17,13 +17,17 @@ from lmrl_benchmarks.scores.comparison import (
 )
 from lmrl_benchmarks.scores.statistics import (
     BOOTSTRAPS,
+    _parts,
     bootstrap_interval,
     bootstrap_means,
+    exceeds,
     interval,
     iqm,
     mean,
     optimality_gap,
+    percentile_interval,
     run_draws,
+    wilson_interval,
 )
 
 
@@ -227,3 +231,27 @@ def test_paired_intervals_cover() -> None:
         found = paired(dict(enumerate(x)), dict(enumerate(y)), seed=trial, n=400)
         hits += found.low <= 0.5 <= found.high
     assert _covered(hits, 300), hits / 300
+
+
+def test_ends_of_intervals_by_hand() -> None:
+    assert percentile_interval(np.arange(1001.0)) == (25.0, 975.0)
+    assert [_parts(10, 4_000_000 // 3), _parts(9, 4_000_000 // 3), _parts(2, 10**9)] == [
+        [3, 3, 3, 1],
+        [3, 3, 3],
+        [1, 1],
+    ]
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    # Wilson's formula at z = 2 for 1 of 4: (1/4 + 1/2 -+ 2 sqrt(3/64 + 1/16)) / 2, that is 0.375 -+ 0.359... / 1
+    half = 2 * (3 / 64 + 1 / 16) ** 0.5 / 2
+    middle = (0.25 + 0.5) / 2
+    assert wilson_interval(1, 4, 2.0) == pytest.approx((middle - half, middle + half))
+    assert wilson_interval(0, 10)[0] == 0.0 and wilson_interval(10, 10)[1] == 1.0
+    assert wilson_interval(0, 10)[1] == pytest.approx(0.27753, abs=1e-5)
+    assert wilson_interval(10, 10)[0] == pytest.approx(1 - 0.27753, abs=1e-5)
+
+
+def test_above_the_optimum_by_more_than_chance() -> None:
+    assert not exceeds(np.full(16, 3.0), 2.0)  # each by 1: 16 / sqrt(16) is 4, and no more
+    assert exceeds(np.full(17, 3.0), 2.0)
+    assert not exceeds(np.full(17, 1.0), 2.0) and not exceeds(np.full(17, 2.0), 2.0)
+    assert not exceeds(np.array([3.0] * 17 + [-8.0]), 2.0)
