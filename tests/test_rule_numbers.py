@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import chess
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from lmrl_envs.car_dealer import rules as car_dealer
 from lmrl_envs.car_dealer.stock import draw_stock
+from lmrl_envs.chess.rules import position_key, read_move
 from lmrl_envs.guess_my_city.rules import guessed_city, named_cities
 from lmrl_envs.maze.rules import check_layout, parse_maze, random_maze, random_size
 from lmrl_envs.twenty_questions.rules import load_knowledge, split_indices
@@ -79,3 +81,22 @@ def test_what_follows_a_citys_name_must_be_true_of_it() -> None:
     assert guessed_city("Bucharest, the capital of France") is None
     assert guessed_city("Bucharest") == "Bucharest"
     assert named_cities(("nuestra", "senora", "de", "la", "paz")) == {"La Paz"}  # not Los Angeles, which is "la"
+
+
+def test_a_passing_capture_that_nobody_can_make_makes_no_other_position() -> None:
+    board = chess.Board()
+    board.push_uci("e2e4")
+    assert board.ep_square == chess.E3
+    same = chess.Board(board.fen())
+    same.ep_square = None
+    assert position_key(board) == position_key(same)
+    taken = chess.Board("4k3/8/8/8/3pP3/8/8/4K3 b - e3 0 1")
+    gone = chess.Board("4k3/8/8/8/3pP3/8/8/4K3 b - - 0 1")
+    assert position_key(taken) != position_key(gone)
+
+
+def test_promotions_by_capture() -> None:
+    board = chess.Board("r3k3/1P6/8/8/8/8/8/4K3 w - - 0 1")
+    for text in ("b7a8q", "bxa8=Q", "b7a8n"):
+        move = read_move(board, text)
+        assert move is not None and move.to_square == chess.A8 and move.promotion
