@@ -12,6 +12,7 @@ from lmrl_envs.car_dealer.stock import draw_stock
 from lmrl_envs.chess.rules import position_key, read_move
 from lmrl_envs.guess_my_city.rules import guessed_city, named_cities
 from lmrl_envs.maze.rules import check_layout, parse_maze, random_maze, random_size
+from lmrl_envs.negotiation.rules import RANGES, reward_of
 from lmrl_envs.twenty_questions.rules import load_knowledge, split_indices
 
 
@@ -100,3 +101,18 @@ def test_promotions_by_capture() -> None:
     for text in ("b7a8q", "bxa8=Q", "b7a8n"):
         move = read_move(board, text)
         assert move is not None and move.to_square == chess.A8 and move.promotion
+
+
+def test_least_and_greatest_returns_of_a_negotiation() -> None:
+    """What a seller and a buyer can get at most and at least, by `reward_of` itself."""
+    ends = {
+        kind: [reward_of(kind, "seller", price, 100.0, 70.0, 20) for price in (None, 100.0, 102.0, 1.0)]
+        for kind in ("revenue", "saving", "agreement", "length", "chai")
+    }
+    assert (min(ends["revenue"]), max(ends["revenue"])) == RANGES["revenue"]
+    assert (min(ends["agreement"]), max(ends["agreement"])) == RANGES["agreement"]
+    assert (
+        max(ends["length"]) == RANGES["length"][1]
+        and reward_of("length", "seller", None, 1.0, 1.0, 1) == RANGES["length"][0]
+    )
+    assert min(ends["chai"]) == RANGES["chai"][0] and max(ends["chai"]) == pytest.approx(RANGES["chai"][1])
