@@ -12,7 +12,7 @@ from lmrl_envs.car_dealer.stock import draw_stock
 from lmrl_envs.chess.rules import position_key, read_move
 from lmrl_envs.guess_my_city.rules import guessed_city, named_cities
 from lmrl_envs.maze.rules import check_layout, parse_maze, random_maze, random_size
-from lmrl_envs.negotiation.rules import RANGES, reward_of
+from lmrl_envs.negotiation.rules import RANGES, Act, Hidden, Partner, State, reward_of
 from lmrl_envs.twenty_questions.rules import load_knowledge, split_indices
 
 
@@ -116,3 +116,19 @@ def test_least_and_greatest_returns_of_a_negotiation() -> None:
         and reward_of("length", "seller", None, 1.0, 1.0, 1) == RANGES["length"][0]
     )
     assert min(ends["chai"]) == RANGES["chai"][0] and max(ends["chai"]) == pytest.approx(RANGES["chai"][1])
+
+
+def test_a_partner_takes_its_limit_and_no_dollar_more() -> None:
+    for role, good, bad in (("buyer", 900.0, 901.0), ("seller", 900.0, 899.0)):
+        partner = Partner(Hidden("utility", 0.9, 10), 1000.0, role)  # type: ignore[arg-type]
+        assert partner._takes(good, 900.0) and not partner._takes(bad, 900.0)
+
+
+@pytest.mark.parametrize(("kind", "questions"), [("utility", 1), ("fairness", 1), ("rule_based", 2), ("stingy", 2)])
+def test_partners_ask_so_many_questions(kind: str, questions: int) -> None:
+    partner, state, asked = Partner(Hidden(kind, 0.9, 30), 1000.0, "buyer"), State(), []  # type: ignore[arg-type]
+    for _ in range(3):
+        step = partner.answer(Act("inform"), state)
+        asked.append(step.act.name == "ask")
+        state = step.state._replace(turns=0)
+    assert asked == [True] * questions + [False] * (3 - questions)
