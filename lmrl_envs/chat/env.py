@@ -120,7 +120,7 @@ class ChatEnv(PartnerTextEnv):
         self._state, self._golds, self._acts = step.state, (*self._golds, step.gold), (*self._acts, read_as)
         texts = [*self._texts, action, reply.text]
         reward = math.fsum(weight * self._of_turn(name, texts, step.ended)[-1] for name, weight in self.weights.items())
-        info: dict[str, Any] = {"valid": step.act.name not in ("unread", "empty")}
+        info: dict[str, Any] = {"valid": step.act.name not in ("filler", "unread", "empty")}
         if self.details:
             info["read"] = read_as
         return reply.text, reward, step.ended, False, info

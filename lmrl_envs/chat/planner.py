@@ -117,7 +117,7 @@ class Plan:
         return need + np.where(b.jokes < _JOKES - 1, value, -np.inf)
 
     def _question(self, name: str, which: str, b: Belief, left: int) -> Floats:
-        short = b.row + 1 >= _ROWS
+        short = b.row + 1 >= 2
         after = b._replace(row=np.minimum(b.row + 1, _ROWS - 1))
         if name == "open":
             found = after._replace(liked=np.minimum(b.liked + 1, 2), last=np.full_like(b.last, LIKED))

@@ -9,14 +9,23 @@ import numpy as np
 
 from lmrl_envs.chat.planner import DISLIKED, LIKED, MINDS, NEUTRAL, NONE, Belief, plan
 from lmrl_envs.chat.reading import read, said_before
-from lmrl_envs.chat.rules import MORE_TOPICS, TOPICS, TURNS, Act
+from lmrl_envs.chat.rules import MORE_TOPICS, TOPICS, TURNS, Act, pointed
 from lmrl_envs.chat.wording import FACETS, HELD_OUT, cells_of, filled
 from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.language.lists import sections
 
 SPOKEN = {title: tuple(lines) for title, lines in sections(__file__, "speakers.txt").items() if title}
 _TRIES = 24
-_LIKING = ("open first", "open second", "open again", "ask liked", "liked short", "tell liked", "tell clash")
+_LIKING = (
+    "open first",
+    "open second",
+    "open again",
+    "open short",
+    "ask liked",
+    "liked short",
+    "tell liked",
+    "tell clash",
+)
 _NEUTRAL = ("ask neutral", "neutral short", "tell neutral")
 _DISLIKING = ("ask disliked", "tell disliked", "tell agree")
 
@@ -41,6 +50,7 @@ class Talk:
             self._hear(read(action).acts, cells_of(reply))
 
     def _hear(self, acts: tuple[Act, ...], cells: tuple[tuple[str, str], ...]) -> None:
+        acts = pointed(acts, self.last)
         asked = [act.topic for act in acts if act.topic]
         self.row = self.row + 1 if any(act.name in ("open", "ask") for act in acts) else 0
         self.last = ""
@@ -107,9 +117,11 @@ class Speaker(ScriptedPolicy):
         """An act in words."""
         earlier = transcript.actions
         lines = SPOKEN["tell against" if act.against else "mumble" if act.name == "unread" else act.name]
+        facets = self.facets[act.topic] if act.topic else ("",)
+        taken_up = [facet for facet in facets if facet and facet in transcript[-1].text]
         text = ""
-        for _ in range(_TRIES):
-            text = filled(self.pick(lines), act.topic, self.pick(self.facets[act.topic]) if act.topic else "")
+        for i in range(_TRIES):
+            text = filled(self.pick(lines), act.topic, self.pick(taken_up if taken_up and i < 4 else facets))
             if not said_before(text, earlier):
                 break
         return text
@@ -206,7 +218,8 @@ class ExpertPolicy(Speaker):
 
     def is_best(self, transcript: Transcript, action: str) -> bool | None:
         """Whether a line does one thing, not said before, that no other betters."""
-        acts, talk = read(action).acts, Talk(transcript)
+        talk = Talk(transcript)
+        acts = pointed(read(action).acts, talk.last)
         if len(acts) != 1 or said_before(action, transcript.actions):
             return False
         worths = self._worths(talk)

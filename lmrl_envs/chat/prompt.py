@@ -17,7 +17,7 @@ _ROLE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _THANKS = re.compile(r"\bthank|\bthanks\b|\bkind\b|\bsweet\b|\bgrateful", re.IGNORECASE)
-_LIKED = frozenset(("open first", "open second", "open again", "ask liked", "liked short", "tell clash"))
+_LIKED = frozenset(("open first", "open second", "open again", "open short", "ask liked", "liked short", "tell clash"))
 _NOT_LIKED = frozenset(("ask disliked", "tell disliked", "tell agree"))
 QUOTED, EARLIER, LONGEST = 400, 240, 400
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from lmrl_envs.chat.rules import Act
+from lmrl_envs.chat.rules import THAT, Act
 from lmrl_envs.chat.wording import WEAK, WORDS
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.lists import words as listed
@@ -23,17 +23,30 @@ ALIKE = 0.8
 """Lines that share this much of their words are the same."""
 
 _DATA = sections(__file__, "phrases.txt")
-_ACTS = ("insult", "joke", "comfort", "praise", "undislike", "dislike", "request")
+_ACTS = ("insult", "joke", "comfort", "praise", "undislike", "dislike", "request", "open", "more", "same")
 _STOPS = frozenset(".?!")
 _PAUSES = _STOPS | frozenset(",;:")
 _BOOK = Phrasebook(
     _DATA, _ACTS, ("praise", "dislike"), _STOPS, before=_PAUSES | {"and", "but", "so"}, behind=_PAUSES | {"and", "but", "so"},
     weights={"insult": 3, "joke": 2, "undislike": 1},
 )  # fmt: skip
-_ME, _YOU, _QUESTION, _AUXILIARY, _LEADS, _LIKES, _INSULTS = (
+_ME, _YOU, _QUESTION, _AUXILIARY, _LEADS, _LIKES, _INSULTS, _OTHERS, _POINTING, _FILLERS, _THEY = (
     frozenset(listed(_DATA[title]))
-    for title in ("me", "you", "question words", "auxiliaries", "lead-ins", "likes", "insult words")
+    for title in (
+        "me",
+        "you",
+        "question words",
+        "auxiliaries",
+        "lead-ins",
+        "likes",
+        "insult words",
+        "others",
+        "pointing",
+        "fillers",
+        "they",
+    )
 )
+_BEHIND = frozenset(listed(_DATA["behind"]))
 _NOT = frozenset(("not", "never", "no", "nor"))
 _SHORT_JOKE, _SHORT_COMFORT = 6, 4
 
@@ -72,14 +85,18 @@ def _read(line: str) -> Line:
     if not own:
         return Line((Act("empty" if not line.strip() else "unread"),), frozenset(), long)
     acts = tuple(_acts(tokens, len(own)))
-    return Line(acts or (Act("unread"),), frozenset(own), long)
+    return Line(acts or (Act("filler" if _is_filler(tokens) else "unread"),), frozenset(own), long)
 
 
 def _acts(tokens: Sequence[str], size: int) -> Iterator[Act]:
     told = False  # a joke whose point is still to come
+    topics: list[str] = []  # named by a sentence that does nothing: "Oh, silent movies! I saw one once."
     for sentence, asks in _sentences(tokens):
-        labels = {phrase.label for phrase in _BOOK.find(sentence)}
-        if "insult" in labels or not _INSULTS.isdisjoint(sentence):
+        phrases = _BOOK.find(sentence)
+        theirs = {p.start for p in phrases if p.label == "dislike" and p.start and sentence[p.start - 1] in _THEY}
+        labels = {phrase.label for phrase in phrases if phrase.start not in theirs}  # "my friends hate it"
+        named = not _INSULTS.isdisjoint(sentence)  # "He's such an idiot": somebody else
+        if "insult" in labels or (named and (not _YOU.isdisjoint(sentence) or _OTHERS.isdisjoint(sentence))):
             yield Act("insult")
         elif "joke" in labels and size >= _SHORT_JOKE:
             if not told:
@@ -90,7 +107,11 @@ def _acts(tokens: Sequence[str], size: int) -> Iterator[Act]:
         elif told and (_YOU.isdisjoint(sentence) or not asks):
             continue
         else:
-            yield from _plain_acts(sentence, asks, labels)
+            acts = list(_plain_acts(sentence, asks, labels))
+            if not acts and topics and not asks and not _ME.isdisjoint(sentence):
+                acts = [Act("tell", topic) for topic in topics]
+            topics = [] if acts else [*topics, *_topics(sentence)]
+            yield from acts
 
 
 def _sentences(tokens: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
@@ -118,18 +139,40 @@ def _begins_asking(sentence: Sequence[str]) -> bool:
 
 def _plain_acts(sentence: Sequence[str], asks: bool, labels: set[str]) -> Iterator[Act]:
     topics, you = _topics(sentence), not _YOU.isdisjoint(sentence)
-    if asks or ("request" in labels and (you or topics)):
+    mine = not _ME.isdisjoint(sentence)
+    if asks or "more" in labels or "open" in labels or ("request" in labels and (you or topics)):
         if topics:
             yield from (Act("ask", topic) for topic in topics)
-        elif you:
+        elif "more" in labels or (you and "open" not in labels and _points(sentence)):
+            yield Act("ask", THAT)
+        elif you or "open" in labels:
             yield Act("open")
+        elif _FILLERS.issuperset(sentence):
+            return
         else:
             yield Act("unread")
     elif "praise" in labels and "dislike" not in labels:
         yield Act("praise")
-    elif topics and (not _ME.isdisjoint(sentence) or not _LIKES.isdisjoint(sentence) or "dislike" in labels):
+    elif topics and (mine or not _LIKES.isdisjoint(sentence) or "dislike" in labels):
         against = "dislike" in labels or ("undislike" not in labels and _denies(sentence))
         yield from (Act("tell", topic, against) for topic in topics)
+    elif "same" in labels or (mine and not topics and _points(sentence) and not _LIKES.isdisjoint(sentence)):
+        against = "neither" in sentence or "dislike" in labels or _denies(sentence)
+        yield Act("tell", THAT, against)
+
+
+def _points(sentence: Sequence[str]) -> bool:
+    """Whether a sentence ends at what was just said: "How did you get into that?"."""
+    own = [word for word in sentence if word not in _PAUSES]
+    while len(own) > 1 and own[-1] in _BEHIND:
+        own.pop()
+    return own[-1] in _POINTING
+
+
+def _is_filler(tokens: Sequence[str]) -> bool:
+    """Whether a line without an act is polite noise, or a word about oneself that leads nowhere."""
+    own = [token for token in tokens if token not in _PAUSES]
+    return _FILLERS.issuperset(own) or (not _ME.isdisjoint(own) and _YOU.isdisjoint(own))
 
 
 def _denies(sentence: Sequence[str]) -> bool:

@@ -47,12 +47,15 @@ GLAD, LOW = 0.25, -0.25
 BEST_MOOD, GLAD_MOOD = 4, 3
 
 
+THAT = "that"
+
+
 class Act(NamedTuple):
-    """What a line does. Names: open, ask, tell, joke, praise, comfort, unread, empty, insult."""
+    """What a line does. Names: open, ask, tell, joke, praise, comfort, filler, unread, empty, insult."""
 
     name: str
     topic: str = ""
-    """Of ask and tell."""
+    """Of ask and tell; `THAT`: what the other has just spoken of."""
     against: bool = False
     """Of tell: said of a topic that the speaker does not like."""
 
@@ -105,6 +108,14 @@ class Step(NamedTuple):
     ended: bool
 
 
+def pointed(acts: Sequence[Act], last: str) -> tuple[Act, ...]:
+    """Acts about `THAT` made acts about the topic of the other's last line: without one, a question is open, and the rest says nothing."""
+    if all(act.topic != THAT for act in acts):
+        return tuple(acts)
+    bare = {"ask": Act("open"), "tell": Act("filler")}
+    return tuple((act._replace(topic=last) if last else bare[act.name]) if act.topic == THAT else act for act in acts)
+
+
 def start(person: Person) -> State:
     """The state of a talk that begins."""
     return State(1 if person.need else 2, person.need)
@@ -153,6 +164,7 @@ def take(
         shown: whether an answer shows the person's temper this time.
         returns: whether a need of comfort comes back.
     """
+    acts = pointed(acts, state.last)
     comforts = any(act.name == "comfort" for act in acts)
     act = min(acts, key=lambda one: worth(one, person, state, comforts))
     beside = SAID_BEFORE * before + LONG * long + BEYOND_TWO * max(0, len(acts) - 2)
@@ -200,8 +212,8 @@ def _reaction(
             cell = f"ask {view}"
         if view == "liked" and topic not in told:
             told = (*told, topic)
-        short = row >= 4 and view != "disliked"
-        parts.append((f"{view} short" if short else cell, topic))
+        short = row >= 2 and view != "disliked"  # who is tired of questions says less
+        parts.append((f"{view if name == 'ask' else 'open'} short" if short else cell, topic))
         if shown and not short and view != "disliked":
             parts.append((f"show {person.temper}", topic))
         return parts, topic if view != "disliked" else "", told

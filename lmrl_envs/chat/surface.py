@@ -27,7 +27,7 @@ class ChatSurface(Surface):
         from lmrl_envs.chat.reading import read, said_before
 
         acts = read(action).acts
-        if acts[0].name in ("unread", "empty"):
+        if all(act.name in ("filler", "unread", "empty") for act in acts):
             return "Nothing in it would be understood: ask something, tell something of yourself, or react to them."
         if said_before(action, transcript.actions):
             return "You have said that before."

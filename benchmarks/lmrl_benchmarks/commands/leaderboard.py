@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import OmitArgPrefixes, Positional
 
@@ -29,7 +30,8 @@ def run(
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
     Args:
-        suite: Name of a suite (quick, core, paper, generalisation, llm, small, learning-...) or a .toml file.
+        suite: Name of a suite (quick, core, paper, generalisation, llm, small, learning-...) or of an experiment (chat-proxies,
+            kl-tokens), or a .toml file.
         out: Folder of the run; the same command goes on with a run that was stopped.
         agents: Only these, separated by commas; a name that the suite lacks is taken as the spec of an agent.
         tasks: Only these, by id, separated by commas. Parts of a suite can be run one after the other into the same folder.
@@ -42,12 +44,16 @@ def run(
         salt_file: The secret of a sealed suite.
     """
     from lmrl_agents.playing.loading import check_spec
+    from lmrl_benchmarks.experiments.grid import find
     from lmrl_benchmarks.reporting.report import print_table, write_report
     from lmrl_benchmarks.reporting.results import load_results
     from lmrl_benchmarks.running.cells import Part
     from lmrl_benchmarks.running.runner import run_suite
     from lmrl_benchmarks.running.suite import load_suite
 
+    experiment = find(suite)
+    if experiment is not None:
+        return _experiment(experiment, out, workers or os.cpu_count() or 1)
     loaded = load_suite(suite)
     chosen = loaded.only([name for name in agents.split(",") if name]) if agents is not None else None
     for agent in chosen or ():
@@ -80,6 +86,20 @@ def run(
     return 1 if failed else 0
 
 
+def _experiment(experiment: Any, out: Path, workers: int) -> int:
+    from lmrl_benchmarks.experiments.grid import run_experiment
+    from lmrl_benchmarks.experiments.page import table, write_page
+
+    with progress_bar(experiment.name) as tell:
+        failed = run_experiment(experiment, out, workers, lambda done, total: tell(done, total, ""))
+    for name, problem in failed.items():
+        print(printable(f"lmrl: {name}: {problem.splitlines()[0][:1_000]}"), file=sys.stderr)
+    for row in table(experiment, out):
+        print("  ".join(row))
+    print(f"report: {write_page(experiment, out, out / 'report.html')}")
+    return 1 if failed else 0
+
+
 def report(
     out: Positional[Path], html: Path | None = None, csv: Path | None = None, parquet: Path | None = None
 ) -> int:
@@ -93,8 +113,16 @@ def report(
     """
     from lmrl_benchmarks import results
     from lmrl_benchmarks.commands.terminal import write_table
+    from lmrl_benchmarks.experiments.grid import OWN, find
+    from lmrl_benchmarks.experiments.page import write_page
     from lmrl_benchmarks.reporting.report import write_report
 
+    experiment = find(str(out / OWN))
+    if experiment is not None:
+        if html is None or csv is not parquet:
+            raise ValueError("an experiment has a page (--html) and no table of episodes")
+        print(f"report: {write_page(experiment, out, html)}")
+        return 0
     if html is csv is parquet is None:
         raise ValueError("say what to write: --html, --csv or --parquet")
     for path in filter(None, (csv, parquet)):
