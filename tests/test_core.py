@@ -13,7 +13,7 @@ import pytest
 from lmrl_envs import PartnerTextEnv, SimulatorError, TextEnv, TextVectorEnv, Transcript, Turn, check_text_env
 from lmrl_envs.core import MAX_ACTION_LENGTH, FreeText, Outcome, draw_index
 from lmrl_envs.seeding import episode_seed
-from lmrl_envs.wrappers import ChatObservation, RecordTrajectories, TranscriptObservation
+from lmrl_envs.wrappers import Candidates, ChatObservation, RecordTrajectories, TranscriptObservation
 
 
 class Guess(TextEnv):
@@ -390,3 +390,42 @@ def test_a_slot_that_waits_does_not_keep_the_log_of_all_others(id: str, monkeypa
 def test_an_environment_is_shown_by_class_and_id() -> None:
     assert repr(gym.make("lmrl/Wordle-v0").unwrapped) == "WordleEnv(lmrl/Wordle-v0)"
     assert repr(Guess()) == "Guess()"
+
+
+# -- candidates
+
+
+def offered(id: str, seed: int, **kwargs):
+    env = Candidates(gym.make(id), **kwargs)
+    text, info = env.reset(seed=seed)
+    texts, sets, logged, over = [text], [info["candidates"]], [], False
+    while not over and len(texts) < 12:
+        action = sets[-1][0] if len(sets) % 2 else "something else"
+        text, _, terminated, truncated, info = env.step(action)
+        over = terminated or truncated
+        texts.append(text)
+        logged.append(info["logged"])
+        if not over:
+            sets.append(info["candidates"])
+    return texts, sets, logged
+
+
+@pytest.mark.parametrize("id", ["lmrl/Chat-v0", "lmrl/TwentyQuestions-v1", "lmrl/Negotiation-v0"])
+def test_candidates_change_and_change_nothing_about_the_game(id):
+    texts, sets, logged = offered(id, 4)
+    assert (texts, sets, logged) == offered(id, 4)
+    assert all(len(own) == len(set(own)) >= 2 for own in sets) and len(set(sets)) > 1
+    assert logged == [i % 2 == 0 for i in range(len(logged))]
+    plain = gym.make(id)
+    again = [plain.reset(seed=4)[0]]
+    for i, own in zip(range(len(texts) - 1), sets, strict=False):
+        again.append(plain.step(own[0] if i % 2 == 0 else "something else")[0])
+    assert again == texts
+
+
+def test_candidates_that_cannot_be_made():
+    with pytest.raises(ValueError, match="no policy 'nobody'"):
+        Candidates(gym.make("lmrl/Chat-v0"), providers=("nobody",))
+    with pytest.raises(ValueError, match="chance"):
+        Candidates(gym.make("lmrl/Chat-v0"), chance=0)
+    assert len(offered("lmrl/Chat-v0", 0, providers=("expert",))[1][0]) == 1

@@ -12,6 +12,8 @@ from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import RewardError, Trajectory, scored
 from lmrl_benchmarks.commands.cli import run as main
 from lmrl_benchmarks.experiments import chat_proxies, grid, kl_tokens
+from lmrl_benchmarks.experiments.chat_planning import Step, Unlogged, fit
+from lmrl_benchmarks.experiments.chat_planning import run as run_planning
 from lmrl_benchmarks.experiments.page import table
 from lmrl_envs import Transcript
 
@@ -67,6 +69,61 @@ def test_the_speaker_of_acts_is_the_casual_one():
     talks, steps = chat_proxies.play(still, 150, rng)
     assert 1.1 < np.mean([sum(talk.golds) for talk in talks]) < 2.1
     assert all(np.exp(prior).sum() == pytest.approx(1) for own in steps for _, prior, _, _ in own)
+
+
+# -- planning over candidates, on the tree: prior (.7, .3), ((.6, .4), (.2, .8)), reward ((0, 1), (3, -1)) at the end
+
+
+def tree(candidates: dict[int, tuple[int, ...]]) -> tuple[list[Step], np.ndarray]:
+    """Every talk of the tree as often as the prior has it, and which state each step was in, one-hot."""
+    steps, states = [], []
+    for a, b, times in ((0, 0, 42), (0, 1, 28), (1, 0, 6), (1, 1, 24)):
+        if b not in candidates[a + 1] or a not in candidates[0]:
+            continue
+        for _ in range(times):
+            steps += [
+                Step((), candidates[0], a, 0.0, True),
+                Step((), candidates[a + 1], b, float(kl_tokens.REWARD[a, b]), False),
+            ]
+            states += [0, a + 1]
+    return steps, np.eye(3)[states]
+
+
+@pytest.mark.parametrize(
+    ("method", "candidates", "first"),
+    [
+        ("sarsa", {0: (0, 1), 1: (0, 1), 2: (0, 1)}, [0.4, -0.2]),
+        ("q", {0: (0, 1), 1: (0, 1), 2: (0, 1)}, [1.0, 3.0]),
+        ("supervised", {0: (0, 1), 1: (0, 1), 2: (0, 1)}, [0.0, 0.0]),
+        ("q", {0: (0, 1), 1: (0, 1), 2: (1,)}, [1.0, -1.0]),  # the maximum is over the next turn's own candidates
+        ("q", {0: (0, 1), 1: (0,), 2: (1,)}, [0.0, -1.0]),  # one candidate: policy evaluation, as SARSA
+        ("sarsa", {0: (0, 1), 1: (0,), 2: (1,)}, [0.0, -1.0]),
+    ],
+)
+def test_planning_on_the_tree(method, candidates, first):
+    steps, x = tree(candidates)
+    assert fit(method, steps, x, 2, rounds=3)[0] == pytest.approx(first, abs=1e-5)
+
+
+def test_conservatism_leans_to_what_was_logged():
+    steps, x = tree({0: (0, 1), 1: (0, 1), 2: (0, 1)})
+    plain, held = fit("cql", steps, x, 2, alpha=0.0, rounds=3)[0], fit("cql", steps, x, 2, alpha=1.0, rounds=3)[0]
+    assert plain == pytest.approx([1.0, 3.0], abs=0.1) and held[1] - held[0] < plain[1] - plain[0] - 0.3
+
+
+def test_a_set_that_was_not_logged_is_an_error():
+    with pytest.raises(Unlogged, match="act 1"):
+        fit("q", [Step((), (0,), 1, 0.0, False)], np.eye(1), 2)
+    with pytest.raises(Unlogged, match=r"\(\)"):
+        fit("q", [Step((), (), 0, 0.0, False)], np.eye(1), 2)
+
+
+def test_planning_beats_the_best_next_line():
+    gold = {
+        m: run_planning({"method": m, "seed": 1, "talks": 700, "evaluated": 300})["numbers"]["gold"]
+        for m in ("random", "supervised", "q")
+    }
+    assert gold["random"] < 1 < gold["supervised"] < gold["q"]
 
 
 # -- the grid

@@ -25,7 +25,7 @@ C = 2.0
 
 def solved(method: str, c: float = C, **settings: float | bool) -> torch.Tensor:
     """The fixed point on the tree, float [3, 2]."""
-    config = Config(method=method, reward_scale=c, **settings)
+    config = Config(form=method, reward_scale=c, **settings)
     table = torch.zeros(3, 2, requires_grad=True)
 
     def loss() -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_psi_is_g_with_the_prior_in_it() -> None:
 
 @pytest.mark.parametrize(("penalty", "second"), [(1.0, 0.48819), (0.5, 0.45062)])
 def test_what_the_public_code_solves_is_another_problem(penalty: float, second: float) -> None:
-    acting = torch.softmax(solved("coded", penalty=penalty)[1], 0)
+    acting = torch.softmax(solved("klq_coded", penalty=penalty)[1], 0)
     assert acting.tolist() == pytest.approx([second, 1 - second], abs=1e-4)
     closed = torch.softmax((R[2:4] / C + penalty * PRIOR[1]) / (1 + penalty), 0)
     assert acting.tolist() == pytest.approx(closed.tolist(), abs=1e-4)
@@ -83,8 +83,8 @@ def test_soft_and_hard_backups_by_hand() -> None:
     values, log_prior = torch.tensor([[0.0, 2.0]]), torch.log(torch.tensor([[0.75, 0.25]]))
     assert backup(values, log_prior, "g").item() == pytest.approx(math.log(0.75 + 0.25 * math.e**2), abs=1e-6)
     assert backup(values, log_prior, "psi").item() == pytest.approx(math.log(1 + math.e**2), abs=1e-6)
-    assert backup(values, log_prior, "coded", soft=True).item() == pytest.approx(math.log(1 + math.e**2), abs=1e-6)
-    assert backup(values, log_prior, "coded").item() == backup(values, log_prior, "q").item() == 2.0
+    assert backup(values, log_prior, "klq_coded", soft=True).item() == pytest.approx(math.log(1 + math.e**2), abs=1e-6)
+    assert backup(values, log_prior, "klq_coded").item() == backup(values, log_prior, "q").item() == 2.0
 
 
 @pytest.mark.parametrize(("draws", "value"), [(1, 0.9), (2, 1.47), (5, 2.31339), (10, 2.784275), (1000, 3.0)])

@@ -7,11 +7,11 @@ Targets y of F(s_t, x_t), regressed with 1/2 (F - y)^2; s' is the next state, F'
     "g"     y = r/c + gamma log sum_x p(x | s') exp F'(s', x)              acts by p exp F / Z: the exact solution (G-learning)
     "psi"   y = r/c + log p(x_t | s_t) + gamma log sum_x exp F'(s', x)     acts by softmax F: the same solution, F = G + log p
     "q"     y = r/c + log p(x_t | s_t) + gamma max_x F'(s', x)             acts by argmax F (Q-learning with log prior)
-    "coded" y = r/c + k (log p(x_t | s_t) - log softmax F(s_t, .)[x_t]) + gamma max_x F'(s', x), or log sum exp with ``soft``;
+    "klq_coded" y = r/c + k (log p(x_t | s_t) - log softmax F(s_t, .)[x_t]) + gamma max_x F'(s', x), or log sum exp with ``soft``;
             acts by softmax F. What the public code of arXiv 1907.00456 does. It is another problem's solution: at a last step
             softmax F = exp((r/c + k log p) / (1 + k)) / Z, where the exact one is p exp(r/c) / Z.
 
-"psi", "q" and "coded" charge log p for the logged token alone. Under a nearly deterministic p an action that the data does not have is
+"psi", "q" and "klq_coded" charge log p for the logged token alone. Under a nearly deterministic p an action that the data does not have is
 then charged nothing, and is believed to be worth what the head says at first; "g" cannot take it.
 
 Departures: a reward stands on the last token of its turn, and the value of the next turn at its first (the public code gives
@@ -34,7 +34,7 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.models.critic import states_of
 from lmrl_agents.models.guided import GREEDY
 
-METHODS = ("g", "psi", "q", "coded")
+FORMS = ("g", "psi", "q", "klq_coded")
 SHARDABLE = True
 
 
@@ -42,34 +42,34 @@ SHARDABLE = True
 class Config(OfflineConfig):
     """Hyperparameters; the preset's ``[kl_control]`` table. ``support`` and ``betas`` of other value methods say nothing here."""
 
-    method: str = "g"
-    """One of `METHODS`."""
+    form: str = "g"
+    """One of `FORMS`."""
     reward_scale: float = 1.0
     """c: units of reward that one nat of divergence is worth; the smaller, the further from the data's policy."""
     penalty: float = 0.5
-    """k of "coded"."""
+    """k of "klq_coded"."""
     soft: bool = False
-    """"coded" backs up log sum exp in place of the maximum (the paper's "KL-control Psi")."""
+    """"klq_coded" backs up log sum exp in place of the maximum (the paper's "KL-control Psi")."""
     conservatism: float = 0.0
     """As of all value methods; none of these has it."""
 
 
-def backup(values: torch.Tensor, log_prior: torch.Tensor, method: str, soft: bool = False) -> torch.Tensor:
+def backup(values: torch.Tensor, log_prior: torch.Tensor, form: str, soft: bool = False) -> torch.Tensor:
     """What a state is worth: values and log p of its tokens, float [N, V] -> float [N]."""
-    if method == "g":
+    if form == "g":
         return torch.logsumexp(log_prior + values, dim=1)
-    return torch.logsumexp(values, dim=1) if method == "psi" or soft else values.amax(dim=1)
+    return torch.logsumexp(values, dim=1) if form == "psi" or soft else values.amax(dim=1)
 
 
 def reward_of(
     reward: torch.Tensor, token: torch.Tensor, values: torch.Tensor, log_prior: torch.Tensor, config: Config
 ) -> torch.Tensor:
-    """r/c with what the method charges at the step itself; reward float [N], token int64 [N], values and log p float [N, V]."""
+    """r/c with what the form charges at the step itself; reward float [N], token int64 [N], values and log p float [N, V]."""
     scaled = reward / config.reward_scale
-    if config.method == "g":
+    if config.form == "g":
         return scaled
     charged = log_prior.gather(1, token[:, None])[:, 0]
-    if config.method != "coded":
+    if config.form != "klq_coded":
         return scaled + charged
     own = torch.log_softmax(values.detach(), dim=1).gather(1, token[:, None])[:, 0]
     return scaled + config.penalty * (charged - own)
@@ -78,12 +78,12 @@ def reward_of(
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of policy and critic."""
     config = run.config(Config)
-    if config.method not in METHODS:
-        raise ValueError(f"method={config.method!r} is not known; choose one of {', '.join(METHODS)}")
+    if config.form not in FORMS:
+        raise ValueError(f"form={config.form!r} is not known; choose one of {', '.join(FORMS)}")
     if not config.reward_scale > 0:
         raise ValueError(f"reward_scale={config.reward_scale} must be positive")
-    config = replace(config, support=0.0, betas=(GREEDY if config.method == "q" else 1.0,), evaluation_beta=1.0)
-    model, data = load(run, config.method == "g", config.discount_unit)
+    config = replace(config, support=0.0, betas=(GREEDY if config.form == "q" else 1.0,), evaluation_beta=1.0)
+    model, data = load(run, config.form == "g", config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config, 1 / config.reward_scale)
     target = critic.target()
 
@@ -98,10 +98,10 @@ def train(run: TrainingRun) -> Path:
             )
             slow = target.least_q(target.states(batch)[batch.next_state])
             y = reward_of(batch.reward, batch.token, q, here, config)
-            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.method, config.soft)
+            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.form, config.soft)
         loss = squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight)
         if config.conservatism:
             loss = loss + config.conservatism * cross_entropy(q, batch.token, batch.weight)
         return batch, loss, {"target": y.mean()}
 
-    return fit(run, config, model, critic, target, data, losses_of, "tilt" if config.method == "g" else "values")
+    return fit(run, config, model, critic, target, data, losses_of, "tilt" if config.form == "g" else "values")

@@ -21,7 +21,7 @@ from lmrl_envs.chat.rules import TOPICS, TURNS, Act
 from lmrl_envs.chat.wording import FACETS, filled, say
 from lmrl_envs.language.conversation import text_reward
 
-ACTS = (
+ACTS: tuple[str, ...] = (
     "open", "ask liked", "ask last", "ask new", "ask other", "tell liked", "tell last", "tell new", "tell other", "joke",
     "praise", "comfort", "unread", "insult",
 )  # fmt: skip
@@ -102,7 +102,7 @@ def prior_log(talk: Talk, possible: Sequence[bool]) -> np.ndarray:
     views, topics = talk.views, len(TOPICS)
     liked = [topic for topic, view in views.items() if view == "liked"]
     last, s = talk.state.last, talk.state
-    share = dict.fromkeys(ACTS, 0.0)
+    share: dict[str, float] = dict.fromkeys(ACTS, 0.0)
     each = 1 / (2 * topics + 7)
     for name in ("ask", "tell"):
         counts = {"last": int(bool(last)), "new": sum(topic not in views for topic in TOPICS)}

@@ -56,7 +56,7 @@ class Experiment:
 
 def names() -> list[str]:
     """Experiments that ship."""
-    folder = resources.files(__package__)
+    folder = resources.files("lmrl_benchmarks.experiments")
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
@@ -66,7 +66,9 @@ def find(name: str) -> Experiment | None:
     Raises:
         ExperimentError: the file says so, and is not well formed.
     """
-    path: Any = Path(name) if name.endswith(".toml") else resources.files(__package__) / f"{name}.toml"
+    path: Any = (
+        Path(name) if name.endswith(".toml") else resources.files("lmrl_benchmarks.experiments") / f"{name}.toml"
+    )
     if not path.is_file():
         return None
     text = path.read_text("utf-8")
