@@ -11,11 +11,12 @@ import pytest
 from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import RewardError, Trajectory, scored
 from lmrl_benchmarks.commands.cli import run as main
-from lmrl_benchmarks.experiments import chat_proxies, grid, kl_tokens
-from lmrl_benchmarks.experiments.chat_planning import Step, Unlogged, fit
-from lmrl_benchmarks.experiments.chat_planning import run as run_planning
+from lmrl_benchmarks.experiments import grid, kl_tokens
 from lmrl_benchmarks.experiments.page import table
 from lmrl_envs import Transcript
+from lmrl_envs.chat import proxies
+from lmrl_envs.chat.candidates import Step, Unlogged, fit
+from lmrl_envs.chat.candidates import run as run_planning
 
 # -- the tree of two tokens
 
@@ -42,7 +43,7 @@ def test_the_coded_update_comes_to_another_policy(k, first):
 
 def arm(reward, k: float, rounds: int = 12) -> dict[str, float]:
     settings = {"reward": reward, "k": k, "seed": 0, "rounds": rounds, "talks": 48, "rate": 0.3}
-    return chat_proxies.run(settings)["numbers"]
+    return proxies.run(settings)["numbers"]
 
 
 def test_a_single_proxy_is_hacked_and_gold_is_not():
@@ -59,14 +60,14 @@ def test_a_price_on_divergence_holds_the_policy_near_the_speaker():
 
 def test_hacked_needs_both():
     low, high = [0.0, 0.1, -0.1] * 30, [1.0, 1.1, 0.9] * 30
-    assert chat_proxies.hacked((low, high), (high, low))
-    assert not chat_proxies.hacked((low, high), (high, high)) and not chat_proxies.hacked((low, high), (low, low))
+    assert proxies.hacked((low, high), (high, low))
+    assert not proxies.hacked((low, high), (high, high)) and not proxies.hacked((low, high), (low, low))
 
 
 def test_the_speaker_of_acts_is_the_casual_one():
-    rng = chat_proxies.random.Random(0)
-    still = [np.zeros((count, len(chat_proxies.ACTS))) for count in chat_proxies._COUNTS]
-    talks, steps = chat_proxies.play(still, 150, rng)
+    rng = proxies.random.Random(0)
+    still = [np.zeros((count, len(proxies.ACTS))) for count in proxies._COUNTS]
+    talks, steps = proxies.play(still, 150, rng)
     assert 1.1 < np.mean([sum(talk.golds) for talk in talks]) < 2.1
     assert all(np.exp(prior).sum() == pytest.approx(1) for own in steps for _, prior, _, _ in own)
 

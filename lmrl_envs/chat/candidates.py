@@ -5,7 +5,7 @@
     y = r + gamma max over the next turn's own candidates of Q(s', .)     "q", and "cql" with alpha (log sum exp over the turn's own
                                                  candidates of Q(s, .) - Q(s, a)) added to the loss
 
-Talks are of `chat_proxies`, by acts; Q is linear in what the speaker has seen, for each act. Acting: the best of the candidates.
+Talks are of `lmrl_envs.chat.proxies`, by acts; Q is linear in what the speaker has seen, for each act. Acting: the best of the candidates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lmrl_benchmarks.experiments.chat_proxies import _COUNTS, ACTS, Talk, prior_log
+from lmrl_envs.chat.proxies import _COUNTS, ACTS, Talk, prior_log
 from lmrl_envs.chat.rules import TURNS
 
 METHODS = ("random", "speaker", "bc", "supervised", "sarsa", "q", "cql")
