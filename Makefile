@@ -18,6 +18,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 RUN ?= runs/quick
 BRIDGES ?= openenv inspect verifiers skyrl trl
+FOREIGN ?= toy_text reasoning textarena gem textworld
 SPEED ?=
 MINUTES ?= 5
 MUTATIONS ?= 20000
@@ -54,8 +55,21 @@ check: $(VENV)/test.stamp lint
 	$(@D)/bin/python -m pip install --quiet -e ".[bridge-$*]" "pytest>=8,<10" uv
 	touch $@
 
-test-bridges: $(BRIDGES:%=.bridges/%/done)
+test-bridges: $(BRIDGES:%=.bridges/%/done) $(FOREIGN:%=.bridges/foreign-%/done)
 	set -e; for name in $(BRIDGES); do .bridges/$$name/bin/python -m pytest bridges/tests/test_$$name.py; done
+	set -e; for name in $(FOREIGN); do LMRL_SOURCE=$$name .bridges/foreign-$$name/bin/python -m pytest bridges/tests/test_foreign.py; done
+
+NEEDS_reasoning := "reasoning-gym>=0.1.25,<0.2"
+NEEDS_textarena := "textarena>=0.7.4,<0.8"
+NEEDS_textworld := "textworld>=1.7,<2"
+NEEDS_gem := reasoning-gym nltk requests httpx openai termcolor fire datasets
+
+# gem-llm pins an older msgspec, which these games have no use for: it goes in without its pins.
+.bridges/foreign-%/done: pyproject.toml bridges/lmrl_foreign/pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -e ".[data]" "pytest>=8,<10" jinja2 $(NEEDS_$*)
+	$(@D)/bin/python -m pip install --quiet --no-deps -e bridges/lmrl_foreign $(if $(filter gem,$*),gem-llm==0.1.0)
+	touch $@
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
