@@ -111,6 +111,8 @@ def _of_the_trade(tokens: tuple[str, ...], question: bool) -> tuple[Any, ...]:
                 acts.add("about_you")
         if words & {"features", "feature"} and words & {"any", "what", "which"}:
             acts.add("ask_features")
+        if "ask_budget" in acts and "much" in words:
+            acts.discard("ask_needs")  # "How much do you want to pay?"
         if "ask_features" in acts:
             acts.discard("ask_needs")
     return words, brands, types, features, frozenset(acts), others

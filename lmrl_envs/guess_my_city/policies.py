@@ -199,7 +199,7 @@ class MixedPolicy(SuboptimalPolicy):
     """
 
     well_read = 0.082
-    attention = 0.43
+    attention = 0.46
     first_guess = (18, 20)
 
     def __init__(self, seed: int = 0, split: str = "all", **kwargs: Any) -> None:

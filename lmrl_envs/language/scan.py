@@ -27,7 +27,7 @@ from lmrl_envs.language.truth import Truth, surely
 _ABLE = frozenset(("can", "could", "may", "might"))
 _AT_TIMES = frozenset(("sometimes", "occasionally", "ever"))
 _FOUND = frozenset(("be", "come", "find", "see", "buy", "get", "keep", "use", "store"))
-_OF_SOME = frozenset(("quality", "material", "place", "part", "body"))
+_OF_SOME = frozenset(("quality", "material", "place", "part", "body", "does", "done"))
 """Senses of what one case is enough for."""
 _USUALLY = frozenset(words(LINES["usually"]))
 _CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
