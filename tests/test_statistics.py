@@ -252,6 +252,6 @@ def test_ends_of_intervals_by_hand() -> None:
 
 def test_above_the_optimum_by_more_than_chance() -> None:
     assert not exceeds(np.full(16, 3.0), 2.0)  # each by 1: 16 / sqrt(16) is 4, and no more
-    assert exceeds(np.full(17, 3.0), 2.0)
+    assert exceeds(np.full(17, 3.0), 2.0) and exceeds(np.full(17, 4.0), 2.0) and exceeds(np.full(17, 2.5), 2.0)
     assert not exceeds(np.full(17, 1.0), 2.0) and not exceeds(np.full(17, 2.0), 2.0)
     assert not exceeds(np.array([3.0] * 17 + [-8.0]), 2.0)
