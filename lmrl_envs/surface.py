@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lmrl_envs.core import TextEnv, Transcript
 from lmrl_envs.language.answers import AnswerForm
@@ -73,6 +73,55 @@ class View:
     """The action for the environment when the agent answers a conversation, read in this way, with a text."""
 
 
+BLANK = "{price}"
+"""Stands for the price in a text of `Bargaining`."""
+
+
+class Position(NamedTuple):
+    """What an agent knows where it is its turn in a bargain. Prices are shares of the listed price; None: there is none yet."""
+
+    role: str
+    listed: float
+    """Money."""
+    turn: int
+    own: float | None
+    """The agent's last price."""
+    theirs: float | None
+    """The partner's last price."""
+    standing: float | None
+    """The partner's formal offer."""
+    said: str
+    """The partner's last text, its prices blanked."""
+    opening: str
+    """The first text of the talk."""
+
+
+class Bargaining(Protocol):
+    """How a task in which two settle on a price is read by methods that choose among whole utterances."""
+
+    acts: Sequence[str]
+    """What an utterance may do."""
+
+    def positions(self, transcript: Transcript) -> list[Position]:
+        """The agent's position after each text of the environment."""
+        ...
+
+    def read(self, action: str, position: Position) -> tuple[str, float | None, str]:
+        """An utterance's act, its price as a share, and its text with the price blanked where it stands in digits."""
+        ...
+
+    def fill(self, text: str, share: float, position: Position) -> str:
+        """A text whose price is blank with a price."""
+        ...
+
+
+class Profits(NamedTuple):
+    """What each side made of a bargain, and what no deal is worth to it."""
+
+    sides: Mapping[str, float]
+    no_deal: float
+
+
 class Surface:
     """The plain defaults; a task overrides what it knows better."""
 
@@ -86,6 +135,13 @@ class Surface:
     views: Mapping[str, View] = {"plain": View(), "joined": View(_joined)}
     """Ways of reading conversations, by the name that a run or preset gives (``text.view``). In "joined" every text of the
     environment begins with the action that it answers."""
+
+    bargaining: Bargaining | None = None
+    """How its prices and acts are read; None where nobody bargains."""
+
+    def profits(self, ended: Mapping[str, Any]) -> Profits | None:
+        """Both sides' profits by the last ``info`` of a game; None where nobody bargains, or the game broke off."""
+        return None
 
     # -- how it looks: terminal, report and page draw the same picture
 

@@ -10,12 +10,12 @@ from lmrl_envs.core import Outcome, PartnerTextEnv, check_choice, draw_index
 from lmrl_envs.files.states import check_fields
 from lmrl_envs.language.lists import toml
 from lmrl_envs.negotiation import rules
-from lmrl_envs.negotiation.items import SPLITS, TITLES, Split, check_card, description, draw_card, in_split
+from lmrl_envs.negotiation.items import SPLITS, TITLES, Split, check_card, draw_card, in_split
 from lmrl_envs.negotiation.partner import ScriptedPartner, greeting, invalid_act
-from lmrl_envs.negotiation.prompt import NegotiationPrompt
+from lmrl_envs.negotiation.prompt import NegotiationPrompt, opening
 from lmrl_envs.negotiation.reading import formal_act
 from lmrl_envs.negotiation.rules import KINDS, MAX_TURNS, PATIENCES, REWARDS, ROLES, TARGETS, Act, Hidden, Role, State
-from lmrl_envs.negotiation.wording import MANNERS, money, say
+from lmrl_envs.negotiation.wording import MANNERS, say
 from lmrl_envs.partners import PartnerReply, PartnerRequest, SimulatorError, make_partner
 from lmrl_envs.vector import vector_of
 
@@ -135,18 +135,8 @@ class NegotiationEnv(PartnerTextEnv):
         return TITLES[item]
 
     def _opening(self) -> str:
-        card = self._hidden["card"]
-        verb = "selling" if self.role == "seller" else "buying"
-        lines = [
-            f"You are {verb}: {card['title']} ({card['category']}{', rent a month' * (card['category'] == 'housing')}).",
-            description(card, self.role),
-            f"Listed at {money(card['listed'])}." + self._own_target(),
-            f"{'Buyer' if self.role == 'seller' else 'Seller'}: {greeting(self._hidden, self._seed)}",
-        ]
-        return "\n".join(lines)
-
-    def _own_target(self) -> str:
-        return "" if self.role == "seller" else f" You hope to pay {money(round(self._hidden['own']))}."
+        hidden = self._hidden
+        return opening(hidden["card"], self.role, hidden["own"], greeting(hidden, self._seed))
 
     def _turn_seed(self) -> int:
         return (self._seed * 1_000_003 + (len(self._rewards) + 1) * 0x9E3779B1) & 0x7FFFFFFF

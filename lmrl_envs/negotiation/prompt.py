@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from lmrl_envs.core import Transcript, Turn
 from lmrl_envs.files.untrusted import decode
 from lmrl_envs.language.lists import toml
 from lmrl_envs.negotiation.items import description
 from lmrl_envs.negotiation.partner import partner_of
 from lmrl_envs.negotiation.reading import formal_act
-from lmrl_envs.negotiation.rules import State
+from lmrl_envs.negotiation.rules import MOST_PAID, Role, State
 from lmrl_envs.negotiation.wording import money
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import quote, quote_dialogue
@@ -51,6 +53,40 @@ class NegotiationPrompt:
             {"role": "system", "content": system},
             {"role": "user", "content": "\n".join(part for part in parts if part)},
         ]
+
+    # -- the other side as an agent's (`lmrl_agents.playing.versus.OtherSide`)
+
+    env_id = "lmrl/Negotiation-v0"
+
+    def seen(self, request: PartnerRequest) -> tuple[Transcript, dict[str, Any]]:
+        """The talk from the partner's side: it begins with what the agent said first."""
+        hidden = request.hidden
+        texts = [_aloud(text) if k % 2 == 0 else text for k, text in enumerate((*request.texts[1:], request.action))]
+        texts[0] = opening(
+            hidden["card"], hidden["role"], hidden["partner"]["target"] * hidden["card"]["listed"], texts[0]
+        )
+        turns = [Turn(text, bool(k % 2), 0.0) for k, text in enumerate(texts)]
+        return Transcript(turns), {"role": hidden["role"]}
+
+    def played(self, action: str, request: PartnerRequest) -> PartnerReply:
+        """Its action: a formal offer of the agent's is taken by ``accept`` and turned down by anything else."""
+        state, offered, act = _state(request), formal_act(request.action), formal_act(action)
+        state = state._replace(turns=state.turns + 1)
+        stands = offered is not None and offered.name == "offer"
+        if stands or (act is not None and act.name == "quit"):
+            decision = "leave" if not stands else "accept" if act is not None and act.name == "accept" else "reject"
+            return PartnerReply(_TEXTS[decision], True, {"decision": decision}, state._asdict())
+        valid = (
+            act is not None
+            and act.name == "offer"
+            and act.price is not None
+            and act.price <= request.hidden["card"]["listed"] * MOST_PAID
+        )
+        if valid and act is not None:
+            state = state._replace(mine=act.price, offer=act.price)
+        text = _aloud(action) if valid or act is None else "..."
+        outcome = {} if state.offer is None else {"offer": state.offer}
+        return PartnerReply(text, True, outcome, state._asdict())
 
     def target(self, reply: PartnerReply, request: PartnerRequest) -> str:
         """How a model should say a recorded reply."""
@@ -100,6 +136,25 @@ class NegotiationPrompt:
             return PartnerReply(f"{message}\noffer {money(price)}", True, {"offer": price}, state._asdict())
         outcome = {} if state.offer is None else {"offer": state.offer}
         return PartnerReply(message, True, outcome, state._asdict())
+
+
+def opening(card: Mapping[str, Any], role: Role, own: float, first: str) -> str:
+    """The first text that an agent of a role sees: the listing, a buyer's target, the partner's first words."""
+    lines = [
+        f"You are {'selling' if role == 'seller' else 'buying'}: {card['title']} ({card['category']}{', rent a month' * (card['category'] == 'housing')}).",
+        description(card, role),
+        f"Listed at {money(card['listed'])}." + ("" if role == "seller" else f" You hope to pay {money(round(own))}."),
+        f"{'Buyer' if role == 'seller' else 'Seller'}: {first}",
+    ]
+    return "\n".join(lines)
+
+
+def _aloud(action: str) -> str:
+    """What an agent says, as the other side hears it: a formal offer on a line of its own, and nothing else that looks like one."""
+    act = formal_act(action)
+    if act is not None and act.name == "offer" and act.price is not None:
+        return f"{_TEXTS['offers']}\noffer {money(act.price)}"
+    return " ".join(action.split()) or "..."
 
 
 def _state(request: PartnerRequest) -> State:

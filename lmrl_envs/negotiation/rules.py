@@ -333,6 +333,10 @@ REWARDS: Mapping[Role, tuple[str, ...]] = {
 """What ``reward=`` may be for an agent of a role, its default first."""
 
 
+NO_DEAL = -0.5
+"""The margin of a talk without a deal, for either side."""
+
+
 def margin(role: Role, price: float, listed: float, target: float) -> float:
     """He et al.'s margin: 1 for a seller at the listed price, 0 in the middle of the listed price and the buyer's target; a buyer has
     the negative."""
@@ -360,7 +364,7 @@ def reward_of(reward: str, role: Role, price: float | None, listed: float, targe
         return -20.0 if price is None or not 0.5 <= price / listed <= 1.5 else 10 * (price / listed - 1)
     if reward in ("margin", "fairness_he"):
         if price is None:
-            return -0.5
+            return NO_DEAL
         share = margin(role, price, listed, target)
         return share if reward == "margin" else 2 - abs(share)
     if price is None:

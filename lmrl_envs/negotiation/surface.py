@@ -7,16 +7,19 @@ from typing import Any
 
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.answers import SpeechForm
+from lmrl_envs.negotiation.haggling import SHORT, Haggling
 from lmrl_envs.negotiation.reading import formal_act
-from lmrl_envs.negotiation.rules import MAX_TURNS, MOST_PAID, RANGES, REWARDS
+from lmrl_envs.negotiation.rules import MAX_TURNS, MOST_PAID, NO_DEAL, RANGES, REWARDS, ROLES
 from lmrl_envs.partners.attacks import Target
-from lmrl_envs.surface import Invariants, Surface
+from lmrl_envs.surface import Invariants, Profits, Surface
 
 
 class NegotiationSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
     answer_form = SpeechForm("seller", "buyer")
+    views = {**Surface.views, "short": SHORT}
+    bargaining = Haggling()
 
     def turn_limit(self, env: Any) -> int:
         return MAX_TURNS
@@ -64,6 +67,12 @@ class NegotiationSurface(Surface):
         role = kwargs.get("role", "seller")
         returns = RANGES[kwargs.get("reward") or REWARDS[role][0]]
         return Invariants(returns=returns, only_at_end=True, truncates=False, hidden=())
+
+    def profits(self, ended: Mapping[str, Any]) -> Profits | None:
+        """He et al.'s margins; without a deal -.5 for either."""
+        if "profits" not in ended:
+            return None
+        return Profits(ended["profits"] or dict.fromkeys(ROLES, NO_DEAL), NO_DEAL)
 
     def breach(self, ended: Mapping[str, Any]) -> str | None:
         """Nobody pays above the listed price, nor below nothing."""

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.playing.answers import ours, told
-from lmrl_agents.playing.identity import is_model_folder
+from lmrl_agents.playing.identity import is_model_folder, model_folder
 from lmrl_agents.playing.protocol import Agent, AgentArgumentError, AgentError, UnknownAgent
 from lmrl_envs import doors
 from lmrl_envs.files.missing import ArgumentsError, check_arguments
+
+UTTERANCES = "utterances.json"
+"""Of a model with values of whole utterances (`lmrl_agents.models.utterances`)."""
 
 
 def agent_names() -> dict[str, str]:
@@ -33,6 +36,14 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
             from lmrl_agents.playing.served import ServedAgent
 
             return ServedAgent(spec, **kwargs)
+        if (model_folder(spec) / UTTERANCES).is_file():
+            from lmrl_agents.playing.utterance_agent import UtteranceAgent
+
+            try:
+                check_arguments(UtteranceAgent, kwargs, f"agent {spec!r}")
+            except ArgumentsError as problem:
+                raise AgentArgumentError(str(problem)) from None
+            return UtteranceAgent(spec, **kwargs)
         from lmrl_agents.playing.policy_agent import LanguageModelAgent
 
         return LanguageModelAgent(spec, **kwargs)

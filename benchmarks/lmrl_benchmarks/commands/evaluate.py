@@ -29,6 +29,7 @@ def evaluate(
     out: Path,
     slots: int = 64,
     retry_errors: bool = False,
+    versus: str | None = None,
     room: OmitArgPrefixes[RoomSettings] = DEFAULT,
 ) -> int:
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
@@ -38,8 +39,11 @@ def evaluate(
         out: Folder for run.json, episodes.jsonl and summary.json.
         slots: Most games played at once; fewer where the agent asks for fewer (openai: as many as its concurrency).
         retry_errors: Play the episodes that ended in an error once more.
+        versus: Another agent, as --agent takes it, that plays the partner's side (tasks in which somebody bargains).
         room: How agents that do not come with this package are run.
     """
+    if versus is not None:
+        spec = replace(spec, env_kwargs={**spec.env_kwargs, "simulator": f"agent:{versus}"})
     row = load_task(spec.env_id)
     made = load_env_creator(row.entry_point) if isinstance(row.entry_point, str) else row.entry_point
     check_arguments(made, spec.env_kwargs, row.id)
@@ -87,6 +91,9 @@ def _usage(agent: Any) -> str:
 _LABELS = {
     "episodes": "episodes",
     "return_mean": "mean return",
+    "profit_seller": "profit of the seller",
+    "profit_buyer": "profit of the buyer",
+    "better_for_both": "deals better for both than none",
     "return_ci95": "  95 % interval (over these episodes)",
     "optimised_mean": "mean of what was optimised",
     "optimised_ci95": "  95 % interval (over these episodes)",

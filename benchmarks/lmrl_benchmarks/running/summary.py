@@ -71,6 +71,7 @@ def summary_of(spec: dict[str, Any], records: Sequence[Record]) -> dict[str, Any
         **_optimised_summary(spec, records),
         "seconds": round(sum(record.seconds for record in records), 3),
         **_usage_of(records, turns),
+        **_profits_of(spec["env_id"], records),
     }
 
 
@@ -81,6 +82,18 @@ def _optimised_summary(spec: dict[str, Any], records: Sequence[Record]) -> dict[
         return {}
     low, high = bootstrap_interval(sums, seed=spec["seed"] % 2**32)
     return {"optimised_mean": math.fsum(sums) / len(sums), "optimised_ci95": [low, high]}
+
+
+def _profits_of(env_id: str, records: Sequence[Record]) -> dict[str, float]:
+    """Where two settle on a price: what each side made of it on the average, and how many talks ended in a deal that is better for both
+    than none."""
+    found = [profits for record in records if (profits := task(env_id).surface.profits(record.info)) is not None]
+    if not found:
+        return {}
+    sides = {
+        f"profit_{side}": math.fsum(one.sides[side] for one in found) / len(found) for side in sorted(found[0].sides)
+    }
+    return {**sides, "better_for_both": sum(min(one.sides.values()) > one.no_deal for one in found) / len(found)}
 
 
 def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""What `chai` learns from: positions, utterances and rewards of talks, and a language model's proposals, drawn once and kept in a file.
+
+Arms that start from the same model and data share the file: drawing the proposals is most of what an arm costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.run import TrainingError, TrainingRun
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.sampling import Sampling
+from lmrl_agents.models.step_cache import cache_home
+from lmrl_agents.models.utterances import Texts, facts_of, price_grid, prices_of
+from lmrl_agents.playing.protocol import Request
+from lmrl_agents.playing.utterance_agent import NO_PRICE, Proposal, Proposer
+from lmrl_datasets import Dataset
+from lmrl_envs import Transcript, task
+from lmrl_envs.files import lock
+from lmrl_envs.surface import BLANK, Bargaining, Position
+
+AT_ONCE = 256
+"""Positions whose proposals are drawn together."""
+
+
+class Talks:
+    """Arrays over all positions of some talks in which an utterance was said, S in all; one talk after the other.
+
+    ``last``, ``success`` bool [S], ``returns`` float [S] (of the whole talk); of what was said ``act_ids`` int64, ``prices`` float (NaN:
+    none), ``word_ids`` int64 [S]; of the N proposals ``offered_acts``, ``offered_words`` int64, ``offered_prices`` float [S, N] (0 where
+    the price is blank); ``words`` float [U, width], the embeddings of all texts.
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int) -> None:
+        self.last, self.success, self.returns = arrays["last"], arrays["success"], arrays["returns"]
+        self.own, self.price = arrays["own"], arrays["prices"]
+        self.sells = bool(arrays["facts"][0][1] == 1.0)  # at the first turn nobody has named a price, see `prices_of`
+        self._facts, self._said = arrays["facts"], torch.from_numpy(arrays["said"])
+        self.words = torch.stack([embed.of(text) for text in texts])
+        self.width, self.kinds = self.words.shape[1], kinds
+        self.act_ids, self.word_ids = (torch.from_numpy(arrays[key]) for key in ("acts", "word_ids"))
+        self.prices = torch.tensor(arrays["prices"], dtype=torch.float32)
+        self.offered_acts, self.offered_words = (
+            torch.from_numpy(arrays[key]) for key in ("offered_acts", "offered_words")
+        )
+        self.offered_prices = torch.tensor(arrays["offered_prices"], dtype=torch.float32)
+
+    def states(self, missing: float) -> torch.Tensor:
+        """float [S, FACTS + width], with ``missing`` for a price that a buyer has not named."""
+        facts = torch.tensor(self._facts, dtype=torch.float32)
+        absent = (facts[:, 4] > 0) & (facts[:, 3] < 1)
+        facts[:, 3] = torch.where(absent, torch.tensor(missing), facts[:, 3])
+        return torch.cat([facts, self.words[self._said]], dim=1)
+
+    def grid(self, missing: float) -> torch.Tensor:
+        """The five prices of each position, float [S, 5]."""
+        facts = self.states(missing)
+        return torch.stack([facts[:, 3] + share * (facts[:, 1] - facts[:, 3]) for share in price_grid(0.0, 1.0)], dim=1)
+
+
+def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidates: int, top_p: float) -> Talks:
+    """The talks of a run's data with the model's proposals; drawn at the first call.
+
+    Raises:
+        TrainingError: the task is no bargain.
+    """
+    bargaining = task(run.env_id).surface.bargaining
+    if bargaining is None:
+        raise TrainingError(f"nobody bargains in {run.env_id}: chai learns where prices are settled")
+    proposer = Proposer(
+        model, model.form, Sampling(1.0, 0, top_p, model.form.max_action_tokens), bargaining, candidates
+    )
+    weights = hashlib.sha256(model.lm.get_input_embeddings().weight.detach().cpu().numpy().tobytes()).hexdigest()
+    what = [
+        "talks 1",
+        run.data_fingerprint(),
+        weights,
+        model.tokenizer.fingerprint(),
+        str(model.form),
+        episodes,
+        candidates,
+        top_p,
+    ]
+    path = cache_home().parent / "talks" / f"{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as file:
+        lock(file.fileno(), wait=True)  # arms that run side by side draw them once
+        arrays = _kept(path)
+        if arrays is None:
+            arrays = _drawn(run, run.load_data(), proposer, bargaining, episodes)
+            fresh = path.with_suffix(".new.npz")
+            np.savez_compressed(fresh, **arrays)  # type: ignore[arg-type]
+            fresh.replace(path)
+    texts = [str(text) for text in arrays.pop("texts")]
+    return Talks(arrays, texts, Texts(model), len(bargaining.acts))
+
+
+def _kept(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError):  # not there, or damaged: drawn anew
+        return None
+
+
+def _drawn(
+    run: TrainingRun, data: Dataset, proposer: Proposer, bargaining: Bargaining, episodes: int
+) -> dict[str, np.ndarray]:
+    table: dict[str, int] = {}
+
+    def number(text: str) -> int:
+        return table.setdefault(text, len(table))
+
+    columns: dict[str, list] = {
+        key: [] for key in ("facts", "said", "own", "acts", "prices", "word_ids", "last", "success", "returns")
+    }
+    waiting: list[tuple[Request, Position]] = []
+    for k in range(min(episodes, len(data))):
+        episode = data[k]
+        transcript = episode.transcript
+        positions = bargaining.positions(transcript)
+        turns = len(transcript.actions)
+        for turn in range(turns):
+            position = positions[turn]
+            said = proposer.read(transcript.actions[turn], position)
+            request = Request(run.env_id, k, k, Transcript(transcript[: 2 * turn + 1]))
+            waiting.append((request, position))
+            row = (
+                facts_of(position, 0.8), number(position.said), prices_of(position, 0.8)[0], said.act, said.price, number(said.text),
+                turn == turns - 1, bool(episode.success), float(sum(transcript.rewards)),
+            )  # fmt: skip
+            for column, value in zip(columns.values(), row, strict=True):
+                column.append(value)
+    offered: list[list[Proposal]] = []
+    for first in range(0, len(waiting), AT_ONCE):
+        part = waiting[first : first + AT_ONCE]
+        offered += proposer.propose([request for request, _ in part], [position for _, position in part])
+    arrays = {key: np.array(column) for key, column in columns.items()}
+    arrays["offered_acts"] = np.array([[one.act for one in group] for group in offered], np.int64)
+    arrays["offered_words"] = np.array([[number(one.text) for one in group] for group in offered], np.int64)
+    # A price that is said in words stays what it is; a blank one is any.
+    priced = [
+        [0.0 if BLANK in one.text else one.price if one.price == one.price else NO_PRICE for one in group]
+        for group in offered
+    ]
+    arrays["offered_prices"] = np.array(priced, np.float32)
+    arrays["texts"] = np.array(list(table))
+    return arrays
