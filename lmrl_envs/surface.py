@@ -94,6 +94,8 @@ class Position(NamedTuple):
     """The partner's last text, its prices blanked."""
     opening: str
     """The first text of the talk."""
+    named: tuple[float, ...] = ()
+    """All prices of the partner's, in order: the last is ``theirs``."""
 
 
 class Bargaining(Protocol):

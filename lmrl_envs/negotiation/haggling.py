@@ -35,16 +35,19 @@ class Haggling(Bargaining):
         """One for each text of the environment."""
         talk = Talk(Transcript(transcript[:1]))
         other: Role = "buyer" if talk.role == "seller" else "seller"
-        found, own, theirs, standing = [], None, None, None
+        found: list[Position] = []
+        named: tuple[float, ...] = ()
+        own: float | None = None
+        standing: float | None = None
         for k, said in enumerate(transcript.observations):
             if k:
                 answer = act_of(said, other)
-                standing = answer.price if answer.name in ("offer", "wait") else standing
-                theirs = theirs if answer.price is None else answer.price / talk.listed
-            standing_share = None if standing is None else standing / talk.listed
-            position = Position(
-                talk.role, talk.listed, k, own, theirs, standing_share, _blanked(said if k else said.rpartition("\n")[2]), transcript[0].text,
-            )  # fmt: skip
+                share = None if answer.price is None else answer.price / talk.listed
+                standing = share if answer.name in ("offer", "wait") else standing
+                named = named if share is None else (*named, share)
+            words = _blanked(said if k else said.rpartition("\n")[2])
+            theirs = named[-1] if named else None
+            position = Position(talk.role, talk.listed, k, own, theirs, standing, words, transcript[0].text, named)
             found.append(position)
             if k < len(transcript.actions):
                 price = self.read(transcript.actions[k], position)[1]

@@ -77,7 +77,7 @@ def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidat
     )
     weights = hashlib.sha256(model.lm.get_input_embeddings().weight.detach().cpu().numpy().tobytes()).hexdigest()
     what = [
-        "talks 1",
+        "talks 2",
         run.data_fingerprint(),
         weights,
         model.tokenizer.fingerprint(),

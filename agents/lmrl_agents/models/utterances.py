@@ -1,6 +1,6 @@
 """Values of whole utterances in a bargain: what is known of a position, what an utterance does, and networks over both.
 
-A position is both sides' prices, what stands, the turn, and an embedding of the partner's last words; an utterance is its act, its price
+A position is both sides' prices, the partner's first and its last but one, what stands, the turn, and an embedding of the partner's last words; an utterance is its act, its price
 and an embedding of its words. Prices are shares of the listed price and never in the words (`BLANK`); a text's embedding is the mean of
 the language model's token embeddings, normalised, so that it costs no pass through the model.
 """
@@ -23,7 +23,7 @@ from lmrl_envs.files.untrusted import read
 from lmrl_envs.surface import BLANK, Bargaining, Position
 
 WEIGHTS, DESCRIPTION = "utterances.safetensors", "utterances.json"
-FACTS = 8
+FACTS = 12
 """Numbers that are known of a position beside the words."""
 
 
@@ -75,6 +75,8 @@ def facts_of(position: Position, missing: float) -> list[float]:
     return [
         position.turn / 10, own, float(position.own is None), theirs, float(position.theirs is None),
         standing or 0.0, float(standing is not None), 1.0,
+        # How the partner got here tells of what kind it is.
+        *(*position.named[:1], 0.0)[:1], *(*position.named[-2:-1], 0.0)[:1], len(position.named) / 10, (position.turn - len(position.named)) / 10,
     ]  # fmt: skip
 
 
