@@ -22,7 +22,7 @@ _FORMAL = re.compile(
 _TRIED = re.compile(r"offer\s*\S*")
 """A formal offer of something that is no price."""
 _TOPICS = {title: frozenset(words(lines)) for title, lines in sections(__file__, "topics.txt").items() if title}
-_LABELS = ("no price", "claimed", "bundle", "sure", "farewell", "refuse", "vague", "told")
+_LABELS = ("no price", "at list", "claimed", "bundle", "sure", "farewell", "refuse", "vague", "told")
 _SAYINGS = Phrasebook(
     sections(__file__, "sayings.txt"), _LABELS, (), PAUSES,
     before=PAUSES | {"and", "but", "so", "then", "okay", "well", "no"}, behind=PAUSES | {"and", "but", "so", "then"}, weights={},
@@ -60,7 +60,8 @@ def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> 
     """What talk means to a partner. Any string; never raises."""
     if _NO_TALK.search(text) or _written_by_others(text):
         return _unread("unread")
-    line = read(_POINT.sub(r"0.\1", _TELEPHONE.sub(" ", text)) if _ODD_NUMBER.search(text) else text)
+    text = _POINT.sub(r"0.\1", _TELEPHONE.sub(" ", text)) if _ODD_NUMBER.search(text) else text
+    line = read(_in_dollars(text, state, partner) if _PORTION.search(text) else text)
     if PAUSES.issuperset(line.tokens) or _has_formal_words(line):
         return _unread("unread")
     listed = partner.listed
@@ -68,7 +69,7 @@ def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> 
         line = line._replace(amounts=tuple(_roles(line, state, partner, card["category"])))
     kept, problem = _prices(line, listed, _own_numbers(card["title"], card["spec"], card["age"]))
     said = (_said if len(line.tokens) <= 75 else _said.__wrapped__)(line.tokens)
-    if problem or "no price" in said:
+    if problem or ("no price" in said and not (card["category"] == "housing" and "free" in line.tokens)):
         return _unread(problem or "which_price")
     if "bundle" in said:
         return Heard(Act("inform"))
@@ -107,6 +108,8 @@ def _act(line: Line, meaning: Meaning, state: State, listed: float, said: frozen
         if not LEAST_ASKED * listed <= price <= MOST_ASKED * listed:
             return _unread("odd_price")
         return Heard(Act("insist" if price == state.theirs else "propose", round(price, 2)), _topic(line))
+    if "at list" in said and not line.amounts and not (line.denials and meaning.act == "refuse"):
+        return Heard(Act("insist" if listed == state.theirs else "propose", listed))
     for name in ("farewell", "refuse", "vague"):
         if name in said and not any(amount.role == "ask" for amount in line.amounts if not amount.bare):
             return Heard(Act(name))
@@ -147,6 +150,34 @@ _ODD_NUMBER = re.compile(r"(?<!\w)\.\d|\d{2}[-. /]?\d{4}|\d{3}[-.]\d{3}", re.ASC
 _OTHERWISE = frozenset(("rate", "number", "past", "denied", "list", "if"))
 """Roles that may be others in this game; "if" stands for what never was."""
 _POINT = re.compile(r"(?<![\w.])\.(\d)")
+
+
+_PORTION = re.compile(r"(?i) (?:of|less than|below|under) ")
+_SHARE = re.compile(
+    r"(?i)\b(?:(?P<percent>\d{1,2})(?: ?%| per ?cent)|(?P<part>half|two thirds|three quarters|three fourths|a third|four fifths))"
+    r"(?P<less> (?:less than|below|under))?(?: of)? (?:the |my |your |that\b|this\b|it\b|what you(?:'re| are)? ask(?:ing)?(?: for)?\b|(?:what )?(?:i|i'm|i am) ask(?:ing)?(?: for)?\b)"
+    r"(?:(?:full |asking |listed |list |original )*price\b|$|(?=[ .,!?]))"
+)
+_PARTS = {
+    "half": 1 / 2,
+    "two thirds": 2 / 3,
+    "three quarters": 3 / 4,
+    "three fourths": 3 / 4,
+    "a third": 1 / 3,
+    "four fifths": 4 / 5,
+}
+
+
+def _in_dollars(text: str, state: State, partner: Partner) -> str:
+    """Shares of a price as amounts: "two thirds of that" is of what a seller asks, and of the listed price where nothing is said yet."""
+    asked = state.mine if partner.role == "seller" else None
+    base = partner.listed if asked is None else asked
+
+    def amount(found: re.Match[str]) -> str:
+        share = float(found["percent"]) / 100 if found["percent"] else _PARTS[found["part"].lower()]
+        return f"${(1 - share if found['less'] else share) * base:.0f}"
+
+    return _SHARE.sub(amount, text)
 
 
 def _written_by_others(text: str) -> bool:
