@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -159,7 +160,7 @@ def train(run: TrainingRun) -> Path:
         optimizers["actor"] = torch.optim.Adam([*values.actor.parameters(), values.actor_entropy], config.learning_rate)
     session = Session(run, model, config, modules, optimizers)
     for step in session:
-        batch = learner.batch(step)
+        batch: Any = learner.batch(step)  # a session asks for weight and length alone
         loss, facts = learner.loss(batch)
         norm = session.update("values", loss, config.learning_rate, batch)
         if values.actor is not None:
