@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,12 @@ import pandas as pd
 import pytest
 
 import lmrl_benchmarks
+import lmrl_envs
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.scores import references
 from lmrl_datasets import load_dataset
 from lmrl_datasets.exchange import write_chats
 from lmrl_datasets.reading.dataset import samples
@@ -127,3 +131,21 @@ def test_listings_are_json_on_request(command: list[str], capsys: pytest.Capture
     if command == ["data", "list"]:
         assert DATA in [row["name"] for row in found]
     assert found
+
+
+def test_references_are_measured_by_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["references", "measure", "lmrl/Wordle-v0", "--games", "300"]) == 0
+    (entry,) = tomllib.loads(capsys.readouterr().out)["variant"]
+    assert entry["id"] == "lmrl/Wordle-v0" and entry["kwargs"] == {}
+    assert entry["random"] == pytest.approx(-5.9515, abs=0.1)
+
+
+def test_an_entry_without_arguments_is_the_scale_of_a_row_without_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"id": "lmrl/Wordle-v0", "kwargs": {}, "random": -6.0, "optimum": -2.0, "optimum_is": "exact", "how": "h"}
+    row = dataclasses.replace(lmrl_envs.task("lmrl/Wordle-v0"), reference=None)
+    monkeypatch.setattr(references, "task", lambda id: row)
+    monkeypatch.setattr(references, "variants", lambda id: [])
+    assert references.scale_of(row.id, {}) is None
+    monkeypatch.setattr(references, "variants", lambda id: [entry])
+    scale = references.scale_of(row.id, {})
+    assert scale is not None and scale.score(-4.0) == 50.0

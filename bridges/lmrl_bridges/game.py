@@ -43,7 +43,8 @@ class Game:
         self.read, self._form = read, self.row.surface.answer_form
         self.info: dict[str, Any] = {}
         """Of the last step."""
-        self.terminated = self.truncated = False
+        self.terminated = self.truncated = self.over = False
+        """``over``: whether the game has ended, by its rules or its limit of actions."""
         self.valid_actions = 0
 
     @property
@@ -60,11 +61,6 @@ class Game:
     def transcript(self) -> Transcript:
         """The conversation so far."""
         return self.env.transcript
-
-    @property
-    def over(self) -> bool:
-        """Whether the game has ended, by its rules or its limit of actions."""
-        return self.terminated or self.truncated
 
     @property
     def score(self) -> float:
@@ -88,7 +84,7 @@ class Game:
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> str:
         """Begin a game; returns its opening text. Equal seeds are equal games."""
         opening, self.info = self.env.reset(seed=None if seed is None else int(seed), options=options)
-        self.terminated = self.truncated = False
+        self.terminated = self.truncated = self.over = False
         self.valid_actions = 0
         return opening
 
@@ -99,12 +95,16 @@ class Game:
         """
         if self.over:
             return OVER, 0.0, self.terminated, self.truncated, self.info
-        action = extract(self._form, message, self.env._texts[-1]) if self.read else message
-        text, reward, self.terminated, self.truncated, self.info = self.env.step(action)
-        self.valid_actions += bool(self.info["valid"])
-        if self.rewards == "score":
-            reward = self.score - (self.row.return_range[0] if self.env.turn > 1 else 0.0)
-        return text, reward, self.terminated, self.truncated, self.info
+        if self.read:
+            message = extract(self._form, message, self.env._texts[-1])
+        outcome = self.env.step(message)
+        _, _, self.terminated, self.truncated, self.info = outcome
+        self.over = self.terminated or self.truncated
+        self.valid_actions += self.info["valid"]
+        if self.rewards == "step":
+            return outcome
+        reward = self.score - (self.row.return_range[0] if self.env.turn > 1 else 0.0)
+        return outcome[0], reward, *outcome[2:]
 
     def messages(self) -> list[dict[str, str]]:
         """The chat so far: instructions as the system message, environment as user, player as assistant."""

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "leaderboard contamination": ("leaderboard:contamination", "compare agents on public and on sealed games"),
     "simulator train": ("simulator:train", "fine-tune a language model as a task's partner"),
     "simulator check": ("simulator:check", "measure how often a partner gives the answers that people expect"),
+    "references measure": ("references:measure", "measure what scores 0 and 100 in a task"),
     "exploit": ("exploit:exploit", "attack the partner of a dialogue task and count what succeeds"),
     "agents list": ("agents:list_agents", "list the registered agents, algorithms and rewards"),
     "agents new": ("agents:new", "write a package with an agent of your own"),

@@ -65,13 +65,16 @@ def _defaults(entry_point: Any) -> dict[str, Any]:
 def scale_of(env_id: str, env_kwargs: dict[str, Any]) -> Scale | None:
     """The scale of a game; None where nobody computed it."""
     row, variant = task(env_id), variant_of(env_id, env_kwargs)
-    if not variant:
-        own = row.reference
-        return own and Scale(own.random, own.optimum, own.optimum_is, "task table")
+    own = row.reference
+    if not variant and own is not None:
+        return Scale(own.random, own.optimum, own.optimum_is, "task table")
     for entry in variants(row.id):
         if entry["kwargs"] == variant and "random" in entry:
             return Scale(
-                float(entry["random"]), float(entry["optimum"]), entry["optimum_is"], f"this variant: {entry['how']}"
+                float(entry["random"]),
+                float(entry["optimum"]),
+                entry["optimum_is"],
+                f"{'this variant: ' if variant else ''}{entry['how']}",
             )
     return None
 
@@ -140,10 +143,11 @@ def write(row: Task) -> None:
         if entry["id"] == row.id and "random" not in entry:
             entries[k] = computed(entry)
             head = path.read_text("utf-8").partition("[[variant]]")[0]
-            write_atomically(path, head + "\n".join(map(_as_toml, entries)))
+            write_atomically(path, head + "\n".join(map(as_toml, entries)))
 
 
-def _as_toml(entry: dict[str, Any]) -> str:
+def as_toml(entry: dict[str, Any]) -> str:
+    """An entry of a ``references.toml``."""
     inline = ", ".join(f"{key} = {json.dumps(value)}" for key, value in entry["kwargs"].items())
     lines = [f"{key} = {json.dumps(value)}" for key, value in entry.items() if key not in ("id", "kwargs")]
     return "\n".join(["[[variant]]", f"id = {json.dumps(entry['id'])}", f"kwargs = {{ {inline} }}", *lines]) + "\n"
