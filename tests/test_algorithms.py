@@ -24,7 +24,7 @@ from lmrl_agents.learning.curves import read_metrics
 from lmrl_agents.learning.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.learning.run import CHECKPOINT, METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
-from lmrl_agents.learning.train import algorithms, train
+from lmrl_agents.learning.train import algorithms, load_algorithm, train
 from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.distributed import backward, clip_gradients
 from lmrl_agents.models.guided import GuidedPolicy
@@ -44,6 +44,13 @@ from lmrl_envs import Transcript
 from lmrl_envs.files import FolderError
 
 MAZE = "lmrl/MazeFullyObserved-v0"
+FROM_GAMES = [
+    name
+    for name in algorithms()
+    if name != "chai" and not getattr(load_algorithm(name), "__globals__", {}).get("TAKES_PAIRS")
+]
+"""Others are held to the same elsewhere: those that learn from pairs in test_preference_methods.py, chai, which learns only where
+somebody bargains, in test_chai.py."""
 
 SHORT = {
     "model": {"layers": 1, "width": 16, "heads": 1, "max_positions": 512},
@@ -59,9 +66,6 @@ SHORT = {
     },
 }
 SHORT["grpo"] |= {"episodes": 2, "group_size": 2}
-
-EVERYWHERE = [name for name in algorithms() if name != "chai"]
-"""chai learns only where somebody bargains, and is held to the same in test_chai.py."""
 
 
 @pytest.fixture
@@ -103,7 +107,7 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("algorithm", "overrides"),
     [
-        *((name, {}) for name in EVERYWHERE),
+        *((name, {}) for name in FROM_GAMES),
         ("ppo", {"ppo.value_trunk": "shared"}),
         ("cql", {"cql.backup": "sarsa"}),
         ("online_filtered_bc", {"online_filtered_bc.memory": 2}),
@@ -146,7 +150,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert not check_agent(agent, [MAZE]).breaches
 
 
-@pytest.mark.parametrize("algorithm", EVERYWHERE)
+@pytest.mark.parametrize("algorithm", FROM_GAMES)
 def test_a_loss_that_is_no_number_stops_training(
     algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from lmrl_agents.presets import load_preset
 from lmrl_agents.rewards.protocol import TASK
 from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
+from lmrl_datasets.preferences.store import is_preferences, load_preferences
 from lmrl_envs.doors import short_name
 from lmrl_envs.files import claim, sha256_of, write_json
 from lmrl_envs.files.untrusted import decode, read
@@ -45,7 +46,7 @@ class TrainingRun:
     env_id: Annotated[str, arg(name="env")]
     """Task id, module:id or file.py:id."""
     data: str
-    """Dataset name or folder; it must be of the task's family."""
+    """Dataset name or folder; it must be of the task's family. Methods that learn from pairs: folder of preference data."""
     out: Path
     """Folder of the run: metrics, checkpoints, the final model."""
     preset: Literal["nano", "small", "paper"] = "nano"
@@ -91,7 +92,9 @@ class TrainingRun:
         return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
 
     def data_fingerprint(self) -> str:
-        """Name and content of the dataset, wherever it lies."""
+        """Name and content of the dataset, wherever it lies; of preference data pairs and labels, never gold."""
+        if is_preferences(self.data):
+            return f"preferences {load_preferences(self.data).fingerprint()}"
         manifest = load_dataset(self.data, sample=self.sample).manifest
         digests = "".join(shard["sha256"] for shard in manifest["shards"])
         return f"{manifest['name']} {hashlib.sha256(digests.encode()).hexdigest()[:16]}"

@@ -18,6 +18,7 @@ from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
 from lmrl_agents.models.distributed import rank, world_size
 from lmrl_agents.rewards.loading import check_reward
 from lmrl_agents.rewards.protocol import TASK
+from lmrl_datasets.preferences.store import is_preferences
 from lmrl_envs import doors, load_task
 from lmrl_envs.files import locked
 
@@ -60,7 +61,7 @@ def train(run: TrainingRun) -> Path:
 
     An algorithm's module says ``SHARDABLE = True`` if its weights may be sharded over processes: all of them must then call the
     networks equally often, which they do not while they play. It says ``TAKES_REWARD = True`` if it learns from what the run's
-    reward gives: those that play by `online.rounds` do.
+    reward gives: those that play by `online.rounds` do; ``TAKES_PAIRS = True`` if its data are pairs (`preference_pairs`).
 
     Raises:
         ValueError: no such algorithm or reward, one that cannot be sharded, or that learns from no reward of one's own.
@@ -76,6 +77,10 @@ def train(run: TrainingRun) -> Path:
         raise ValueError(
             "pass_tokens goes with whole weights: sharded ones are asked for equally often by all processes"
         )
+    if said.get("TAKES_PAIRS", False) != is_preferences(run.data):
+        kind = "games" if is_preferences(run.data) else "preference data (lmrl prefs collect)"
+        other = "pairs" if is_preferences(run.data) else "none"
+        raise ValueError(f"{run.algorithm} learns from {kind}; {run.data} holds {other}")
     load_task(run.env_id)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():

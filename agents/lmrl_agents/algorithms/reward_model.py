@@ -1,0 +1,214 @@
+"""A reward model from pairs: the score of a game is the sum of what it gives each action (Christiano et al., arXiv 1706.03741).
+
+    L = - y log s(D) - (1 - y) log s(-D),   D = sum_t r(s_t, a_t) of the first - that of the second
+
+r is read at the last token of each action; in a task of one turn that is the end of the answer (Ouyang et al., arXiv 2203.02155). A
+margin, centring, an error rate of the labels and iterative data smoothing (``ids``: Zhu, Jordan and Jiao, arXiv 2401.16335) are settings.
+Body: of the model that it starts from, head zero. The epoch that does best on one pair in ten is kept.
+
+    lmrl prefs collect --env lmrl/Headline-v0 --out runs/pairs --labels 10000
+    lmrl train reward_model --env lmrl/Headline-v0 --data runs/pairs --start runs/bc --out runs/reward
+
+The folder is the reward ``learned:runs/reward``, in standard deviations of the pairs' games. Several, by ``--seed``: ``ensemble:A,B,C``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmrl_agents.learning.optimisation import adamw, cosine_decay, precision
+from lmrl_agents.learning.preference_losses import bradley_terry, centring, smoothed
+from lmrl_agents.learning.preference_pairs import LabelledPairs, Readable, episodes_of, labelled_pairs
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.session import Session
+from lmrl_agents.learning.start import fresh_model, start_policy
+from lmrl_agents.models.action_ends import ActionEnds
+from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.model import LanguageModel
+
+TAKES_PAIRS = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """Hyperparameters; the preset's ``[reward_model]`` table."""
+
+    epochs: int = 2
+    """Passes over the pairs."""
+    batch_size: int = 64
+    """Pairs a step."""
+    learning_rate: float = 1e-3
+    """At its peak; a cosine down to a twentieth."""
+    warmup: int = 20
+    """Steps in which the learning rate grows."""
+    weight_decay: float = 0.01
+    """On matrices."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    margin: float = 0.0
+    """m, by which the better one has to lead, in nats."""
+    centring: float = 0.0
+    """Weight of (r(first) + r(second))^2."""
+    error: float = 0.0
+    """Share of labels that are taken for a coin's (Christiano: .1)."""
+    ids: float = 0.0
+    """Rate at which labels move to what the model says, after every epoch (iterative data smoothing); 0: they stay."""
+    keep_best: bool = True
+    """Keep the epoch of the least loss on the held-out pairs, not the last."""
+    bootstrap: bool = False
+    """Draw the pairs with replacement, once: a member of an ensemble has its own."""
+    annotators: tuple[str, ...] = ()
+    """Whose labels are learned from; default: everybody's."""
+    first: int = 0
+    """Learn from the first so many pairs alone: a budget of labels; 0: from all."""
+    hidden: int = 0
+    """Width of a hidden layer in the head."""
+    log_every: int = 20
+    """Steps between lines of metrics."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A loop of known length, see `lmrl_agents.learning.session.Loop`."""
+
+    steps: int
+    clip: float
+    checkpoint_every: int
+    log_every: int
+
+
+def body_of(run: TrainingRun, data: LabelledPairs) -> LanguageModel:
+    """The model that is started from: the run's, or an untrained one with a tokenizer of the pairs' texts."""
+    if run.start is not None:
+        return start_policy(run)
+    return fresh_model(run, [Readable(side.shown) for side in data.sides])  # type: ignore[arg-type]
+
+
+def train(run: TrainingRun) -> Path:
+    """Train; returns the folder of the model."""
+    config = run.config(Config)
+    data = labelled_pairs(run, config.annotators, config.first)
+    model = body_of(run, data)
+    critic = Critic.beside(model, CriticConfig(("value",), config.hidden))
+    ends = ActionEnds(episodes_of(data.sides, model.tokenizer, model.form), model.form, model.tokenizer.pad)
+
+    def loss_of(gaps: torch.Tensor, returns: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss = bradley_terry(gaps, labels, config.margin, config.error)
+        return loss + centring(returns[::2], returns[1::2], config.centring) if config.centring else loss
+
+    return fit(run, config, model, critic, data, ends, loss_of)
+
+
+def returns_of(critic: Critic, ends: ActionEnds, sides: np.ndarray) -> tuple[torch.Tensor, Any]:
+    """Sum of what each of these sides' actions are given, float [B], and the batch that was read."""
+    batch, owner = ends.batch(sides)
+    batch, owner = batch.to(critic.device), owner.to(critic.device)
+    each = critic.value(critic.states(batch))[batch.state]
+    return torch.zeros(len(sides), device=critic.device).index_add_(0, owner, each), batch
+
+
+def sides_of(data: LabelledPairs, items: np.ndarray) -> np.ndarray:
+    """The first and second sides of some labels' pairs, in turn: int64 [2 B]."""
+    return np.stack([2 * data.pair[items], 2 * data.pair[items] + 1], axis=1).ravel()
+
+
+@torch.inference_mode()
+def predict_returns(critic: Critic, ends: ActionEnds, sides: np.ndarray, size: int = 256) -> np.ndarray:
+    """`returns_of` many sides, float64 [B]."""
+    parts = [returns_of(critic, ends, sides[k : k + size])[0].cpu().numpy() for k in range(0, len(sides), size)]
+    return np.concatenate(parts).astype(float) if parts else np.zeros(0)
+
+
+def fit(
+    run: TrainingRun,
+    config: Config,
+    model: LanguageModel,
+    critic: Critic,
+    data: LabelledPairs,
+    ends: ActionEnds,
+    loss_of: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+) -> Path:
+    """The loop; returns the folder of the model."""
+    items, held = data.split()
+    if config.bootstrap:
+        items = np.random.default_rng((run.seed, 1)).choice(items, len(items))
+    size = max(1, -(-len(items) // config.batch_size))
+    best = critic.target()
+    modules: dict[str, torch.nn.Module] = {"critic": critic, "best": best}
+    state: dict[str, Any] = {"least": None, "labels": data.label.tolist() if config.ids else []}
+    planned = Planned(config.epochs * size, config.clip, config.checkpoint_every, config.log_every)
+    optimizers = {"critic": adamw(config.learning_rate, config.weight_decay, critic)}
+    session = Session(run, model, planned, modules, optimizers, state)
+    critic.train()
+    for step in session:
+        epoch, place = divmod(step, size)
+        order = np.random.default_rng((run.seed, epoch)).permutation(items)
+        which = order[place * config.batch_size : (place + 1) * config.batch_size]
+        labels = torch.tensor(
+            np.array(state["labels"])[which] if config.ids else data.label[which], dtype=torch.float32
+        )
+        with precision(run):
+            returns, batch = returns_of(critic, ends, sides_of(data, which))
+            gaps = returns[::2] - returns[1::2]
+            loss = loss_of(gaps, returns, labels.to(critic.device)).mean()
+        rate = cosine_decay(step, planned.steps, config.learning_rate, config.warmup)
+        session.update("critic", loss, rate, batch)
+        session.note = f"loss {loss.item():.3f}"
+        session.log(loss=loss.item())
+        if place == size - 1:
+            _epoch_over(session, config, critic, best, data, ends, items, held)
+    chosen = best if config.keep_best and state["least"] is not None else critic
+    every = np.arange(len(data.sides))
+    returns = predict_returns(chosen, ends, every)
+    turns = float(np.mean(np.diff(ends.start)))
+    scale = {"mean": float(returns.mean()) / turns, "std": max(float(returns.std()), 1e-6)}
+    return session.finish(chosen, reward_scale=scale, **accuracy(data, held, returns))
+
+
+def _epoch_over(
+    session: Session, config: Config, critic: Critic, best: Critic, data: LabelledPairs, ends: ActionEnds,
+    items: np.ndarray, held: np.ndarray,
+) -> None:  # fmt: skip
+    """Validate, keep the best, smooth the labels."""
+    critic.eval()
+    state = session.state
+    if len(held):
+        returns = predict_returns(critic, ends, sides_of(data, held))
+        gaps, labels = returns[::2] - returns[1::2], data.label[held]
+        loss = float(bradley_terry(torch.tensor(gaps), torch.tensor(labels)).mean())
+        session.log(evaluation_loss=loss)
+        if state["least"] is None or loss < state["least"]:
+            state["least"] = loss
+            best.load_state_dict(critic.state_dict())
+    if config.ids:
+        used = np.unique(items)
+        returns = predict_returns(critic, ends, sides_of(data, used))
+        labels = np.array(state["labels"])
+        moved = smoothed(torch.tensor(labels[used]), torch.tensor(returns[::2] - returns[1::2]), config.ids)
+        labels[used] = moved.numpy()
+        state["labels"] = labels.tolist()
+    critic.train()
+
+
+def accuracy(data: LabelledPairs, held: np.ndarray, returns: np.ndarray) -> dict[str, float]:
+    """On held-out labels: the share on the model's side (ties left out), and the expected calibration error in ten bins."""
+    sides = sides_of(data, held)
+    gaps, labels = returns[sides[::2]] - returns[sides[1::2]], data.label[held]
+    told = labels != 0.5
+    chance = 1 / (1 + np.exp(-gaps))
+    if not told.any():
+        return {}
+    bins = np.minimum((chance * 10).astype(int), 9)
+    off = [abs(float((chance - labels)[bins == k].sum())) for k in range(10)]
+    return {
+        "accuracy": float(np.mean((gaps > 0)[told] == (labels > 0.5)[told])),
+        "calibration_error": sum(off) / len(labels),
+    }
