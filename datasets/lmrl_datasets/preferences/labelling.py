@@ -59,13 +59,14 @@ def label_pairs(
         _repair(folder, len(found.pairs))
         have = {label.pair_id for label in found.labels if label.annotator == annotator}
         waiting = [pair for pair in found.pairs if pair.pair_id not in have][: max(0, budget - len(have))]
-        for k in range(0, len(waiting), BATCH):
-            given = list(labels_of(labeller, annotator, seed, waiting[k : k + BATCH], gold))
+        size = getattr(labeller, "batch", BATCH)
+        for k in range(0, len(waiting), size):
+            given = list(labels_of(labeller, annotator, seed, waiting[k : k + size], gold))
             hidden = [to_json(msgspec.to_builtins(behind)) for _, behind in given if behind is not None]
             JsonLines(folder / HIDDEN).append(hidden)
             JsonLines(folder / LABELS).append(to_json(msgspec.to_builtins(label)) for label, _ in given)
             if progress is not None:
-                progress(len(have) + min(k + BATCH, len(waiting)), budget)
+                progress(len(have) + min(k + size, len(waiting)), budget)
         return len(have) + len(waiting)
 
 
