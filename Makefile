@@ -1,4 +1,4 @@
-# make bench   install into .venv and run the quick leaderboard; prints where the report is
+# make bench   install into .venv, run the quick leaderboard and one curve of over-optimisation; prints where the reports are
 # make test    install into .venv and run the tests, in as many processes as there are cores (at most 4)
 # make test-bridges  each bridge against the real package, in environments of their own under .bridges (BRIDGES: only these)
 # make check   formatting, lint, types and tests
@@ -41,6 +41,7 @@ $(VENV)/test.stamp: $(VENV)/bench.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/lmrl leaderboard run quick --out $(RUN) --workers $(WORKERS)
+	$(BIN)/lmrl leaderboard run lazy-reader --out $(RUN)-lazy-reader
 
 test: $(VENV)/test.stamp
 	sh .ci/system-packages

@@ -61,5 +61,6 @@ class ActionEnds:
             "state_row": torch.from_numpy(states // 65536), "state_column": torch.from_numpy(states % 65536),
             "state": torch.from_numpy(which_state), "token": nothing, "next_state": nothing,
             "goes_on": torch.zeros(len(ends)), "reward": torch.zeros(len(ends)), "weight": torch.ones(len(ends)),
+            "time": torch.ones(len(ends)),
         }  # fmt: skip
         return StepBatch(**numbers), torch.from_numpy(np.repeat(np.arange(len(which)), counts))

@@ -1,0 +1,49 @@
+"""The gold-reward laboratory: the lazy reader's hump, a cell of every method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lmrl_benchmarks.experiments.gold_lab import METHODS, run
+from lmrl_benchmarks.experiments.grid import checked
+
+HEADLINE = "lmrl/Headline-v0"
+
+
+def test_a_reader_who_does_not_check_is_pleased_by_invention() -> None:
+    """No reward model and no error of learning, and still a hump: best of n by gold rises, by a lazy reader it falls again."""
+    settings = {"env": HEADLINE, "method": "reader", "prompts": 40, "samples": 128}
+    gold, lazy = (run({**settings, "reader": name}) for name in ("gold", "lazy:check=.2"))
+    rising = [point[1] for point in gold["curves"]["gold"]]
+    assert rising == sorted(rising) and rising[-1] > 0.95 and gold["numbers"]["over-optimised"] == 0
+    assert gold["curves"]["gold"][1][0] == pytest.approx(0.1931**0.5, abs=1e-4)
+    hump, told = [point[1] for point in lazy["curves"]["gold"]], lazy["numbers"]
+    assert hump.index(max(hump)) in (2, 3, 4) and told["peak"] > told["start"] + 0.15
+    assert told["end"] < told["peak"] - 0.15 and told["over-optimised"] == 1 and told["b"] > 0
+    assert told["wrong at the end"] > 2 * told["wrong at the peak"] > 2 * gold["numbers"]["wrong at the end"]
+    thought = [point[1] for point in lazy["curves"]["optimised"]]
+    assert thought == sorted(thought)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_cell_of_every_method(method: str) -> None:
+    settings: dict[str, Any] = {
+        "env": HEADLINE, "data": "headline/mixed-v0", "method": method, "prompts": 4, "samples": 8, "pairs": 30,
+        "width": 16, "model": {"model.layers": 1, "model.heads": 1, "reward_model.epochs": 1},
+        "start": {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 4, "bc.batch_size": 16},
+        "policy": {"ppo.iterations": 4, "ppo.episodes": 4, "dpo.steps": 2, "dpo.batch_size": 4},
+    }  # fmt: skip
+    found = run(settings)
+    assert checked(found) == checked(run(settings))  # equal settings, equal cells
+    assert {"start", "peak", "end", "wrong at the end"} <= found["numbers"].keys()
+    assert len(found["curves"]["gold"]) == {"dpo": 2}.get(method, 4)
+
+
+def test_cells_that_are_none() -> None:
+    for settings in ({"env": HEADLINE, "method": "luck"}, {"env": HEADLINE}, {"env": HEADLINE, "method": "rl", "x": 1}):
+        with pytest.raises(ValueError):
+            run(settings)
+    with pytest.raises(ValueError, match="only a reader"):
+        run({"env": HEADLINE, "method": "reader", "reader": "groups:1*hype=1", "prompts": 1, "samples": 2})
