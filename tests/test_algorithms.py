@@ -661,7 +661,9 @@ def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:
     contexts: list[list[int]] = []
     recorder.draw = lambda requests, given: contexts.extend(given) or [Generated((1,), (0.0,))]  # type: ignore[func-returns-value,method-assign]
     recorder.act([Request("x", 0, 1, Transcript.from_texts(["a wall", "mo", "a wall"], [-1.0]))])
-    opening = len(form.last_observation(first.transcript, tokenizer))
+    opening = len(
+        TokenEpisode.from_transcript(Transcript(first.transcript[:1]), False, False, tokenizer, form).observations[0]
+    )
     assert tuple(contexts[0][opening : opening + 3]) == (*spelled, tokenizer.eoa)
     assert isinstance(recorder, PolicyAgent)
 

@@ -8,7 +8,7 @@ from transformers.activations import ACT2FN
 
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
-from lmrl_agents.models.tokens import TextFormat, TokenEpisode, join
+from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_datasets import load_dataset
 
 WORDLE, DATA = "lmrl/Wordle-v0", "wordle/mixed-v0"
@@ -56,7 +56,7 @@ def data_rows(tokenizer: TaskTokenizer) -> list[tuple[list[int], list[bool]]]:
     """Ids of each episode, and which of them are the agent's."""
     rows = []
     for episode in data_episodes(tokenizer):
-        ids, begins = join(episode, 0, len(episode.actions))
+        ids, begins = TextFormat().join(episode, 0, len(episode.actions))
         mask = [False] * len(ids)
         for begin, action in zip(begins, episode.actions, strict=True):
             mask[begin : begin + len(action)] = [True] * len(action)

@@ -161,7 +161,7 @@ def play(
         episode.terminated, episode.truncated = played.terminated, played.truncated
         episode.group = played.episode // group_size
         if played.truncated:
-            episode.observations.append(model.form.last_observation(played.transcript, model.tokenizer))
+            recorder.observe(episode, played.transcript)
     if rewarding is not None:
         rewarding.apply(sorted(games, key=lambda played: played.episode), recorder.episodes)
     return [recorder.episodes[n] for n in wanted]

@@ -49,7 +49,7 @@ class TrainingRun:
     """Dataset name or folder; it must be of the task's family. Methods that learn from pairs: folder of preference data."""
     out: Path
     """Folder of the run: metrics, checkpoints, the final model."""
-    preset: Literal["nano", "small", "paper"] = "nano"
+    preset: Literal["nano", "small", "paper", "instruct"] = "nano"
     """Hyperparameters and model size."""
     seed: int = 0
     """Seed of weights and batches."""

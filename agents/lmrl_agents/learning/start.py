@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
+
+import gymnasium
 
 from lmrl_agents.learning.run import FINAL, START, TrainingError, TrainingRun
 from lmrl_agents.learning.train import train
+from lmrl_agents.models.chat import examine
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.model import LanguageModel, ModelConfig
-from lmrl_agents.models.tokenizer import adopt_tokenizer, train_tokenizer
+from lmrl_agents.models.tokenizer import TaskTokenizer, adopt_tokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.rewards.protocol import TASK
 from lmrl_datasets import Dataset
+from lmrl_envs import load_task
 
 
 def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
     """The preset's model, untrained on the task, with the tokenizer of its data."""
     tables = run.tables()
     text = dict(tables["text"])
-    units, vocabulary = text.pop("units"), text.pop("vocabulary", 50_000)
+    units, vocabulary, thinking = text.pop("units"), text.pop("vocabulary", 50_000), text.pop("thinking", "forbid")
     form = TextFormat(**text, env_id=run.env_id)
     config = ModelConfig(**tables["model"])
-    if units == "pretrained":
+    if units in ("pretrained", "chat"):
         from transformers import AutoTokenizer
 
-        tokenizer = adopt_tokenizer(AutoTokenizer.from_pretrained(config.source, trust_remote_code=False))
+        if config.source == "config":
+            raise TrainingError(f"text.units={units} needs a checkpoint: --set model.source=FOLDER")
+
+        pretrained = AutoTokenizer.from_pretrained(config.source, trust_remote_code=False)
+        if units == "chat":
+            form = replace(form, chat=examine(pretrained, thinking), instructions=instructions_of(run))
+            tokenizer = TaskTokenizer(pretrained, form.chat)
+        else:
+            tokenizer = adopt_tokenizer(pretrained)
     else:
         told, actions = Counter[str](), Counter[str]()
         for episode in data:
@@ -38,6 +51,15 @@ def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
         else:
             tokenizer = train_tokenizer((told + actions).elements(), units, vocabulary)
     return _fitting(LanguageModel.create(config, tokenizer, form, run.seed).to(run.device))
+
+
+def instructions_of(run: TrainingRun) -> str:
+    """The task explained to a language model, as the run's environment does."""
+    env: Any = gymnasium.make(load_task(run.env_id).id, **run.env_kwargs)
+    try:
+        return env.unwrapped.instructions
+    finally:
+        env.close()
 
 
 def _fitting(model: LanguageModel) -> LanguageModel:

@@ -63,7 +63,7 @@ class Critic(nn.Module):
         tokenizer: what the Q heads' outputs mean.
         config: which heads.
         initial: what every head says before it is trained.
-        outputs: see `ModelConfig.outputs`.
+        outputs: of the Q heads; default: as many as the tokenizer has tokens.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Critic(nn.Module):
         if not shared:
             trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
         width = text_config(trunk).hidden_size
-        return cls(trunk, width, model.tokenizer, config, initial, model.config.outputs).to(model.device).eval()
+        return cls(trunk, width, model.tokenizer, config, initial, model.vocabulary).to(model.device).eval()
 
     @property
     def device(self) -> torch.device:

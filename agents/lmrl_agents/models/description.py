@@ -10,7 +10,22 @@ from msgspec import Meta
 from lmrl_envs.files.untrusted import Schema, checked, read
 
 DESCRIPTION, NETWORK = "lmrl.json", "config.json"
+Piece = Annotated[str, Meta(max_length=1 << 16)]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+class ChatValues(Schema, frozen=True):
+    """The ``chat`` of a format: see `lmrl_agents.models.chat.ChatLayout`."""
+
+    before: Piece
+    opening: Piece
+    turn: Piece
+    asks: Piece
+    told: Piece
+    lead: Piece
+    end: Annotated[str, Meta(min_length=1, max_length=200)]
+    rewrites: bool = False
+    opens_thought: bool = False
 
 
 class FormatValues(Schema, frozen=True):
@@ -22,6 +37,8 @@ class FormatValues(Schema, frozen=True):
     max_action_tokens: Size = 64
     env_id: str = ""
     choice: bool = False
+    chat: ChatValues | None = None
+    instructions: Annotated[str, Meta(max_length=1 << 16)] = ""
 
 
 class ModelValues(Schema, frozen=True):

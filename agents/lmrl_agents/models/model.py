@@ -116,7 +116,9 @@ class LanguageModel(nn.Module):
                 trust_remote_code=False,
                 use_safetensors=True,
             )
-            lm.resize_token_embeddings(len(tokenizer))
+            rows = lm.get_input_embeddings().weight.shape[0]
+            if tokenizer.chat is None or rows < len(tokenizer):  # a checkpoint may have rows to spare
+                lm.resize_token_embeddings(len(tokenizer))
             check(lm)
         return cls(lm, tokenizer, form, config).eval()
 
@@ -129,6 +131,11 @@ class LanguageModel(nn.Module):
     def networks(self) -> list[Any]:
         """The transformer without its output layer, see `sampling.Policy`."""
         return [self.lm.base_model]
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are logits for."""
+        return self.config.outputs or self.lm.get_output_embeddings().weight.shape[0]
 
     @property
     def max_positions(self) -> int:
@@ -176,6 +183,7 @@ class LanguageModel(nn.Module):
         head = self.lm.get_output_embeddings()
         if parametrize.is_parametrized(head, "weight"):
             parametrize.remove_parametrizations(head, "weight")
+        self.lm.generation_config.eos_token_id = self.tokenizer.eoa  # where a server stops
         self.lm.save_pretrained(folder)
         self.tokenizer.save(folder)
 
@@ -194,7 +202,8 @@ class LanguageModel(nn.Module):
         config = ModelConfig(**description["model"])
         try:
             shapes = checked_shapes(folder, config.width if config.compose else 0)
-            tokenizer = TaskTokenizer.load(folder)
+            form = TextFormat(**description["format"])
+            tokenizer = TaskTokenizer.load(folder, form.chat)
             if tokenizer.fingerprint() != description["tokenizer"]:
                 raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
             network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
@@ -204,7 +213,7 @@ class LanguageModel(nn.Module):
             if wrong:
                 raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
             lm = AutoModelForCausalLM.from_config(network, dtype=torch.float32, trust_remote_code=False)
-            model = cls(lm, tokenizer, TextFormat(**description["format"]), config)
+            model = cls(lm, tokenizer, form, config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
             raise ValueError(f"{folder}: the weights are missing or damaged ({problem}); copy them again") from None

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.models import steps, tokens
+from lmrl_agents.models import chat, steps, tokens
 from lmrl_agents.models import tokenizer as tokenizers
 from lmrl_agents.models.steps import StepEncoder, StepStore, decisions
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -77,7 +77,7 @@ def _source(data: Dataset, tokenizer: TaskTokenizer, form: TextFormat, deciding:
     """What the steps are a function of."""
     rows = data.positions
     definition = getattr(tokenizer.hf, "backend_tokenizer", None)
-    modules = (tokenizers, tokens, steps, sys.modules[form.reading.texts.__module__])
+    modules = (chat, tokenizers, tokens, steps, sys.modules[form.reading.texts.__module__])
     return {
         "dataset": data.name,
         "shards": [shard["sha256"] for shard in data.manifest["shards"]],

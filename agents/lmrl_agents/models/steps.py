@@ -96,16 +96,16 @@ class StepEncoder:
                 continue
             stop = new["column"][-1] + 1
             goes_on = final is not None and (final.start, turns - 1) == (segment.start, segment.last)
-            if goes_on and self.form.context_turns is None:
-                ids += episode.observations[turns]
+            if goes_on and self.form.grows:
+                ids = self.form.join(episode, segment.start, turns, waits=True)[0]
                 stop = len(ids)
             row = self._row(ids[:stop])
-            if goes_on and self.form.context_turns is None:
+            if goes_on and self.form.grows:
                 end = (row, stop - 1)
             new["row"] += [row] * (self._steps - before)
             new["group_end"].append(self._steps)
         if final is not None and end is None:
-            context = self.form.join(episode, final.start, turns)[0] + list(episode.observations[turns])
+            context = self.form.join(episode, final.start, turns, waits=True)[0]
             end = (self._row(context), len(context) - 1)
         end_row, end_column = end or (NONE, 0)
         new["end_row"].append(end_row)

@@ -1,4 +1,4 @@
-"""Task-trained tokenizers: text to ids and back, with the four special tokens of a conversation."""
+"""Tokenizers: text to ids and back, with the four special tokens of a conversation, or by a model's own chat template."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.models.chat import ChatLayout, ChatText
 from lmrl_envs.files.untrusted import read_bytes
 
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
@@ -33,17 +34,30 @@ UNITS = {
 
 
 class TaskTokenizer:
-    """A Hugging Face tokenizer with the four special tokens, and what this package needs of it."""
+    """A Hugging Face tokenizer with the four special tokens, and what this package needs of it.
 
-    def __init__(self, tokenizer: Any) -> None:
+    Args:
+        tokenizer: of Hugging Face.
+        layout: of its chat template, where conversations are chats: the tokenizer is then left as it is, and the end token is the
+            template's.
+    """
+
+    def __init__(self, tokenizer: Any, layout: ChatLayout | None = None) -> None:
         self.hf = tokenizer
+        self._cache: dict[str, tuple[int, ...]] = {}
+        self.chat = None if layout is None else ChatText(layout, tokenizer)
+        if self.chat is not None:
+            self.obs = self.act = -1  # no token
+            self.eoa = self.chat.end
+            pad = tokenizer.pad_token_id
+            self.pad = self.eoa if pad is None else pad
+            return
         missing = [token for token in SPECIAL if token not in tokenizer.get_vocab()]
         if missing:
             raise ValueError(
                 f"the tokenizer lacks {', '.join(missing)}; make it with train_tokenizer or adopt_tokenizer"
             )
         self.pad, self.obs, self.act, self.eoa = tokenizer.convert_tokens_to_ids(list(SPECIAL))
-        self._cache: dict[str, tuple[int, ...]] = {}
         # tokenizers 0.23 never frees the cache of words that it keeps of each BPE tokenizer: up to 5 MB a model that was loaded.
         model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
         if getattr(model, "ignore_merges", False) and hasattr(model, "_resize_cache"):
@@ -67,6 +81,10 @@ class TaskTokenizer:
         """The text of an action's ids (special tokens left out)."""
         return self.hf.decode([i for i in ids if i not in (self.pad, self.obs, self.act, self.eoa)])
 
+    def said(self, ids: Sequence[int]) -> str:
+        """What is played of an action's ids: in a chat without thoughts and control tokens."""
+        return self.decode(ids) if self.chat is None else self.chat.said(ids)
+
     def fingerprint(self) -> str:
         """Hash of the vocabulary: models refuse tokenizers they were not trained with."""
         return hashlib.sha256(json.dumps(sorted(self.hf.get_vocab().items())).encode()).hexdigest()[:16]
@@ -76,8 +94,8 @@ class TaskTokenizer:
         self.hf.save_pretrained(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> TaskTokenizer:
-        """Read a tokenizer from a folder (never runs code from it)."""
+    def load(cls, folder: Path, layout: ChatLayout | None = None) -> TaskTokenizer:
+        """Read a tokenizer from a folder (never runs code from it, nor its chat template)."""
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
         config = Path(folder) / "tokenizer_config.json"
@@ -85,7 +103,7 @@ class TaskTokenizer:
         kind = told[1].decode() if told else ""
         # By itself transformers would take the class of the model's family, which splits text in its own way.
         loader = PreTrainedTokenizerFast if kind in ("PreTrainedTokenizerFast", "TokenizersBackend") else AutoTokenizer
-        return cls(loader.from_pretrained(str(folder), trust_remote_code=False))
+        return cls(loader.from_pretrained(str(folder), trust_remote_code=False), layout)
 
 
 def train_tokenizer(

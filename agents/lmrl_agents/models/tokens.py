@@ -1,7 +1,8 @@
 """Transcripts to tokens: episodes as ids, and the stretches of them that a model reads as one row.
 
 A conversation is written as ``<obs> text <act> action <eoa> <obs> text ...``. ``<eoa>`` ends an action and is part of
-it: the model learns when to stop. Sampled ids are kept as they are and never encoded again from text.
+it: the model learns when to stop. Sampled ids are kept as they are and never encoded again from text. With a `ChatLayout` it is
+written as the model's own chat template has it instead, and every row begins with the instructions.
 
 Where actions are a choice among the utterances of the data (`TextFormat.choice`), one token each, a row is what was observed and
 nothing else: one token a turn, in a view whose observations tell the action that they answer.
@@ -11,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
+from lmrl_agents.models.chat import ChatLayout, ChatText
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import PLAIN, View
@@ -48,27 +50,68 @@ class TokenEpisode:
     """Episodes of one group started from the same seed."""
     gold: list[float] | None = None
     """The task's own, one per action, where ``rewards`` are others."""
+    chat: ChatRows | None = None
+    """What a chat has beside these."""
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TokenEpisode:
         """The episode of which these are the fields, written as JSON and read again."""
         ids = {key: [tuple(one) for one in values[key]] for key in ("observations", "actions", "logprobs")}
-        return cls(**{**values, **ids})
+        chat = values.get("chat")
+        return cls(**{**values, **ids, "chat": None if chat is None else ChatRows.from_json(chat)})
 
     @classmethod
     def from_transcript(
-        cls, transcript: Transcript, terminated: bool, truncated: bool, tokenizer: TaskTokenizer, form: TextFormat
+        cls,
+        transcript: Transcript,
+        terminated: bool,
+        truncated: bool,
+        tokenizer: TaskTokenizer,
+        form: TextFormat,
+        instructions: str = "",
     ) -> TokenEpisode:
-        """Encode the texts of an episode."""
-        texts = form.reading.texts(transcript)
-        return cls(
-            [form.observation(text, tokenizer) for text in texts[::2]],
-            [form.action(text, tokenizer) for text in texts[1::2]],
-            list(transcript.rewards),
-            [],
-            terminated,
-            truncated,
-        )
+        """Encode the texts of an episode.
+
+        Args:
+            transcript: what was said.
+            terminated: whether the game ended.
+            truncated: whether it was cut off.
+            tokenizer: of the model.
+            form: how conversations become tokens.
+            instructions: of the game, for chats; default: the format's.
+        """
+        episode = form.begin(instructions)
+        for k, text in enumerate(form.reading.texts(transcript)):
+            if k % 2:
+                episode.actions.append(form.action(text, tokenizer))
+            else:
+                form.observe(episode, text, tokenizer)
+        episode.rewards, episode.terminated, episode.truncated = list(transcript.rewards), terminated, truncated
+        return episode
+
+
+@dataclass
+class ChatRows:
+    """What an episode of a chat has beside its ids, see `TextFormat.observe`."""
+
+    instructions: str
+    end: int = -1
+    """The id that ends an action."""
+    texts: list[str] = field(default_factory=list)
+    """Of the observations."""
+    openings: dict[int, Ids] = field(default_factory=dict)
+    """Observations that a row may begin with: their ids with the instructions before them, by turn."""
+    spare: int = 0
+    """Tokens that a row needs for the instructions, at most."""
+    past: TokenEpisode | None = None
+    """The episode as the template words it once it is past, where it does so in another way; without its last turn's action."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ChatRows:
+        """As `TokenEpisode.from_json`."""
+        openings = {int(turn): tuple(ids) for turn, ids in values["openings"].items()}
+        past = values["past"]
+        return cls(**{**values, "openings": openings, "past": None if past is None else TokenEpisode.from_json(past)})
 
 
 @dataclass(frozen=True)
@@ -87,8 +130,14 @@ class TextFormat:
     """The task whose view it is; "plain" is every task's."""
     choice: bool = False
     """Whether an action is one token, chosen among the actions of the data, and rows are observations alone."""
+    chat: ChatLayout | None = None
+    """The layout of the tokenizer's chat template, where conversations are chats."""
+    instructions: str = ""
+    """What a chat begins with."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.chat, dict):  # out of a file
+            object.__setattr__(self, "chat", ChatLayout(**self.chat))
         if self.max_tokens < 2 * self.max_action_tokens:
             raise ValueError(
                 f"max_tokens={self.max_tokens} leaves no room for observations beside actions of up to "
@@ -109,16 +158,63 @@ class TextFormat:
             raise ValueError(f"{self.env_id or 'no task'} has no view {self.view!r}; there are {', '.join(views)}")
         return views[self.view]
 
+    @property
+    def grows(self) -> bool:
+        """Whether a conversation is one row as long as there is room; else there is a row for every action."""
+        return self.context_turns is None and not (self.chat is not None and self.chat.rewrites)
+
+    def begin(self, instructions: str = "") -> TokenEpisode:
+        """An episode in which nothing was said."""
+        if self.chat is None:
+            return TokenEpisode()
+        instructions = instructions or self.instructions
+        past = TokenEpisode(chat=ChatRows(instructions)) if self.chat.rewrites else None
+        return TokenEpisode(chat=ChatRows(instructions, past=past))
+
+    def observe(self, episode: TokenEpisode, text: str, tokenizer: TaskTokenizer) -> None:
+        """Append what the environment said (of a very long text, the end).
+
+        Raises:
+            ValueError: the instructions of a chat leave no room.
+        """
+        if episode.chat is not None:
+            assert tokenizer.chat is not None
+            self._observe(episode, text, tokenizer.chat)
+            return
+        episode.observations.append(self.observation(text, tokenizer))
+
     def observation(self, text: str, tokenizer: TaskTokenizer) -> Ids:
-        """Ids of an observation; of a very long one, the end."""
+        """Ids of an observation that is no part of a chat; of a very long one, the end."""
         ids = tokenizer.encode(text)[-(self.max_tokens - self.max_action_tokens - 2) :]
         if self.choice:
             return ids or (tokenizer.obs,)  # an action is predicted from something
         return (tokenizer.obs, *ids, tokenizer.act)
 
-    def last_observation(self, transcript: Transcript, tokenizer: TaskTokenizer) -> Ids:
-        """Ids of the observation that an unfinished episode waits with."""
-        return self.observation(self.reading.texts(transcript)[-1], tokenizer)
+    def _observe(self, episode: TokenEpisode, text: str, writer: ChatText) -> None:
+        rows, turn = cast(ChatRows, episode.chat), len(episode.observations)
+        if not turn:
+            rows.spare, rows.end = len(writer.opening(rows.instructions, "")) + 2, writer.end
+        room = self.max_tokens - self.max_action_tokens - rows.spare
+        if room < 1:
+            raise ValueError(
+                f"max_tokens={self.max_tokens} leaves no room: the instructions take {rows.spare} tokens, an action up to "
+                f"{self.max_action_tokens}"
+            )
+        text = writer.cut(text, room)
+        rows.texts.append(text)
+        if not turn:
+            rows.openings[0] = writer.opening(rows.instructions, text)
+        episode.observations.append(writer.turn(text) if turn else rows.openings[0])
+        said = sum(map(len, episode.observations)) + sum(map(len, episode.actions))
+        if rows.past is not None:
+            if turn:
+                rows.past.actions.append(writer.past.action(writer.said(episode.actions[-1])))
+            self._observe(rows.past, text, writer.past)
+        # Rows begin later than the game where there is no room for all of it, or little is shown.
+        if self.context_turns is not None or said + self.max_action_tokens + rows.spare > self.max_tokens:
+            for part, own in ((rows, writer), *([(rows.past.chat, writer.past)] if rows.past is not None else [])):
+                new = [k for k in range(len(rows.texts)) if k not in part.openings]
+                part.openings |= {k: own.opening(rows.instructions, rows.texts[k]) for k in new}
 
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an action with its end token.
@@ -126,6 +222,8 @@ class TextFormat:
         Raises:
             ValueError: an action is a choice, and this one is none of the utterances that the tokenizer knows.
         """
+        if tokenizer.chat is not None:
+            return tokenizer.chat.action(text)[: self.max_action_tokens]
         ids = tokenizer.encode(text)
         if self.choice and len(ids) != 1:
             raise ValueError(f"{text[:80]!r} is none of the utterances that the model chooses from")
@@ -137,8 +235,10 @@ class TextFormat:
         An action's row depends on what was said before it alone, so that a model in play sees what it was trained on.
         """
         turns = len(episode.actions) if turns is None else turns
-        actions = episode.actions
-        lengths = [len(a) + self.shown(b) for a, b in zip(episode.observations, actions, strict=False)]
+        spare = 0 if episode.chat is None else episode.chat.spare
+        told = _past(episode)
+        closing = int(episode.chat is not None)
+        lengths = [len(a) + self.shown(b) + closing for a, b in zip(told.observations, told.actions, strict=False)]
         needs = [len(observation) + self.max_action_tokens for observation in episode.observations[:turns]]
 
         def earliest(turn: int, limit: int, room: int) -> int:
@@ -148,16 +248,18 @@ class TextFormat:
                 size += lengths[k]
             return k
 
-        if self.context_turns is not None:
-            starts = [earliest(k, max(0, k - self.context_turns + 1), self.max_tokens) for k in range(turns)]
+        most = self.max_tokens - spare
+        if not self.grows:
+            shown = turns if self.context_turns is None else self.context_turns
+            starts = [earliest(k, max(0, k - shown + 1), most) for k in range(turns)]
             return [Segment(start, k, k) for k, start in enumerate(starts)]
         found: list[Segment] = []
         start, first, size = 0, 0, 0
         for k in range(turns):
             if k > first and size + needs[k] > self.max_tokens:
                 found.append(Segment(start, first, k - 1))
-                start, first = earliest(k, 0, self.max_tokens // 2), k
-                size = sum(lengths[start:k])
+                start, first = earliest(k, 0, self.max_tokens // 2 - spare), k
+                size = sum(lengths[start:k]) + (spare if start else 0)
             size += lengths[k] if k < len(lengths) else 0
         if turns:
             found.append(Segment(start, first, turns - 1))
@@ -166,20 +268,35 @@ class TextFormat:
     def context(self, episode: TokenEpisode) -> list[int]:
         """Ids that a model is given before it takes the next action of an unfinished episode."""
         turn = len(episode.actions)
-        segment = self.segments(episode, turn + 1)[-1]
-        return self.join(episode, segment.start, turn)[0] + list(episode.observations[turn])
+        return self.join(episode, self.segments(episode, turn + 1)[-1].start, turn, waits=True)[0]
 
     def shown(self, action: Ids) -> int:
         """How many tokens of a row an action takes."""
         return 0 if self.choice else len(action)
 
-    def join(self, episode: TokenEpisode, start: int, stop: int) -> tuple[list[int], list[int]]:
-        """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them."""
+    def join(self, episode: TokenEpisode, start: int, stop: int, waits: bool = False) -> tuple[list[int], list[int]]:
+        """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them.
+
+        Args:
+            episode: what was said.
+            start: first turn.
+            stop: one past the last turn.
+            waits: add the observation of the turn ``stop``, which waits for its action.
+        """
         ids: list[int] = []
         begins = []
-        for k in range(start, stop):
-            ids += episode.observations[k]
+        chat, told, last = episode.chat, _past(episode), stop - 1 + waits
+        for k in range(start, stop + waits):
+            own = episode if k == last else told
+            if chat is not None and ids and ids[-1] != chat.end:
+                ids.append(chat.end)  # of an action that was cut
+            ids += own.chat.openings[k] if own.chat is not None and k == start else own.observations[k]
             begins.append(len(ids))
-            if not self.choice:
-                ids += episode.actions[k]
+            if k < stop and not self.choice:
+                ids += own.actions[k]
         return ids, begins
+
+
+def _past(episode: TokenEpisode) -> TokenEpisode:
+    """The episode as its past is worded."""
+    return episode if episode.chat is None or episode.chat.past is None else episode.chat.past

@@ -160,5 +160,5 @@ def _others(
     found: list[list[tuple[str, float]]] = [[] for _ in contexts]
     for path in done:
         if path.owner not in too_many and path.value is not None:
-            found[path.owner].append((tokenizer.decode(path.ids), path.value))
+            found[path.owner].append((tokenizer.said(path.ids), path.value))
     return [tuple(sorted(pairs, key=lambda pair: -pair[1])) for pairs in found]

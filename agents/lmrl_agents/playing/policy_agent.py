@@ -22,6 +22,7 @@ from lmrl_agents.playing.identity import model_digest, model_folder
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_agents.playing.rollout import Rollout
+from lmrl_envs import Transcript
 
 MOST_SLOTS = 1024
 """Games whose key-value caches are kept at most; beyond that, the longest-waiting are read anew."""
@@ -66,7 +67,7 @@ class TokenAgent:
         return text
 
     def _said(self, request: Request, sampled: Generated) -> str:
-        return self.form.reading.action(self.tokenizer.decode(sampled.ids), request.transcript)
+        return self.form.reading.action(self.tokenizer.said(sampled.ids), request.transcript)
 
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """Sampled ids and log-probabilities of one action per request."""
@@ -77,14 +78,17 @@ class TokenAgent:
         return [self.form.context(self._read(request)) for request in requests]
 
     def _read(self, request: Request) -> TokenEpisode:
-        form, texts = self.form, self.form.reading.texts(request.transcript)
+        form, episode = self.form, self.form.begin(request.instructions)
         kept = dict(enumerate(self._kept.get(request.episode, ())))
-        actions: list[Ids] = []
-        for k, (text, played) in enumerate(zip(texts[1::2], request.transcript.actions, strict=True)):
-            said, ids = kept.get(k, (None, ()))
+        for k, text in enumerate(form.reading.texts(request.transcript)):
+            if k % 2 == 0:
+                form.observe(episode, text, self.tokenizer)
+                continue
+            said, ids = kept.get(k // 2, (None, ()))
             # A choice is not read again: what the environment says tells it.
-            actions.append(ids if said == played or form.choice else form.action(text, self.tokenizer))
-        return TokenEpisode([form.observation(text, self.tokenizer) for text in texts[::2]], actions)
+            is_own = said == request.transcript[k].text or form.choice
+            episode.actions.append(ids if is_own else form.action(text, self.tokenizer))
+        return episode
 
     def draw(self, requests: Sequence[Request], contexts: Sequence[Sequence[int]]) -> list[Generated]:
         """Actions for contexts that are ids already, the candidates of a request one after the other.
@@ -160,13 +164,17 @@ class Recorder(PolicyAgent):
         super().__init__(policy, form, sampling)
         self.episodes: dict[int, TokenEpisode] = {}
 
+    def observe(self, episode: TokenEpisode, transcript: Transcript) -> None:
+        """Append the latest text."""
+        self.form.observe(episode, self.form.reading.texts(transcript)[-1], self.tokenizer)
+
     def sample(self, requests: Sequence[Request]) -> list[Generated]:
         """As `PolicyAgent.sample`, over contexts of the ids sampled before."""
         contexts = []
         for request in requests:
-            episode = self.episodes.setdefault(request.episode, TokenEpisode())
+            episode = self.episodes.setdefault(request.episode, self.form.begin(request.instructions))
             if len(episode.observations) == len(episode.actions):  # else it is asked again
-                episode.observations.append(self.form.last_observation(request.transcript, self.tokenizer))
+                self.observe(episode, request.transcript)
             contexts.append(self.form.context(episode))
         sampled = self.draw(requests, contexts)
         for request, action in zip(requests, sampled, strict=True):

@@ -152,7 +152,8 @@ class ServedAgent(TokenAgent):
         try:
             description = read_description(self.folder)
             network = read(self.folder / NETWORK, dict[str, Any])
-            tokenizer = TaskTokenizer.load(self.folder)
+            form = TextFormat(**description["format"])
+            tokenizer = TaskTokenizer.load(self.folder, form.chat)
             heat = chosen_temperature(temperature, description)
             settings = ServerSettings(base_url=server, concurrency=concurrency, **options)
         except (OSError, TypeError, ValueError) as problem:
@@ -160,7 +161,6 @@ class ServedAgent(TokenAgent):
         critic = self.folder / DESCRIPTION
         if critic.is_file() and description.get("decoding", {}).get("beta") is not None:
             raise AgentError(f"{self.folder}: its actions are guided by values, which a server does not know of")
-        form = TextFormat(**description["format"])
         self._positions = network.get("max_position_embeddings") or network.get("n_positions") or 10**9
         sampling = Sampling(heat, top_k, top_p, form.max_action_tokens)
         self.server = TokenServer(served_model, settings, f"agent {str(folder)!r}", tokenizer, sampling)

@@ -1,4 +1,5 @@
-"""Hyperparameters by size: nano (CPU, minutes), small (GPT-2 small from random weights), paper (LMRL-Gym's).
+"""Hyperparameters by size: nano (CPU, minutes), small (GPT-2 small from random weights), paper (LMRL-Gym's), instruct (a
+checkpoint with a chat template, named by model.source).
 
 A preset is a TOML file with the tables ``model``, ``text`` and one per algorithm. What differs for a task stands in its own
 folder, in ``presets.toml``: the same tables again under ``<preset>.<family>`` and ``<preset>."<id>"``.
@@ -12,7 +13,7 @@ from typing import Any
 
 from lmrl_envs import task
 
-NAMES = ("nano", "small", "paper")
+NAMES = ("nano", "small", "paper", "instruct")
 
 
 def load_preset(name: str, env_id: str) -> dict[str, dict[str, Any]]:
