@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -116,7 +116,7 @@ class LanguageModel(nn.Module):
                 trust_remote_code=False,
                 use_safetensors=True,
             )
-            rows = lm.get_input_embeddings().weight.shape[0]
+            rows = cast(Any, lm.get_input_embeddings()).weight.shape[0]
             if tokenizer.chat is None or rows < len(tokenizer):  # a checkpoint may have rows to spare
                 lm.resize_token_embeddings(len(tokenizer))
             check(lm)

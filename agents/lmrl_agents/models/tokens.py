@@ -212,7 +212,9 @@ class TextFormat:
             self._observe(rows.past, text, writer.past)
         # Rows begin later than the game where there is no room for all of it, or little is shown.
         if self.context_turns is not None or said + self.max_action_tokens + rows.spare > self.max_tokens:
-            for part, own in ((rows, writer), *([(rows.past.chat, writer.past)] if rows.past is not None else [])):
+            for part, own in ((rows, writer), (rows.past and rows.past.chat, writer.past)):
+                if part is None:
+                    continue
                 new = [k for k in range(len(rows.texts)) if k not in part.openings]
                 part.openings |= {k: own.opening(rows.instructions, rows.texts[k]) for k in new}
 
