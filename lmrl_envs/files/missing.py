@@ -24,6 +24,7 @@ EXTRA_OF = {
     "h5py": "minari",
     "vaderSentiment": "chat",
     "better_profanity": "chat",
+    "peft": "lora",
 }
 """Optional packages and the extra that brings them, where it is not of the same name."""
 

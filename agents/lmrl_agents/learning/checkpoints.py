@@ -14,6 +14,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
 
 from lmrl_agents.learning.run import CHECKPOINT, FINAL, TrainingError, TrainingRun
+from lmrl_agents.models.adapters import has_adapters, without_base
 from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.model import LanguageModel
@@ -32,6 +33,7 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     weights, of_optimizers = full_state(nn.ModuleDict(modules), *optimizers.values())
+    weights = without_base(weights)
     with _replacing(run.out / CHECKPOINT) as fresh:
         if rank() != 0:
             return
@@ -73,7 +75,7 @@ def load_checkpoint(
         list(optimizers.values()),
         model_state_dict=load_file(folder / "weights.safetensors"),  # type: ignore[arg-type]
         optim_state_dict={"state": moments, "param_groups": facts["param_groups"]},
-        options=StateDictOptions(full_state_dict=True),
+        options=StateDictOptions(full_state_dict=True, strict=not any(map(has_adapters, modules.values()))),
     )
     torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
     state.update(facts["state"])

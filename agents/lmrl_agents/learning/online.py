@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from lmrl_agents.learning.optimisation import linear_decay
 from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
+from lmrl_agents.models.adapters import copied, without_base
 from lmrl_agents.models.critic import Critic, states_of
 from lmrl_agents.models.distributed import all_reduce, moments, rank, world_size
 from lmrl_agents.models.model import LanguageModel
@@ -103,7 +105,8 @@ class RoundGuard:
 
     def before(self) -> None:
         """Remember the policy as it is."""
-        self._kept = copy.deepcopy([part.state_dict() for part in self._updated])
+        states = [part.state_dict() for part in self._updated]
+        self._kept = copy.deepcopy([without_base(s) if isinstance(s, OrderedDict) else s for s in states])
 
     def after(self, steps: StepStore, steady: bool = True) -> dict[str, float]:
         """Judge what a round's learning from ``steps`` did; the rate grows again after ``steady`` rounds only.
@@ -116,7 +119,7 @@ class RoundGuard:
         moved = moments(np.expm1(change) - change)[0]
         if self.config.kl_limit and not moved <= self.config.kl_limit:
             for part, kept in zip(self._updated, self._kept, strict=True):
-                part.load_state_dict(kept)
+                part.load_state_dict({**part.state_dict(), **kept})
             self.state["rate"] *= 0.5
         elif steady:
             self.state["rate"] = min(1.0, self.state["rate"] * 1.5)
@@ -252,7 +255,7 @@ def floats(numbers: np.ndarray, device: str) -> torch.Tensor:
 
 def frozen(model: LanguageModel) -> LanguageModel:
     """A copy that stays as the model is now."""
-    return copy.deepcopy(model).requires_grad_(False).eval()
+    return copied(model).requires_grad_(False).eval()
 
 
 def _in_order(steps: StepStore, size: int = 8192) -> Iterator[np.ndarray]:

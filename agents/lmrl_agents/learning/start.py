@@ -27,6 +27,10 @@ def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
     units, vocabulary, thinking = text.pop("units"), text.pop("vocabulary", 50_000), text.pop("thinking", "forbid")
     form = TextFormat(**text, env_id=run.env_id)
     config = ModelConfig(**tables["model"])
+    if config.lora_rank and units != "chat":
+        raise TrainingError(
+            f"model.lora_rank needs text.units=chat: with units={units} tokens are new, and adapters learn none"
+        )
     if units in ("pretrained", "chat"):
         from transformers import AutoTokenizer
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lmrl_agents.models.adapters import copied, has_adapters, train_only_adapters, without_base
 from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import full_state, is_sharded, rank
 from lmrl_agents.models.families import text_config
@@ -92,7 +92,7 @@ class Critic(nn.Module):
         """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
         trunk: Any = model.lm.base_model
         if not shared:
-            trunk = copy.deepcopy(trunk).requires_grad_(True)  # the policy may be frozen
+            trunk = train_only_adapters(copied(trunk))  # the policy may be frozen
         width = text_config(trunk).hidden_size
         return cls(trunk, width, model.tokenizer, config, initial, model.vocabulary).to(model.device).eval()
 
@@ -124,14 +124,15 @@ class Critic(nn.Module):
 
     def target(self) -> Critic:
         """A copy that is never trained; `follow` moves it."""
-        twin = copy.deepcopy(self)
+        twin = copied(self)
         return twin.requires_grad_(False).eval()
 
     @torch.no_grad()
     def follow(self, source: Critic, rate: float) -> None:
         """Move every weight by ``rate`` of its way towards the source's."""
-        own: list[torch.Tensor] = list(self.parameters())
-        other: list[torch.Tensor] = list(source.parameters())
+        pairs = [(a, b) for a, b in zip(self.parameters(), source.parameters(), strict=True) if a is not b]
+        own: list[torch.Tensor] = [a for a, _ in pairs]
+        other: list[torch.Tensor] = [b for _, b in pairs]
         if any(is_sharded(weight) for weight in own):  # the two kinds do not go together in one call
             for weight, goal in zip(own, other, strict=True):
                 weight.lerp_(goal, rate)
@@ -154,6 +155,7 @@ class Critic(nn.Module):
         from safetensors.torch import save_file
 
         weights, _ = full_state(self)
+        weights = without_base(weights)
         if rank() != 0:
             return
         save_file(weights, folder / WEIGHTS)
@@ -175,7 +177,10 @@ class Critic(nn.Module):
             if not 0 <= config.hidden <= largest or len(config.heads) > 16:
                 raise ValueError(f"{config.hidden} units in {len(config.heads)} heads")
             critic = cls.beside(model, config)
-            critic.load_state_dict(load_file(folder / WEIGHTS))
+            weights = load_file(folder / WEIGHTS)
+            if has_adapters(critic.trunk):
+                weights = {**critic.state_dict(), **weights}  # beside the policy's checkpoint
+            critic.load_state_dict(weights)
         except (RuntimeError, OSError, ValueError, SafetensorError) as problem:
             raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
         return critic.to(model.device).eval()

@@ -52,6 +52,8 @@ class ModelValues(Schema, frozen=True):
     compose: bool = False
     outputs: Annotated[int, Meta(ge=0, le=1 << 24)] = 0
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    lora_rank: Annotated[int, Meta(ge=0, le=1 << 12)] = 0
+    lora_alpha: Annotated[float, Meta(ge=0)] = 32.0
 
 
 def read_description(folder: Path) -> dict[str, Any]:

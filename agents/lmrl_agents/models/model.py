@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from lmrl_agents.models.adapters import MARK, add_adapters, checkpoint_digest, export_adapters, merge, without_base
 from lmrl_agents.models.description import checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.families import check, logits_of, text_config, without_dropout
@@ -40,6 +41,10 @@ class ModelConfig:
     """Only the first so many tokens are ever predicted, where actions are a choice (`TextFormat.choice`); 0: all."""
     dropout: float = 0.0
     """Rate in the transformer while a policy is cloned; nothing else is ever computed with dropout."""
+    lora_rank: int = 0
+    """Of low-rank adapters beside a checkpoint, which are trained instead of it (`adapters`); 0: the whole network is trained."""
+    lora_alpha: float = 32.0
+    """Their weight times their rank."""
 
 
 class CharacterComposition(nn.Module):
@@ -120,6 +125,8 @@ class LanguageModel(nn.Module):
             if tokenizer.chat is None or rows < len(tokenizer):  # a checkpoint may have rows to spare
                 lm.resize_token_embeddings(len(tokenizer))
             check(lm)
+            if config.lora_rank:
+                add_adapters(lm, config.lora_rank, config.lora_alpha)
         return cls(lm, tokenizer, form, config).eval()
 
     @property
@@ -160,12 +167,15 @@ class LanguageModel(nn.Module):
         from safetensors.torch import save_file
 
         state, _ = full_state(self)
+        state = without_base(state)
         if rank() != 0:
             return
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(folder)
         self.lm.config.save_pretrained(folder)
-        if self.lm.config.tie_word_embeddings:
+        if self.config.lora_rank:
+            extra = {**(extra or {}), "checkpoint": checkpoint_digest(self.lm)}
+        elif self.lm.config.tie_word_embeddings:
             state.pop("lm.lm_head.weight", None)
         save_file(state, folder / "weights.safetensors")
         description = {
@@ -176,10 +186,16 @@ class LanguageModel(nn.Module):
         }
         (folder / "lmrl.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", "utf-8")
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, merged: bool = False) -> None:
         """Write the network and its tokenizer the way Hugging Face does, for servers and other tools. The network's output
-        rows are whole ones afterwards, see `ModelConfig.compose`.
+        rows are whole ones afterwards, see `ModelConfig.compose`; its adapters are part of it where that is asked for, and else
+        written alone.
         """
+        if self.config.lora_rank and not merged:
+            export_adapters(self.lm, self.config.source, self.config.lora_rank, self.config.lora_alpha, folder)
+            self.tokenizer.save(folder)
+            return
+        merge(self.lm)
         head = self.lm.get_output_embeddings()
         if parametrize.is_parametrized(head, "weight"):
             parametrize.remove_parametrizations(head, "weight")
@@ -207,6 +223,8 @@ class LanguageModel(nn.Module):
             if tokenizer.fingerprint() != description["tokenizer"]:
                 raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
             network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+            if config.lora_rank:
+                return cls._with_adapters(folder, cls.create(config, tokenizer, form, 0), description).to(device)
             with torch.device("meta"):  # shapes alone: a size that the weights have not is not allocated
                 sizes = AutoModelForCausalLM.from_config(network, trust_remote_code=False).state_dict()
             wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
@@ -230,6 +248,23 @@ class LanguageModel(nn.Module):
         if network.model_type != "gpt2":
             check(lm)
         return model.to(device).eval()
+
+    @classmethod
+    def _with_adapters(cls, folder: Path, model: LanguageModel, description: dict[str, Any]) -> LanguageModel:
+        """A checkpoint's model with the adapters of a folder."""
+        from safetensors.torch import load_file
+
+        if checkpoint_digest(model.lm) != description.get("checkpoint"):
+            raise ValueError(
+                f"{folder}: {model.config.source} is another checkpoint than its adapters were trained beside"
+            )
+        weights = load_file(folder / "weights.safetensors")
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        if any(MARK in name for name in missing) or unexpected:
+            raise ValueError(f"{folder}: the adapters do not fit {model.config.source}")
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise ValueError(f"{folder}: there are weights that are no finite numbers")
+        return model.eval()
 
 
 def token_texts(tokenizer: TaskTokenizer) -> list[str]:

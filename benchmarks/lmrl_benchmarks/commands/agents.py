@@ -66,12 +66,13 @@ def new(name: Positional[str], out: Path | None = None) -> int:
     return 0
 
 
-def export(run: Positional[Path], out: Path) -> int:
+def export(run: Positional[Path], out: Path, merge: bool = False) -> int:
     """Write a trained policy as a Hugging Face folder: config, safetensors, tokenizer. vLLM serves it as it is.
 
     Args:
         run: Folder of a training run, or of its final model.
         out: New folder.
+        merge: Make adapters part of the network; without it they are written alone, as peft has them.
     """
     from lmrl_agents.models.model import LanguageModel
     from lmrl_agents.playing.identity import model_folder
@@ -84,7 +85,7 @@ def export(run: Positional[Path], out: Path) -> int:
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 1
-    model.export(out)
+    model.export(out, merged=merge)
     print(out)
     description = read_description(model_folder(run))
     if "beta" in description.get("decoding", {}):

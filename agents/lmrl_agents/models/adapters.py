@@ -1,0 +1,112 @@
+"""Low-rank adapters (LoRA, Hu et al., arXiv 2106.09685) by peft: the checkpoint stays as it is, and small matrices beside it are trained.
+
+    y = W x + (alpha / rank) B A x,    A [rank, in] random, B [out, rank] zero at first, on every linear layer but the output's
+
+Copies of such a model (the policy it started from, critics and their targets) share the checkpoint's weights and have adapters of
+their own, so that they cost next to nothing; files hold the adapters alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from lmrl_envs.files import needs
+
+M = TypeVar("M", bound=nn.Module)
+MARK = "lora_"
+NAME = "default"
+
+
+def add_adapters(lm: Any, rank: int, alpha: float) -> None:
+    """Put an adapter beside every linear layer, in place; they alone require gradients then."""
+    needs("model.lora_rank", "peft")
+    from peft import inject_adapter_in_model
+
+    inject_adapter_in_model(settings(rank, alpha), lm, NAME)
+
+
+def settings(rank: int, alpha: float) -> Any:
+    """As peft has them."""
+    from peft import LoraConfig
+
+    return LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")  # type: ignore[arg-type]
+
+
+def has_adapters(module: nn.Module) -> bool:
+    """Whether there are adapters in a module."""
+    return any(MARK in name for name, _ in module.named_parameters())
+
+
+def train_only_adapters(module: M) -> M:
+    """Of a module with adapters these are trained, of another everything."""
+    adapted = has_adapters(module)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(not adapted or MARK in name)
+    return module
+
+
+def copied(module: M) -> M:
+    """A deep copy that shares the weights which adapters stand beside."""
+    if not has_adapters(module):
+        return copy.deepcopy(module)
+    return copy.deepcopy(module, {id(p): p for name, p in module.named_parameters() if not _is_own(name)})
+
+
+def without_base(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Of weights by name, where there are adapters among them, what is not the checkpoint's."""
+    if not any(MARK in name for name in weights):
+        return dict(weights)
+    return {name: w for name, w in weights.items() if _is_own(name)}
+
+
+def _is_own(name: str) -> bool:
+    """Whether a parameter is no part of the checkpoint: an adapter's, or a value head's."""
+    return MARK in name or "heads." in name
+
+
+@torch.no_grad()
+def merge(lm: Any) -> None:
+    """Add the adapters to the weights and take them away, in place."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, layer in list(lm.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            layer.merge()
+            parent, _, own = name.rpartition(".")
+            setattr(lm.get_submodule(parent), own, layer.get_base_layer())
+
+
+def export_adapters(lm: Any, source: str, rank: int, alpha: float, folder: Path) -> None:
+    """Write the adapters as peft and servers read them, beside the name of their checkpoint."""
+    from safetensors.torch import save_file
+
+    weights = {
+        f"base_model.model.{name.replace(f'.{NAME}.', '.')}": p.detach().clone().contiguous()
+        for name, p in lm.named_parameters()
+        if MARK in name
+    }
+    folder.mkdir(parents=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    config = settings(rank, alpha)
+    config.base_model_name_or_path = source
+    # The very layers, by their last names: another reader might understand "all-linear" in another way.
+    config.target_modules = {name.split(f".{MARK}")[0].rpartition(".")[2] for name in weights}
+    config.inference_mode = True
+    config.save_pretrained(str(folder))
+
+
+def checkpoint_digest(lm: Any) -> str:
+    """Hash of the first numbers of every weight that is no adapter: adapters belong to one checkpoint."""
+    digest = hashlib.sha256()
+    for name, p in sorted(lm.named_parameters()):
+        if MARK not in name:
+            start = p.detach().reshape(-1)[:64].float().cpu().numpy().tobytes()
+            digest.update(f"{name.replace('.base_layer', '')} {tuple(p.shape)} ".encode() + start)
+    return digest.hexdigest()[:16]
