@@ -110,3 +110,23 @@ def checkpoint_digest(lm: Any) -> str:
             start = p.detach().reshape(-1)[:64].float().cpu().numpy().tobytes()
             digest.update(f"{name.replace('.base_layer', '')} {tuple(p.shape)} ".encode() + start)
     return digest.hexdigest()[:16]
+
+
+def load_adapters(model: M, folder: Path, description: Mapping[str, Any]) -> M:
+    """Put the adapters of a folder into a checkpoint's `LanguageModel`.
+
+    Raises:
+        ValueError: they were trained beside another checkpoint, or are damaged.
+    """
+    from safetensors.torch import load_file
+
+    owner: Any = model
+    if checkpoint_digest(owner.lm) != description.get("checkpoint"):
+        raise ValueError(f"{folder}: {owner.config.source} is another checkpoint than its adapters were trained beside")
+    weights = load_file(folder / "weights.safetensors")
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    if any(MARK in name for name in missing) or unexpected:
+        raise ValueError(f"{folder}: the adapters do not fit {owner.config.source}")
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise ValueError(f"{folder}: there are weights that are no finite numbers")
+    return model.eval()

@@ -9,8 +9,8 @@ nothing is ever encoded again, and a template cannot change a row behind our bac
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -251,3 +251,61 @@ class ChatText:
             fits = ids[: len(first)] == first
             self._known[key] = tuple(ids[len(first) :] if fits else self.hf.encode(text, add_special_tokens=False))
         return self._known[key]
+
+
+# -- rows
+
+
+@dataclass
+class ChatRows:
+    """What an episode of a chat has beside its ids, see `observe`."""
+
+    instructions: str
+    end: int = -1
+    """The id that ends an action."""
+    texts: list[str] = field(default_factory=list)
+    """Of the observations."""
+    openings: dict[int, Ids] = field(default_factory=dict)
+    """Observations that a row may begin with: their ids with the instructions before them, by turn."""
+    spare: int = 0
+    """Tokens that a row needs for the instructions, at most."""
+    past: Any = None
+    """The `TokenEpisode` as the template words it once it is past, where it does so in another way; without its last turn's action."""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], episode: Callable[[dict[str, Any]], Any]) -> ChatRows:
+        """As `TokenEpisode.from_json`, which is ``episode``."""
+        openings = {int(turn): tuple(ids) for turn, ids in values["openings"].items()}
+        past = values["past"]
+        return cls(**{**values, "openings": openings, "past": None if past is None else episode(past)})
+
+
+def observe(form: Any, episode: Any, text: str, writer: ChatText) -> None:
+    """Append what the environment said to an episode of a chat, see `TextFormat.observe`."""
+    rows: ChatRows = episode.chat
+    turn = len(episode.observations)
+    if not turn:
+        rows.spare, rows.end = len(writer.opening(rows.instructions, "")) + 2, writer.end
+    room = form.max_tokens - form.max_action_tokens - rows.spare
+    if room < 1:
+        raise ValueError(
+            f"max_tokens={form.max_tokens} leaves no room: the instructions take {rows.spare} tokens, an action up to "
+            f"{form.max_action_tokens}"
+        )
+    text = writer.cut(text, room)
+    rows.texts.append(text)
+    if not turn:
+        rows.openings[0] = writer.opening(rows.instructions, text)
+    episode.observations.append(writer.turn(text) if turn else rows.openings[0])
+    said = sum(map(len, episode.observations)) + sum(map(len, episode.actions))
+    if rows.past is not None:
+        if turn:
+            rows.past.actions.append(writer.past.action(writer.said(episode.actions[-1])))
+        observe(form, rows.past, text, writer.past)
+    # Rows begin later than the game where there is no room for all of it, or little is shown.
+    if form.context_turns is not None or said + form.max_action_tokens + rows.spare > form.max_tokens:
+        for part, own in ((rows, writer), (rows.past and rows.past.chat, writer.past)):
+            if part is None:
+                continue
+            new = [k for k in range(len(rows.texts)) if k not in part.openings]
+            part.openings |= {k: own.opening(rows.instructions, rows.texts[k]) for k in new}

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from lmrl_agents.models.adapters import copied, has_adapters, train_only_adapters, without_base
+from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import full_state, is_sharded, rank
 from lmrl_agents.models.families import text_config
-from lmrl_agents.models.model import CharacterComposition, LanguageModel, token_texts
+from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer

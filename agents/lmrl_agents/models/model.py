@@ -8,12 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from lmrl_agents.models.adapters import MARK, add_adapters, checkpoint_digest, export_adapters, merge, without_base
+from lmrl_agents.models.adapters import (
+    add_adapters,
+    checkpoint_digest,
+    export_adapters,
+    load_adapters,
+    merge,
+    without_base,
+)
+from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
 from lmrl_agents.models.families import check, logits_of, text_config, without_dropout
@@ -45,28 +52,6 @@ class ModelConfig:
     """Of low-rank adapters beside a checkpoint, which are trained instead of it (`adapters`); 0: the whole network is trained."""
     lora_alpha: float = 32.0
     """Their weight times their rank."""
-
-
-class CharacterComposition(nn.Module):
-    """Token embeddings as a free row plus one vector per (position, character) of the token's text."""
-
-    parts: torch.Tensor
-
-    def __init__(self, texts: list[str], width: int, positions: int = 8) -> None:
-        super().__init__()
-        characters = sorted({c for text in texts for c in text[:positions]})
-        column = {c: i for i, c in enumerate(characters)}
-        parts = np.zeros((len(texts), positions * len(characters)), np.float32)
-        for i, text in enumerate(texts):
-            for k, c in enumerate(text[:positions]):
-                parts[i, k * len(characters) + column[c]] = 1.0
-        used = parts.any(axis=0)
-        self.register_buffer("parts", torch.from_numpy(parts[:, used]), persistent=False)
-        self.vectors = nn.Parameter(torch.randn(int(used.sum()), width) * 0.02)
-
-    def forward(self, free: torch.Tensor) -> torch.Tensor:
-        """[V, width] -> [V, width]"""
-        return free + self.parts @ self.vectors
 
 
 class LanguageModel(nn.Module):
@@ -224,7 +209,7 @@ class LanguageModel(nn.Module):
                 raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
             network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
             if config.lora_rank:
-                return cls._with_adapters(folder, cls.create(config, tokenizer, form, 0), description).to(device)
+                return load_adapters(cls.create(config, tokenizer, form, 0), folder, description).to(device)
             with torch.device("meta"):  # shapes alone: a size that the weights have not is not allocated
                 sizes = AutoModelForCausalLM.from_config(network, trust_remote_code=False).state_dict()
             wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
@@ -248,25 +233,3 @@ class LanguageModel(nn.Module):
         if network.model_type != "gpt2":
             check(lm)
         return model.to(device).eval()
-
-    @classmethod
-    def _with_adapters(cls, folder: Path, model: LanguageModel, description: dict[str, Any]) -> LanguageModel:
-        """A checkpoint's model with the adapters of a folder."""
-        from safetensors.torch import load_file
-
-        if checkpoint_digest(model.lm) != description.get("checkpoint"):
-            raise ValueError(
-                f"{folder}: {model.config.source} is another checkpoint than its adapters were trained beside"
-            )
-        weights = load_file(folder / "weights.safetensors")
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-        if any(MARK in name for name in missing) or unexpected:
-            raise ValueError(f"{folder}: the adapters do not fit {model.config.source}")
-        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-            raise ValueError(f"{folder}: there are weights that are no finite numbers")
-        return model.eval()
-
-
-def token_texts(tokenizer: TaskTokenizer) -> list[str]:
-    """The text of each token, "" for special tokens."""
-    return [tokenizer.decode([token]).strip() for token in range(len(tokenizer))]

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
-from lmrl_agents.models.chat import ChatLayout, ChatText
+from lmrl_agents.models.chat import ChatLayout, ChatRows, observe
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import PLAIN, View
@@ -58,7 +58,7 @@ class TokenEpisode:
         """The episode of which these are the fields, written as JSON and read again."""
         ids = {key: [tuple(one) for one in values[key]] for key in ("observations", "actions", "logprobs")}
         chat = values.get("chat")
-        return cls(**{**values, **ids, "chat": None if chat is None else ChatRows.from_json(chat)})
+        return cls(**{**values, **ids, "chat": None if chat is None else ChatRows.from_json(chat, cls.from_json)})
 
     @classmethod
     def from_transcript(
@@ -70,16 +70,7 @@ class TokenEpisode:
         form: TextFormat,
         instructions: str = "",
     ) -> TokenEpisode:
-        """Encode the texts of an episode.
-
-        Args:
-            transcript: what was said.
-            terminated: whether the game ended.
-            truncated: whether it was cut off.
-            tokenizer: of the model.
-            form: how conversations become tokens.
-            instructions: of the game, for chats; default: the format's.
-        """
+        """Encode the texts of an episode; ``instructions`` are a chat's, the format's by default."""
         episode = form.begin(instructions)
         for k, text in enumerate(form.reading.texts(transcript)):
             if k % 2:
@@ -88,30 +79,6 @@ class TokenEpisode:
                 form.observe(episode, text, tokenizer)
         episode.rewards, episode.terminated, episode.truncated = list(transcript.rewards), terminated, truncated
         return episode
-
-
-@dataclass
-class ChatRows:
-    """What an episode of a chat has beside its ids, see `TextFormat.observe`."""
-
-    instructions: str
-    end: int = -1
-    """The id that ends an action."""
-    texts: list[str] = field(default_factory=list)
-    """Of the observations."""
-    openings: dict[int, Ids] = field(default_factory=dict)
-    """Observations that a row may begin with: their ids with the instructions before them, by turn."""
-    spare: int = 0
-    """Tokens that a row needs for the instructions, at most."""
-    past: TokenEpisode | None = None
-    """The episode as the template words it once it is past, where it does so in another way; without its last turn's action."""
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ChatRows:
-        """As `TokenEpisode.from_json`."""
-        openings = {int(turn): tuple(ids) for turn, ids in values["openings"].items()}
-        past = values["past"]
-        return cls(**{**values, "openings": openings, "past": None if past is None else TokenEpisode.from_json(past)})
 
 
 @dataclass(frozen=True)
@@ -172,14 +139,10 @@ class TextFormat:
         return TokenEpisode(chat=ChatRows(instructions, past=past))
 
     def observe(self, episode: TokenEpisode, text: str, tokenizer: TaskTokenizer) -> None:
-        """Append what the environment said (of a very long text, the end).
-
-        Raises:
-            ValueError: the instructions of a chat leave no room.
-        """
+        """Append what the environment said; of a very long text, the end."""
         if episode.chat is not None:
             assert tokenizer.chat is not None
-            self._observe(episode, text, tokenizer.chat)
+            observe(self, episode, text, tokenizer.chat)
             return
         episode.observations.append(self.observation(text, tokenizer))
 
@@ -189,34 +152,6 @@ class TextFormat:
         if self.choice:
             return ids or (tokenizer.obs,)  # an action is predicted from something
         return (tokenizer.obs, *ids, tokenizer.act)
-
-    def _observe(self, episode: TokenEpisode, text: str, writer: ChatText) -> None:
-        rows, turn = cast(ChatRows, episode.chat), len(episode.observations)
-        if not turn:
-            rows.spare, rows.end = len(writer.opening(rows.instructions, "")) + 2, writer.end
-        room = self.max_tokens - self.max_action_tokens - rows.spare
-        if room < 1:
-            raise ValueError(
-                f"max_tokens={self.max_tokens} leaves no room: the instructions take {rows.spare} tokens, an action up to "
-                f"{self.max_action_tokens}"
-            )
-        text = writer.cut(text, room)
-        rows.texts.append(text)
-        if not turn:
-            rows.openings[0] = writer.opening(rows.instructions, text)
-        episode.observations.append(writer.turn(text) if turn else rows.openings[0])
-        said = sum(map(len, episode.observations)) + sum(map(len, episode.actions))
-        if rows.past is not None:
-            if turn:
-                rows.past.actions.append(writer.past.action(writer.said(episode.actions[-1])))
-            self._observe(rows.past, text, writer.past)
-        # Rows begin later than the game where there is no room for all of it, or little is shown.
-        if self.context_turns is not None or said + self.max_action_tokens + rows.spare > self.max_tokens:
-            for part, own in ((rows, writer), (rows.past and rows.past.chat, writer.past)):
-                if part is None:
-                    continue
-                new = [k for k in range(len(rows.texts)) if k not in part.openings]
-                part.openings |= {k: own.opening(rows.instructions, rows.texts[k]) for k in new}
 
     def action(self, text: str, tokenizer: TaskTokenizer) -> Ids:
         """Ids of an action with its end token.
@@ -277,13 +212,8 @@ class TextFormat:
         return 0 if self.choice else len(action)
 
     def join(self, episode: TokenEpisode, start: int, stop: int, waits: bool = False) -> tuple[list[int], list[int]]:
-        """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them.
-
-        Args:
-            episode: what was said.
-            start: first turn.
-            stop: one past the last turn.
-            waits: add the observation of the turn ``stop``, which waits for its action.
+        """Ids of the turns ``start`` to ``stop - 1``, and where each turn's action begins among them; ``waits`` adds the observation
+        of the turn ``stop``.
         """
         ids: list[int] = []
         begins = []
