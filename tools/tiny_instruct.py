@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import torch
@@ -54,10 +55,11 @@ def main() -> None:
     instructions = gymnasium.make(asked.env).unwrapped.instructions  # type: ignore[attr-defined]
     games = load_dataset(asked.data, split="train", sample=True, env_id=asked.env)
     tokenizer = tokenizer_of([instructions] * 2 + [turn.text for game in games for turn in game.transcript], 1500)
+    end: Any = tokenizer.eos_token_id
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=asked.width, intermediate_size=3 * asked.width, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, eos_token_id=tokenizer.eos_token_id,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, eos_token_id=end,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         blank = Path(folder, "blank")
