@@ -309,3 +309,13 @@ def observe(form: Any, episode: Any, text: str, writer: ChatText) -> None:
                 continue
             new = [k for k in range(len(rows.texts)) if k not in part.openings]
             part.openings |= {k: own.opening(rows.instructions, rows.texts[k]) for k in new}
+
+
+def rows_of(layout: ChatLayout, instructions: str, episode: Callable[..., Any]) -> ChatRows:
+    """Of a chat in which nothing was said; ``episode`` makes a `TokenEpisode`."""
+    return ChatRows(instructions, past=episode(chat=ChatRows(instructions)) if layout.rewrites else None)
+
+
+def past_of(episode: Any) -> Any:
+    """The `TokenEpisode` as its past is worded."""
+    return episode if episode.chat is None or episode.chat.past is None else episode.chat.past

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,29 @@ from lmrl_envs.files.untrusted import Schema, checked, read
 DESCRIPTION, NETWORK = "lmrl.json", "config.json"
 Piece = Annotated[str, Meta(max_length=1 << 16)]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the network is."""
+
+    source: str = "config"
+    """"config" for random weights of the size below, else a hub id or folder of a pretrained causal LM."""
+    layers: int = 2
+    width: int = 128
+    heads: int = 4
+    max_positions: int = 512
+    compose: bool = False
+    """Output rows of tokens are a free row plus trained vectors of the token's characters by position, so that words
+    share what is learned about their letters. Input and output embeddings are not tied then."""
+    outputs: int = 0
+    """Only the first so many tokens are ever predicted, where actions are a choice (`TextFormat.choice`); 0: all."""
+    dropout: float = 0.0
+    """Rate in the transformer while a policy is cloned; nothing else is ever computed with dropout."""
+    lora_rank: int = 0
+    """Of low-rank adapters beside a checkpoint, which are trained instead of it (`adapters`); 0: the whole network is trained."""
+    lora_alpha: float = 32.0
+    """Their weight times their rank."""
 
 
 class ChatValues(Schema, frozen=True):

@@ -88,3 +88,25 @@ def check(lm: Any) -> None:
     apart = (torch.log_softmax(own, 1) - torch.log_softmax(ours, 1)).abs().max().item()
     if not apart <= CLOSE:
         raise UnknownFamily(f"{name} changes its logits in a way that is not known here (by {apart:.2g} nats)")
+
+
+def gpt2_of(config: Any, tokenizer: Any) -> Any:
+    """The GPT-2 that a `ModelConfig` asks for, of random weights."""
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=config.max_positions,
+        n_embd=config.width,
+        n_layer=config.layers,
+        n_head=config.heads,
+        resid_pdrop=config.dropout,
+        embd_pdrop=config.dropout,
+        attn_pdrop=config.dropout,
+        # The same function as GPT-2's "gelu_new", in one kernel instead of eight: a third of a small model's time.
+        activation_function="gelu_pytorch_tanh",
+        bos_token_id=tokenizer.obs,
+        eos_token_id=tokenizer.eoa,
+        pad_token_id=tokenizer.pad,
+        tie_word_embeddings=not config.compose,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,37 +21,14 @@ from lmrl_agents.models.adapters import (
     without_base,
 )
 from lmrl_agents.models.composition import CharacterComposition, token_texts
-from lmrl_agents.models.description import checked_shapes, read_description
+from lmrl_agents.models.description import ModelConfig, checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
-from lmrl_agents.models.families import check, logits_of, text_config, without_dropout
+from lmrl_agents.models.families import check, gpt2_of, logits_of, text_config, without_dropout
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_envs.files.untrusted import shown
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What the network is."""
-
-    source: str = "config"
-    """"config" for random weights of the size below, else a hub id or folder of a pretrained causal LM."""
-    layers: int = 2
-    width: int = 128
-    heads: int = 4
-    max_positions: int = 512
-    compose: bool = False
-    """Output rows of tokens are a free row plus trained vectors of the token's characters by position, so that words
-    share what is learned about their letters. Input and output embeddings are not tied then."""
-    outputs: int = 0
-    """Only the first so many tokens are ever predicted, where actions are a choice (`TextFormat.choice`); 0: all."""
-    dropout: float = 0.0
-    """Rate in the transformer while a policy is cloned; nothing else is ever computed with dropout."""
-    lora_rank: int = 0
-    """Of low-rank adapters beside a checkpoint, which are trained instead of it (`adapters`); 0: the whole network is trained."""
-    lora_alpha: float = 32.0
-    """Their weight times their rank."""
 
 
 class LanguageModel(nn.Module):
@@ -76,27 +53,11 @@ class LanguageModel(nn.Module):
         Raises:
             UnknownFamily: see `families.check`.
         """
-        from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config
+        from transformers import AutoConfig, AutoModelForCausalLM
 
         torch.manual_seed(seed)
         if config.source == "config":
-            network = GPT2Config(
-                vocab_size=len(tokenizer),
-                n_positions=config.max_positions,
-                n_embd=config.width,
-                n_layer=config.layers,
-                n_head=config.heads,
-                resid_pdrop=config.dropout,
-                embd_pdrop=config.dropout,
-                attn_pdrop=config.dropout,
-                # The same function as GPT-2's "gelu_new", in one kernel instead of eight: a third of a small model's time.
-                activation_function="gelu_pytorch_tanh",
-                bos_token_id=tokenizer.obs,
-                eos_token_id=tokenizer.eoa,
-                pad_token_id=tokenizer.pad,
-                tie_word_embeddings=not config.compose,
-            )
-            lm = AutoModelForCausalLM.from_config(network)
+            lm = AutoModelForCausalLM.from_config(gpt2_of(config, tokenizer))
         else:
             known = AutoConfig.from_pretrained(config.source, trust_remote_code=False)
             lm = AutoModelForCausalLM.from_pretrained(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lmrl_agents.models.chat import ChatLayout, ChatRows, observe
+from lmrl_agents.models.chat import ChatLayout, ChatRows, observe, past_of, rows_of
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import PLAIN, View
@@ -62,16 +62,10 @@ class TokenEpisode:
 
     @classmethod
     def from_transcript(
-        cls,
-        transcript: Transcript,
-        terminated: bool,
-        truncated: bool,
-        tokenizer: TaskTokenizer,
-        form: TextFormat,
-        instructions: str = "",
+        cls, transcript: Transcript, terminated: bool, truncated: bool, tokenizer: TaskTokenizer, form: TextFormat
     ) -> TokenEpisode:
-        """Encode the texts of an episode; ``instructions`` are a chat's, the format's by default."""
-        episode = form.begin(instructions)
+        """Encode the texts of an episode."""
+        episode = form.begin()
         for k, text in enumerate(form.reading.texts(transcript)):
             if k % 2:
                 episode.actions.append(form.action(text, tokenizer))
@@ -131,12 +125,9 @@ class TextFormat:
         return self.context_turns is None and not (self.chat is not None and self.chat.rewrites)
 
     def begin(self, instructions: str = "") -> TokenEpisode:
-        """An episode in which nothing was said."""
-        if self.chat is None:
-            return TokenEpisode()
-        instructions = instructions or self.instructions
-        past = TokenEpisode(chat=ChatRows(instructions)) if self.chat.rewrites else None
-        return TokenEpisode(chat=ChatRows(instructions, past=past))
+        """An episode in which nothing was said; ``instructions`` are a chat's, the format's by default."""
+        rows = rows_of(self.chat, instructions or self.instructions, TokenEpisode) if self.chat else None
+        return TokenEpisode(chat=rows)
 
     def observe(self, episode: TokenEpisode, text: str, tokenizer: TaskTokenizer) -> None:
         """Append what the environment said; of a very long text, the end."""
@@ -173,7 +164,7 @@ class TextFormat:
         """
         turns = len(episode.actions) if turns is None else turns
         spare = 0 if episode.chat is None else episode.chat.spare
-        told = _past(episode)
+        told = past_of(episode)
         closing = int(episode.chat is not None)
         lengths = [len(a) + self.shown(b) + closing for a, b in zip(told.observations, told.actions, strict=False)]
         needs = [len(observation) + self.max_action_tokens for observation in episode.observations[:turns]]
@@ -217,7 +208,7 @@ class TextFormat:
         """
         ids: list[int] = []
         begins = []
-        chat, told, last = episode.chat, _past(episode), stop - 1 + waits
+        chat, told, last = episode.chat, past_of(episode), stop - 1 + waits
         for k in range(start, stop + waits):
             own = episode if k == last else told
             if chat is not None and ids and ids[-1] != chat.end:
@@ -227,8 +218,3 @@ class TextFormat:
             if k < stop and not self.choice:
                 ids += own.actions[k]
         return ids, begins
-
-
-def _past(episode: TokenEpisode) -> TokenEpisode:
-    """The episode as its past is worded."""
-    return episode if episode.chat is None or episode.chat.past is None else episode.chat.past
