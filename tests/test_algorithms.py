@@ -62,7 +62,7 @@ SHORT = {
     },
     **{
         name: {"iterations": 3, "episodes": 4, "checkpoint_every": 1}
-        for name in ("ppo", "reinforce", "grpo", "online_filtered_bc")
+        for name in ("ppo", "nlpo", "reinforce", "grpo", "online_filtered_bc")
     },
 }
 SHORT["grpo"] |= {"episodes": 2, "group_size": 2}
@@ -148,6 +148,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert steps == sorted(set(steps))
     agent = load_agent(str(tmp_path / "parts"))
     assert not check_agent(agent, [MAZE]).breaches
+
+
+def test_without_a_mask_nlpo_is_ppo_bit_for_bit(maze_data: Path, start: Path, tmp_path: Path, short: None) -> None:
+    for algorithm, overrides in (("ppo", {}), ("nlpo", {"nlpo.mask": 1.0}), ("nlpo", {"nlpo.mask": 0.6})):
+        out = tmp_path / f"{algorithm}{overrides.get('nlpo.mask', '')}"
+        train(settings(algorithm, out, maze_data, start=start, overrides=overrides))
+    whole, same, masked = (weights(tmp_path / name) for name in ("ppo", "nlpo1.0", "nlpo0.6"))
+    assert whole.keys() == same.keys() and all(torch.equal(whole[key], same[key]) for key in whole)
+    assert any(not torch.equal(whole[key], masked[key]) for key in whole)
 
 
 @pytest.mark.parametrize("algorithm", FROM_GAMES)

@@ -23,11 +23,13 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -6.73, -6.73, -6.74; optim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import torch
 
 from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
 from lmrl_agents.learning.online import (
@@ -50,6 +52,8 @@ from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
 from lmrl_agents.models.distributed import all_reduce, moments
+from lmrl_agents.models.model import LanguageModel
+from lmrl_agents.models.sampling import Policy
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
@@ -98,6 +102,20 @@ class Config(GradientConfig):
     """Of L_V beside L, where the transformer is shared; the head's learning rate is then ``value_rate``, warmed up, too."""
 
 
+class Masking(Policy, Protocol):
+    """A policy around the model that is trained."""
+
+    lagged: torch.nn.Module
+    """What it masks by, kept with checkpoints."""
+
+    def ended(self, round_: int) -> None:
+        """A round of learning is over."""
+        ...
+
+
+Mask = Callable[[LanguageModel], Masking]
+
+
 def adapt(weight: float, divergence: float, target: float, episodes: int, horizon: float) -> float:
     """The next KL weight by Ziegler's rule."""
     error = min(max(divergence / target - 1, -0.2), 0.2)
@@ -106,7 +124,11 @@ def adapt(weight: float, divergence: float, target: float, episodes: int, horizo
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    config = run.config(Config)
+    return optimise(run, run.config(Config))
+
+
+def optimise(run: TrainingRun, config: Config, mask: Mask | None = None) -> Path:
+    """Train, with a policy around the model if ``mask`` is given (`nlpo`); returns the folder of the model."""
     if config.value_trunk not in TRUNKS:
         raise ValueError(f"value_trunk={config.value_trunk!r} is not known; choose one of {', '.join(TRUNKS)}")
     shared = config.value_trunk == "shared"
@@ -123,7 +145,10 @@ def train(run: TrainingRun) -> Path:
         }
     data = cached_steps(run.load_data(), model.tokenizer, model.form) if config.pretraining_weight else None
     state = {"kl_weight": config.kl_weight, "rate": 1.0}
-    session = Session(run, model, config, {"policy": model, "critic": critic}, optimizers, state)
+    masking = None if mask is None else mask(model)
+    modules = {"policy": model, "critic": critic, **({} if masking is None else {"masking": masking.lagged})}
+    session = Session(run, model, config, modules, optimizers, state)
+    session.acting = session.acting if masking is None else masking
     guard = RoundGuard(session, config, [critic.heads] if shared else [])
     for round_, episodes in rounds(session, config):
         steps = steps_of(session, episodes, config)
@@ -149,6 +174,8 @@ def train(run: TrainingRun) -> Path:
             advantage_std=moments(advantages)[1],
             explained_variance=1 - (moments(returns - values)[1] / max(moments(returns)[1], 1e-5)) ** 2,
         )
+        if masking is not None:
+            masking.ended(round_)
     return session.finish(critic.scaled(1 / config.reward_scale))
 
 
@@ -173,7 +200,7 @@ def _learn(
     for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
         with precision(run):
             states = states_of(model.lm.base_model, batch)
-            logprobs, entropy = new_logprobs(model, batch, config.temperature, states)
+            logprobs, entropy = new_logprobs(session.acting, batch, config.temperature, states)
             loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
             loss = loss - config.entropy * mean(entropy, batch.weight)
             if data is not None:

@@ -69,4 +69,5 @@ def kl_estimates(logprobs: torch.Tensor, reference: torch.Tensor) -> tuple[torch
 def chosen(logits: torch.Tensor, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability of each token and the entropy of its distribution; logits float [N, V], tokens int64 [N]."""
     logs = torch.log_softmax(logits.float(), dim=1)
-    return logs.gather(1, tokens[:, None])[:, 0], -(logs.exp() * logs).sum(dim=1)
+    # A token that cannot be drawn has the logarithm -inf, and adds nothing.
+    return logs.gather(1, tokens[:, None])[:, 0], -(logs.exp() * logs.clamp(min=-1e4)).sum(dim=1)

@@ -20,7 +20,7 @@ from lmrl_agents.models.adapters import copied, without_base
 from lmrl_agents.models.critic import Critic, states_of
 from lmrl_agents.models.distributed import all_reduce, moments, rank, world_size
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.sampling import Sampling
+from lmrl_agents.models.sampling import Policy, Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 from lmrl_agents.playing.policy_agent import Recorder
@@ -100,7 +100,7 @@ class RoundGuard:
     """
 
     def __init__(self, session: Session, config: GradientConfig, others: Sequence[torch.nn.Module] = ()) -> None:
-        self.model, self.config, self.state = session.policy, config, session.state
+        self.acting, self.config, self.state = session.acting, config, session.state
         self._updated: list[Any] = [session.policy, *others, session.optimizers["policy"]]
 
     def before(self) -> None:
@@ -114,7 +114,7 @@ class RoundGuard:
         Returns:
             what is logged: the KL ``kl_moved`` and the learning rate's factor ``rate``.
         """
-        change = predict_logprobs(self.model, steps, self.config.temperature) - steps.logprob
+        change = predict_logprobs(self.acting, steps, self.config.temperature) - steps.logprob
         # Not the mean of -change: these tokens were learned from, and a policy that collapsed onto them would look near.
         moved = moments(np.expm1(change) - change)[0]
         if self.config.kl_limit and not moved <= self.config.kl_limit:
@@ -133,6 +133,7 @@ def play(
     config: OnlineConfig,
     group_size: int = 1,
     rewarding: Rewarding | None = None,
+    acting: Policy | None = None,
 ) -> list[TokenEpisode]:
     """Games of the present policy, in order.
 
@@ -144,13 +145,14 @@ def play(
         config: temperature and slots.
         group_size: how many games are played from each number's seed (GRPO).
         rewarding: what is optimised in place of the task's own reward.
+        acting: what plays, if not the model itself.
 
     Raises:
         TrainingError: a game failed.
         RewardError: the reward did.
     """
     sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
-    recorder = Recorder(model, model.form, sampling)
+    recorder = Recorder(model if acting is None else acting, model.form, sampling)
     rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
     wanted = [n * group_size + k for n in numbers[rank() :: world_size()] for k in range(group_size)]
     games: list[Played] = []
@@ -175,7 +177,7 @@ def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Itera
     rewarding = Rewarding.of(session, config.episodes * group_size)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(session.run, session.policy, numbers, config, group_size, rewarding)
+        episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played)
@@ -208,14 +210,15 @@ def facts_of(episodes: Sequence[TokenEpisode]) -> dict[str, float]:
 
 
 def new_logprobs(
-    model: LanguageModel, batch: StepBatch, temperature: float, states: torch.Tensor | None = None
+    policy: Policy, batch: StepBatch, temperature: float, states: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the steps' tokens and entropies, float [N] each.
 
-    ``states`` are the policy's hidden states, float [S, width], where they are known.
+    ``states`` are the hidden states of the policy's first network, float [S, width], where they are known.
     """
-    states = states_of(model.lm.base_model, batch) if states is None else states
-    logits = model.logits([states]).float() / temperature
+    hidden = [] if states is None else [states]
+    hidden += [states_of(network, batch) for network in policy.networks[len(hidden) :]]
+    logits = policy.logits(hidden).float() / temperature
     return chosen(logits[batch.state], batch.token)
 
 
@@ -279,12 +282,12 @@ def predict_values(critic: Critic, steps: StepStore) -> tuple[np.ndarray, np.nda
 
 
 @torch.inference_mode()
-def predict_logprobs(model: LanguageModel, steps: StepStore, temperature: float) -> np.ndarray:
+def predict_logprobs(policy: Policy, steps: StepStore, temperature: float) -> np.ndarray:
     """Log-probability of every step's token under a policy, float [N]."""
     logprobs = np.zeros(len(steps))
     for which in _in_order(steps):
-        batch = steps.batch(which, successors=False).to(model.device)
-        logprobs[which] = new_logprobs(model, batch, temperature)[0].cpu().numpy()
+        batch = steps.batch(which, successors=False).to(policy.device)
+        logprobs[which] = new_logprobs(policy, batch, temperature)[0].cpu().numpy()
     return logprobs
 
 

@@ -53,7 +53,8 @@ class Session:
 
     Args:
         run: what is trained.
-        policy: the model that is trained or started from; its tokenizer is held against the checkpoint's.
+        policy: the model that is trained or started from; its tokenizer is held against the checkpoint's. ``acting`` is what plays
+            and whose log-probabilities are learned: the model, unless the algorithm sets a policy around it.
         config: length of the loop, its intervals, and the clipping of gradients.
         modules: everything with weights that change.
         optimizers: by name.
@@ -70,6 +71,7 @@ class Session:
         state: dict[str, Any] | None = None,
     ) -> None:
         self.run, self.policy, self.config = run, policy, config
+        self.acting: Policy = policy
         self.modules, self.optimizers, self.state = modules, optimizers, state if state is not None else {}
         torch.manual_seed(run.seed)
         self.done = load_checkpoint(run, policy, modules, optimizers, self.state) if run.resume else 0
