@@ -34,7 +34,7 @@ TAKES_REWARD = True
 
 @dataclass(frozen=True)
 class Config(ppo.Config):
-    """Hyperparameters; the preset's ``[nlpo]`` table."""
+    """Hyperparameters; the preset's ``[nlpo]`` table, and its ``[ppo]`` table for what that does not say."""
 
     mask: float = 0.9
     """p: share of the lagged copy's probability that may be said; 1: all."""
@@ -59,7 +59,8 @@ class MaskedPolicy(nn.Module):
 
     def __init__(self, model: LanguageModel, config: Config) -> None:
         super().__init__()
-        self.model, self.lagged, self.config = model, frozen(model), config
+        self.model, self.config = model, config
+        self.lagged: LanguageModel = frozen(model)
 
     @property
     def networks(self) -> list[Any]:
@@ -95,7 +96,7 @@ class MaskedPolicy(nn.Module):
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    config = run.config(Config)
+    config = run.config(Config, base="ppo")
     if not 0 < config.mask <= 1 or config.keep < 1 or config.sync < 1:
         raise ValueError(
             f"mask={config.mask}, keep={config.keep}, sync={config.sync}: above 0 and at most 1, at least 1 and 1"

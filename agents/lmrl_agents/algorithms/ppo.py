@@ -105,8 +105,10 @@ class Config(GradientConfig):
 class Masking(Policy, Protocol):
     """A policy around the model that is trained."""
 
-    lagged: torch.nn.Module
-    """What it masks by, kept with checkpoints."""
+    @property
+    def lagged(self) -> torch.nn.Module:
+        """What it masks by, kept with checkpoints."""
+        ...
 
     def ended(self, round_: int) -> None:
         """A round of learning is over."""

@@ -123,13 +123,14 @@ class TrainingRun:
             tables[table] = {**tables[table], name: value}
         return tables
 
-    def config(self, kind: type[C]) -> C:
-        """The algorithm's hyperparameters.
+    def config(self, kind: type[C], base: str = "") -> C:
+        """The algorithm's hyperparameters; those of the table ``base`` where its own says nothing.
 
         Raises:
             ValueError: the preset or an override names a hyperparameter that the algorithm does not have.
         """
-        table = self.tables()[self.table]
+        tables = self.tables()
+        table = {**tables.get(base, {}), **tables[self.table]}
         known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
         for name in table:
             if name not in known:
