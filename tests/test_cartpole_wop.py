@@ -55,4 +55,4 @@ def test_on_narrow_data_nothing_holds_plain_q_learning_and_g_stays_with_the_spea
     prior = script.clone(buffer, 0, 600)
     held = {name: np.mean(script.train(name, buffer, prior, 0, 300, False)[-2:]) for name in ("Batch Q", "DBCQ", "G")}
     assert held["G"] > 120 and held["DBCQ"] > 120 and held["Batch Q"] < 60, held
-    assert {script.rule_of(name).method for name in script.METHODS if script.rule_of(name)} == {"g", "psi", "coded"}
+    assert {script.rule_of(name).form for name in script.METHODS if script.rule_of(name)} == {"g", "psi", "klq_coded"}

@@ -84,6 +84,7 @@ def test_soft_and_hard_backups_by_hand() -> None:
     assert backup(values, log_prior, "g").item() == pytest.approx(math.log(0.75 + 0.25 * math.e**2), abs=1e-6)
     assert backup(values, log_prior, "psi").item() == pytest.approx(math.log(1 + math.e**2), abs=1e-6)
     assert backup(values, log_prior, "klq_coded", soft=True).item() == pytest.approx(math.log(1 + math.e**2), abs=1e-6)
+    assert backup(values, log_prior, "g", support=0.3).item() == pytest.approx(math.log(0.75), abs=1e-6)
     assert backup(values, log_prior, "klq_coded").item() == backup(values, log_prior, "q").item() == 2.0
 
 

@@ -178,8 +178,8 @@ def clone(buffer: Buffer, seed: int, steps: int) -> nn.Module:
 
 def rule_of(method: str) -> kl_control.Config | None:
     """What `kl_control` calls it; None for the others."""
-    names = {"KL-Q coded": "coded", "KL-Psi coded": "coded", "Psi": "psi", "G": "g"}
-    return kl_control.Config(method=names[method], soft="Psi" in method) if method in names else None
+    names = {"KL-Q coded": "klq_coded", "KL-Psi coded": "klq_coded", "Psi": "psi", "G": "g"}
+    return kl_control.Config(form=names[method], soft="Psi" in method) if method in names else None
 
 
 def train(method: str, buffer: Buffer, prior: nn.Module, seed: int, steps: int, grows: bool) -> list[float]:
@@ -194,7 +194,7 @@ def train(method: str, buffer: Buffer, prior: nn.Module, seed: int, steps: int, 
     def acting(states: torch.Tensor) -> torch.Tensor:
         values, log_prior = q(states), torch.log_softmax(prior(states), 1)
         if config is not None:
-            return torch.softmax(values + (log_prior if config.method == "g" else 0), 1)
+            return torch.softmax(values + (log_prior if config.form == "g" else 0), 1)
         if method == "DBCQ":
             return best_of_draws(values, log_prior.exp(), DRAWS).float()
         return nn.functional.one_hot(values.argmax(1), 2).float()
@@ -210,7 +210,7 @@ def train(method: str, buffer: Buffer, prior: nn.Module, seed: int, steps: int, 
             log_prior = torch.log_softmax(prior(after), 1)
             if config is not None:
                 reward = kl_control.reward_of(reward, action, values, torch.log_softmax(prior(state), 1), config)
-                worth = kl_control.backup(slow, log_prior, config.method, config.soft)
+                worth = kl_control.backup(slow, log_prior, config.form, config.soft)
             elif method == "DBCQ":
                 worth = expected_best(slow, log_prior.exp(), DRAWS)
             elif mc:

@@ -14,7 +14,8 @@ Targets y of F(s_t, x_t), regressed with 1/2 (F - y)^2; s' is the next state, F'
 "psi", "q" and "klq_coded" charge log p for the logged token alone. Under a nearly deterministic p an action that the data does not have is
 then charged nothing, and is believed to be worth what the head says at first; "g" cannot take it.
 
-Departures: a reward stands on the last token of its turn, and the value of the next turn at its first (the public code gives
+Departures: "g" has no tokens that p gives less than ``support``, in its backups and in play: what the data do not have has values that
+nothing corrects, and a network's p is never 0 (without this, a Maze player with c = 1 stood still); a reward stands on the last token of its turn, and the value of the next turn at its first (the public code gives
 the reward to every word, and reads the next value behind the padding); the squared error for Huber's.
 
     lmrl train kl_control --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --preset nano --seed 0 --out runs/kl-maze
@@ -32,7 +33,7 @@ from lmrl_agents.learning.losses import cross_entropy, squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.models.critic import states_of
-from lmrl_agents.models.guided import GREEDY
+from lmrl_agents.models.guided import GREEDY, supports
 
 FORMS = ("g", "psi", "q", "klq_coded")
 SHARDABLE = True
@@ -40,7 +41,7 @@ SHARDABLE = True
 
 @dataclass(frozen=True)
 class Config(OfflineConfig):
-    """Hyperparameters; the preset's ``[kl_control]`` table. ``support`` and ``betas`` of other value methods say nothing here."""
+    """Hyperparameters; the preset's ``[kl_control]`` table. ``betas`` of other value methods say nothing here, nor ``support`` but to "g"."""
 
     form: str = "g"
     """One of `FORMS`."""
@@ -54,10 +55,12 @@ class Config(OfflineConfig):
     """As of all value methods; none of these has it."""
 
 
-def backup(values: torch.Tensor, log_prior: torch.Tensor, form: str, soft: bool = False) -> torch.Tensor:
+def backup(
+    values: torch.Tensor, log_prior: torch.Tensor, form: str, soft: bool = False, support: float = 0.0
+) -> torch.Tensor:
     """What a state is worth: values and log p of its tokens, float [N, V] -> float [N]."""
     if form == "g":
-        return torch.logsumexp(log_prior + values, dim=1)
+        return torch.logsumexp((log_prior + values).masked_fill(~supports(log_prior, support), float("-inf")), dim=1)
     return torch.logsumexp(values, dim=1) if form == "psi" or soft else values.amax(dim=1)
 
 
@@ -82,7 +85,8 @@ def train(run: TrainingRun) -> Path:
         raise ValueError(f"form={config.form!r} is not known; choose one of {', '.join(FORMS)}")
     if not config.reward_scale > 0:
         raise ValueError(f"reward_scale={config.reward_scale} must be positive")
-    config = replace(config, support=0.0, betas=(GREEDY if config.form == "q" else 1.0,), evaluation_beta=1.0)
+    support = config.support if config.form == "g" else 0.0
+    config = replace(config, support=support, betas=(GREEDY if config.form == "q" else 1.0,), evaluation_beta=1.0)
     model, data = load(run, config.form == "g", config.discount_unit)
     critic = critic_of(run, model, ("q1",), data, config, 1 / config.reward_scale)
     target = critic.target()
@@ -98,7 +102,7 @@ def train(run: TrainingRun) -> Path:
             )
             slow = target.least_q(target.states(batch)[batch.next_state])
             y = reward_of(batch.reward, batch.token, q, here, config)
-            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.form, config.soft)
+            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.form, config.soft, support)
         loss = squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight)
         if config.conservatism:
             loss = loss + config.conservatism * cross_entropy(q, batch.token, batch.weight)

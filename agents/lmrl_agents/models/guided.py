@@ -28,6 +28,11 @@ def best_of_draws(q: torch.Tensor, prior: torch.Tensor, draws: int) -> torch.Ten
     return torch.zeros_like(upto).scatter(1, order, upto.diff(dim=1, prepend=torch.zeros_like(upto[:, :1])))
 
 
+def supports(prior: torch.Tensor, least: float) -> torch.Tensor:
+    """The tokens of at least this probability, and the likeliest one: log-probabilities float [N, V] -> bool [N, V]."""
+    return (prior.exp() >= least) | (prior == prior.amax(dim=1, keepdim=True))
+
+
 class GuidedPolicy(nn.Module):
     """The data's policy guided by values, over tokens that the data's policy supports. Of three rules:
 
@@ -87,5 +92,4 @@ class GuidedPolicy(nn.Module):
     def parts(self, states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The data's log-probabilities, which tokens it supports, and the least Q: float, bool, float [N, V]."""
         prior = torch.log_softmax(self.model.logits(states[:1]).float(), dim=1)
-        supported = (prior.exp() >= self.support) | (prior == prior.amax(dim=1, keepdim=True))
-        return prior, supported, self.critic.least_q(states[1])
+        return prior, supports(prior, self.support), self.critic.least_q(states[1])
