@@ -129,8 +129,7 @@ class TrainingRun:
         Raises:
             ValueError: the preset or an override names a hyperparameter that the algorithm does not have.
         """
-        tables = self.tables()
-        table = {**tables.get(base, {}), **tables[self.table]}
+        table = {**(tables := self.tables()).get(base, {}), **tables[self.table]}
         known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
         for name in table:
             if name not in known:

@@ -53,8 +53,7 @@ class Session:
 
     Args:
         run: what is trained.
-        policy: the model that is trained or started from; its tokenizer is held against the checkpoint's. ``acting`` is what plays
-            and whose log-probabilities are learned: the model, unless the algorithm sets a policy around it.
+        policy: the model that is trained or started from; an algorithm may set another one around it as ``acting``, which plays.
         config: length of the loop, its intervals, and the clipping of gradients.
         modules: everything with weights that change.
         optimizers: by name.
