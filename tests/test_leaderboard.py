@@ -474,8 +474,8 @@ def test_missing_needs_are_said_and_nothing_is_scored(tmp_path: Path, monkeypatc
     assert {name: reason.split(":")[0] for name, reason in told.items() if "gpt" not in name} == {
         "eval random Chess-stockfish seed 0": "needs Stockfish",
         "eval expert Chess-stockfish seed 0": "needs Stockfish",
-        "eval odd Wordle seed 0": "needs an algorithm that is not installed",
-        "eval odd Wordle seed 1": "needs an algorithm that is not installed",
+        "eval odd Wordle seed 0": "needs what is not installed",
+        "eval odd Wordle seed 1": "needs what is not installed",
     }
     assert "no_such_algorithm" in told["eval odd Wordle seed 0"] and "bc" in told["eval odd Wordle seed 0"]
     assert told["eval gpt Wordle seed 0"].startswith("needs") and "\n" not in "".join(told.values())
