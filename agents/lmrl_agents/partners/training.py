@@ -198,7 +198,7 @@ class _ChatTokenizer(TaskTokenizer):
     """Any model's tokenizer, without the marks of a conversation between agent and environment."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self.hf, self.pad = tokenizer, tokenizer.pad_token_id
+        self.hf, self.pad, self.eoa = tokenizer, tokenizer.pad_token_id, tokenizer.eos_token_id
 
 
 def _turn(pair: Pair, prompter: Prompter) -> TokenEpisode:

@@ -7,7 +7,6 @@ Curves are over the square root of the KL from the start, in nats; the proxy is 
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from lmrl_benchmarks.scores.overoptimisation import best_of_n_means, fitted, is_
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_datasets.preferences.labelling import label_pairs
 from lmrl_envs import Transcript, load_task
+from lmrl_envs.files import JsonLines
 from lmrl_envs.files.untrusted import Schema, convert, read
 
 
@@ -235,7 +235,7 @@ def _rl(s: Settings, out: Path) -> Curve:
         reward=f"learned:{_reward_model(s, out)}",
     )
     found = {name: np.array(values) for name, (_, values) in read_metrics(target / METRICS).items()}
-    games = [json.loads(line) for line in (target / GAMES).read_text("utf-8").splitlines()]
+    games = JsonLines(target / GAMES).read(dict[str, Any])
     size = len(games) // len(found["return"])
     rounds = [games[k * size : (k + 1) * size] for k in range(len(found["return"]))]
     distance = np.sqrt(np.maximum(found["kl_start"], 0) * found["action_tokens"] / size)

@@ -27,6 +27,7 @@ from typing import Any
 
 from lmrl_envs import doors
 from lmrl_envs.files import write_atomically
+from lmrl_envs.files.untrusted import read
 
 KIND = "experiment"
 CELLS, OWN = "cells", "experiment.toml"
@@ -181,5 +182,5 @@ def results(experiment: Experiment, out: Path) -> list[tuple[Cell, dict[str, Any
     for cell in experiment.cells():
         path = out / CELLS / f"{cell_name(cell)}.json"
         if path.is_file():
-            found.append((cell, json.loads(path.read_text("utf-8"))["result"]))
+            found.append((cell, read(path, dict[str, Any])["result"]))
     return found

@@ -40,7 +40,7 @@ def optimised_of(
 
 def told_optimised(details: Sequence[Mapping[str, Any]], actions: int) -> tuple[float, ...]:
     """What an agent told under ``optimised`` of every one of its actions; nothing if it did not."""
-    values = [told.get("optimised") for told in details]
+    values = [told.get("optimised") if isinstance(told, Mapping) else None for told in details]
     numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
     return tuple(numbers) if len(numbers) == len(values) == actions else ()
 
