@@ -7,8 +7,8 @@ RUN pip install --no-cache-dir build && LMRL_PURE=1 python -m build --wheel
 FROM python:3.12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends stockfish && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home player
-COPY --from=build /src/dist/*.whl /tmp/
-RUN pip install --no-cache-dir "$(ls /tmp/*.whl)[web,textworld]" && rm /tmp/*.whl
+COPY --from=build /src/dist/*.whl /wheel/
+RUN pip install --no-cache-dir "$(ls /wheel/*.whl)[web,textworld]" && rm -r /wheel
 ENV PATH="/usr/games:$PATH"
 USER player
 WORKDIR /home/player

@@ -9,6 +9,8 @@ import pytest
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
+from lmrl_benchmarks.running.formats import SummaryFile
+from lmrl_envs.files.untrusted import read
 from lmrl_envs.partners import SimulatorStopped
 
 ID = "lmrl/Negotiation-v0"
@@ -72,7 +74,9 @@ def test_the_summary_tells_both_profits_and_what_is_better_for_both(role: str, t
     spec = EvaluationSpec(ID, "policy:casual", 12, 0, {"role": role, "simulator": "agent:policy:casual"})
     summary = evaluate(spec, tmp_path / "run")
     assert summary["errors"] == 0
-    assert summary["profit_seller"] + summary["profit_buyer"] == pytest.approx(-(1 - summary["success_rate"]))
+    assert sum(summary["profits"].values()) == pytest.approx(-(1 - summary["success_rate"]))
+    assert read(tmp_path / "run" / "summary.json", SummaryFile).profits == summary["profits"]
+    assert set(summary["profits"]) == {"seller", "buyer"}
     assert 0 <= summary["better_for_both"] <= summary["success_rate"]
 
 

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from lmrl_agents.algorithms import ppo
 from lmrl_agents.learning.online import frozen
 from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.guided import AroundModel
 from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.tokenizer import TaskTokenizer
 
 TAKES_REWARD = True
 
@@ -54,33 +53,18 @@ def likely(logits: torch.Tensor, share: float, keep: int) -> torch.Tensor:
     return torch.zeros_like(inside).scatter(1, order, inside)
 
 
-class MaskedPolicy(nn.Module):
+class MaskedPolicy(AroundModel):
     """The model within the mask of a lagged copy."""
 
     def __init__(self, model: LanguageModel, config: Config) -> None:
-        super().__init__()
-        self.model, self.config = model, config
+        super().__init__(model)
+        self.config = config
         self.lagged: LanguageModel = frozen(model)
 
     @property
     def networks(self) -> list[Any]:
         """The model's, then the copy's."""
         return [*self.model.networks, *self.lagged.networks]
-
-    @property
-    def tokenizer(self) -> TaskTokenizer:
-        """The model's."""
-        return self.model.tokenizer
-
-    @property
-    def max_positions(self) -> int:
-        """The model's."""
-        return self.model.max_positions
-
-    @property
-    def device(self) -> torch.device:
-        """The model's."""
-        return self.model.device
 
     def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """States of model and copy, float [N, width] each, to the masked logits float [N, V]."""

@@ -33,7 +33,30 @@ def supports(prior: torch.Tensor, least: float) -> torch.Tensor:
     return (prior.exp() >= least) | (prior == prior.amax(dim=1, keepdim=True))
 
 
-class GuidedPolicy(nn.Module):
+class AroundModel(nn.Module):
+    """A policy made of a model and something else: tokens, room and place are the model's."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @property
+    def tokenizer(self) -> TaskTokenizer:
+        """The model's."""
+        return self.model.tokenizer
+
+    @property
+    def max_positions(self) -> int:
+        """The model's."""
+        return self.model.max_positions
+
+    @property
+    def device(self) -> torch.device:
+        """The model's."""
+        return self.model.device
+
+
+class GuidedPolicy(AroundModel):
     """The data's policy guided by values, over tokens that the data's policy supports. Of three rules:
 
     - "tilt": log pi(x) + beta Q(x);
@@ -55,31 +78,16 @@ class GuidedPolicy(nn.Module):
     def __init__(
         self, model: LanguageModel, critic: Critic, beta: float, support: float, rule: str = "tilt", draws: int = 1
     ) -> None:
-        super().__init__()
+        super().__init__(model)
         if rule not in RULES or draws < 1:
             raise ValueError(f"rule={rule!r} with draws={draws} is not known; choose one of {', '.join(RULES)}")
-        self.model, self.critic, self.beta, self.support = model, critic, beta, support
+        self.critic, self.beta, self.support = critic, beta, support
         self.rule, self.draws = rule, draws
 
     @property
     def networks(self) -> list[Any]:
         """Policy and critic, see `sampling.Policy`."""
         return [*self.model.networks, self.critic.trunk]
-
-    @property
-    def tokenizer(self) -> TaskTokenizer:
-        """The policy's."""
-        return self.model.tokenizer
-
-    @property
-    def max_positions(self) -> int:
-        """The policy's."""
-        return self.model.max_positions
-
-    @property
-    def device(self) -> torch.device:
-        """The policy's."""
-        return self.model.device
 
     def logits(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
         """States of policy and critic, float [N, width] each, to the guided log-probabilities float [N, V]."""

@@ -91,8 +91,7 @@ def _usage(agent: Any) -> str:
 _LABELS = {
     "episodes": "episodes",
     "return_mean": "mean return",
-    "profit_seller": "profit of the seller",
-    "profit_buyer": "profit of the buyer",
+    "profits": "profit of each side",
     "better_for_both": "deals better for both than none",
     "return_ci95": "  95 % interval (over these episodes)",
     "optimised_mean": "mean of what was optimised",
@@ -122,6 +121,8 @@ def _table(title: str, summary: dict[str, Any]) -> Table:
 def _shown(key: str, value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_shown(name, own)}" for name, own in value.items())
     if key.endswith("_rate"):
         return f"{value:.1%}"
     if key.endswith("_ci95"):

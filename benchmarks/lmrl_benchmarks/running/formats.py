@@ -82,8 +82,7 @@ class SummaryFile(Schema, frozen=True):
     reference: Reference | None
     optimised_mean: Number | None = None
     optimised_ci95: tuple[Number, Number] | None = None
-    profit_seller: Number | None = None
-    profit_buyer: Number | None = None
+    profits: dict[str, Number] | None = None
     better_for_both: Amount | None = None
     seconds_per_action: Amount = 0.0
     prompt_tokens: Count = 0

@@ -84,16 +84,17 @@ def _optimised_summary(spec: dict[str, Any], records: Sequence[Record]) -> dict[
     return {"optimised_mean": math.fsum(sums) / len(sums), "optimised_ci95": [low, high]}
 
 
-def _profits_of(env_id: str, records: Sequence[Record]) -> dict[str, float]:
+def _profits_of(env_id: str, records: Sequence[Record]) -> dict[str, Any]:
     """Where two settle on a price: what each side made of it on the average, and how many talks ended in a deal that is better for both
     than none."""
     found = [profits for record in records if (profits := task(env_id).surface.profits(record.info)) is not None]
     if not found:
         return {}
-    sides = {
-        f"profit_{side}": math.fsum(one.sides[side] for one in found) / len(found) for side in sorted(found[0].sides)
+    sides = {side: math.fsum(one.sides[side] for one in found) / len(found) for side in sorted(found[0].sides)}
+    return {
+        "profits": sides,
+        "better_for_both": sum(min(one.sides.values()) > one.no_deal for one in found) / len(found),
     }
-    return {**sides, "better_for_both": sum(min(one.sides.values()) > one.no_deal for one in found) / len(found)}
 
 
 def _usage_of(records: Sequence[Record], turns: int) -> dict[str, Any]:
