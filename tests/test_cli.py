@@ -31,6 +31,41 @@ def test_every_command_explains_itself(command: str) -> None:
     assert result.returncode == 0 and "usage" in result.stdout.lower(), result.stderr
 
 
+@pytest.fixture(scope="module")
+def completions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "lmrl"
+    result = lmrl("completion", "bash")
+    assert result.returncode == 0, result.stderr
+    path.write_text(result.stdout)
+    return path
+
+
+def completed(script: Path, *words: str) -> set[str]:
+    """What bash offers for the last word."""
+    ask = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _tyro_lmrl; printf "%s\\n" "${COMPREPLY[@]}"'
+    result = subprocess.run(["bash", "-c", ask, "bash", script, *words], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
+
+
+def test_a_shell_completes_every_command(completions: Path) -> None:
+    heads = {command.split()[0] for command in COMMANDS}
+    assert completed(completions, "lmrl", "") - {"-h", "--help", "help"} == heads
+    for head in heads:
+        under = {command.split()[1] for command in COMMANDS if command.startswith(f"{head} ")}
+        if under:
+            assert completed(completions, "lmrl", head, "") - {"-h", "--help", "help"} == under
+            assert lmrl(head, "help").returncode == 0
+    assert completed(completions, "lmrl", "train", "--pre") == {"--preset"}
+    assert completed(completions, "lmrl", "train", "--preset", "") == {"nano", "small", "paper", "instruct"}
+    assert completed(completions, "lmrl", "leaderboard", "run", "quick", "--retry") == {"--retry-errors"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_have_a_script(shell: str) -> None:
+    result = lmrl("completion", shell)
+    assert result.returncode == 0 and "leaderboard" in result.stdout and "--preset" in result.stdout
+
+
 def test_help_lists_all_commands_without_heavy_imports() -> None:
     result = lmrl("--help")
     assert result.returncode == 0 and all(f"lmrl {command}" in result.stdout for command in COMMANDS)

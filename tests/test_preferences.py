@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from lmrl_agents import load_agent
@@ -275,6 +276,24 @@ def test_a_labeller_from_outside(body: str, why: str | None, data: Path, tmp_pat
 # -- in and out
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_labels_are_rows_of_a_frame(ending: str, data: Path) -> None:
+    label_pairs(data, "lazy:check=.5")
+    label_pairs(data, "gold:e=.1")
+    found, path = load_preferences(data), data.parent / f"labels.{ending}"
+    assert lmrl(["prefs", "export", str(data), "--out", str(path)]) == 0
+    table, gold = getattr(pd, f"read_{ending}")(path), load_gold(data)
+    assert list(zip(table["pair_id"], table["annotator"], table["label"], strict=True)) == [
+        (label.pair_id, label.annotator, label.label) for label in found.labels
+    ]
+    for row in table.to_dict("records"):
+        pair = found.pairs[row["pair_id"]]
+        assert all(text in row["first"] for text in pair.first.actions) and row["seed_first"] == pair.seed_first
+    worth = table["pair_id"].map(lambda k: sum(gold[k].first) - sum(gold[k].second))
+    by_gold = table["annotator"].str.startswith("gold") & (worth != 0)
+    assert ((table["label"] > 0.5) == (worth > 0))[by_gold].mean() > 0.7
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_exports_say_who_is_better(form: str, data: Path) -> None:
     label_pairs(data, "gold:soft=1,e=0")
@@ -354,6 +373,8 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert lmrl(["prefs", "label", out, "--labeller", "gold:k=8", "--labels", "5"]) == 0
     assert lmrl(["prefs", "info", out, "--gold"]) == 0
     assert "agrees with gold" in capsys.readouterr().out
+    assert lmrl(["prefs", "info", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == "12"
     assert lmrl(["prefs", "show", out, "3"]) == 0
     assert "for the first" in capsys.readouterr().out
     assert lmrl(["prefs", "verify", out, "--replay"]) == 0

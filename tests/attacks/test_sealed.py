@@ -210,6 +210,9 @@ def test_contamination_is_measured(place: Path, tmp_path: Path, capsys: pytest.C
     knowing, honest = by_name["Wordle", "memory.py-Agent"], by_name["Wordle", "expert"]
     assert knowing[2] == "0" and float(knowing[3]) < -1 and knowing[6].endswith("*")
     assert not honest[6].endswith("*") and not by_name["MazeFullyObserved", "memory.py-Agent"][6].endswith("*")
+    assert lmrl([*command, "--json"]) == 0
+    said = {(row["task"], row["agent"]): row for row in json.loads(told(capsys))}
+    assert said["Wordle", "memory.py-Agent"]["public"] == 0 and said["Wordle", "expert"]["low"] <= 0
     assert lmrl([*command[:2], *command[:1:-1]]) == 2  # the other way about
     edit(tmp_path / "toy-run/cells/Wordle/expert/seed-0/run.json", lambda r: r["spec"].update(agent_fingerprint="x"))
     assert lmrl(command) == 0 and "they are not the same agents" in told(capsys)

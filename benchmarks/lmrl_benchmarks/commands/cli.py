@@ -53,7 +53,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agents new": ("agents:new", "write a package with an agent of your own"),
     "agents export": ("agents:export", "write a trained model as a Hugging Face folder, for servers and other tools"),
     "agents check": ("agents:check", "check that an agent keeps the protocol"),
+    "completion": ("completion:completion", "print a script by which a shell completes commands and options"),
 }
+
+HELP = ("-h", "--help", "help")
 
 
 def _help(prefix: str = "") -> str:
@@ -80,7 +83,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit status."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments or arguments[0] in HELP:
         print(_help())
         return 0 if arguments else 2
     if arguments == ["--version"]:
@@ -92,7 +95,7 @@ def run(arguments: list[str]) -> int:
     if name is None:
         group = f"{arguments[0]} "
         if any(command.startswith(group) for command in COMMANDS):
-            asked = len(arguments) > 1 and arguments[1] in ("-h", "--help")
+            asked = len(arguments) > 1 and arguments[1] in HELP
             print(_help(group), file=sys.stdout if asked else sys.stderr)
             return 0 if asked else 2
         from lmrl_envs.files import closest

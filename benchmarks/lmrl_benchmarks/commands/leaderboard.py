@@ -10,6 +10,7 @@ from typing import Any
 from tyro.conf import OmitArgPrefixes, Positional
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing
 from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
@@ -255,18 +256,23 @@ def reveal(suite: Positional[str], salt_file: Path, to: Path = Path()) -> int:
     return 0
 
 
-def contamination(public: Positional[Path], held: Positional[Path]) -> int:
+def contamination(
+    public: Positional[Path], held: Positional[Path], listing: OmitArgPrefixes[Listing] = ON_TERMINAL
+) -> int:
     """How much better agents play the public games than sealed ones: what they knew of the public ones.
 
     Args:
         public: Folder or archive of a run of a public suite.
         held: Folder or archive of a run of a sealed suite with the same tasks and agents.
+        listing: How it is told.
     """
     from lmrl_benchmarks.reporting.contamination import contamination_of, print_contamination
     from lmrl_benchmarks.reporting.submission import run_folder
 
     with run_folder(public) as first, run_folder(held) as second:
-        print_contamination(contamination_of(first, second))
+        found = contamination_of(first, second)
+    if not listing.tells([vars(row) for row in found]):
+        print_contamination(found)
     return 0
 
 

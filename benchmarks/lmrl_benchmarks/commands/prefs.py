@@ -15,7 +15,7 @@ from lmrl_agents.playing.collecting import Collection
 from lmrl_agents.playing.collecting import collect as sample
 from lmrl_agents.playing.room import close, open_agent
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import shown
+from lmrl_benchmarks.commands.terminal import TABLES, as_json, shown, write_table
 from lmrl_datasets.preferences.checking import about, verify_preferences
 from lmrl_datasets.preferences.exchange import import_pairs, trl_rows, write_trl
 from lmrl_datasets.preferences.labellers import load_labeller
@@ -79,15 +79,19 @@ def label(folder: Positional[Path], labeller: str, labels: int | None = None, se
     return 0
 
 
-def info(folder: Positional[Path], gold: bool = False) -> None:
+def info(folder: Positional[Path], gold: bool = False, json: bool = False) -> None:
     """What preference data are: task, pairs, annotators, ties and skips.
 
     Args:
         folder: Of the data.
         gold: Open the side file, and tell how often each annotator agrees with it.
+        json: Print JSON.
     """
+    told = about(load_preferences(folder), load_gold(folder) if gold else None)
+    if json:
+        return as_json({key: str(value) for key, value in told})
     table = Table(show_header=False, box=None)
-    for key, value in about(load_preferences(folder), load_gold(folder) if gold else None):
+    for key, value in told:
         table.add_row(shown(key), shown(value))
     Console(highlight=False).print(table)
 
@@ -142,16 +146,19 @@ def export(
     annotator: tuple[str, ...] = (),
     multi_turn: bool = False,
 ) -> int:
-    """Write preference data as JSON lines for TRL's trainers, with a card beside them.
+    """Write preference data as JSON lines for TRL's trainers, with a card beside them, or as a table, a row for each label.
 
     Args:
         folder: Of the data.
-        out: File (.jsonl).
+        out: File (.jsonl; .csv or .parquet for a table).
         form: explicit, implicit, messages or unpaired.
         annotator: Whose labels; by default everybody's.
         multi_turn: Take games of several turns, too.
     """
     found = load_preferences(folder)
+    if out.suffix in TABLES:
+        print(f"{write_table(found.to_pandas(), out):,} labels in {out}")
+        return 0
     rows, told = trl_rows(found, form, annotator, multi_turn)
     write_trl(rows, told, found, form, out)
     counts = "".join(f", {count} {name}" for name, count in sorted(told.items()) if count)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +48,31 @@ def write_table(table: pd.DataFrame, path: Path) -> int:
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False) if path.suffix == ".csv" else table.to_parquet(temporary, index=False)
     return len(table)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How a listing is told, in place of the table on the terminal."""
+
+    json: bool = False
+    """Print JSON."""
+    csv: Path | None = None
+    """Write a table."""
+    parquet: Path | None = None
+    """The same as Parquet."""
+
+    def tells(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Print or write rows as it was asked for; False where nothing was."""
+        if self.json:
+            as_json(list(rows))
+        for path in filter(None, (self.csv, self.parquet)):
+            import pandas as pd
+
+            print(f"{path}: {write_table(pd.DataFrame.from_records(list(rows)), path):,} rows")
+        return self.json or bool(self.csv or self.parquet)
+
+
+ON_TERMINAL = Listing()
 
 
 LONGEST_MESSAGE = 8000

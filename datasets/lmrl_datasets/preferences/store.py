@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,11 +23,18 @@ from lmrl_datasets.preferences.schema import (
 )
 from lmrl_datasets.schema import to_json
 from lmrl_datasets.store import making_versions, naming_damage, require_pyarrow
-from lmrl_envs.files import JsonLines, replacing, sha256_of, write_json
+from lmrl_envs.files import JsonLines, needs, replacing, sha256_of, write_json
 from lmrl_envs.files.untrusted import Count, Refused, Schema, checked, convert, decode, read
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANIFEST, PAIRS, GOLD = "manifest.json", "pairs.parquet", "gold.parquet"
 LABELS, HIDDEN = "labels.jsonl", "hidden.jsonl"
+COLUMNS = [
+    "pair_id", "annotator", "label", "shown_first", "seconds", "env_id", "unit", "seed_first", "seed_second", "policy_first",
+    "policy_second", "first", "second",
+]  # fmt: skip
 
 
 OBJECTS: dict[Any, tuple[str, ...]] = {Pair: ("env_kwargs", "first", "second"), Gold: ("first", "second")}
@@ -62,6 +69,28 @@ class Preferences:
             if label.label is not None and (not annotators or label.annotator in annotators)
         ]
         return [(self.pairs[label.pair_id], label) for label in sorted(wanted, key=lambda label: label.pair_id)]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row for each label: ``pair_id``, ``annotator``, ``label`` (probability that the first is better; none: skipped),
+        ``shown_first``, ``seconds``; of the pair ``env_id``, ``unit``, ``seed_first``, ``seed_second``, ``policy_first``,
+        ``policy_second``, and what was shown as text, ``first`` and ``second``.
+
+        Raises:
+            gymnasium.error.DependencyNotInstalled: pandas is missing.
+        """
+        needs("a data frame", "pandas")
+        import pandas as pd
+
+        rows = [
+            (
+                label.pair_id, label.annotator, label.label, label.shown_first, label.seconds, pair.env_id, pair.unit,
+                pair.seed_first, pair.seed_second, pair.first.policy, pair.second.policy,
+                pair.first.shown.as_text(), pair.second.shown.as_text(),
+            )
+            for label in self.labels
+            for pair in (self.pairs[label.pair_id],)
+        ]  # fmt: skip
+        return pd.DataFrame.from_records(rows, columns=COLUMNS)
 
     def fingerprint(self) -> str:
         """Of pairs and labels as they are now."""
