@@ -27,10 +27,12 @@ from lmrl_agents.learning.preference_losses import (
 )
 from lmrl_agents.learning.preference_pairs import episodes_of
 from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
-from lmrl_agents.learning.train import train
+from lmrl_agents.learning.train import algorithms, load_algorithm, train
 from lmrl_agents.models.action_ends import ActionEnds
 from lmrl_agents.playing.best_of_n import kl_regularised_optimum
 from lmrl_agents.playing.collecting import Collection, collect
+from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_agents.rewards.distributions import moments, quantile
 from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import RewardError, Trajectory, scored
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means, fitted, is_overoptimised
@@ -213,7 +215,9 @@ def run_of(
     algorithm: str, data: Path | str, out: Path, overrides: dict[str, Any] | None = None, **changes: Any
 ) -> TrainingRun:
     small = {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 12, "bc.batch_size": 32}
-    own = {"reward_model": {"reward_model.epochs": 1}, "dpo": {"dpo.steps": 4, "dpo.batch_size": 16}}.get(algorithm, {})
+    own = {f"{algorithm}.epochs": 1} if algorithm in ("reward_model", "dpl") else {}
+    if algorithm in ("dpo", "ipo", "kto"):
+        own = {f"{algorithm}.steps": 4, f"{algorithm}.batch_size": 16}
     return TrainingRun(
         algorithm,
         HEADLINE,
@@ -241,7 +245,16 @@ METHODS = [
     ("reward_model", {"reward_model.margin": 0.5, "reward_model.centring": 0.01, "reward_model.error": 0.1}),
     *(("dpo", {"dpo.loss": loss}) for loss in ("dpo", "ipo", "conservative", "robust", "kto")),
     ("dpo", {"dpo.reference_free": True}),
+    ("ipo", {}),
+    ("kto", {"kto.bad_weight": 0.5}),
+    ("dpl", {"dpl.ids": 0.1, "dpl.epochs": 2}),
+    ("dpl", {"dpl.kind": "categorical"}),
 ]
+
+
+def test_every_method_that_takes_pairs_is_tried() -> None:
+    takes = {n for n in algorithms() if getattr(load_algorithm(n), "__globals__", {}).get("TAKES_PAIRS")}
+    assert takes == {name for name, _ in METHODS}
 
 
 @pytest.mark.parametrize(("algorithm", "overrides"), METHODS)
@@ -266,7 +279,7 @@ def test_noise_in_the_side_file_changes_no_weight(
     assert not equal(run.out, other)
 
 
-@pytest.mark.parametrize(("algorithm", "overrides"), METHODS[1:4])
+@pytest.mark.parametrize(("algorithm", "overrides"), [*METHODS[1:4], *METHODS[-4:]])
 def test_a_stopped_training_goes_on_bit_for_bit(
     algorithm: str, overrides: dict, pairs: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,6 +364,52 @@ def test_rewards_of_several_turns_are_read_at_each_action(tmp_path: Path) -> Non
             assert row[ends.column[place]] == action[-1] == model.tokenizer.eoa
 
 
+@pytest.mark.parametrize(("name", "loss"), [("ipo", "ipo"), ("kto", "kto")])
+def test_a_loss_with_a_name_of_its_own_is_dpo_s_switch(
+    name: str, loss: str, pairs: Path, start: Path, tmp_path: Path
+) -> None:
+    train(run_of(name, pairs, tmp_path / "own", start=start))
+    train(run_of("dpo", pairs, tmp_path / "dpo", {"dpo.loss": loss}, start=start))
+    assert equal(tmp_path / "own", tmp_path / "dpo")
+
+
+def test_distributions_of_utilities_as_numbers() -> None:
+    normal, atoms = torch.stack([tensor(1.0, 0.5), tensor(4.0, 0.25)], dim=1), tensor(0.1, 0.2, 0.7)[None]
+    near(moments(atoms, "categorical")[0], 0.8)
+    near(moments(atoms, "categorical")[1], 0.2 * 0.25 + 0.7 - 0.64)
+    near(quantile(normal, "mean-variance", 0.5), 1.0, 0.5)
+    near(quantile(normal, "mean-variance", 0.158655254), -1.0, 0.0)
+    near(quantile(atoms, "categorical", 0.1), 1 / 3)  # the first cell's end
+    near(quantile(atoms, "categorical", 0.2), 0.5)
+    near(quantile(atoms, "categorical", 1.0), 1.0)
+
+
+@pytest.mark.parametrize("kind", ["mean-variance", "categorical"])
+def test_a_crowd_of_two_minds_shows_in_the_spread(kind: str, tmp_path: Path) -> None:
+    """Seven in ten love a word of hype, three hate it: what holds one is the less certain, and the mean less a spread turns away."""
+    folder = tmp_path / "pairs"
+    collect(Collection(HEADLINE, ["random"], 600, env_kwargs={"tiny": True}), [load_agent("random")], folder)
+    label_pairs(folder, "groups:.7*any_hype=1.5,e=0/.3*any_hype=-3,e=0")
+    overrides = {"model.width": 32, "dpl.epochs": 12, "dpl.learning_rate": 5e-3, "dpl.kind": kind, "dpl.entropy": 0.05}
+    final = train(run_of("dpl", folder, tmp_path / "dpl", overrides))
+    about = json.loads((final / "lmrl.json").read_text())
+    assert 0 < about["hidden_context"] < 0.95 and about["distribution"] == kind
+    asked = [
+        Trajectory.of(HEADLINE, side.shown, True)
+        for p in load_preferences(folder).pairs
+        for side in (p.first, p.second)
+    ]
+    hype = np.array(["Breaking" in one.transcript.actions[0] for one in asked])
+    given = {}
+    for how in ("", "risk=1:", "risk=3:", "quantile=.1:"):
+        reward = load_reward(f"learned:{how}{tmp_path / 'dpl'}")
+        values = np.array([v[0] for v in reward.score(asked)])
+        given[how] = values[hype].mean() - values[~hype].mean()
+    assert given[""] > given["risk=1:"] > given["risk=3:"] and given[""] > given["quantile=.1:"]
+    assert given[""] > 0 and (given["risk=3:"] < 0 or kind == "categorical")
+    assert LanguageModelAgent(final).critic is None  # no values of play
+
+
 def test_dpo_moves_towards_what_was_preferred(pairs: Path, start: Path, tmp_path: Path) -> None:
     run = run_of(
         "dpo", pairs, tmp_path / "dpo", {"dpo.steps": 30, "dpo.beta": 0.3, "dpo.learning_rate": 2e-3}, start=start
@@ -383,6 +442,17 @@ def test_what_cannot_be_learned_from_is_one_line(pairs: Path, start: Path, tmp_p
         load_reward(f"learned:{start}")
     with pytest.raises(RewardError, match="no trained model"):
         load_reward(f"learned:{tmp_path}")
+    with pytest.raises(RewardError, match="no distribution"):
+        load_reward(f"learned:risk=1:{train(run_of('reward_model', pairs, tmp_path / 'rm'))}")
+    with pytest.raises(ValueError, match="SHARE between"):
+        load_reward(f"learned:quantile=2:{tmp_path}")
+    with pytest.raises(ValueError, match="mean-variance or categorical"):
+        train(run_of("dpl", pairs, tmp_path / "dpl", {"dpl.kind": "odd"}))
+    walks = tmp_path / "walks"
+    collect(Collection(MAZE, ["random"], 4, unit="segment:2"), [load_agent("random")], walks)
+    label_pairs(walks, "gold")
+    with pytest.raises(TrainingError, match="games of one action"):
+        train(replace(run_of("dpl", walks, tmp_path / "dpl2", {"dpl.kind": "categorical"}), env_id=MAZE))
     for spec in ("ensemble:", "ensemble:var=x:a"):
         with pytest.raises(ValueError, match="ensemble"):
             load_reward(spec)

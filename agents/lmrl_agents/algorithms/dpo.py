@@ -13,7 +13,9 @@ The log-probability of the chosen falls in training: that is expected, and logge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +34,8 @@ TAKES_PAIRS = True
 
 
 @dataclass(frozen=True)
-class Config:
-    """Hyperparameters; the preset's ``[dpo]`` table."""
+class DirectConfig:
+    """Hyperparameters of the methods that `optimise`."""
 
     steps: int = 200
     """Gradient steps."""
@@ -49,10 +51,6 @@ class Config:
     """Largest gradient norm."""
     beta: float = 0.1
     """b"""
-    loss: str = "dpo"
-    """dpo, ipo, conservative, robust or kto."""
-    error: float = 0.1
-    """e, of conservative and robust."""
     reference_free: bool = False
     """Take a uniform reference."""
     annotators: tuple[str, ...] = ()
@@ -61,6 +59,16 @@ class Config:
     """Steps between lines of metrics."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Config(DirectConfig):
+    """Hyperparameters; the preset's ``[dpo]`` table."""
+
+    loss: str = "dpo"
+    """dpo, ipo, conservative, robust or kto."""
+    error: float = 0.1
+    """e, of conservative and robust."""
 
 
 class SideSteps:
@@ -85,6 +93,20 @@ class SideSteps:
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
+    return optimise(run, config, partial(pair_loss, beta=config.beta, kind=config.loss, error=config.error))
+
+
+def optimise(run: TrainingRun, config: DirectConfig, loss_of: Callable[..., torch.Tensor]) -> Path:
+    """Move a policy by the run's pairs; returns the folder of the model.
+
+    Args:
+        run: what is trained.
+        config: how.
+        loss_of: log-ratios of policy and reference over the sides of pairs, float [2 B], and labels, float [B], to losses, float [B].
+
+    Raises:
+        TrainingError: there is no policy to start from.
+    """
     data = labelled_pairs(run, config.annotators)
     if run.start is None:
         raise TrainingError(f"{run.algorithm} needs the policy that its pairs come from, or one like it: --start DIR")
@@ -107,7 +129,7 @@ def train(run: TrainingRun) -> Path:
             logprobs, _ = new_logprobs(model, batch, 1.0)
             ratios = logprobs - torch.tensor(reference[which], dtype=torch.float32, device=run.device)
             sums = torch.zeros(len(games), device=run.device).index_add(0, owner, ratios)
-            loss = _loss(config, sums, labels).mean()
+            loss = loss_of(sums, labels).mean()
         session.update("policy", loss, cosine_decay(step, config.steps, config.learning_rate, config.warmup), batch)
         h = (sums[::2] - sums[1::2]).detach()
         session.note = f"loss {loss.item():.3f}"
@@ -120,14 +142,20 @@ def train(run: TrainingRun) -> Path:
     return session.finish()
 
 
-def _loss(config: Config, sums: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """float [2 B] log-ratios of the sides, [B] labels -> [B]."""
-    if config.loss == "kto":
+def pair_loss(
+    sums: torch.Tensor,
+    labels: torch.Tensor,
+    beta: float,
+    kind: str,
+    error: float = 0.1,
+    good: float = 1.0,
+    bad: float = 1.0,
+) -> torch.Tensor:
+    """float [2 B] log-ratios of the sides, [B] labels -> [B]; ``good`` and ``bad`` weigh kto's two kinds of games."""
+    if kind == "kto":
         reference = sums.detach().mean().clamp(min=0)
-        good = torch.stack([labels, 1 - labels], dim=1).flatten()
-        both = [kto(sums, torch.full_like(good, side), config.beta, reference) for side in (1.0, 0.0)]
-        return (good * both[0] + (1 - good) * both[1]).view(-1, 2).mean(dim=1)
+        share = torch.stack([labels, 1 - labels], dim=1).flatten()
+        liked, disliked = (kto(sums, torch.full_like(share, side), beta, reference) for side in (1.0, 0.0))
+        return (good * share * liked + bad * (1 - share) * disliked).view(-1, 2).mean(dim=1)
     h = sums[::2] - sums[1::2]
-    return labels * direct(h, config.beta, config.loss, config.error) + (1 - labels) * direct(
-        -h, config.beta, config.loss, config.error
-    )
+    return labels * direct(h, beta, kind, error) + (1 - labels) * direct(-h, beta, kind, error)

@@ -36,8 +36,8 @@ TAKES_PAIRS = True
 
 
 @dataclass(frozen=True)
-class Config:
-    """Hyperparameters; the preset's ``[reward_model]`` table."""
+class FitConfig:
+    """Hyperparameters of everything that is fitted to pairs by `fit`."""
 
     epochs: int = 2
     """Passes over the pairs."""
@@ -51,12 +51,6 @@ class Config:
     """On matrices."""
     clip: float = 1.0
     """Largest gradient norm."""
-    margin: float = 0.0
-    """m, by which the better one has to lead, in nats."""
-    centring: float = 0.0
-    """Weight of (r(first) + r(second))^2."""
-    error: float = 0.0
-    """Share of labels that are taken for a coin's (Christiano: .1)."""
     ids: float = 0.0
     """Rate at which labels move to what the model says, after every epoch (iterative data smoothing); 0: they stay."""
     keep_best: bool = True
@@ -73,6 +67,34 @@ class Config:
     """Steps between lines of metrics."""
     checkpoint_every: int = 100
     """Steps between checkpoints."""
+
+
+@dataclass(frozen=True)
+class Config(FitConfig):
+    """Hyperparameters; the preset's ``[reward_model]`` table."""
+
+    margin: float = 0.0
+    """m, by which the better one has to lead, in nats."""
+    centring: float = 0.0
+    """Weight of (r(first) + r(second))^2."""
+    error: float = 0.0
+    """Share of labels that are taken for a coin's (Christiano: .1)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read at the ends of actions, and what its sums over the two games of a pair, [2 B, K], say of a label."""
+
+    of: Callable[[Critic, torch.Tensor], torch.Tensor]
+    """States float [A, width] -> float [A, K]."""
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """Sums and labels float [B] -> float [B]."""
+    chance: Callable[[torch.Tensor], torch.Tensor]
+    """Sums -> the probability that the first is better, float [B]."""
+    worth: Callable[[torch.Tensor], torch.Tensor]
+    """float [N, K] -> float [N]: the utility of a game."""
+    facts: Callable[[torch.Tensor], dict[str, Any]] = lambda sums: {}
+    """What is written down of the sums over all games."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +117,31 @@ def body_of(run: TrainingRun, data: LabelledPairs) -> LanguageModel:
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
-    data = labelled_pairs(run, config.annotators, config.first)
-    model = body_of(run, data)
-    critic = Critic.beside(model, CriticConfig(("value",), config.hidden))
-    ends = ActionEnds(episodes_of(data.sides, model.tokenizer, model.form), model.form, model.tokenizer.pad)
 
-    def loss_of(gaps: torch.Tensor, returns: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = bradley_terry(gaps, labels, config.margin, config.error)
-        return loss + centring(returns[::2], returns[1::2], config.centring) if config.centring else loss
+    def loss(sums: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        first, second = sums[::2, 0], sums[1::2, 0]
+        found = bradley_terry(first - second, labels, config.margin, config.error)
+        return found + centring(first, second, config.centring) if config.centring else found
 
-    return fit(run, config, model, critic, data, ends, loss_of)
+    return fit(run, config, CriticConfig(("value",), config.hidden), scalar(loss))
 
 
-def returns_of(critic: Critic, ends: ActionEnds, sides: np.ndarray) -> tuple[torch.Tensor, Any]:
-    """Sum of what each of these sides' actions are given, float [B], and the batch that was read."""
+def scalar(loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Reading:
+    """One number an action: Bradley-Terry's."""
+    return Reading(
+        of=lambda critic, states: critic.value(states)[:, None],
+        loss=loss,
+        chance=lambda sums: torch.sigmoid(sums[::2, 0] - sums[1::2, 0]),
+        worth=lambda sums: sums[:, 0],
+    )
+
+
+def sums_of(critic: Critic, ends: ActionEnds, sides: np.ndarray, reading: Reading) -> tuple[torch.Tensor, Any]:
+    """Sum of what is read at the ends of these sides' actions, float [B, K], and the batch that was read."""
     batch, owner = ends.batch(sides)
     batch, owner = batch.to(critic.device), owner.to(critic.device)
-    each = critic.value(critic.states(batch))[batch.state]
-    return torch.zeros(len(sides), device=critic.device).index_add_(0, owner, each), batch
+    each = reading.of(critic, critic.states(batch))[batch.state]
+    return torch.zeros(len(sides), each.shape[1], device=critic.device).index_add_(0, owner, each), batch
 
 
 def sides_of(data: LabelledPairs, items: np.ndarray) -> np.ndarray:
@@ -121,22 +150,20 @@ def sides_of(data: LabelledPairs, items: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def predict_returns(critic: Critic, ends: ActionEnds, sides: np.ndarray, size: int = 256) -> np.ndarray:
-    """`returns_of` many sides, float64 [B]."""
-    parts = [returns_of(critic, ends, sides[k : k + size])[0].cpu().numpy() for k in range(0, len(sides), size)]
-    return np.concatenate(parts).astype(float) if parts else np.zeros(0)
+def predict_sums(
+    critic: Critic, ends: ActionEnds, sides: np.ndarray, reading: Reading, size: int = 256
+) -> torch.Tensor:
+    """`sums_of` many sides, float64 [B, K] on the CPU."""
+    parts = [sums_of(critic, ends, sides[k : k + size], reading)[0].cpu() for k in range(0, len(sides), size)]
+    return torch.cat(parts).double()
 
 
-def fit(
-    run: TrainingRun,
-    config: Config,
-    model: LanguageModel,
-    critic: Critic,
-    data: LabelledPairs,
-    ends: ActionEnds,
-    loss_of: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-) -> Path:
-    """The loop; returns the folder of the model."""
+def fit(run: TrainingRun, config: FitConfig, heads: CriticConfig, reading: Reading) -> Path:
+    """Fit a critic to the run's pairs; returns the folder of the model."""
+    data = labelled_pairs(run, config.annotators, config.first)
+    model = body_of(run, data)
+    critic = Critic.beside(model, heads)
+    ends = ActionEnds(episodes_of(data.sides, model.tokenizer, model.form), model.form, model.tokenizer.pad)
     items, held = data.split()
     if config.bootstrap:
         items = np.random.default_rng((run.seed, 1)).choice(items, len(items))
@@ -152,63 +179,64 @@ def fit(
         epoch, place = divmod(step, size)
         order = np.random.default_rng((run.seed, epoch)).permutation(items)
         which = order[place * config.batch_size : (place + 1) * config.batch_size]
-        labels = torch.tensor(
-            np.array(state["labels"])[which] if config.ids else data.label[which], dtype=torch.float32
-        )
+        given = np.array(state["labels"]) if config.ids else data.label
+        labels = torch.tensor(given[which], dtype=torch.float32, device=critic.device)
         with precision(run):
-            returns, batch = returns_of(critic, ends, sides_of(data, which))
-            gaps = returns[::2] - returns[1::2]
-            loss = loss_of(gaps, returns, labels.to(critic.device)).mean()
+            sums, batch = sums_of(critic, ends, sides_of(data, which), reading)
+            loss = reading.loss(sums, labels).mean()
         rate = cosine_decay(step, planned.steps, config.learning_rate, config.warmup)
         session.update("critic", loss, rate, batch)
         session.note = f"loss {loss.item():.3f}"
         session.log(loss=loss.item())
         if place == size - 1:
-            _epoch_over(session, config, critic, best, data, ends, items, held)
+            _epoch_over(session, config, critic, best, data, ends, items, held, reading)
     chosen = best if config.keep_best and state["least"] is not None else critic
-    every = np.arange(len(data.sides))
-    returns = predict_returns(chosen, ends, every)
+    sums = predict_sums(chosen, ends, np.arange(len(data.sides)), reading)
+    worth = reading.worth(sums)
     turns = float(np.mean(np.diff(ends.start)))
-    scale = {"mean": float(returns.mean()) / turns, "std": max(float(returns.std()), 1e-6)}
-    return session.finish(chosen, reward_scale=scale, **accuracy(data, held, returns))
+    scale = {"mean": float(worth.mean()) / turns, "std": max(float(worth.std(correction=0)), 1e-6)}
+    told = accuracy(reading.chance(sums[sides_of(data, held)]).numpy(), data.label[held])
+    return session.finish(chosen, reward_scale=scale, **told, **reading.facts(sums))
 
 
 def _epoch_over(
-    session: Session, config: Config, critic: Critic, best: Critic, data: LabelledPairs, ends: ActionEnds,
-    items: np.ndarray, held: np.ndarray,
+    session: Session, config: FitConfig, critic: Critic, best: Critic, data: LabelledPairs, ends: ActionEnds,
+    items: np.ndarray, held: np.ndarray, reading: Reading,
 ) -> None:  # fmt: skip
     """Validate, keep the best, smooth the labels."""
     critic.eval()
     state = session.state
+
+    def gaps(which: np.ndarray) -> torch.Tensor:
+        return torch.logit(reading.chance(predict_sums(critic, ends, sides_of(data, which), reading)), eps=1e-12)
+
     if len(held):
-        returns = predict_returns(critic, ends, sides_of(data, held))
-        gaps, labels = returns[::2] - returns[1::2], data.label[held]
-        loss = float(bradley_terry(torch.tensor(gaps), torch.tensor(labels)).mean())
+        loss = float(bradley_terry(gaps(held), torch.tensor(data.label[held])).mean())
         session.log(evaluation_loss=loss)
         if state["least"] is None or loss < state["least"]:
             state["least"] = loss
             best.load_state_dict(critic.state_dict())
     if config.ids:
         used = np.unique(items)
-        returns = predict_returns(critic, ends, sides_of(data, used))
         labels = np.array(state["labels"])
-        moved = smoothed(torch.tensor(labels[used]), torch.tensor(returns[::2] - returns[1::2]), config.ids)
-        labels[used] = moved.numpy()
+        labels[used] = smoothed(torch.tensor(labels[used]), gaps(used), config.ids).numpy()
         state["labels"] = labels.tolist()
     critic.train()
 
 
-def accuracy(data: LabelledPairs, held: np.ndarray, returns: np.ndarray) -> dict[str, float]:
-    """On held-out labels: the share on the model's side (ties left out), and the expected calibration error in ten bins."""
-    sides = sides_of(data, held)
-    gaps, labels = returns[sides[::2]] - returns[sides[1::2]], data.label[held]
+def accuracy(chance: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """On held-out labels: the share on the model's side (ties left out), and the expected calibration error in ten bins.
+
+    Args:
+        chance: that the first is better, by the model, float [N].
+        labels: float [N].
+    """
     told = labels != 0.5
-    chance = 1 / (1 + np.exp(-gaps))
     if not told.any():
         return {}
     bins = np.minimum((chance * 10).astype(int), 9)
     off = [abs(float((chance - labels)[bins == k].sum())) for k in range(10)]
     return {
-        "accuracy": float(np.mean((gaps > 0)[told] == (labels > 0.5)[told])),
+        "accuracy": float(np.mean((chance > 0.5)[told] == (labels > 0.5)[told])),
         "calibration_error": sum(off) / len(labels),
     }

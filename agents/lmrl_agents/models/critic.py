@@ -22,6 +22,8 @@ from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs.files.untrusted import read
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
+STATE_HEADS = ("value", "distribution")
+"""Heads that say something of states, not of tokens."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class CriticConfig:
     """Heads of a value network."""
 
     heads: tuple[str, ...] = ("value", "q1", "q2")
-    """``value`` gives one number a state, every other name one number for each token of the vocabulary."""
+    """``value`` gives one number a state, ``distribution`` so many ``outputs``, every other name one number for each token."""
     hidden: int = 0
     """Width of a hidden layer in each head; 0: the head is linear."""
     compose: bool = False
     """Rows of the Q heads are shared by characters, see `CharacterComposition`."""
+    outputs: int = 1
+    """Numbers of the head ``distribution``."""
 
 
 class Head(nn.Module):
@@ -81,8 +85,8 @@ class Critic(nn.Module):
         texts = token_texts(tokenizer) if config.compose else None
         self.heads = nn.ModuleDict(
             {
-                name: Head(width, 1, config.hidden, initial, None)
-                if name == "value"
+                name: Head(width, 1 if name == "value" else config.outputs, config.hidden, initial, None)
+                if name in STATE_HEADS
                 else Head(width, outputs or len(tokenizer), config.hidden, initial, texts)
                 for name in config.heads
             }
@@ -112,7 +116,7 @@ class Critic(nn.Module):
 
     def q(self, states: torch.Tensor) -> list[torch.Tensor]:
         """Each Q head's values, float [S, V]."""
-        return [head(states).float() for name, head in self.heads.items() if name != "value"]
+        return [head(states).float() for name, head in self.heads.items() if name not in STATE_HEADS]
 
     def least_q(self, states: torch.Tensor) -> torch.Tensor:
         """The smallest of the Q heads, float [S, V]."""
@@ -121,7 +125,12 @@ class Critic(nn.Module):
     @property
     def has_q(self) -> bool:
         """Whether it values actions: else (`ppo`, `reinforce`) it values positions alone."""
-        return any(name != "value" for name in self.heads)
+        return any(name not in STATE_HEADS for name in self.heads)
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it gives states one number."""
+        return "value" in self.heads
 
     def target(self) -> Critic:
         """A copy that is never trained; `follow` moves it."""
@@ -175,7 +184,7 @@ class Critic(nn.Module):
         try:
             config = read(folder / DESCRIPTION, CriticConfig)
             largest = max((size for shape in shapes_of(folder / WEIGHTS).values() for size in shape), default=0)
-            if not 0 <= config.hidden <= largest or len(config.heads) > 16:
+            if not max(config.hidden, config.outputs) <= largest or config.hidden < 0 or len(config.heads) > 16:
                 raise ValueError(f"{config.hidden} units in {len(config.heads)} heads")
             critic = cls.beside(model, config)
             weights = load_file(folder / WEIGHTS)

@@ -225,6 +225,8 @@ class LanguageModelAgent(PolicyAgent):
             temperature = chosen_temperature(temperature, description)
             policy: Policy = model
             self.critic = Critic.load(path, model) if (path / DESCRIPTION).is_file() else None
+            if self.critic is not None and not (self.critic.has_q or self.critic.has_value):
+                self.critic = None  # distributions of utilities are no values of play
             if self.critic is not None and self.critic.has_q:
                 chosen = decoding["beta"] if candidates == 1 else 0.0
                 beta = float(chosen if beta is None else beta)

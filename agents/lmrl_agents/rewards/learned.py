@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lmrl_agents.models.critic import WEIGHTS, Critic
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.tokens import TokenEpisode
+from lmrl_agents.rewards.distributions import DISTRIBUTION, KINDS, moments, quantile, read_distribution
 from lmrl_agents.rewards.protocol import RewardError, Trajectory
 from lmrl_envs.files import sha256_of
 
@@ -23,17 +25,21 @@ ROWS = 256
 
 
 class LearnedReward:
-    """``learned:DIR``: what `lmrl train reward_model` wrote, in standard deviations of the games that it was trained on.
+    """``learned:DIR``: what `lmrl train reward_model` or `dpl` wrote, in standard deviations of the games that it was trained on.
+
+    Of dpl's distributions it is the mean; ``learned:risk=1:DIR``: the mean less one standard deviation; ``learned:quantile=.01:DIR``.
 
     Args:
-        folder: of the training run, or of its model.
+        folder: of the training run, or of its model, with what stands before it.
         device: where the model runs.
 
     Raises:
-        RewardError: the folder holds no reward model.
+        RewardError: the folder holds no reward model, or none of a distribution.
+        ValueError: what stands before it is no number.
     """
 
     def __init__(self, folder: str, device: str = "cpu") -> None:
+        self.how, self.amount, folder = _how(folder)
         path = Path(folder)
         self.folder = path / "final" if (path / "final").is_dir() else path
         try:
@@ -43,6 +49,9 @@ class LearnedReward:
                 raise ValueError("its training was none of a reward model")
             self.model = LanguageModel.load(self.folder, device)
             self.critic = Critic.load(self.folder, self.model)
+            self.kind = str(about.get(DISTRIBUTION, ""))
+            if self.kind not in KINDS if self.kind else self.how != "mean":
+                raise ValueError("it holds no distribution of utilities")
         except ValueError as problem:
             raise RewardError(f"learned:{folder}: {problem}") from None
         self.mean, self.std, self.about = float(scale["mean"]), float(scale["std"]), about
@@ -63,10 +72,19 @@ class LearnedReward:
         ends = ActionEnds(episodes, form, tokenizer.pad)
         batch, owner = ends.batch(np.arange(len(episodes)))
         batch = batch.to(self.critic.device)
-        values = (
-            self.critic.value(self.critic.states(batch))[batch.state].cpu().numpy().astype(float) - self.mean
-        ) / self.std
+        found = self._utilities(self.critic.states(batch))[batch.state].cpu().numpy().astype(float)
+        values = (found - self.mean) / self.std
         return [part.tolist() for part in np.split(values, np.cumsum(np.bincount(owner, minlength=len(episodes)))[:-1])]
+
+    def _utilities(self, states: torch.Tensor) -> torch.Tensor:
+        """float [S, width] -> [S]"""
+        if not self.kind:
+            return self.critic.value(states)
+        told = read_distribution(self.critic, states, self.kind)
+        if self.how == "quantile":
+            return quantile(told, self.kind, self.amount)
+        mean, variance = moments(told, self.kind)
+        return mean - self.amount * variance.clamp(min=0).sqrt()
 
     def fingerprint(self) -> str:
         """Of its weights."""
@@ -76,6 +94,21 @@ class LearnedReward:
     def describe(self) -> dict[str, Any]:
         """What its folder says."""
         return {"kind": "learned", **self.about}
+
+
+def _how(argument: str) -> tuple[str, float, str]:
+    """``risk=1:DIR`` -> what is taken of a distribution, how much of it, and the folder."""
+    head, colon, rest = argument.partition(":")
+    name, equals, text = head.partition("=")
+    if not colon or not equals or name not in ("risk", "quantile"):
+        return "mean", 0.0, argument
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not math.isfinite(amount) or (name == "quantile" and not 0 < amount < 1):
+        raise ValueError(f"learned:{argument}: write risk=NUMBER, or quantile=SHARE between 0 and 1")
+    return name, amount, rest
 
 
 class Ensemble:
