@@ -8,6 +8,7 @@
 # make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
 # make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
 # make soak    mixed load for HOURS (2); what grew
+# make docs   the documentation as a site in build/site; a dead link is an error
 # make dist   sdist and a wheel for any machine into dist/, checked as the index checks them
 # make clean   remove .venv, .peers, .bridges, runs and caches
 
@@ -27,7 +28,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak dist clean
+.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak docs dist clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -102,6 +103,10 @@ mutants: $(VENV)/test.stamp
 soak: $(VENV)/test.stamp
 	$(BIN)/python tools/soak/soak.py --hours $(HOURS) --seed $(SEED)
 
+docs: $(VENV)/test.stamp
+	$(BIN)/python tools/docs_site.py build
+	cd build && ../$(BIN)/python -m zensical build --clean --strict
+
 # The compiled chess search is left out: wheels with it are made by .github/workflows/publish.yml, one for each system.
 dist:
 	$(PYTHON) -m venv $(VENV)-dist
@@ -111,5 +116,5 @@ dist:
 	$(VENV)-dist/bin/python -m twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-dist .peers .bridges runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-dist .peers .bridges build runs .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,10 @@
 """Text tasks for multi-turn reinforcement learning with language models, registered with Gymnasium.
 
->>> import gymnasium as gym, lmrl_envs
->>> env = gym.make("lmrl/Wordle-v0")
->>> opening, info = env.reset(seed=0)
->>> feedback, reward, terminated, truncated, info = env.step("crane")
+Examples:
+    >>> import gymnasium as gym, lmrl_envs
+    >>> env = gym.make("lmrl/Wordle-v0")
+    >>> opening, info = env.reset(seed=0)
+    >>> feedback, reward, terminated, truncated, info = env.step("crane")
 """
 
 from lmrl_envs.core import FreeText, PartnerTextEnv, TextEnv, Transcript, Turn

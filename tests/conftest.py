@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,14 @@ def wordle_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from lmrl_datasets import generate
 
     return generate("wordle/mixed-v0", tmp_path_factory.mktemp("data") / "wordle", episodes=300, shard_size=100)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation as a site, in ``site`` of this folder, built with every warning an error."""
+    folder = tmp_path_factory.mktemp("docs")
+    root = Path(__file__).parents[1]
+    for command in ([str(root / "tools" / "docs_site.py"), str(folder)], ["-m", "zensical", "build", "--strict"]):
+        result = subprocess.run([sys.executable, *command], cwd=folder, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+    return folder

@@ -1,7 +1,8 @@
 """Suites, runs, records, statistics, reports, and the command line of lmrl.
 
->>> import lmrl_benchmarks
->>> lmrl_benchmarks.results("runs/quick").groupby(["task", "agent"])["score"].mean()
+Examples:
+    >>> import lmrl_benchmarks
+    >>> lmrl_benchmarks.results("runs/quick").groupby(["task", "agent"])["score"].mean()
 """
 
 from __future__ import annotations

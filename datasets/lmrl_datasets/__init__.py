@@ -1,8 +1,9 @@
 """Offline datasets of text episodes: one schema, regenerated from stated policies, loadable at once.
 
->>> from lmrl_datasets import load_dataset
->>> data = load_dataset("wordle/mixed-v0", sample=True)
->>> data.stats()["return_mean"]
+Examples:
+    >>> from lmrl_datasets import load_dataset
+    >>> data = load_dataset("wordle/mixed-v0", sample=True)
+    >>> data.stats()["return_mean"]
 """
 
 from lmrl_datasets.exchange import read_jsonl

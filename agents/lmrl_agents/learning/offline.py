@@ -138,7 +138,7 @@ def fit(
         target: `Critic.target` of it, which follows.
         data: the decisions of the data.
         losses_of: the algorithm's loss for some groups of steps, int64 [groups].
-        rule, draws: how policy and values act together, see `GuidedPolicy`.
+        rule: how policy and values act together, see `GuidedPolicy`.
     """
     if run.shard:
         shard(model, critic, target)
