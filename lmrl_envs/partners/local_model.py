@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from lmrl_envs.files import needs
+from lmrl_envs.files.checkpoints import ADAPTER, named_checkpoint
+from lmrl_envs.files.untrusted import read
 from lmrl_envs.partners.backend import FREE, Completion, Failure, Messages, Meter, Query, Results, Usage
 from lmrl_envs.partners.prompting import PLAIN_STOP, render_plain
 
@@ -77,6 +79,20 @@ class LocalSettings:
     """For the chat template; by default ``{"enable_thinking": False}``."""
 
 
+def _base_of(path: str) -> str:
+    """Where a model's network lies: of an adapter's folder (peft's) its checkpoint, which must be on this machine.
+
+    Raises:
+        ValueError: it is not, or the adapter's weights are no safetensors.
+    """
+    folder = Path(path)
+    if not (folder / ADAPTER).exists():
+        return path
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ValueError(f"{folder}: adapter_model.safetensors is no plain file in it")
+    return str(named_checkpoint(folder, str(read(folder / ADAPTER, dict[str, Any]).get("base_model_name_or_path"))))
+
+
 class LocalModel:
     """A causal or sequence-to-sequence model, run here: a `Backend`.
 
@@ -120,11 +136,15 @@ class LocalModel:
         if revision is not None:
             options["revision"] = revision
         try:
-            config = tf.AutoConfig.from_pretrained(path, **options)
+            base = _base_of(path)
+            options |= {"local_files_only": True} if os.path.isdir(path) else {}
+            config = tf.AutoConfig.from_pretrained(base, **options)
             self.is_causal = not config.is_encoder_decoder
             kind = tf.AutoModelForCausalLM if self.is_causal else tf.AutoModelForSeq2SeqLM
             self.tokenizer: Any = tf.AutoTokenizer.from_pretrained(path, padding_side="left", **options)
-            model = kind.from_pretrained(path, use_safetensors=True, dtype=dtype, **options)
+            model = kind.from_pretrained(base, use_safetensors=True, dtype=dtype, **options)
+            if base != path:
+                model.load_adapter(path)
             self.model: Any = model.to(device).eval()
         except Exception as error:  # of many kinds: a folder, weights, a config, a device that is not there
             raise ValueError(f"{user} cannot be loaded: {error}") from error

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shutil
+import socket
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -16,8 +19,9 @@ import torch
 from fault_tools import lmrl
 from safetensors.torch import load_file, save_file
 
+from lmrl_agents.models.chat import ChatLayout
 from lmrl_agents.models.model import LanguageModel, ModelConfig
-from lmrl_agents.models.tokenizer import train_tokenizer
+from lmrl_agents.models.tokenizer import TaskTokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, Request
@@ -25,6 +29,8 @@ from lmrl_agents.playing.room import RoomSettings, close, open_agent
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs import Transcript
+from lmrl_envs.files.checkpoints import digest_of
+from lmrl_envs.partners.local_model import LocalModel, LocalSettings
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["tied", "composed"])
@@ -169,3 +175,137 @@ def test_a_model_by_prompt_plays_in_its_process(prompted: Path, tmp_path: Path) 
     assert summary["errors"] == 0 and summary["return_mean"] == inside["return_mean"]
     own, here = (RecordFile(tmp_path / name).read() for name in ("own", "inside"))
     assert [record.actions for record in own] == [record.actions for record in here]
+
+
+# -- adapters, which name a checkpoint
+
+
+@pytest.fixture(scope="module")
+def adapted(prompted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter beside the model that is played by prompt."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("adapted") / "final"
+    layout = ChatLayout(before="", opening="", turn="", asks="", told="", lead="", end="<eos>")
+    tokenizer = TaskTokenizer(AutoTokenizer.from_pretrained(prompted), layout)
+    form = TextFormat(max_tokens=48, max_action_tokens=4, chat=layout)
+    config = ModelConfig(source=str(prompted), lora_rank=2)
+    model = LanguageModel.create(config, tokenizer, form, 0)
+    model.save(folder, {"env_id": "lmrl/Wordle-v0"})
+    model.export(folder.parent / "peft")
+    return folder
+
+
+def odd_checkpoints(folder: Path) -> dict[str, str]:
+    """Names that a stranger's adapter may give its checkpoint, and what is told of them."""
+    (folder / "piped").mkdir()
+    os.mkfifo(folder / "piped/config.json")
+    (folder / "linked").mkdir()
+    (folder / "linked/config.json").write_text("{}")
+    (folder / "linked/model.safetensors").symlink_to("/dev/zero")
+    (folder / "leads-out").mkdir()
+    (folder / "leads-out/config.json").write_text("{}")
+    (folder / "leads-out/model.safetensors.index.json").write_text('{"weight_map": {"a": "../../w.safetensors"}}')
+    (folder / "chained").mkdir()
+    (folder / "chained/adapter_config.json").write_text('{"base_model_name_or_path": "owner/name"}')
+    none, plain = "is neither a folder of a network nor the hub's name of one", "is no plain file in it"
+    return {
+        "/proc/self/environ": none,
+        "/dev/zero": none,
+        "/proc/self": plain,
+        "/": plain,
+        "../../..": plain,
+        "//host/share": none,
+        "\\\\host\\share": none,
+        "https://example.org/model": none,
+        "owner/../name": none,
+        "owner/no-such-model-here": "is not on this machine; if you trust it: hf download",
+        "a\x1b[2J\nb": none,
+        "": none,
+        "piped": plain,
+        "linked": plain,
+        "leads-out": plain,
+        "chained": "is no checkpoint but an adapter",
+    }
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Nothing is fetched on a stranger's word: connections are told, and refused."""
+    asked: list[Any] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        asked.append(address)
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return asked
+
+
+def test_an_adapter_names_no_file_no_device_and_nothing_to_fetch(
+    adapted: Path, tmp_path: Path, no_network: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, peft = (shutil.copytree(path, tmp_path / path.name) for path in (adapted, adapted.parent / "peft"))
+    monkeypatch.chdir(tmp_path)
+    names = odd_checkpoints(folder)
+    odd_checkpoints(peft)
+    assert len(names) > 15
+    for name, why in names.items():
+        edited("lmrl.json", model__source=name)(folder)
+        edited("adapter_config.json", base_model_name_or_path=name)(peft)
+        with pytest.raises(ValueError, match=re.escape(why)) as refused:
+            LanguageModel.load(folder)
+        with pytest.raises(ValueError, match=re.escape(why)):
+            LocalModel(peft, LocalSettings(), "agent")
+        assert "\n" not in str(refused.value) and "\x1b" not in str(refused.value), name
+    assert not no_network
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: not_the_last(folder),
+        edited("config.json", num_hidden_layers=10**6),
+        edited("config.json", rope_theta=1.0),
+    ],
+    ids=["the last number", "layers", "another constant"],
+)
+def test_an_adapter_knows_every_byte_of_its_checkpoint(
+    change: Callable[[Path], None], adapted: Path, prompted: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(adapted, tmp_path / "final")
+    shutil.copytree(prompted, folder / "own")
+    edited("lmrl.json", model__source="own")(folder)
+    LanguageModel.load(folder)  # moved into its folder, it is the same
+    change(folder / "own")
+    with pytest.raises(ValueError, match="is another checkpoint than its adapters were trained beside"):
+        LanguageModel.load(folder)
+
+
+def not_the_last(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = sorted(weights)[-1]
+    weights[name].reshape(-1)[-1] += 1.0
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(("key", "message"), [("num_hidden_layers", "is 1000000, and its weights"), ("vocab_size", "")])
+def test_a_hostile_checkpoint_within_the_folder_costs_little(
+    key: str, message: str, adapted: Path, prompted: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(adapted, tmp_path / "final")
+    own = Path(shutil.copytree(prompted, folder / "own"))
+    edited("config.json", **{key: 10**6 if key != "vocab_size" else 10**9})(own)
+    edited("lmrl.json", model__source="own", checkpoint=digest_of(own))(folder)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=message):
+        LanguageModel.load(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kB
+
+
+def test_an_adapter_of_pickles_is_not_read(adapted: Path, tmp_path: Path) -> None:
+    peft = Path(shutil.copytree(adapted.parent / "peft", tmp_path / "peft"))
+    LocalModel(peft, LocalSettings(), "agent")
+    (peft / "adapter_model.safetensors").rename(peft / "adapter_model.bin")
+    with pytest.raises(ValueError, match=r"adapter_model\.safetensors is no plain file"):
+        LocalModel(peft, LocalSettings(), "agent")

@@ -18,6 +18,7 @@ import io
 import os
 import random
 import re
+import resource
 import select
 import shutil
 import signal
@@ -61,6 +62,8 @@ USED = re.compile(
 )
 """Of cosmic-ray's operators: one other operator shows whether an operator is tested, and the two neighbours of a bound its end."""
 SURVIVED, NOTICED, ALL = 10, 11, 1_000_000
+WAITS = 20
+"""Seconds by the clock for each of the processor's: on a busy machine nothing takes too long because of others."""
 FAST = (
     *("-q", "-x", "--assert=plain", "-W", "ignore", "-p", "pytest_timeout", "--timeout=0"),
     *(part for name in ("cacheprovider", "unraisableexception", "threadexception") for part in ("-p", f"no:{name}")),
@@ -118,9 +121,12 @@ class _First:
             os._exit(NOTICED)
 
 
-def _tested(path: Path, text: str | None, tests: list[str], noticed: Counter[str], tell: int, folder: str) -> int:
+def _tested(
+    path: Path, text: str | None, tests: list[str], noticed: Counter[str], tell: int, folder: str, limit: float
+) -> int:
     """In the fork: the tests, with the module at ``path`` compiled from ``text``."""
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 1))
     really = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> Any:
@@ -145,12 +151,12 @@ def tried(path: Path, text: str | None, tests: list[str], noticed: Counter[str],
     if child == 0:
         status = NOTICED  # whatever else happens is no pass
         try:
-            status = _tested(path, text, tests, noticed, tell, folder)
+            status = _tested(path, text, tests, noticed, tell, folder, limit)
         finally:
             os._exit(status)
     os.close(tell)
     outcome = "took too long"
-    if select.select([hear], [], [], limit)[0]:
+    if select.select([hear], [], [], WAITS * limit)[0]:
         if failed := os.read(hear, 10_000).decode():
             noticed[failed] += 1
         outcome = "noticed"
@@ -159,6 +165,8 @@ def tried(path: Path, text: str | None, tests: list[str], noticed: Counter[str],
     _, status = os.waitpid(child, 0)
     os.close(hear)
     shutil.rmtree(folder, ignore_errors=True)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+        outcome = "took too long"
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == SURVIVED:
         outcome = "survived"
     return outcome, time.monotonic() - began

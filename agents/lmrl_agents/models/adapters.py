@@ -9,15 +9,17 @@ their own, so that they cost next to nothing; files hold the adapters alone.
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from lmrl_agents.models.description import ModelConfig, checked_shapes
 from lmrl_envs.files import needs
+from lmrl_envs.files.checkpoints import digest_of, named_checkpoint, weights_of
 
 M = TypeVar("M", bound=nn.Module)
 MARK = "lora_"
@@ -102,31 +104,31 @@ def export_adapters(lm: Any, source: str, rank: int, alpha: float, folder: Path)
     config.save_pretrained(str(folder))
 
 
-def checkpoint_digest(lm: Any) -> str:
-    """Hash of the first numbers of every weight that is no adapter: adapters belong to one checkpoint."""
-    digest = hashlib.sha256()
-    for name, p in sorted(lm.named_parameters()):
-        if MARK not in name:
-            start = p.detach().reshape(-1)[:64].float().cpu().numpy().tobytes()
-            digest.update(f"{name.replace('.base_layer', '')} {tuple(p.shape)} ".encode() + start)
-    return digest.hexdigest()[:16]
+def load_adapters(make: Callable[..., M], about: Sequence[Any], folder: Path, description: Mapping[str, Any]) -> M:
+    """A checkpoint's model with the adapters of a folder.
 
-
-def load_adapters(model: M, folder: Path, description: Mapping[str, Any]) -> M:
-    """Put the adapters of a folder into a checkpoint's `LanguageModel`.
+    Args:
+        make: `LanguageModel.create`.
+        about: its arguments, first the configuration as the folder has it.
+        folder: of the adapters.
+        description: of the folder.
 
     Raises:
-        ValueError: they were trained beside another checkpoint, or are damaged.
+        ValueError: the checkpoint cannot be had (`named_checkpoint`) or is another, or the adapters are damaged.
     """
     from safetensors.torch import load_file
 
-    owner: Any = model
-    if checkpoint_digest(owner.lm) != description.get("checkpoint"):
-        raise ValueError(f"{folder}: {owner.config.source} is another checkpoint than its adapters were trained beside")
+    config: ModelConfig = about[0]
+    checkpoint = named_checkpoint(folder, config.source)
+    if digest_of(checkpoint) != description.get("checkpoint"):
+        raise ValueError(f"{folder}: {config.source} is another checkpoint than its adapters were trained beside")
+    checked_shapes(checkpoint, files=weights_of(checkpoint))
+    owner: Any = make(replace(config, source=str(checkpoint)), *about[1:])
+    owner.config = config
     weights = load_file(folder / "weights.safetensors")
-    missing, unexpected = model.load_state_dict(weights, strict=False)
+    missing, unexpected = owner.load_state_dict(weights, strict=False)
     if any(MARK in name for name in missing) or unexpected:
-        raise ValueError(f"{folder}: the adapters do not fit {owner.config.source}")
+        raise ValueError(f"{folder}: the adapters do not fit {config.source}")
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         raise ValueError(f"{folder}: there are weights that are no finite numbers")
-    return model.eval()
+    return owner.eval()

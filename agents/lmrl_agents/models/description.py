@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -99,30 +100,34 @@ def read_description(folder: Path) -> dict[str, Any]:
     return found
 
 
-def shapes_of(weights: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors in a file of weights, by name; only its header is read.
+def shapes_of(*weights: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in files of weights, by name; only their headers are read.
 
     Raises:
         OSError, safetensors.SafetensorError: it is missing, or no such file.
     """
     from safetensors import safe_open
 
-    with safe_open(weights, "pt") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    found: dict[str, tuple[int, ...]] = {}
+    for path in weights:
+        with safe_open(path, "pt") as file:
+            found |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    return found
 
 
-def checked_shapes(folder: Path, width: int = 0) -> dict[str, tuple[int, ...]]:
+def checked_shapes(folder: Path, width: int = 0, files: Sequence[Path] = ()) -> dict[str, tuple[int, ...]]:
     """The shapes of a model's weights, if its ``config.json`` asks for no more layers than there are, before any is made.
 
     Args:
         folder: of the model.
         width: that its description asks for.
+        files: its weights; by default ``weights.safetensors``.
 
     Raises:
         ValueError: it does, or it is no configuration.
         OSError, safetensors.SafetensorError: see `shapes_of`.
     """
-    shapes = shapes_of(folder / "weights.safetensors")
+    shapes = shapes_of(*(files or [folder / "weights.safetensors"]))
     try:
         config = read(folder / NETWORK, dict[str, Any])
     except OSError as problem:

@@ -14,7 +14,6 @@ from torch.nn.utils import parametrize
 
 from lmrl_agents.models.adapters import (
     add_adapters,
-    checkpoint_digest,
     export_adapters,
     load_adapters,
     merge,
@@ -28,6 +27,7 @@ from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat
+from lmrl_envs.files.checkpoints import digest_of, named_checkpoint
 from lmrl_envs.files.untrusted import shown
 
 
@@ -120,7 +120,7 @@ class LanguageModel(nn.Module):
         self.tokenizer.save(folder)
         self.lm.config.save_pretrained(folder)
         if self.config.lora_rank:
-            extra = {**(extra or {}), "checkpoint": checkpoint_digest(self.lm)}
+            extra = {**(extra or {}), "checkpoint": digest_of(named_checkpoint(folder, self.config.source))}
         elif self.lm.config.tie_word_embeddings:
             state.pop("lm.lm_head.weight", None)
         save_file(state, folder / "weights.safetensors")
@@ -170,7 +170,7 @@ class LanguageModel(nn.Module):
                 raise ValueError(f"the tokenizer in {folder} is not the one its model was trained with")
             network = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
             if config.lora_rank:
-                return load_adapters(cls.create(config, tokenizer, form, 0), folder, description).to(device)
+                return load_adapters(cls.create, (config, tokenizer, form, 0), folder, description).to(device)
             with torch.device("meta"):  # shapes alone: a size that the weights have not is not allocated
                 sizes = AutoModelForCausalLM.from_config(network, trust_remote_code=False).state_dict()
             wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
