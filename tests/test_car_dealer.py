@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from lmrl_envs import Transcript, make_policy, task
+from lmrl_envs import Transcript, Turn, make_policy, task
 from lmrl_envs.car_dealer import rules
 from lmrl_envs.car_dealer.buyer_state import CHARMS, opening_state, persuasion
 from lmrl_envs.car_dealer.env import CarDealerEnv
@@ -824,3 +824,66 @@ def test_chat_spelling_is_read_as_the_words_it_stands_for() -> None:
     ):
         assert read(typed).acts == read(written).acts, typed
     assert read("yo, whats up").line.has("greet") and "ask_offer" in read("whats your best price then").acts
+
+
+# -- the view of small models: facts and moves
+
+
+def moves_of(policy: Any, seed: int) -> tuple[float, list[str]]:
+    """A game in which a policy's lines are said as the moves that they are: the return, and the moves."""
+    env, view, over, total, moves = start(seed), task(ID).surface.views["moves"], False, 0.0, []
+    while not over:
+        told = env.transcript
+        line = policy.act(told)
+        move = view.texts(Transcript((*told, Turn(line, True))))[-1]
+        again = view.action(move, told)
+        assert view.texts(Transcript((*told, Turn(again, True))))[-1] == move or move.startswith(("down", "stay")), (
+            line,
+            again,
+        )
+        moves.append(move)
+        _, reward, over, _, info = env.step(again)
+        assert info["understood"], again
+        total += reward
+    return total, moves
+
+
+def test_sellers_earn_nearly_as_much_when_their_lines_are_moves() -> None:
+    """One of some thirty moves for each line, and each said again in words that the buyer takes for the same."""
+    games = [moves_of(ExpertPolicy(seed), seed) for seed in range(12)]
+    plain = [played(ExpertPolicy(seed), seed)[0] for seed in range(12)]
+    assert np.mean([total for total, _ in games]) > np.mean(plain) - 0.08
+    moves = {move for _, game in games for move in game}
+    moves |= {move for seed in range(12) for move in moves_of(make_policy(ID, "mixed", seed=seed), seed)[1]}
+    assert {"welcome", "budget", "features", "show0", "list", "down2", "close"} <= moves
+    assert len(moves) < 40 and not any(" " in move for move in moves)
+
+
+def test_facts_are_what_was_heard_and_moves_are_about_it() -> None:
+    view = task(ID).surface.views["moves"]
+    env = start(3, brand="Audi", type="sedan", features=["third row"], budget=30_000, personality="friendly")
+    facts = view.texts(env.transcript)
+    assert facts == ["turn0 hurry0 far0 after: 0:???? 1:???? 2:???? 3:????"]  # no wish has been told
+    say(env, "Welcome! What are you looking for today?", "What is your budget?")
+    told = view.texts(env.transcript)
+    assert told[1::2] == ["welcome", "budget"] and told[0] == facts[0]
+    first = next(piece for piece in told[-1].split() if piece.startswith("0:"))
+    assert first[2:4] == "yy"  # seed 3 has an Audi sedan
+    shown = view.action("show0", env.transcript)
+    say(env, shown)
+    car = next(car for car in stock_of(env) if short(car) in shown)
+    assert view.action("list", env.transcript).count(money(car["msrp"])) == 1
+    say(env, view.action("list", env.transcript))
+    assert money(round(0.9 * car["msrp"], -1)) in view.action("down10", env.transcript)
+    offer = next(int(found.replace(",", "")) for found in re.findall(r"\$([\d,]+)", env.transcript[-1].text)[-1:])
+    assert view.action("down40", env.transcript).count(money(max(offer, round(0.6 * car["msrp"], -1)))) == 1
+
+
+@pytest.mark.parametrize("move", ["show99", "show" + "9" * 5000, "down", "list", "close", "nonsense", ""])
+def test_moves_about_nothing_do_no_harm(move: str) -> None:
+    view = task(ID).surface.views["moves"]
+    strange = Transcript.from_texts(
+        ["no list of cars", "x" * 5000, "?", "I want $ 5,, for it", "$" + "9" * 5000], [0.0, 0.0]
+    )
+    assert isinstance(view.action(move, strange), str)
+    assert view.texts(strange)[1] == "chat" and view.texts(Transcript()) == []

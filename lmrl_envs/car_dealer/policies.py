@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +14,9 @@ from lmrl_envs.car_dealer.wording import LINES
 from lmrl_envs.core import ScriptedPolicy, Transcript
 from lmrl_envs.language.lists import sections
 
-_MONEY = re.compile(r"\$(\d[\d,]*)")
-_SAID = {title: tuple(lines) for title, lines in sections(__file__, "seller.txt").items()}
-_CHAT, _KIND, _FLATTERY, _PRESSURE = (_SAID[title] for title in ("chat", "kind", "flattery", "pressure"))
+_MONEY = re.compile(r"\$(\d[\d,]{0,9})")
+SAID = {title: tuple(lines) for title, lines in sections(__file__, "seller.txt").items()}
+_CHAT, _KIND, _FLATTERY, _PRESSURE = (SAID[title] for title in ("chat", "kind", "flattery", "pressure"))
 
 
 class _Seller(ScriptedPolicy):
@@ -31,12 +32,12 @@ class _Seller(ScriptedPolicy):
         if not self.stock:
             self.stock = parse_stock(transcript[0].text) if transcript else []
 
-    def lowered(self, car: Car, price: float, lines: Sequence[str] = _SAID["lower"]) -> str:
+    def lowered(self, car: Car, price: float, lines: Sequence[str] = SAID["lower"]) -> str:
         return self.pick(lines).format(car=short(car), price=money(price))
 
     def pitch(self, car: Car, features: Sequence[str] = ()) -> str:
         extras = f"; it has {' and '.join(features)}" if features else ""
-        return self.pick(_SAID["pitch"]).format(car=short(car), extras=extras)
+        return self.pick(SAID["pitch"]).format(car=short(car), extras=extras)
 
 
 class RandomPolicy(_Seller):
@@ -46,19 +47,19 @@ class RandomPolicy(_Seller):
         self.open(transcript)
         kind = self.random.random()
         if not self.stock or kind < 0.3:
-            return self.pick((*_SAID["welcome"], *_SAID["budget"], *_SAID["features"], *_CHAT, *_KIND))
+            return self.pick((*SAID["welcome"], *SAID["budget"], *SAID["features"], *_CHAT, *_KIND))
         car = self.pick(self.stock)
         if kind < 0.45:
             return self.pitch(car, car["features"][:2])
         if kind < 0.8:
             return self.lowered(
-                car, round(car["msrp"] * (0.6 + 0.5 * self.random.random()), -2), (*_SAID["ask"], *_SAID["lower"])
+                car, round(car["msrp"] * (0.6 + 0.5 * self.random.random()), -2), (*SAID["ask"], *SAID["lower"])
             )
         if kind < 0.86:
             return f"I can take {money(500 * (1 + int(self.random.random() * 6)))} off."
         if kind < 0.96:
             return self.pick((*_FLATTERY, *_PRESSURE))
-        return self.pick(_SAID["close"])
+        return self.pick(SAID["close"])
 
 
 class Beliefs:
@@ -74,6 +75,13 @@ class Beliefs:
         self.counters: list[int] = []
         self.far = False
         self.hurry = 0
+
+    def copy(self) -> Beliefs:
+        """Another listener who has heard the same."""
+        other = copy.copy(self)
+        other.types, other.brands, other.features = set(self.types), set(self.brands), set(self.features)
+        other.counters = list(self.counters)
+        return other
 
     def hear(self, said: str, text: str) -> None:
         """Take in the buyer's ``text``, the answer to ``said``."""
@@ -180,14 +188,14 @@ class ExpertPolicy(_Listener):
     def act(self, transcript: Transcript) -> str:
         turn = self.listen(transcript)
         if not self.stock:
-            return _SAID["welcome"][0]
+            return SAID["welcome"][0]
         return self.inquire(turn) or (self.haggle(turn) if self.car else self.show())
 
     def inquire(self, turn: int) -> str:
         """Questions, with the courtesies that make a buyer answer them."""
         beliefs = self.beliefs
         if turn == 0:
-            return _SAID["welcome"][0]
+            return SAID["welcome"][0]
         if beliefs.hurry or self.car:
             return ""
         if turn == 1:
@@ -195,7 +203,7 @@ class ExpertPolicy(_Listener):
         if (not beliefs.types or not beliefs.brands) and self.new("else"):
             return "Thank you. What else are you looking for?"
         if not beliefs.budget and turn <= 8:
-            return self.pick(_SAID["budget"])
+            return self.pick(SAID["budget"])
         if (not beliefs.types or not beliefs.brands or len(beliefs.features) < 2) and self.new("more"):
             return "And what else are you looking for?"
         return ""
@@ -219,7 +227,7 @@ class ExpertPolicy(_Listener):
         beliefs, car = self.beliefs, self.car
         if not self.price:
             self.price = min(car["msrp"], round(1.4 * self.hoped(car), -2))
-            return self._praise() + self.lowered(car, self.price, _SAID["ask"])
+            return self._praise() + self.lowered(car, self.price, SAID["ask"])
         counters = beliefs.counters
         rising = len(counters) < 2 or counters[-1] > counters[-2]
         self.still = 0 if rising and not beliefs.far else self.still + 1
@@ -227,7 +235,7 @@ class ExpertPolicy(_Listener):
             return self.show()
         enough = beliefs.hurry == 2 or turn >= 23 or self.still >= 2
         if counters and (enough or counters[-1] >= self.price * 0.995):
-            return _SAID["close"][0]
+            return SAID["close"][0]
         step = (0.06 if beliefs.far else self.step) * car["msrp"]
         self.price = max(round(self.price - step, -1), counters[-1] if counters else 0.0)
         return self.lowered(car, self.price)
@@ -266,11 +274,11 @@ class SuboptimalPolicy(_Listener):
     def act(self, transcript: Transcript) -> str:
         turn = self.listen(transcript)
         if turn == 0 or not self.stock:
-            return self.pick(_SAID["welcome"])
+            return self.pick(SAID["welcome"])
         if self.sells and self.beliefs.counters and (turn >= self.length - 1 or self.beliefs.hurry == 2):
-            return self.pick(_SAID["close"])
+            return self.pick(SAID["close"])
         if turn >= self.length - 1 + 4 * self.sells:
-            return self.pick(_SAID["stop"])
+            return self.pick(SAID["stop"])
         if turn <= self.talk:
             return self.chat(turn)
         if not self.car or self.random.random() < 0.05:
@@ -279,8 +287,8 @@ class SuboptimalPolicy(_Listener):
 
     def chat(self, turn: int) -> str:
         if not self.beliefs.budget and (turn == 1 or self.random.random() < 0.6):
-            return self.pick(_SAID["budget"])
-        return self.pick((*_SAID["features"], *_SAID["needs"], *_CHAT, *_KIND[:2], _FLATTERY[0]))
+            return self.pick(SAID["budget"])
+        return self.pick((*SAID["features"], *SAID["needs"], *_CHAT, *_KIND[:2], _FLATTERY[0]))
 
     def show(self) -> str:
         if self.sells:
@@ -296,7 +304,7 @@ class SuboptimalPolicy(_Listener):
         car, chance = self.car, self.random.random()
         if not self.price:
             self.price = car["msrp"]
-            return self.lowered(car, round(self.price, -2), _SAID["ask"])
+            return self.lowered(car, round(self.price, -2), SAID["ask"])
         if chance < 0.3:
             return self.pick((*_KIND, *_FLATTERY, *_PRESSURE, *_CHAT))
         step = (0.1 if self.beliefs.far and self.sells else 0.01 + 0.03 * self.random.random()) * car["msrp"]

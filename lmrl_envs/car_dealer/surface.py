@@ -7,6 +7,7 @@ from typing import Any
 
 from lmrl_envs.car_dealer.judge import SaleJudge
 from lmrl_envs.car_dealer.rules import MAX_TURNS, RETURN_RANGES
+from lmrl_envs.car_dealer.views import MOVES
 from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.partners.attacks import Target
 from lmrl_envs.partners.judged import Judge
@@ -17,6 +18,8 @@ class CarDealerSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
     answer_form = SpeechForm("seller", "dealer", "car dealer", "salesperson", "salesman", "sales rep")
+
+    views = {**Surface.views, "moves": MOVES}
 
     def turn_limit(self, env: Any) -> int:
         return MAX_TURNS
