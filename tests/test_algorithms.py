@@ -62,10 +62,11 @@ SHORT = {
     },
     **{
         name: {"iterations": 3, "episodes": 4, "checkpoint_every": 1}
-        for name in ("ppo", "nlpo", "reinforce", "grpo", "online_filtered_bc")
+        for name in ("ppo", "nlpo", "reinforce", "grpo", "archer", "online_filtered_bc")
     },
 }
 SHORT["grpo"] |= {"episodes": 2, "group_size": 2}
+SHORT["archer"] |= {"critic_updates": 2, "batch_size": 16, "positions": 16, "critic_rounds": 1, "memory": 2}
 
 
 @pytest.fixture
@@ -487,7 +488,16 @@ def test_turns_chosen_by_what_followed() -> None:
 
 @pytest.mark.parametrize(
     ("algorithm", "optimizer"),
-    [("bc", 0), ("online_filtered_bc", 0), ("ilql", 0), ("ppo", 0), ("ppo", 1), ("reinforce", 0), ("grpo", 0)],
+    [
+        ("bc", 0),
+        ("online_filtered_bc", 0),
+        ("ilql", 0),
+        ("ppo", 0),
+        ("ppo", 1),
+        ("reinforce", 0),
+        ("grpo", 0),
+        ("archer", 0),
+    ],
 )
 def test_gradients_of_many_passes_are_those_of_one(
     algorithm: str, optimizer: int, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch
@@ -690,10 +700,11 @@ overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps":
              "ppo.iterations": 2, "ppo.episodes": 5, "ppo.batch_size": 64}
 out, last = Path(sys.argv[3]), int(sys.argv[5])
 # What online algorithms learn in one round from the same games.
-overrides |= {f"{name}.{key}": value for name in ("reinforce", "grpo", "online_filtered_bc") for key, value in
+overrides |= {f"{name}.{key}": value for name in ("reinforce", "grpo", "archer", "online_filtered_bc") for key, value in
               {"iterations": 1, "episodes": 6, "batch_size": 100_000, "warmup": 0, "clip": 1e9}.items()}
 overrides |= {"grpo.scale_rewards": "batch", "grpo.group_size": 2, "grpo.episodes": 4, "reinforce.baseline": "batch",
-              "online_filtered_bc.updates": 1, "grpo.kl_limit": 0.0, "reinforce.kl_limit": 0.0}
+              "online_filtered_bc.updates": 1, "grpo.kl_limit": 0.0, "reinforce.kl_limit": 0.0,
+              "archer.kl_limit": 0.0, "archer.batch_size": 32, "archer.critic_updates": 1, "archer.critic_rounds": 0}
 start = Path(sys.argv[6]) if len(sys.argv) > 6 else None
 if out.name == "start":
     overrides |= {"bc.steps": 80, "bc.checkpoint_every": 100}
@@ -755,7 +766,7 @@ def test_two_processes_take_the_step_of_one_in_every_online_algorithm(together, 
     """Baselines, moments and filters are those of all games: the update has the direction that one process gives it."""
     assert together("bc", "start", 1).returncode == 0
     start = weights(tmp_path / "start")
-    for algorithm in ("ppo", "reinforce", "grpo", "online_filtered_bc"):
+    for algorithm in ("ppo", "reinforce", "grpo", "archer", "online_filtered_bc"):
         moved = []
         for processes in (1, 2):
             out = f"{algorithm}-{processes}"

@@ -48,19 +48,32 @@ class ActionEnds:
         ends = np.repeat(self.start[which] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(
             counts.sum()
         )
-        used, local = np.unique(self.row[ends], return_inverse=True)
-        # An episode that is asked for twice has its states once: no place stands twice.
-        states, which_state = np.unique(local * 65536 + self.column[ends], return_inverse=True)
-        lengths = np.array([len(self.rows[row]) for row in used])
-        tokens = np.full((len(used), lengths.max()), self.pad, np.int64)
-        for place, row in enumerate(used):
-            tokens[place, : lengths[place]] = self.rows[row]
-        nothing = torch.zeros(len(ends), dtype=torch.int64)
-        numbers: dict[str, Any] = {
-            "tokens": torch.from_numpy(tokens), "length": torch.from_numpy(lengths),
-            "state_row": torch.from_numpy(states // 65536), "state_column": torch.from_numpy(states % 65536),
-            "state": torch.from_numpy(which_state), "token": nothing, "next_state": nothing,
-            "goes_on": torch.zeros(len(ends)), "reward": torch.zeros(len(ends)), "weight": torch.ones(len(ends)),
-            "time": torch.ones(len(ends)),
-        }  # fmt: skip
-        return StepBatch(**numbers), torch.from_numpy(np.repeat(np.arange(len(which)), counts))
+        batch = read_at(self.rows, self.row[ends], self.column[ends], self.pad)
+        return batch, torch.from_numpy(np.repeat(np.arange(len(which)), counts))
+
+
+def read_at(rows: Sequence[np.ndarray], row: np.ndarray, column: np.ndarray, pad: int) -> StepBatch:
+    """The states at these places of rows, as steps of no action and no reward.
+
+    Args:
+        rows: ids, int [T] each.
+        row: int [N]; a place may stand twice, and is read once.
+        column: int [N].
+        pad: id of padding.
+    """
+    used, local = np.unique(row, return_inverse=True)
+    lengths = np.array([len(rows[k]) for k in used])
+    size = int(lengths.max())
+    states, which = np.unique(local * size + column, return_inverse=True)
+    tokens = np.full((len(used), size), pad, np.int64)
+    for place, k in enumerate(used):
+        tokens[place, : lengths[place]] = rows[k]
+    nothing = torch.zeros(len(row), dtype=torch.int64)
+    numbers: dict[str, Any] = {
+        "tokens": torch.from_numpy(tokens), "length": torch.from_numpy(lengths),
+        "state_row": torch.from_numpy(states // size), "state_column": torch.from_numpy(states % size),
+        "state": torch.from_numpy(which), "token": nothing, "next_state": nothing,
+        "goes_on": torch.zeros(len(row)), "reward": torch.zeros(len(row)), "weight": torch.ones(len(row)),
+        "time": torch.ones(len(row)),
+    }  # fmt: skip
+    return StepBatch(**numbers)

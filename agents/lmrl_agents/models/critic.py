@@ -22,8 +22,6 @@ from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_envs.files.untrusted import read
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
-STATE_HEADS = ("value", "distribution")
-"""Heads that say something of states, not of tokens."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class CriticConfig:
     """Heads of a value network."""
 
     heads: tuple[str, ...] = ("value", "q1", "q2")
-    """``value`` gives one number a state, ``distribution`` so many ``outputs``, every other name one number for each token."""
+    """Names that begin with q give one number for each token, ``distribution`` so many ``outputs`` a state, others (``value``) one."""
     hidden: int = 0
     """Width of a hidden layer in each head; 0: the head is linear."""
     compose: bool = False
@@ -85,9 +83,9 @@ class Critic(nn.Module):
         texts = token_texts(tokenizer) if config.compose else None
         self.heads = nn.ModuleDict(
             {
-                name: Head(width, 1 if name == "value" else config.outputs, config.hidden, initial, None)
-                if name in STATE_HEADS
-                else Head(width, outputs or len(tokenizer), config.hidden, initial, texts)
+                name: Head(width, outputs or len(tokenizer), config.hidden, initial, texts)
+                if name.startswith("q")
+                else Head(width, config.outputs if name == "distribution" else 1, config.hidden, initial, None)
                 for name in config.heads
             }
         )
@@ -116,7 +114,7 @@ class Critic(nn.Module):
 
     def q(self, states: torch.Tensor) -> list[torch.Tensor]:
         """Each Q head's values, float [S, V]."""
-        return [head(states).float() for name, head in self.heads.items() if name not in STATE_HEADS]
+        return [head(states).float() for name, head in self.heads.items() if name.startswith("q")]
 
     def least_q(self, states: torch.Tensor) -> torch.Tensor:
         """The smallest of the Q heads, float [S, V]."""
@@ -125,7 +123,7 @@ class Critic(nn.Module):
     @property
     def has_q(self) -> bool:
         """Whether it values actions: else (`ppo`, `reinforce`) it values positions alone."""
-        return any(name not in STATE_HEADS for name in self.heads)
+        return any(name.startswith("q") for name in self.heads)
 
     @property
     def has_value(self) -> bool:
