@@ -357,3 +357,45 @@ def test_arguments_that_are_none_are_told_with_those_that_are(arguments: list[st
     done = lmrl("eval", "--env", MAZE, "--episodes", 1, "--out", tmp_path / "out", *arguments)
     assert done.returncode == 2 and why in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_brief_waits_are_looked_through_and_a_busy_machine_is_slept_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    hear, tell = os.pipe()
+    watch, now, slept = room.Watch(hear), [100.0], []
+    looks: list[tuple[float, bool]] = []  # seconds that a look takes; whether something comes in it
+
+    def clock() -> float:
+        step, comes = looks.pop(0) if looks else (0.0, False)
+        now[0] += step
+        if comes:
+            os.write(tell, b"x")
+        return now[0]
+
+    monkeypatch.setattr(room.time, "perf_counter", clock)
+
+    def wait(*seen: tuple[float, bool], sleeps: float = 0.0) -> bool:
+        """One wait; whether it slept."""
+        looks[:] = [(0.0, False), *seen]
+
+        def take() -> None:
+            looks.clear()
+            slept.append(not watch._poll.poll(0))
+            now[0] += sleeps
+            os.write(tell, b"x") if slept[-1] else None
+            os.read(hear, 10)
+
+        watch.wait(take)
+        return slept[-1]
+
+    quick = (room.GAP / 2, False)
+    assert wait(sleeps=1.0) and wait(sleeps=room.BRIEF / 2)  # the first waits are slept through
+    assert not wait(quick, quick, (room.GAP / 2, True))  # the last one was brief
+    assert not wait((room.GAP / 2, True))
+    assert wait(quick, (room.GAP * 2, False))  # others had the processor
+    assert wait() and wait()  # for a second it is slept
+    now[0] += 1.1 * room.REST
+    assert not wait((room.GAP / 2, True))
+    assert wait(*[quick] * 61)  # in vain: longer than a brief wait
+    assert wait()
+    os.close(hear)
+    os.close(tell)

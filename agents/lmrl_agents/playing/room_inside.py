@@ -17,7 +17,7 @@ from lmrl_agents.playing import answers
 from lmrl_agents.playing.answers import MAX_ERROR, actions_of, introduction, recorded, told
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
-from lmrl_agents.playing.room import ANSWER, BEAT, FAILED, HEAD, STOPPED
+from lmrl_agents.playing.room import ANSWER, BEAT, FAILED, HEAD, STOPPED, Watch
 from lmrl_envs import Transcript, Turn
 from lmrl_envs.files.untrusted import Schema, decode
 
@@ -72,6 +72,7 @@ def _text(problem: AgentError) -> str:
 class _Inside:
     def __init__(self, calls: IO[bytes], frames: IO[bytes]) -> None:
         self.calls, self.frames = calls, frames
+        self.watch = Watch(calls.fileno())
         self.agent: Any = None
         self.number = 0
         self.contexts: dict[int, list[Any]] = {}
@@ -79,7 +80,7 @@ class _Inside:
 
     def serve(self) -> None:
         """Answer calls, one after the other."""
-        while len(head := self.calls.read(4)) == 4:
+        while len(head := self.watch.wait(lambda: self.calls.read(4))) == 4:
             (size,) = struct.unpack(">I", head)
             call: Call = decode(self.calls.read(size), Call, "a call", size)
             self.number = call.number
