@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -288,6 +290,45 @@ def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path
         load_agent(str(tmp_path / "other"), temperature="best")
     with pytest.raises(AgentError, match="'warm'"):
         load_agent(str(final), temperature="warm")
+
+
+def test_the_time_that_is_told_counts_encoding_and_choosing(
+    maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slower(function, seconds: float):
+        def slow(*arguments, **named):
+            until = time.process_time() + seconds
+            while time.process_time() < until:
+                pass
+            return function(*arguments, **named)
+
+        return slow
+
+    from lmrl_agents.algorithms import bc
+
+    monkeypatch.setattr(bc, "cached_steps", slower(bc.cached_steps, 1.25))
+    monkeypatch.setattr(Session, "_mean_return", slower(lambda *_: 0.0, 0.625))
+    train(settings("bc", tmp_path, maze_data, overrides={"bc.temperatures": [1.0, 0.5]}))
+    logged = [json.loads(line)["cpu_seconds"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    told = json.loads((tmp_path / "final" / "lmrl.json").read_text())["cpu_seconds"]
+    assert logged[0] >= 1.25 and told >= logged[-1] + 1.2  # rounded to tenths
+
+
+def test_a_checkpoint_keeps_the_random_numbers_of_a_gpu(
+    maze_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmrl_agents.learning.checkpoints import load_checkpoint, save_checkpoint
+
+    told: list[tuple] = []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.arange(4, dtype=torch.uint8))
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: told.append((state.tolist(), device)))
+    layer, policy = torch.nn.Linear(2, 2), SimpleNamespace(tokenizer=SimpleNamespace(fingerprint=lambda: "one"))
+    run = settings("bc", tmp_path, maze_data, device="cuda:1")
+    parts = ({"layer": layer}, {"layer": torch.optim.AdamW(layer.parameters())})
+    save_checkpoint(run, policy, *parts, 3, {})  # type: ignore[arg-type]
+    assert load_checkpoint(run, policy, *parts, {}) == 3 and told == [([0, 1, 2, 3], "cuda:1")]  # type: ignore[arg-type]
+    load_checkpoint(dataclasses.replace(run, device="cpu"), policy, *parts, {})  # type: ignore[arg-type]
+    assert len(told) == 1
 
 
 def test_curves_and_events_are_written(maze_data: Path, tmp_path: Path, short: None) -> None:
@@ -691,7 +732,9 @@ def test_recorded_ids_are_kept_however_the_text_would_be_encoded() -> None:
 
 _TOGETHER = """
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from lmrl_agents.learning.train import train
 from lmrl_agents.learning.run import TrainingRun
 overrides = {"model.layers": 2, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.batch_size": 32,

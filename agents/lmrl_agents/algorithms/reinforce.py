@@ -7,7 +7,8 @@
 - "running": an average of the mean returns of earlier rounds, without the round itself;
 - "none".
 
-One pass over the data of a round, no clipping, no reuse; ``kl_weight`` penalises the KL to the starting policy as in `ppo`.
+One pass over the data of a round, no clipping, no reuse; with minibatches (``batch_size``) smaller than a round, the later steps are
+taken with games of a policy that is that much older, uncorrected; ``kl_weight`` penalises the KL to the starting policy as in `ppo`.
 Departures: as in `ppo`, a value network of its own, advantages divided by max(std, ``least_std``), and rounds that moved
 the policy too far are taken back.
 

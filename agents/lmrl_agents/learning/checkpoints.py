@@ -40,7 +40,8 @@ def save_checkpoint(
         moments = {f"{name}.{key}": v for name, own in of_optimizers["state"].items() for key, v in own.items()}
         save_file(weights, fresh / "weights.safetensors")
         save_file(moments, fresh / "optimizers.safetensors")
-        save_file({"cpu": torch.get_rng_state()}, fresh / "random.safetensors")
+        drawn = {"cuda": torch.cuda.get_rng_state(run.device)} if run.device.startswith("cuda") else {}
+        save_file({"cpu": torch.get_rng_state(), **drawn}, fresh / "random.safetensors")
         facts = {"step": step, "tokenizer": policy.tokenizer.fingerprint(), "state": state}
         facts["param_groups"] = of_optimizers["param_groups"]
         write_json(fresh / "state.json", facts)
@@ -77,7 +78,10 @@ def load_checkpoint(
         optim_state_dict={"state": moments, "param_groups": facts["param_groups"]},
         options=StateDictOptions(full_state_dict=True, strict=not any(map(has_adapters, modules.values()))),
     )
-    torch.set_rng_state(load_file(folder / "random.safetensors")["cpu"])
+    random = load_file(folder / "random.safetensors")
+    torch.set_rng_state(random["cpu"])
+    if run.device.startswith("cuda") and "cuda" in random:
+        torch.cuda.set_rng_state(random["cuda"], run.device)
     state.update(facts["state"])
     return int(facts["step"])
 

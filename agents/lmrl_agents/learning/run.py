@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -23,14 +24,8 @@ from lmrl_envs.files.untrusted import decode, read
 
 C = TypeVar("C")
 
-FINAL, START, CHECKPOINT, METRICS, RUN, FACTS = (
-    "final",
-    "start",
-    "checkpoint",
-    "metrics.jsonl",
-    "train.json",
-    "facts.json",
-)
+FINAL, START, CHECKPOINT = "final", "start", "checkpoint"
+METRICS, RUN, FACTS = "metrics.jsonl", "train.json", "facts.json"
 
 
 class TrainingError(RuntimeError):
@@ -77,6 +72,8 @@ class TrainingRun:
     shard: bool = False
     """Shard the transformer's weights over the processes, for models too large for one device."""
     show_progress: Suppress[bool] = True
+    began: float = field(default_factory=time.process_time, init=False, compare=False)
+    """CPU time of the process then: what is told of a run's time counts the encoding of its data and the choice of its temperature."""
 
     @property
     def table(self) -> str:

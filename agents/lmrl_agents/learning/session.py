@@ -77,7 +77,7 @@ class Session:
         self.metrics = Metrics(run.out / METRICS, self.done, silent=rank() != 0)
         self.tokens = 0
         """Read by the network since the start or the resumption, equal rows once."""
-        self.seconds = float(self.state.get("seconds", 0.0))
+        self.seconds = float(self.state.get("seconds", 0.0)) + time.process_time() - run.began
         self.note = ""
         self._pending: dict[str, float] = {}
 
@@ -165,7 +165,9 @@ class Session:
 
         ``playing`` gives for each value the policy and the temperature that are tried.
         """
+        began = time.process_time()
         tried = {value: self._mean_return(*playing(value), episodes) for value in values}
+        self.seconds += time.process_time() - began
         return {name: max(tried, key=lambda v: tried[v]), "validation_return": {str(v): r for v, r in tried.items()}}
 
     def _mean_return(self, policy: Policy, temperature: float, episodes: int) -> float:

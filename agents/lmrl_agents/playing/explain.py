@@ -27,7 +27,8 @@ class Explained:
     """Values of one position and of actions in it, in units of the return that is still to come."""
 
     value: float | None = None
-    """V of the position: what the policy can expect; without a V head, the mean of Q under the policy."""
+    """V of the position as the critic was trained: of PPO what the policy can expect, of ILQL an expectile of what the data's actions bring;
+    without a V head, the mean of Q under the policy."""
     action: float | None = None
     """Q of the action taken, at its last token that decided anything; None if none did."""
     tokens: tuple[float | None, ...] = ()

@@ -156,7 +156,9 @@ _HEAD = """
 
 Normalised scores (0 is the random player, 100 the best possible one), sampled at temperature 1, mean over training seeds, by `nano`
 models from scratch; {count} of {all} cells have a result. `*`: the algorithm's file has changed since. "Best clone" is behaviour
-cloning at its best: however long it was trained, at the temperature that was best on validation games.
+cloning at its best: however long it was trained, at the temperature that was best on validation games. The training seeds of a cell share
+one dataset: they tell how weights, batches and games vary, not the data. "CPU s" is that of the first seed; in these archives
+it leaves out the encoding of the data and the choice of beta or temperature, which `lmrl train` counts since.
 """
 
 
