@@ -21,7 +21,7 @@ from lmrl_agents.algorithms import ppo
 from lmrl_agents.algorithms.filtered_bc import Config as FilterConfig
 from lmrl_agents.algorithms.filtered_bc import chosen_steps
 from lmrl_agents.algorithms.grpo import Config as GroupConfig
-from lmrl_agents.algorithms.grpo import advantages_of, token_weights
+from lmrl_agents.algorithms.grpo import advantages_of, flat_episodes, sequence_ratios, token_weights
 from lmrl_agents.learning.curves import read_metrics
 from lmrl_agents.learning.online import OnlineConfig, new_logprobs, play, slices
 from lmrl_agents.learning.run import CHECKPOINT, METRICS, TrainingError, TrainingRun
@@ -115,6 +115,15 @@ def start(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("cql", {"cql.backup": "sarsa"}),
         ("online_filtered_bc", {"online_filtered_bc.memory": 2}),
         ("ilql", {"ilql.discount_unit": "token"}),
+        (
+            "grpo",
+            {
+                "grpo.importance_sampling_level": "sequence",
+                "grpo.credit": "state",
+                "grpo.drop_flat": True,
+                "grpo.ratio_clip_high": 0.28,
+            },
+        ),
     ],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
@@ -498,12 +507,46 @@ def test_advantages_of_groups_by_turn() -> None:
     c = TokenEpisode([(1,), (1,), (1,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=0)
     steps = StepStore.of([a, b, c], TextFormat(), 0)
     config = GroupConfig(scale_rewards="none", credit="turn")
-    found, flat = advantages_of([a, b, c], steps, config)
+    found = advantages_of([a, b, c], steps, config)
     # First turns: returns -1, 0, -2; second turns: 0, -1.
-    assert found.tolist() == pytest.approx([0.0, 0.5, 1.0, -1.0, -0.5]) and flat == 0.0
-    whole, _ = advantages_of([a, b, c], steps, GroupConfig(scale_rewards="none"))
+    assert found.tolist() == pytest.approx([0.0, 0.5, 1.0, -1.0, -0.5])
+    whole = advantages_of([a, b, c], steps, GroupConfig(scale_rewards="none"))
     assert whole.tolist() == pytest.approx([0.0, 0.0, 1.0, -1.0, -1.0])
     assert token_weights(steps, "grpo").tolist() == pytest.approx([5 / 6, 5 / 6, 5 / 3, 5 / 6, 5 / 6])
+
+
+def test_advantages_of_groups_by_position() -> None:
+    """GiGPO: the episode's advantage, and the return from a turn on beside that of the group's turns in the same position."""
+    a = TokenEpisode([(1,), (2,), (1,)], [(5,), (6,)], [-1.0, 0.0], terminated=True, group=0)
+    b = TokenEpisode([(1,)], [(6,)], [0.0], terminated=True, group=0)
+    c = TokenEpisode([(1,), (2,), (1,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=0)
+    other = TokenEpisode([(1,), (2,)], [(5,), (7,)], [-1.0, -1.0], terminated=True, group=1)
+    episodes = [a, b, c, other]
+    settings = {"scale_rewards": "none", "credit": "state", "state_weight": 0.5}
+    whole = [0.0, 0.0, 1.0, -1.0, -1.0, 0.0, 0.0]
+    # The last observation alone is seen. First positions: returns -1, 0, -2 about -1; second: 0, -1; the other group is alone.
+    windowed = StepStore.of(episodes, TextFormat(context_turns=1), 0)
+    apart = np.array([0.0, 0.5, 1.0, -1.0, -0.5, 0.0, 0.0])
+    found = advantages_of(episodes, windowed, GroupConfig(**settings))
+    assert found.tolist() == pytest.approx((whole + 0.5 * apart).tolist())
+    # All that was said is seen: c said something else on the way, so its second position is its own.
+    c.actions[0] = (6,)
+    grown = StepStore.of(episodes, TextFormat(), 0)
+    apart = np.array([0.0, 0.0, 1.0, -1.0, 0.0, 0.0, 0.0])
+    found = advantages_of(episodes, grown, GroupConfig(**settings))
+    assert found.tolist() == pytest.approx((whole + 0.5 * apart).tolist())
+    with pytest.raises(ValueError, match="choose one of episode, turn, state"):
+        advantages_of(episodes, grown, GroupConfig(credit="game"))
+    assert flat_episodes(episodes).tolist() == [False, False, False, True]
+
+
+def test_ratios_of_utterances_are_the_mean_over_their_tokens() -> None:
+    logprobs = torch.tensor([-1.0, -2.0, -0.5, -1.5], requires_grad=True)
+    old = torch.tensor([-1.2, -2.2, -0.1, -1.6])
+    found = sequence_ratios(logprobs, old, torch.tensor([4, 4, 9, 9]))
+    assert found.tolist() == pytest.approx([0.2, 0.2, -0.15, -0.15])
+    found[:2].sum().backward()
+    assert logprobs.grad is not None and logprobs.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_turns_chosen_by_what_followed() -> None:
@@ -563,7 +606,7 @@ def test_gradients_of_many_passes_are_those_of_one(
         return clip_gradients(parameters, limit)
 
     def uneven(episodes, steps, config):  # these games all end alike
-        return np.arange(len(steps)) % 3 - 1.0, 0.0
+        return np.arange(len(steps)) % 3 - 1.0
 
     monkeypatch.setattr("lmrl_agents.algorithms.grpo.advantages_of", uneven)
     monkeypatch.setattr(Session, "update", counting)

@@ -180,6 +180,11 @@ def test_the_clipped_loss_by_hand() -> None:
         for i, a in enumerate(torch.tensor([[1.0], [1.0], [-1.0], [-1.0]]))
     ]
     assert each == pytest.approx([-0.5, -1.2, 0.8, 1.5])
+    higher = [
+        clipped_policy_loss(new[i : i + 1], old[:1], a, 0.2, torch.ones(1), above=0.28).item()
+        for i, a in enumerate(torch.tensor([[1.0], [1.0], [-1.0], [-1.0]]))
+    ]
+    assert higher == pytest.approx([-0.5, -1.28, 0.8, 1.5])
     values = clipped_value_loss(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([1.0]), 0.2, torch.ones(1))
     assert values.item() == pytest.approx(0.5 * 0.8**2)
 

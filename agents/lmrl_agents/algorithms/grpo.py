@@ -6,12 +6,21 @@ its group's, one number for all its action tokens:
     A = (R - mean(group)) / (std(group) + 1e-4)
     L = E max(-r A, -clip(r, 1 - c, 1 + c) A) + b E k3(pi || pi_start)
 
-Switches, named as in TRL: ``scale_rewards`` (group, batch, none) and ``loss_type``, how tokens are averaged: "dapo" over all tokens
-of a gradient step (Yu et al., arXiv 2503.14476), "grpo" over each episode first, "dr_grpo" by a fixed length. Dr. GRPO (Liu et
-al., arXiv 2503.20783) is scale_rewards none with loss_type dr_grpo; RLOO (Ahmadian et al., arXiv 2402.14740) is scale_rewards none
-with ``leave_one_out``. ``credit = "turn"`` compares returns from each turn on, so that a late turn is not praised for an early one.
-What TRL calls num_generations, num_iterations, epsilon and beta is ``group_size``, ``epochs``, ``ratio_clip`` and ``kl_weight`` here,
-as in `ppo`. k3 in the loss is an estimate of the KL whose gradient is not the KL's: that is how it is usually done.
+Switches, named as in TRL where it has them, and what they make:
+
+    GRPO      as it is, with ``loss_type`` grpo: tokens are averaged over each episode first
+    Dr. GRPO  scale_rewards none, loss_type dr_grpo: a fixed length (Liu et al., arXiv 2503.20783)
+    RLOO      scale_rewards none, leave_one_out (Ahmadian et al., arXiv 2402.14740)
+    DAPO      loss_type dapo: over all tokens of a gradient step; ratio_clip_high .28; drop_flat (Yu et al., arXiv 2503.14476, which
+              plays other groups in the place of flat ones; here a round then has fewer)
+    GSPO      importance_sampling_level sequence: r = (pi(a) / pi_old(a))^(1 / |a|) of a whole utterance a (Zheng et al., arXiv 2507.18071)
+    GiGPO     credit state: A + w (G_t - mean) / (std + 1e-4) among the group's turns in one position, G_t the return from there on
+              (Feng et al., arXiv 2505.10978); positions are equal where the policy was given the same
+
+``credit = "turn"`` compares returns from each turn on with those of the group at the same turn, so that a late turn is not praised
+for an early one. What TRL calls num_generations, num_iterations, epsilon, epsilon_high and beta is ``group_size``, ``epochs``,
+``ratio_clip``, ``ratio_clip_high`` and ``kl_weight`` here, as in `ppo`. k3 in the loss is an estimate of the KL whose gradient is not
+the KL's: that is how it is usually done.
 
 A round that moved the policy too far is taken back (`RoundGuard`).
 A group whose returns are all equal teaches nothing; its share is logged as ``flat_groups``.
@@ -23,11 +32,12 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -7.06, -21.8, -7.15; optim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lmrl_agents.learning.losses import clipped_policy_loss, kl_estimates, mean
 from lmrl_agents.learning.online import (
@@ -53,6 +63,8 @@ from lmrl_agents.models.tokens import TokenEpisode
 TAKES_REWARD = True
 
 LOSS_TYPES = ("dapo", "grpo", "dr_grpo")
+CREDITS = ("episode", "turn", "state")
+LEVELS = ("token", "sequence")
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,11 @@ class Config(GradientConfig):
     leave_one_out: bool = False
     """Compare with the mean of the others."""
     credit: str = "episode"
-    """"episode", or "turn": returns from each turn on are compared with those of the group at the same turn."""
+    """One of `CREDITS`."""
+    state_weight: float = 1.0
+    """w"""
+    drop_flat: bool = False
+    """Leave groups whose returns are all equal out of the loss's mean."""
     loss_type: str = "dapo"
     """One of `LOSS_TYPES`."""
     epochs: int = 1
@@ -77,28 +93,53 @@ class Config(GradientConfig):
     """Action tokens a minibatch."""
     ratio_clip: float = 0.2
     """c"""
+    ratio_clip_high: float = 0.0
+    """c where the ratio grows; 0: the same."""
+    importance_sampling_level: str = "token"
+    """One of `LEVELS`."""
     kl_weight: float = 0.0
     """b"""
 
 
-def advantages_of(episodes: Sequence[TokenEpisode], steps: StepStore, config: Config) -> tuple[np.ndarray, float]:
-    """Advantage of every step, float [N], and the share of groups with equal returns."""
+def advantages_of(episodes: Sequence[TokenEpisode], steps: StepStore, config: Config) -> np.ndarray:
+    """Advantage of every step, float [N]."""
+    if config.credit not in CREDITS:
+        raise ValueError(f"credit={config.credit!r} is not known; choose one of {', '.join(CREDITS)}")
+    groups = np.array([episode.group for episode in episodes])
+    returns = [sum(episode.rewards) for episode in episodes]
+    whole = group_advantages(returns, groups.tolist(), config.scale_rewards, config.leave_one_out)[steps.episode]
+    if config.credit == "episode":
+        return whole
+    ahead = returns_to_go(steps.reward, steps.last, config.discount**steps.time)
+    number = steps.turn_number()
+    first = np.unique(number, return_index=True)[1]
+    labels = [(int(groups[steps.episode[k]]), place_of(steps, k, config.credit)) for k in first]
+    names = {label: name for name, label in enumerate(dict.fromkeys(labels))}
+    each = group_advantages(
+        ahead[first].tolist(), [names[label] for label in labels], config.scale_rewards, config.leave_one_out
+    )[number]
+    return each if config.credit == "turn" else whole + config.state_weight * each
+
+
+def place_of(steps: StepStore, step: int, credit: str) -> Hashable:
+    """What turns are compared by within a group: their number, or all that the policy was given."""
+    if credit == "turn":
+        return int(steps.turn[step])
+    return steps.row_tokens(int(steps.row[step]))[: steps.column[step] + 1].tobytes()
+
+
+def flat_episodes(episodes: Sequence[TokenEpisode]) -> np.ndarray:
+    """Whether all games of an episode's group have the same return: bool [E]."""
     returns = np.array([sum(episode.rewards) for episode in episodes])
     groups = np.array([episode.group for episode in episodes])
-    flat = float(np.mean([np.ptp(returns[groups == g]) == 0 for g in np.unique(groups)]))
-    if config.credit == "episode":
-        found = group_advantages(returns.tolist(), groups.tolist(), config.scale_rewards, config.leave_one_out)
-        return found[steps.episode], flat
-    if config.credit != "turn":
-        raise ValueError(f"credit={config.credit!r} is not known; choose episode or turn")
-    ahead = returns_to_go(steps.reward, steps.last, config.discount**steps.time)
-    first = np.unique(np.stack([steps.episode, steps.turn], 1), axis=0, return_index=True)[1]
-    labels = groups[steps.episode[first]] * (int(steps.turn.max()) + 1) + steps.turn[first]
-    each = group_advantages(ahead[first].tolist(), labels.tolist(), config.scale_rewards, config.leave_one_out)
-    width = int(steps.turn.max()) + 1
-    table = np.zeros(len(episodes) * width)
-    table[steps.episode[first] * width + steps.turn[first]] = each
-    return table[steps.episode * width + steps.turn], flat
+    return np.array([np.ptp(returns[groups == group]) == 0 for group in groups])
+
+
+def sequence_ratios(logprobs: torch.Tensor, old: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
+    """Of each token the logarithm of its utterance's ratio, the mean over its tokens: float [N] each, number int64 [N] -> float [N]."""
+    _, which = number.unique(return_inverse=True)
+    sums = torch.zeros(int(which.max()) + 1, device=logprobs.device).index_add(0, which, logprobs - old)
+    return (sums / which.bincount())[which]
 
 
 def token_weights(steps: StepStore, loss_type: str) -> np.ndarray:
@@ -114,6 +155,9 @@ def token_weights(steps: StepStore, loss_type: str) -> np.ndarray:
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
     config = run.config(Config)
+    level = config.importance_sampling_level
+    if level not in LEVELS:
+        raise ValueError(f"importance_sampling_level={level!r} is not known; choose one of {', '.join(LEVELS)}")
     model = start_policy(run)
     start = frozen(model)
     state = {"rate": 1.0}
@@ -121,14 +165,18 @@ def train(run: TrainingRun) -> Path:
     session = Session(run, model, config, {"policy": model}, {"policy": optimizer}, state)
     guard = RoundGuard(session, config)
     for round_, episodes in rounds(session, config, config.group_size):
+        same = flat_episodes(episodes)
+        if config.drop_flat and not same.all():
+            episodes = [episode for episode, is_flat in zip(episodes, same, strict=True) if not is_flat]
         steps = steps_of(session, episodes, config)
-        found, flat = advantages_of(episodes, steps, config)
+        found = advantages_of(episodes, steps, config)
         # "dr_grpo" divides by the first round's mean length, whatever lengths become.
         length = all_reduce(float(len(steps)), "sum") / all_reduce(float(len(episodes)), "sum")
         state.setdefault("tokens", length)
         factor = length / state["tokens"] if config.loss_type == "dr_grpo" else 1.0
         weights = token_weights(steps, config.loss_type)
         advantages, old = floats(found * factor, run.device), floats(steps.logprob, run.device)
+        number = torch.from_numpy(steps.turn_number()).to(run.device)
         if config.kl_weight:
             reference = floats(predict_logprobs(start, steps, config.temperature), run.device)
         rate = config.rate(round_) * state["rate"]
@@ -138,12 +186,16 @@ def train(run: TrainingRun) -> Path:
         for index, batch, more in minibatches(steps, size, (run.seed, round_), run.device, epochs, weights):
             with precision(run):
                 logprobs, entropy = new_logprobs(model, batch, config.temperature)
-                loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
+                told, before = logprobs, old[index]
+                if level == "sequence":
+                    told, before = sequence_ratios(logprobs, before, number[index]), torch.zeros_like(before)
+                clips = {"clip": config.ratio_clip, "above": config.ratio_clip_high}
+                loss = clipped_policy_loss(told, before, advantages[index], weights=batch.weight, **clips)
                 if config.kl_weight:
                     k3 = kl_estimates(logprobs, reference[index])[2]
                     loss = loss + config.kl_weight * mean(k3, batch.weight)
             session.update("policy", loss, rate, batch, more)
             facts = {"loss": loss.item(), "entropy": mean(entropy, batch.weight).item()}
         facts |= guard.after(steps)
-        session.log(**facts, flat_groups=flat)
+        session.log(**facts, flat_groups=float(same.mean()))
     return session.finish()

@@ -40,11 +40,16 @@ def policy_gradient_loss(logprobs: torch.Tensor, advantages: torch.Tensor, weigh
 
 
 def clipped_policy_loss(
-    logprobs: torch.Tensor, old_logprobs: torch.Tensor, advantages: torch.Tensor, clip: float, weights: torch.Tensor
+    logprobs: torch.Tensor,
+    old_logprobs: torch.Tensor,
+    advantages: torch.Tensor,
+    clip: float,
+    weights: torch.Tensor,
+    above: float = 0.0,
 ) -> torch.Tensor:
-    """E max(-r A, -clip(r, 1 - c, 1 + c) A) with r = exp(logprob - old logprob)."""
+    """E max(-r A, -clip(r, 1 - c, 1 + c') A) with r = exp(logprob - old logprob); c' is ``above``, or c where that is 0."""
     ratio = torch.exp(logprobs - old_logprobs)
-    losses = torch.maximum(-ratio * advantages, -ratio.clamp(1 - clip, 1 + clip) * advantages)
+    losses = torch.maximum(-ratio * advantages, -ratio.clamp(1 - clip, 1 + (above or clip)) * advantages)
     return mean(losses, weights)
 
 
