@@ -25,10 +25,11 @@ alone; else several lines with one phrase add up, or the narrower of two goes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lmrl_envs.language.lists import table
-from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Tokenizer, clean
+from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Token, Tokenizer, clean
 from lmrl_envs.language.truth import Truth
 
 SENSES = (
@@ -92,6 +93,13 @@ class Lexicon:
         denied = [own for line in LINES["not phrases"] for p in line.split(";") if (own := p.strip())]
         texts = [phrase for *_, phrases in lines for phrase in phrases] + skipped + denied + list(more)
         texts += [name for own in names for name in own] + list(extra)
+        self._meant = {
+            word: meant
+            for meant, words in table([*LINES["synonyms"], *files.get("synonyms", ())]).items()
+            for own in words
+            for word in own.split()
+        }
+        texts += [*self._meant, *self._meant.values()]
         texts += [
             word
             for title in ("light", "past", "opposites", "relating")
@@ -137,11 +145,32 @@ class Lexicon:
         """Keys of the first name of each thing."""
         for key, index in self.names.items():
             self.phrases.setdefault(key, {})[NAME] = Truth(1 << index, 1 << index)
-        self.prefixes: set[str] = set()
+        self.prefixes = _beginnings(self.phrases)
         """The beginnings of all phrases, word by word."""
-        for key in self.phrases:
-            words = key.split(" ")
-            self.prefixes.update(" ".join(words[:size]) for size in range(1, len(words) + 1))
+
+    def loosened(self) -> Lexicon:
+        """The same phrases with one word for all that mean the same; where that makes two phrases of different meaning one, it has neither."""
+        loose = copy.copy(self)
+        loose.phrases, clashes = {}, set()
+        for key, senses in self.phrases.items():
+            own = " ".join(self._meant.get(word, word) for word in key.split(" "))
+            found = loose.phrases.setdefault(own, {})
+            for sense, truth in senses.items():
+                if own == key or sense not in found:
+                    found[sense] = truth
+                elif found[sense] != truth and own not in self.phrases:
+                    clashes.add((own, sense))
+        for own, sense in clashes:
+            del loose.phrases[own][sense]
+        loose.prefixes = _beginnings(loose.phrases)
+        return loose
+
+    def loosely(self, tokens: Sequence[Token]) -> list[Token]:
+        """Tokens in the words of `loosened`."""
+        return [
+            token if token.part or token.base not in self._meant else Token(token.word, self._meant[token.base], "")
+            for token in tokens
+        ]
 
     def key(self, text: str) -> str:
         """A phrase as the reader looks it up."""
@@ -174,3 +203,11 @@ class Lexicon:
             # A later line refines an earlier one, or adds another meaning to it.
             narrower = truth.possible & ~before.possible == 0
             senses[sense] = truth if narrower else before | truth
+
+
+def _beginnings(phrases: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for key in phrases:
+        words = key.split(" ")
+        found.update(" ".join(words[:size]) for size in range(1, len(words) + 1))
+    return found

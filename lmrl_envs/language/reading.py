@@ -21,7 +21,7 @@ from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.scan import Scan
 from lmrl_envs.language.sentence import Sentence, question_in
-from lmrl_envs.language.tokens import CLEAR, clean
+from lmrl_envs.language.tokens import CLEAR, Token, clean
 from lmrl_envs.language.truth import Truth
 
 
@@ -57,6 +57,7 @@ class Reader:
     ) -> None:
         self.lexicon, self.measures = lexicon, measures
         self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1, leans)
+        self._loose: Language | None = None
 
     def read(self, text: str, memory: Memory | None = None) -> Reading:
         """The meaning of a question; `UNREAD` when there is none that accounts for all of it.
@@ -89,9 +90,22 @@ class Reader:
         tokens = self.lexicon.tokenizer(text.replace("-", " "))
         if not tokens:
             return UNREAD
+        reading = self._scanned(self._language, tokens, sentence, text, memory)
+        if reading.truth is not None:
+            return reading
+        loose = self.lexicon.loosely(tokens)
+        if loose == tokens:
+            return reading
+        if self._loose is None:
+            self._loose = self._language._replace(lexicon=self.lexicon.loosened())
+        return self._scanned(self._loose, loose, sentence, text, memory)
+
+    def _scanned(
+        self, language: Language, tokens: list[Token], sentence: Sentence, text: str, memory: Memory | None
+    ) -> Reading:
         caps: dict[int, int] = {}
         for _ in range(TRIES):
-            scan = Scan(self._language, tokens, sentence.agree, memory, caps)
+            scan = Scan(language, tokens, sentence.agree, memory, caps)
             try:
                 truth = scan.run()
                 break
@@ -102,7 +116,7 @@ class Reader:
                 caps = {**caps, scan.widest[0]: scan.widest[1] - 1}
         else:
             return UNREAD
-        guess = scan.guess()
+        guess = scan.guess(truth)
         if guess is not None and sentence.before and self.names_others(sentence.before, guess):
             guess = None
         if guess is None and not sentence.mark and not sentence.agree and scan.is_remark:

@@ -20,7 +20,7 @@ from lmrl_envs.language.grammar import (
 )
 from lmrl_envs.language.lexicon import LIGHT, NAME, NOT, SKIP
 from lmrl_envs.language.lists import words
-from lmrl_envs.language.senses import Senses
+from lmrl_envs.language.senses import SAID, Senses
 from lmrl_envs.language.tokens import LINES, Token
 from lmrl_envs.language.truth import Truth, surely
 
@@ -44,11 +44,17 @@ class Scan(Senses):
         """Whether it may be said of the game: "this is hard"."""
         return self.tokens[0].word in ("this", "that") and len(self.items) == 1 and self.items[0].sense == "quality"
 
-    def guess(self) -> int | None:
-        """The one thing that is named, if nothing else is said."""
-        if len(self.items) != 1 or self.narrow or self.turned or self.superlative or self.items[0].sense != NAME:
+    def guess(self, truth: Truth) -> int | None:
+        """The one thing that is named, if nothing else is said, or nothing that is not true of it ("is it the sun in the sky")."""
+        first = self.items[0]
+        if self.narrow or self.turned or self.superlative or first.sense != NAME:
             return None
-        return self.items[0].truth.yes.bit_length() - 1
+        if len(self.items) > 1:
+            after = self.listed[first.end]
+            told = (after.token.part and after.token.part in "PHM") or not SAID.isdisjoint(after.clear)
+            if not told or first.start or truth.yes != first.truth.yes or len(self.clauses) > 1:
+                return None
+        return first.truth.yes.bit_length() - 1
 
     def run(self) -> Truth:
         """What is said.
@@ -56,7 +62,7 @@ class Scan(Senses):
         Raises:
             Unread: not all is accounted for.
         """
-        listed = self._words()
+        self.listed = listed = self._words()
         i = 0
         while i < len(listed):
             self.at = i
@@ -71,8 +77,12 @@ class Scan(Senses):
             else:
                 raise Unread
         tokens = self.tokens[self.asked_at :]
-        if not PASTS.isdisjoint([token.word for token in tokens]) and PAST.isdisjoint([token.base for token in tokens]):
-            raise Unread
+        if (
+            not PASTS.isdisjoint([token.word for token in tokens])
+            and PAST.isdisjoint([token.base for token in tokens])
+            and any(item.sense != "phrase" for item in self.items)
+        ):
+            raise Unread  # unless a phrase says it word for word ("did Newton see it fall")
         return self._together()
 
     def _together(self) -> Truth:
@@ -86,6 +96,8 @@ class Scan(Senses):
             found = found | clause.truth(everything) if clause.alternative else found & clause.truth(everything)
         if len(self.items) > 1 and sum(item.sense == NAME for item in self.items) > 1:
             raise Unread  # no thing is two
+        if len(self.items) > 1 and any(item.sense == "who" and not item.truth.possible for item in self.items):
+            raise Unread  # "do surgeons wear them": nothing is told of surgeons
         if self.superlative is not None:
             if self.turned or ways or not any(item.sense == "kind" for item in self.items):
                 raise Unread
@@ -224,6 +236,8 @@ class Scan(Senses):
             follows = last is not None and last.end == i and last.sense in ("done", "does", "for")
             if token.word == "with" and follows and listed[i - 1].token.base not in ("play", "fit"):
                 raise Unread  # with what something is done
+            if token.word == "with" and i and listed[i - 1].token.base == "go":
+                raise Unread  # "does it go with steak": what suits it
             self.context = "have"
             self._owe("part", "material")
         elif part == "M":
@@ -395,6 +409,10 @@ class Scan(Senses):
             return Item("kind", relative & item.truth, last.start, item.end)
         if last.sense == "place" and item.sense in ("place", "part", "kind") and not listed[i].clear:
             raise Unread  # "a bedroom drawer": neither of the two
+        if item.sense == "part" and last.sense in ("quality", "part") and not listed[i].clear.strip("v"):
+            raise Unread  # "a hard shell": what a part is like
+        if last.sense == "quality" and item.sense in ("for", "done", "does") and "T" in listed[i].clear:
+            raise Unread  # "hard to erase"
         if last.sense == "quantity" and item.sense == "place":
             raise Unread  # "than a meal at a restaurant": of what it was compared with
         if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:

@@ -10,7 +10,7 @@ from lmrl_envs.language.quantity import Values
 from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
 
-_SAID = frozenset("tpT")
+SAID = frozenset("tpT")
 """Parts of the words with which something is said of what was named."""
 
 
@@ -37,6 +37,7 @@ class Senses:
         self.connector = ""
         self.owed: list[tuple[int, frozenset[str]]] = []
         self.items: list[Item] = []
+        self.listed: list[Word] = []
         self.narrow = self.turned = self.among = self.own = self.reaches = False
         self.superlative: tuple[str, str] | None = None
 
@@ -132,7 +133,7 @@ class Senses:
     def _ends(self, listed: list[Word], i: int) -> bool:
         """Whether nothing more is said of what was named before."""
         after = listed[i] if i < len(listed) else None
-        return after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or not _SAID.isdisjoint(after.clear)
+        return after is None or after.token.part in ("c", "o", ",", "H", "n", "N") or not SAID.isdisjoint(after.clear)
 
     def _is_alone(self, listed: list[Word], i: int, size: int, senses: Mapping[str, Truth]) -> bool:
         """Whether a noun is all that is asked: "lamp?", "is it the lamp", "are they lamps"."""

@@ -9,7 +9,8 @@ from lmrl_envs.language.lists import sections, words
 
 _SECTIONS = sections(__file__, "sentence.txt")
 _PATTERNS = {
-    title: re.compile("".join(_SECTIONS[title])) for title in ("sentence", "filler", "asks", "preamble", "tag", "open")
+    title: re.compile("".join(_SECTIONS[title]))
+    for title in ("sentence", "filler", "asks", "preamble", "statement", "tag", "open")
 }
 _OPENERS, _TAG_ENDS = frozenset(words(_SECTIONS["openers"])), frozenset(words(_SECTIONS["tag ends"]))
 _LAST = re.compile(r"[^a-z]*([a-z/]+)")
@@ -83,9 +84,10 @@ def question_in(text: str) -> Sentence:
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
     text = _rewritten(text).strip()
-    lead = _PATTERNS["preamble"].match(text) if _first(text) in _OPENERS else None
-    if lead is not None and lead.end() < len(text):
-        before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
+    for title in ("preamble", "preamble", "statement"):
+        lead = _PATTERNS[title].match(text) if _first(text) in _OPENERS else None
+        if lead is not None and lead.end() < len(text):
+            before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
     agree = ""
     last = _LAST.match(text[::-1])
     tag = _PATTERNS["tag"].search(text) if last is not None and last[1][::-1] in _TAG_ENDS else None
