@@ -70,6 +70,8 @@ class FaultyServer:
         self.prompt_tokens = self.completion_tokens = 0  # as they were told
         self.lock = threading.Lock()
         self.stopped = threading.Event()
+        self.refuses: Callable[[dict[str, Any]], str | None] = lambda body: None
+        """Why a request is answered with 400 in place of what else it would be; None: it is not."""
         self.wordy = 1  # how often a 401 says so before it shows the key
 
     @property
@@ -109,7 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
             owner.most_at_once = max(owner.most_at_once, owner.at_once)
         mode = owner.script[number] if number < len(owner.script) else owner.then
         try:
-            getattr(self, mode)(body)
+            if why := owner.refuses(body):
+                self.send(400, {"error": {"message": why}})
+            else:
+                getattr(self, mode)(body)
         except OSError:
             self.close_connection = True  # the client has gone
         finally:

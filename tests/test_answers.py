@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lmrl_agents.prompting.extraction import MAX_READ, visible
+from lmrl_agents.prompting.extraction import MAX_READ, read, visible
 from lmrl_agents.prompting.extraction import extract as extract_action
 from lmrl_envs import task, task_ids
 from lmrl_envs.core import MAX_ACTION_LENGTH
@@ -243,3 +245,12 @@ def test_turns_of_others_are_not_mine() -> None:
     assert visible("<|start_header_id|>assistant<|end_header_id|>\n\ncrane<|eot_id|>") == "crane"
     assert visible("### Assistant\nIs it a dog?\n### User\nYes.") == "Is it a dog?"
     assert visible("Human: hello") == "Human: hello"  # nothing else was said
+
+
+@pytest.mark.parametrize("family", [family for family, form in FORMS.items() if form.bare is not None])
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_what_needs_no_reading_is_read_as_it_is(family: str, data: st.DataObject) -> None:
+    form = FORMS[family]
+    message = data.draw(st.from_regex(form.bare, fullmatch=True))
+    assert read(form, message, HOUSE) == message

@@ -17,7 +17,7 @@ from serving import Server
 
 from lmrl_benchmarks.reporting.report import write_report
 from lmrl_benchmarks.running.runner import run_suite
-from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.suite import SuiteTask, load_suite
 from lmrl_envs import Transcript, make_policy, task_ids
 
 pytestmark = pytest.mark.browser
@@ -28,6 +28,7 @@ if CHROMIUM is None:
     warnings.warn(f"THE BROWSER TESTS ARE SKIPPED: {why}", stacklevel=1)
     pytest.skip(why, allow_module_level=True)
 
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
 from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402  (needed only with a browser)
 
 expect.set_options(timeout=20_000)
@@ -734,3 +735,49 @@ def test_the_report_without_scripts_and_on_a_phone(open_page: Open, report: Path
     no_sideways_scrolling(phone)
     red, green, blue = phone.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     assert max(red, green, blue) < 60
+
+
+# -- accessibility: axe-core finds nothing
+
+SCHEMES = pytest.mark.parametrize("options", [{"color_scheme": "light"}, PHONE], ids=["light", "dark phone"])
+
+
+def accessible(page: Page) -> None:
+    """Nothing that axe-core's rules, the best practices among them, complain of."""
+    found = Axe().run(page).response["violations"]
+    told = [f"{v['id']}: {v['help']}: " + "; ".join(n["html"][:150] for n in v["nodes"][:4]) for v in found]
+    assert told == [], page.url
+
+
+@SCHEMES
+@pytest.mark.parametrize("id", task_ids())
+def test_games_are_accessible(open_page: Open, server: Server, id: str, options: dict[str, Any]) -> None:
+    page = open_page(**options)
+    begin(page, server, SuiteTask(id).slug, seed=1)
+    accessible(page)
+    page.get_by_role("button", name="Give up").click()
+    page.get_by_role("alert").get_by_role("button", name="Give up").click()
+    expect(page.locator(".result")).to_be_visible()
+    accessible(page)
+
+
+@SCHEMES
+def test_the_list_and_watching_are_accessible(open_page: Open, server: Server, options: dict[str, Any]) -> None:
+    page = open_page(**options)
+    page.goto(server.url)
+    expect(page.locator(".card").first).to_be_visible()
+    accessible(page)
+    begin(page, server, "MazeFullyObserved", mode="watch", seed=0, agent="players.py:Telling")
+    page.get_by_role("button", name="One turn").click()
+    settled(page, 1)
+    accessible(page)
+
+
+@SCHEMES
+def test_the_report_is_accessible(open_page: Open, report: Path, options: dict[str, Any]) -> None:
+    page = open_page(**options)
+    page.goto(report.as_uri())
+    for summary in page.locator("details > summary").all():
+        if summary.is_visible():
+            summary.click()
+    accessible(page)

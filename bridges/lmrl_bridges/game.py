@@ -41,6 +41,7 @@ class Game:
         self.row = load_task(env_id)
         self.env: TextEnv = gymnasium.make(self.row.id, **dict(env_kwargs or {})).unwrapped  # type: ignore[assignment]
         self.read, self._form = read, self.row.surface.answer_form
+        self._by_step, self._least = rewards == "step", self.row.return_range[0]
         self.info: dict[str, Any] = {}
         """Of the last step."""
         self.terminated = self.truncated = self.over = False
@@ -97,14 +98,15 @@ class Game:
             return OVER, 0.0, self.terminated, self.truncated, self.info
         if self.read:
             message = extract(self._form, message, self.env._texts[-1])
-        outcome = self.env.step(message)
-        _, _, self.terminated, self.truncated, self.info = outcome
-        self.over = self.terminated or self.truncated
-        self.valid_actions += self.info["valid"]
-        if self.rewards == "step":
+        text, _, terminated, truncated, info = outcome = self.env.step(message)
+        self.terminated, self.truncated, self.info = terminated, truncated, info
+        self.valid_actions += info["valid"]
+        self.over = terminated or truncated
+        if self._by_step:
             return outcome
-        reward = self.score - (self.row.return_range[0] if self.env.turn > 1 else 0.0)
-        return outcome[0], reward, *outcome[2:]
+        before = self._least if info["turn"] > 1 else 0.0
+        now = sum(self.env._rewards) if self.over else self._least
+        return text, now - before, terminated, truncated, info
 
     def messages(self) -> list[dict[str, str]]:
         """The chat so far: instructions as the system message, environment as user, player as assistant."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from lmrl_envs.files.untrusted import Refused, decode
+
 _LONG = 400
 _MOST = 200
 _WRAPPERS = "\"'`*_“”‘’«»()[]{}<> \t\n"
@@ -61,6 +63,15 @@ class Tool(NamedTuple):
             "function": {"name": self.name, "description": self.does, "parameters": parameters},
         }
 
+    def read(self, arguments: str) -> str | None:
+        """The argument in those of a call, as a model wrote them; None where it is not there."""
+        try:
+            found = decode(arguments)
+        except Refused:
+            return None
+        value = found.get(self.argument) if isinstance(found, dict) else None
+        return value if isinstance(value, str) else None
+
 
 def plain(text: str) -> str:
     """One line without list marks, quotes, emphasis and the full stop; a long text as it is."""
@@ -78,6 +89,8 @@ class AnswerForm:
 
     tool = Tool("answer", "text", "Play an action.", "the action")
     """The same action as a call of a tool."""
+    bare: re.Pattern[str] | None = None
+    """Messages that are read as just what they are, so that they need no reading; None: nothing is known of any."""
     is_speech = False
     """Whether an action is what somebody says: then all that follows a marker belongs to it, over several lines."""
 
@@ -130,6 +143,7 @@ class QuestionForm(AnswerForm):
     """One question."""
 
     tool = Tool("ask", "question", "Ask one question.", "the question")
+    bare = re.compile(r"(?:Is|Are|Was|Were|Does|Do|Did|Can|Could|Has|Have|Would|Will) [A-Za-z ,'-]{0,150}[a-z]\?")
 
     _SENTENCE_END = re.compile(
         r"(?<!\bSt\.)(?<!\bMt\.)(?<!\bDr\.)(?<!\bMr\.)(?<!\bD\.C\.)(?<!\bU\.S\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<=[.!?])[\"'”*)]*\s+|\n+"
@@ -174,6 +188,7 @@ class SpeechForm(AnswerForm):
     """
 
     tool = Tool("say", "message", "Say something to the other side.", "what is said, word for word")
+    bare = re.compile(r"[A-Z](?:[\w ,.?!'$-]{0,1000}[\w.?!])?", re.ASCII)
 
     is_speech = True
 

@@ -19,6 +19,7 @@ class MazeForm(FixedForm):
     """``move up|down|left|right``."""
 
     tool = Tool("move", "direction", "Take one step.", "move up, move down, move left or move right")
+    bare = re.compile(r"move (?:up|down|left|right)")
 
     _WHOLE = re.compile(
         r"(?:(?:i|i'll|i will|let's|let me)\s+)?(?:(?:move|go|walk|step|head)\s+)?(?:one (?:step|cell)\s+)?(up|down|left|right)",

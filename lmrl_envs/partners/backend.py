@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lmrl_envs.files import near
+
+if TYPE_CHECKING:
+    from lmrl_envs.language.answers import Tool
 
 Messages = list[dict[str, str]]
 
@@ -22,6 +25,8 @@ class Query:
     seed: int = 0
     temperature: float | None = 0.0
     """0 is greedy; None leaves it to the server."""
+    tool: Tool | None = None
+    """To be answered by a call of it, where the backend has tools."""
     attempts: int = 0
     """Made already, of those that the backend allows."""
     seconds: float = 0.0
@@ -59,6 +64,8 @@ class Completion:
     """With all attempts and the pauses between them."""
     cost: float = 0.0
     """What the meter charged for all attempts."""
+    call: str | None = None
+    """The arguments of the tool that was called, as JSON if they are as they should be; None: none was."""
     form: str = ""
     """In what the request differed from others, because the server wanted it so."""
 
@@ -132,6 +139,8 @@ class Backend(Protocol):
     usage: Usage
     slots: int
     """Queries it likes to have at once."""
+    has_tools: bool = False
+    """Whether `Query.tool` is heeded."""
 
     def complete(self, queries: Sequence[Query], max_tokens: int, meter: Meter = FREE) -> Results:
         """The results as they come. Every failure is a value, and every query ends in bounded time.

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lmrl_envs.files import needs, printable
@@ -27,6 +27,9 @@ from lmrl_envs.partners.server_replies import (
     read_refusal,
     retry_after,
 )
+
+if TYPE_CHECKING:
+    from lmrl_envs.language.answers import Tool
 
 MAX_WAIT = 30.0
 """Longest pause before asking again, in seconds, whatever the server's retry-after says."""
@@ -119,7 +122,7 @@ class ChatServer(Backend):
     quota, fail at once; so do, in the end, all queries to a server that has not given a single completion.
 
     A server that refuses a field that can be done without (``seed``), wants another name for the bound of an answer, or has
-    no system messages is asked once more in another form, and in that form from then on if it works.
+    no system messages or no tools is asked once more in another form, and in that form from then on if it works.
 
     Args:
         model: its name on the server.
@@ -135,6 +138,7 @@ class ChatServer(Backend):
     path = "/chat/completions"
     optional: tuple[str, ...] = ("seed",)
     """Fields of the request that can be done without."""
+    has_tools = True
 
     def __init__(self, model: str, settings: ServerSettings, user: str, max_body: int = 16 * 2**20) -> None:
         needs(user, "httpx")
@@ -213,7 +217,7 @@ class ChatServer(Backend):
     ) -> tuple[Completion | Failure, Form, float]:
         """An attempt, and where the server cannot take its form another in one that it can: the result, its form, the cost."""
         result, cost = self._attempt(query, form, max_tokens, until, meter)
-        for _ in range(len(self.optional) + 2):  # one test for each way in which forms differ
+        for _ in range(len(self.optional) + 4):  # one test for each way in which forms differ
             other = self._other_form(query, form, result)
             if other is None or time.monotonic() >= until:
                 break
@@ -244,6 +248,8 @@ class ChatServer(Backend):
             return replace(form, limit="max_completion_tokens")
         known = {name for name in self.optional if name not in form.without and name not in self.settings.extra_body}
         refused = {name for name in known if refusal.status in (400, 422) and refusal.names(name)}
+        if not refused and query.tool is not None and refusal.status < 500 and refusal.wants_no_tools:
+            refused = {"tool_choice"} if "tool_choice" not in form.without else {"tools"} - form.without
         return replace(form, without=form.without | refused) if refused else None
 
     def _attempt(
@@ -268,8 +274,12 @@ class ChatServer(Backend):
 
     def _request(self, query: Query, max_tokens: int, form: Form) -> dict[str, Any]:
         """The fields of a request beside the model."""
+        messages: list[Any] = _merged(query.messages) if form.merged else query.messages
+        tool = query.tool if "tools" not in form.without else None
         fields = {
-            "messages": _merged(query.messages) if form.merged else query.messages,
+            "messages": messages if tool is None else as_calls(messages, tool),
+            "tools": None if tool is None else [tool.schema()],
+            "tool_choice": None if tool is None else "required",
             form.limit: max_tokens,
             "temperature": query.temperature,
             "seed": None if query.temperature == 0 else query.seed,  # greedy answers need none
@@ -295,6 +305,7 @@ class ChatServer(Backend):
         completion = replace(
             completion,
             text=redact(completion.text),
+            call=None if completion.call is None else redact(completion.call),
             reasoning=redact(completion.reasoning),
             finish=redact(completion.finish)[:40],
             model=redact(completion.model)[:200],
@@ -410,6 +421,25 @@ def _counts_more(query: Query, first: Completion, second: Completion | Failure) 
     """Whether a server counts tokens for instructions that it did not count before: it left them out then."""
     counts = (first.prompt_tokens, second.prompt_tokens if isinstance(second, Completion) else None)
     return counts[0] is not None and counts[1] is not None and counts[1] > counts[0]
+
+
+def as_calls(messages: Messages, tool: Tool) -> list[dict[str, Any]]:
+    """A chat whose answers are calls of a tool; the message after each is what the call returned."""
+    found: list[dict[str, Any]] = []
+    call = ""
+    for k, message in enumerate(messages):
+        if message["role"] == "assistant":
+            call = f"call{k:05}"  # nine letters and digits: some servers take no others
+            arguments = json.dumps({tool.argument: message["content"]}, ensure_ascii=False)
+            function = {"name": tool.name, "arguments": arguments}
+            made = {"id": call, "type": "function", "function": function}
+            found.append({"role": "assistant", "content": "", "tool_calls": [made]})
+        elif call:
+            found.append({"role": "tool", "tool_call_id": call, "content": message["content"]})
+            call = ""
+        else:
+            found.append(message)
+    return found
 
 
 def _merged(messages: Messages) -> Messages:

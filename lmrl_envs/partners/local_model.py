@@ -111,6 +111,8 @@ class LocalModel:
         ValueError: the model cannot be loaded, or a setting is impossible.
     """
 
+    has_tools = False
+
     def __init__(self, path_or_id: str | os.PathLike[str], settings: LocalSettings, user: str) -> None:
         needs(user, "torch", "transformers")
         import torch

@@ -81,8 +81,18 @@ def read_completion(body: bytes, prompt_bytes: int = 0) -> tuple[Completion, boo
         finish=finish,
         reasoning=thoughts,
         model=str(data.get("model") or ""),
+        call=_call(message.get("tool_calls")),
     )
-    return found, text is not None, str(problem or "")
+    return found, text is not None or found.call is not None, str(problem or "")
+
+
+def _call(calls: Any) -> str | None:
+    """The arguments of the first call of a tool; some servers write them as an object, not as the text of one."""
+    for call in calls if isinstance(calls, list) else ():
+        arguments = _fields(_fields(call).get("function")).get("arguments")
+        if isinstance(arguments, str | dict):
+            return arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return None
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -160,6 +170,11 @@ class Refusal:
     def wants_no_system(self) -> bool:
         """Whether the model's template has no system message."""
         return bool(_NO_SYSTEM.search(self.text))
+
+    @property
+    def wants_no_tools(self) -> bool:
+        """Whether the server or the model has no tools, or none that must be called."""
+        return bool(re.search(r"\btool|\bfunction[ _-]?call", self.text, re.I))
 
     def names(self, field: str) -> bool:
         """Whether it is about a field of the request."""

@@ -16,6 +16,7 @@ class WordleForm(FixedForm):
     """A word of five letters, in one piece or spelt."""
 
     tool = Tool("guess", "word", "Guess a word.", "the word")
+    bare = re.compile(r"[a-z]{5}")
 
     _WORD = re.compile(r"[a-z]{5}", re.I)
     _SPELT = re.compile(r"[a-z](?:[\s,.\-–|/]+[a-z]){4}", re.I)

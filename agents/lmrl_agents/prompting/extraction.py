@@ -63,6 +63,13 @@ def extract(form: AnswerForm, raw: str, observation: str = "") -> str:
         raw: what the model wrote.
         observation: what it was answering (a list of commands in it tells how commands look).
     """
+    if form.bare is not None and form.bare.fullmatch(raw):
+        return raw
+    return read(form, raw, observation)
+
+
+def read(form: AnswerForm, raw: str, observation: str = "") -> str:
+    """`extract` of a message that may be anything."""
     text = visible(raw)
     for statement in statements(text, in_lines=form.is_speech):
         action = form.whole(statement, observation)

@@ -25,6 +25,8 @@ from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
 from lmrl_agents.prompting.spending import Budget, Journal, budget_of
 from lmrl_envs import Transcript, task
+from lmrl_envs.core import MAX_ACTION_LENGTH
+from lmrl_envs.language.answers import AnswerForm
 from lmrl_envs.partners.backend import Backend, Completion, Failure, Messages, Query, shared_out
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
 from lmrl_envs.partners.local_model import LocalModel, LocalSettings
@@ -61,6 +63,9 @@ class PromptSettings:
     tells all that is needed (`lmrl_envs.Task.context`), so that 400 moves do not cost 400 positions each."""
     read: bool = True
     """False plays the model's text as it is, unread."""
+    tools: bool = False
+    """The model answers by calls of the task's tool (`lmrl_envs.language.answers.Tool`), whose argument is the action; it may think in
+    words beside. Where the server refuses tools it answers in words, and the records say so (``form``)."""
 
     def __post_init__(self) -> None:
         for key, least in (("reasoning", 0), ("few_shot", 0), ("max_tokens", 1)):
@@ -91,6 +96,8 @@ class PromptedAgent:
     )
 
     def __init__(self, name: str, backend: Backend, settings: PromptSettings, budget: Budget) -> None:
+        if settings.tools and not backend.has_tools:
+            raise ValueError("tools=true is for models behind a server (openai:...)")
         self.name, self.backend, self.settings, self.budget = name, backend, settings, budget
         self.max_tokens: int = settings.max_tokens or ANSWER_TOKENS
         self.slots = backend.slots
@@ -127,7 +134,13 @@ class PromptedAgent:
         }
         missing = [i for i in range(len(requests)) if i not in actions]
         queries = [
-            Query(self._fitting(chats[i]), self._seeds.seed(requests[i]), self.settings.temperature) for i in missing
+            Query(
+                self._fitting(chats[i]),
+                self._seeds.seed(requests[i]),
+                self.settings.temperature,
+                self._form(requests[i]).tool if self.settings.tools else None,
+            )
+            for i in missing
         ]
         presumed, stopped = self.budget.presumed, ""
         try:
@@ -151,8 +164,9 @@ class PromptedAgent:
 
     def _played(self, completion: Completion, request: Request, key: str) -> Action:
         """The action in a completion, which is written to the journal."""
-        text, details = _cut(completion.text), self._details(completion)
-        action = self._action(completion.text, request)
+        said = completion.text if completion.call is None else completion.call
+        text, details = _cut(said), self._details(completion)
+        action = self._action(completion, said, request)
         self._journal.put({"key": key, "text": text, "action": action, "details": details})
         self.prompt_tokens += completion.prompt_tokens or 0
         self.completion_tokens += completion.completion_tokens or 0
@@ -170,26 +184,36 @@ class PromptedAgent:
             details["completion_tokens"] = result.completion_tokens
             if result.finish not in ("", "stop"):
                 details["finish"] = result.finish
-            if result.reasoning:
-                details["reasoning"] = _cut(result.reasoning)
+            thoughts = result.reasoning or (result.text if result.call is not None else "")
+            if thoughts:
+                details["reasoning"] = _cut(thoughts)
+            if result.call is not None:
+                details["called"] = True
             if result.form:
                 details["form"] = result.form
             if result.model and f"openai:{result.model}" != self.name:
                 details["model"] = result.model
         return details
 
-    def _action(self, text: str, request: Request) -> str:
+    @staticmethod
+    def _form(request: Request) -> AnswerForm:
+        return task(request.env_id).surface.answer_form
+
+    def _action(self, completion: Completion, said: str, request: Request) -> str:
+        form = self._form(request)
+        if completion.call is not None and (argument := form.tool.read(completion.call)) is not None:
+            return argument[: MAX_ACTION_LENGTH + 1]
         if not self.settings.read:
-            return text
-        observation = request.transcript[-1].text if request.transcript else ""
-        return extract(task(request.env_id).surface.answer_form, text, observation)
+            return said
+        return extract(form, said, request.transcript[-1].text if request.transcript else "")
 
     def prompt(self, request: Request) -> Messages:
         """The chat that is sent for a request, before what does not fit is left out."""
         shown = None if self.settings.history == "all" else self.settings.history
         if shown == "auto":
             shown = MARKOV_HISTORY if task(request.env_id).context == "last" else None
-        return messages_of(request, self._games(request), self.settings.reasoning, shown)  # type: ignore[arg-type]
+        aloud = 0 if self.settings.tools else self.settings.reasoning
+        return messages_of(request, self._games(request), aloud, shown)  # type: ignore[arg-type]
 
     def _fitting(self, messages: Messages) -> Messages:
         return fitting(messages, lambda chat: self.backend.fits(chat, self.max_tokens))
@@ -215,7 +239,7 @@ class PromptedAgent:
             "temperature": self.settings.temperature,
             "max_tokens": self.max_tokens,
             "backend": self.backend.describe().get("extra_body"),
-            "read": [self.settings.read, PROMPT_VERSION],
+            "read": [self.settings.read, PROMPT_VERSION, self.settings.tools],
         }
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

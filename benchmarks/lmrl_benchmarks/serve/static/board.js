@@ -70,7 +70,7 @@ export function board(page) {
           type: "button", class: `square ${marks}`, "data-square": name, "aria-label": label + (targets.includes(name) ? ", can go here" : ""),
           "aria-pressed": name === chosen ? "true" : null, tabindex: name === cursor ? 0 : -1, onclick: () => choose(name),
         },
-        piece ? h("span", { class: isWhite ? "white" : "black", "aria-hidden": "true" }, GLYPHS[piece.toLowerCase()] + "\ufe0e") : null,
+        piece ? h("span", { class: isWhite ? "white" : "black", "data-glyph": GLYPHS[piece.toLowerCase()] + "\ufe0e" }) : null,
         file === "a" ? h("small", { class: "rank-name", "aria-hidden": "true" }, rank) : null,
         rank === 1 ? h("small", { class: "file-name", "aria-hidden": "true" }, file) : null));
       })));

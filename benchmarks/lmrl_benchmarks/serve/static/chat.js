@@ -22,7 +22,7 @@ export function chat(page) {
     update(state) {
       const [first, ...rest] = state.turns;
       // A long opening, such as a list of cars, stays at hand above the conversation.
-      if (first.text.length > LONG) fill(opening, opening.firstChild ?? h("details", { open: true }, h("summary", {}, first.text.split("\n")[0]), h("p", {}, first.text.split("\n").slice(1).join("\n"))));
+      if (first.text.length > LONG) fill(opening, opening.firstChild ?? h("details", { open: true }, h("summary", {}, first.text.split("\n")[0]), h("p", { tabindex: "0" }, first.text.split("\n").slice(1).join("\n"))));
       else rest.unshift(first);
       if (state.turn > shown) field.value = "";
       shown = state.turn;

@@ -133,7 +133,7 @@ class GamePage {
       h("p", {}, `Return ${number(this.state.return)} after ${this.state.turn} ${this.state.turn === 1 ? "turn" : "turns"}. `, kept),
       Object.keys(result.hidden).length ? h("dl", { class: "revealed" }, pairs(result.hidden)) : null,
       h("details", {}, h("summary", {}, "Reward of every turn"),
-        h("div", { class: "wide" }, h("table", {},
+        h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "rewards" }, h("table", {},
           h("thead", {}, h("tr", {}, h("th", {}, "turn"), h("th", {}, "action"), h("th", {}, "reward"))),
           h("tbody", {}, this.state.turns.filter(turn => turn.action).map((turn, i) =>
             h("tr", {}, h("td", {}, i + 1), h("td", { dir: "auto" }, turn.text || "(nothing)"), h("td", {}, number(turn.reward)))))))),

@@ -22,7 +22,7 @@ export function list(page) {
       shown = state.turn;
       const last = state.turns.filter(turn => turn.action).at(-1);
       fill(scene, last ? h("p", { class: "did", dir: "auto" }, `> ${last.text}`) : null, picture.lines.map(line => h("p", { dir: "auto" }, line)),
-        picture.map ? h("div", { class: "wide" }, h("pre", {}, picture.map)) : null);
+        picture.map ? h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "map" }, h("pre", {}, picture.map)) : null);
       form.hidden = offered.length > 0;
       fill(actions, offered.map((action, i) => h("button", { type: "button", "data-action": action, onclick: () => page.play(action) },
         i < 9 ? h("kbd", {}, i + 1) : null, action)));
