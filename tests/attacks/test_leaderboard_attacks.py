@@ -20,6 +20,7 @@ from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import kept_files, write_manifest
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite
+from lmrl_benchmarks.running.verify import Checked
 from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
 
 WORDLE, MAZE = "cells/Wordle/expert/seed-0", "cells/MazeFullyObserved/expert/seed-0"
@@ -195,6 +196,70 @@ def test_records_of_another_agent_are_known_again(out: Path, suite, capsys: pyte
     write_manifest(out)
     status, told = verify(out, capsys)
     assert status == 1 and "super-agent on Wordle, seed 0: these are the games of expert on Wordle, seed 0" in told
+
+
+GAMES = {k: (bytes([k]), 1.0 + k) for k in range(4)}
+HALF = GAMES | {k: (b"other", 1.0 + k) for k in (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same_agent", "is_copy"),
+    [
+        (GAMES, GAMES, False, True),
+        (GAMES, HALF, True, False),  # half of the games
+        (GAMES, HALF | {2: GAMES[2]}, False, True),  # more than half
+        ({k: (game, 0.0) for k, (game, _) in GAMES.items()}, {k: (game, 0.0) for k, (game, _) in GAMES.items()}, False, False),
+        (GAMES, {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}, False, False),
+        (GAMES, {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}, True, False),  # nobody says with which weights
+        ({}, GAMES, True, False),
+    ],
+)  # fmt: skip
+def test_what_a_copy_is(one: Any, other: Any, same_agent: bool, is_copy: bool) -> None:
+    assert Checked(games=one).copy_of(Checked(games=other), same_agent) is is_copy
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "is_sampled", "is_copy"), [("a", False, True), ("b", False, False), ("b", True, True)]
+)
+def test_equal_games_of_two_seeds_are_a_copy_where_they_could_differ(
+    fingerprint: str, is_sampled: bool, is_copy: bool
+) -> None:
+    """Greedy agents with other weights may play alike; with the same weights, or drawing, they do not."""
+    slower = {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}
+    one = Checked(games=GAMES, fingerprint="a", is_sampled=is_sampled)
+    assert one.copy_of(Checked(games=slower, fingerprint=fingerprint), True) is is_copy
+
+
+def test_a_cell_that_failed_at_first_and_was_played_is_a_cell(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edit(out / "problems.json", lambda problems: {"eval expert Wordle seed 0": "needs a server"})
+    write_manifest(out)
+    assert verify(out, capsys)[0] == 0
+    (out / WORDLE / "summary.json").unlink()
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "expert on Wordle, seed 0: not finished: needs a server" in told
+    edit(out / "problems.json", lambda problems: {"eval random Wordle seed 0": "needs a server"})
+    write_manifest(out)
+    status, told = verify(out, capsys)
+    assert status == 1 and "not finished" not in told and "summary.json" in told
+    shutil.rmtree(out / "cells/Wordle/random")
+    write_manifest(out)
+    assert (
+        "random on Wordle, seed 0: missing: the suite has this cell, the run has not (needs a server)"
+        in verify(out, capsys)[1]
+    )
+
+
+def test_missing_and_doubled_games_are_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def change(records: list[dict[str, Any]]) -> None:
+        del records[7], records[3]
+        records.append(records[5])
+
+    edit_records(out / WORDLE, change)
+    write_manifest(out)
+    told = verify(out, capsys)[1]
+    assert "2 of 20 episodes are missing, the first is 3" in told
+    assert told.count("is recorded more than once") == 1 and "episode 6 is recorded more than once" in told
 
 
 @pytest.mark.parametrize("name", ["cells/Wordle/агент/seed-0", "cells/Wordle/a b/seed-0", "cells/Wordle/expert/seed-x"])

@@ -12,8 +12,9 @@ from lmrl_datasets.preferences.labelling import labels_of
 from lmrl_datasets.preferences.schema import Fragment, Gold, Pair, PreferenceError
 from lmrl_datasets.preferences.store import GOLD, Preferences, load_gold, load_preferences, read_preferences_manifest
 from lmrl_datasets.replay import make_recorded
-from lmrl_envs import task
+from lmrl_envs import task, task_ids
 from lmrl_envs.files import sha256_of
+from lmrl_envs.files.arguments import from_elsewhere
 from lmrl_envs.files.untrusted import shown
 
 
@@ -28,6 +29,12 @@ def verify_preferences(folder: Path, replay: bool = False, every: int = 1) -> It
     Raises:
         PreferenceError: the folder holds no preference data, or they cannot be read.
     """
+    task_ids()  # what is installed, and what this person named, is found before
+    with from_elsewhere(folder):  # annotators, too, are whatever the labels say
+        yield from list(_breaches(folder, replay, every))
+
+
+def _breaches(folder: Path, replay: bool, every: int) -> Iterator[str]:
     manifest = read_preferences_manifest(folder)
     for name, digest in manifest["sha256"].items():
         if not (folder / name).is_file():
@@ -51,14 +58,17 @@ def _replayed(found: Preferences, gold: list[Gold], every: int) -> Iterator[str]
     envs: dict[str, Any] = {}
     for pair, worth in list(zip(found.pairs, gold, strict=True))[::every]:
         key = f"{pair.env_id} {pair.env_kwargs}"
-        if key not in envs:
-            envs[key] = make_recorded(task(pair.env_id), pair.env_kwargs, f"pair {pair.pair_id}")
-        for name, side, seed, own in (
-            ("first", pair.first, pair.seed_first, worth.first),
-            ("second", pair.second, pair.seed_second, worth.second),
-        ):
-            if why := _differs(envs[key], side, seed, own):
-                yield f"pair {pair.pair_id}, {name}: {why}"
+        try:
+            if key not in envs:
+                envs[key] = make_recorded(task(pair.env_id), pair.env_kwargs, "its game")
+            for name, side, seed, own in (
+                ("first", pair.first, pair.seed_first, worth.first),
+                ("second", pair.second, pair.seed_second, worth.second),
+            ):
+                if why := _differs(envs[key], side, seed, own):
+                    yield f"pair {pair.pair_id}, {name}: {why}"
+        except (Exception, RecursionError, MemoryError) as problem:  # of a stranger's pairs, whatever they lead to
+            yield f"pair {pair.pair_id}: {shown(str(problem), 300)}"
     for env in envs.values():
         env.close()
 
@@ -91,9 +101,12 @@ def _relabelled(found: Preferences, gold: list[Gold], every: int) -> Iterator[st
         if not is_scripted(annotator):
             continue
         pairs = [found.pairs[number] for number in sorted(labels)[::every]]
-        for again, _ in labels_of(load_labeller(annotator), annotator, seed, pairs, gold):
-            if again.label != labels[again.pair_id]:
-                yield f"pair {again.pair_id}: {shown(annotator)} says {again.label}, the record says {labels[again.pair_id]}"
+        try:
+            for again, _ in labels_of(load_labeller(annotator), annotator, seed, pairs, gold):
+                if again.label != labels[again.pair_id]:
+                    yield f"pair {again.pair_id}: {shown(annotator)} says {again.label}, the record says {labels[again.pair_id]}"
+        except (Exception, RecursionError, MemoryError) as problem:
+            yield f"labels by {shown(annotator)} cannot be given again: {shown(str(problem), 300)}"
 
 
 def is_scripted(annotator: str) -> bool:

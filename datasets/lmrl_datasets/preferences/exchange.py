@@ -125,6 +125,8 @@ def import_pairs(source: Path, out: Path) -> int:
     try:
         for number, row in lines(source, dict[str, Any]):
             chosen, rejected = _imported(row, f"{source}, line {number}")
+            if re.search("[\ud800-\udfff]", "".join((*chosen, *rejected))):
+                raise PreferenceError(f"{source}, line {number}: half a pair of UTF-16 is no text")
             k = len(pairs)
             sides = [
                 Fragment(observations=(*side[::2], ""), actions=tuple(side[1::2]), policy=name)

@@ -15,12 +15,12 @@ import random
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from lmrl_datasets.preferences.schema import PreferenceError
-from lmrl_envs import Transcript, doors, load_task
-from lmrl_envs.files.untrusted import Number, Refused, Schema, convert
+from lmrl_envs import Transcript, doors, task
+from lmrl_envs.files.arguments import named_file
+from lmrl_envs.files.untrusted import Number, Refused, Schema, convert, read_bytes
 from lmrl_envs.seeding import label_seed
 
 
@@ -163,7 +163,7 @@ class Reader:
 
     def utility(self, env_id: str, transcript: Transcript, rng: random.Random, number: int = 0) -> float:
         """What a game is worth to him; what he does not notice is drawn."""
-        surface = load_task(env_id).surface
+        surface = task(env_id).surface
         worth = transcript.episode_return
         if self.check < 1:
             worth = surface.as_read(transcript, lambda: rng.random() < self.check)
@@ -274,8 +274,9 @@ class ConstitutionLabeller:
 
     def __init__(self, argument: str = "") -> None:
         try:
-            self.told = convert(tomllib.loads(Path(argument).read_text("utf-8")), Constitution, argument)
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, Refused) as problem:
+            text = read_bytes(named_file("a constitution", argument)).decode()
+            self.told = convert(tomllib.loads(text), Constitution, argument)
+        except (OSError, RecursionError, UnicodeDecodeError, tomllib.TOMLDecodeError, Refused) as problem:
             raise ValueError(f"constitution:{argument}: {problem}") from None
         if not self.told.principles:
             raise ValueError(f"constitution:{argument}: it has no principles")
@@ -285,7 +286,7 @@ class ConstitutionLabeller:
         return [self._judged(pair) for pair in pairs]
 
     def _judged(self, pair: Shown) -> Verdict:
-        surface = load_task(pair.env_id).surface
+        surface = task(pair.env_id).surface
         told = [{**surface.features(game), "gold": game.episode_return} for game in (pair.first, pair.second)]
         chances, lines = [], []
         for principle in self.told.principles:

@@ -7,6 +7,7 @@ are the side files of gold: `load_gold` alone opens them, and no trainer calls i
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from lmrl_datasets.preferences.schema import (
 from lmrl_datasets.schema import to_json
 from lmrl_datasets.store import making_versions, naming_damage, require_pyarrow
 from lmrl_envs.files import JsonLines, needs, replacing, sha256_of, write_json
-from lmrl_envs.files.untrusted import Count, Refused, Schema, checked, convert, decode, read
+from lmrl_envs.files.untrusted import Count, Refused, Schema, checked, convert, decode, read, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,22 +135,28 @@ def _write(path: Path, rows: Sequence[Schema]) -> None:
 
 
 def _read(path: Path, kind: Any, most: int) -> list[Any]:
+    """The rows of a file. What many rows share, in a few bytes of the file, is one object of theirs."""
     import pyarrow.parquet as pq
 
+    types = typing.get_type_hints(kind, include_extras=True)
     with naming_damage(path):
         if not path.is_file() and path.exists():
             raise ValueError("no plain file")
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(OBJECTS[kind]))
         if file.metadata.num_rows != most:
             raise ValueError(f"it has {file.metadata.num_rows} rows, its manifest says {most}")
         rows = []
-        for batch in file.iter_batches():
-            for values in batch.to_pylist():
-                whole = {
-                    key: decode(value, Any, path) if key in OBJECTS[kind] else value for key, value in values.items()
-                }
-                rows.append(convert(whole, kind))
+        for batch in file.iter_batches(1024):
+            columns = {name: _values(batch[name], types, name, kind, path) for name in batch.schema.names}
+            rows += [convert(dict(zip(columns, row, strict=True)), kind) for row in zip(*columns.values(), strict=True)]
         return rows
+
+
+def _values(column: Any, types: dict[str, Any], name: str, kind: Any, path: Path) -> list[Any]:
+    if name not in OBJECTS[kind]:
+        return column.to_pylist()
+    found = [decode(text, types[name], path) for text in column.dictionary.to_pylist()]
+    return [found[k] for k in column.indices.to_pylist()]
 
 
 def read_preferences_manifest(folder: Path) -> dict[str, Any]:
@@ -163,6 +170,8 @@ def read_preferences_manifest(folder: Path) -> dict[str, Any]:
         manifest = read(path, dict[str, Any])
         if isinstance(version := manifest.get("preferences_version"), int) and version > PREFERENCES_VERSION:
             raise PreferenceError(f"{path} has version {version}: update lmrl")
+        if isinstance(digests := manifest.get("sha256"), dict) and digests.keys() - {GOLD} != {PAIRS}:
+            raise PreferenceError(f"{path}: sha256 is of {shown(', '.join(digests))}, not of {PAIRS} (and {GOLD})")
         return checked(manifest, PreferenceManifest, path)
     except FileNotFoundError:
         raise PreferenceError(
@@ -218,4 +227,7 @@ def load_gold(folder: str | Path) -> list[Gold]:
     manifest = read_preferences_manifest(folder)
     if GOLD not in manifest["sha256"]:
         raise PreferenceError(f"{folder}: these pairs have no gold: they were imported as text")
-    return _read(folder / GOLD, Gold, manifest["pairs"])
+    rows: list[Gold] = _read(folder / GOLD, Gold, manifest["pairs"])
+    if any(row.pair_id != number for number, row in enumerate(rows)):
+        raise PreferenceError(f"{folder / GOLD}: the pairs are not in order")
+    return rows
