@@ -96,6 +96,8 @@ class Position(NamedTuple):
     """The first text of the talk."""
     named: tuple[float, ...] = ()
     """All prices of the partner's, in order: the last is ``theirs``."""
+    heard: int = 0
+    """What the partner did in its last text, by its place in `Bargaining.answers`."""
 
 
 class Bargaining(Protocol):
@@ -103,6 +105,9 @@ class Bargaining(Protocol):
 
     acts: Sequence[str]
     """What an utterance may do."""
+
+    answers: Sequence[str]
+    """What a partner may do; the first is anything that tells nothing of prices."""
 
     def positions(self, transcript: Transcript) -> list[Position]:
         """The agent's position after each text of the environment."""

@@ -129,14 +129,14 @@ def learner(method: str = "cql", as_coded: tuple[str, ...] = (), **changes) -> c
     none = np.nan
     arrays = {
         "facts": np.array([facts_of(position(turn=0, own=None), 0.8), facts_of(position(theirs=0.6), 0.8)]),
-        "said": np.array([0, 0]), "own": np.array([1.0, 1.0]), "acts": np.array([1, 0]), "prices": np.array([none, 1.0]),
+        "heard": np.array([0, 1]), "said": np.array([0, 0]), "own": np.array([1.0, 1.0]), "acts": np.array([1, 0]), "prices": np.array([none, 1.0]),
         "word_ids": np.array([0, 1]), "last": np.array([False, True]), "success": np.array([True, True]),
         "returns": np.array([1.0, 1.0]), "offered_acts": np.array([[0, 1], [0, 1]]), "offered_words": np.array([[1, 0], [1, 0]]),
         "offered_prices": np.array([[0.0, none], [0.0, none]], np.float32),
     }  # fmt: skip
-    talks = Talks(arrays, ["a", "bc"], Words(), 2)  # type: ignore[arg-type]
+    talks = Talks(arrays, ["a", "bc"], Words(), 2, 3)  # type: ignore[arg-type]
     torch.manual_seed(0)
-    values = UtteranceValues(UtteranceConfig(2, 2, 8, method == "ilql", method == "brac"))
+    values = UtteranceValues(UtteranceConfig(2, 2, 3, 8, method == "ilql", method == "brac"))
     for parameter in values.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     run = TrainingRun("chai", ID, "unused", Path("unused"))
@@ -319,6 +319,17 @@ def test_utterances_are_read_and_filled_again(name: str, role: str) -> None:
             assert (price is None) == ("$" not in action), action
             if price is not None:
                 assert bargaining.fill(text, price, at) == action
+
+
+def test_what_the_partner_did_is_known_by_its_place() -> None:
+    bargaining = task(ID).surface.bargaining
+    assert bargaining is not None
+    env = gym.make(ID).unwrapped
+    env.reset(seed=0, options={"partner": {"kind": "utility", "target": 0.7, "patience": 10}})
+    for action in ("Hello!", "I want the full price.", "I want the full price.", "Hello?"):
+        env.step(action)
+    found = [bargaining.answers[at.heard] for at in bargaining.positions(env.transcript)]  # type: ignore[attr-defined]
+    assert found == ["talk", "talk", "propose", "offer", "wait"]  # asks once, opens, then offers formally from its third turn
 
 
 def test_the_short_view_says_prices_as_percentages_and_takes_them_back() -> None:

@@ -30,6 +30,7 @@ class Haggling(Bargaining):
     """See `lmrl_envs.surface.Bargaining`."""
 
     acts = ("offer", "accept", "reject", "quit", "propose", "insist", "agree", "refuse", "vague", "farewell", "ask", "inform", "greet", "unread")  # fmt: skip
+    answers = ("talk", "propose", "counter", "insist", "final", "offer", "agree", "wait", "refuse", "closed")
 
     def positions(self, transcript: Transcript) -> list[Position]:
         """One for each text of the environment."""
@@ -40,14 +41,16 @@ class Haggling(Bargaining):
         own: float | None = None
         standing: float | None = None
         for k, said in enumerate(transcript.observations):
+            heard = 0
             if k:
                 answer = act_of(said, other)
+                heard = self.answers.index(answer.name)
                 share = None if answer.price is None else answer.price / talk.listed
                 standing = share if answer.name in ("offer", "wait") else standing
                 named = named if share is None else (*named, share)
             words = _blanked(said if k else said.rpartition("\n")[2])
             theirs = named[-1] if named else None
-            position = Position(talk.role, talk.listed, k, own, theirs, standing, words, transcript[0].text, named)
+            position = Position(talk.role, talk.listed, k, own, theirs, standing, words, transcript[0].text, named, heard)
             found.append(position)
             if k < len(transcript.actions):
                 price = self.read(transcript.actions[k], position)[1]

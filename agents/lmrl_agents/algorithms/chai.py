@@ -150,7 +150,9 @@ def train(run: TrainingRun) -> Path:
     model = start_policy(run).eval().requires_grad_(False)
     talks = cached_talks(run, model, config.episodes, config.candidates, config.top_p)
     # What the code puts in training and what it puts in play differ; so do the networks' inputs then.
-    sizes = UtteranceConfig(talks.width, talks.kinds, config.hidden, config.method == "ilql", config.method == "brac")
+    sizes = UtteranceConfig(
+        talks.width, talks.kinds, talks.answers, config.hidden, config.method == "ilql", config.method == "brac"
+    )
     torch.manual_seed(run.seed)
     values = UtteranceValues(sizes, initial=-6.0)
     learner = _Learner(run, config, talks, values)

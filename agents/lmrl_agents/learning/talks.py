@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.models.model import LanguageModel
@@ -36,13 +37,16 @@ class Talks:
     the price is blank); ``words`` float [U, width], the embeddings of all texts.
     """
 
-    def __init__(self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int) -> None:
+    def __init__(
+        self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int, answers: int
+    ) -> None:
         self.last, self.success, self.returns = arrays["last"], arrays["success"], arrays["returns"]
         self.own, self.price = arrays["own"], arrays["prices"]
         self.sells = bool(arrays["facts"][0][1] == 1.0)  # at the first turn nobody has named a price, see `prices_of`
         self._facts, self._said = arrays["facts"], torch.from_numpy(arrays["said"])
         self.words = torch.stack([embed.of(text) for text in texts])
-        self.width, self.kinds = self.words.shape[1], kinds
+        self.width, self.kinds, self.answers = self.words.shape[1], kinds, answers
+        self._heard = F.one_hot(torch.from_numpy(arrays["heard"]), answers).float()
         self.act_ids, self.word_ids = (torch.from_numpy(arrays[key]) for key in ("acts", "word_ids"))
         self.prices = torch.tensor(arrays["prices"], dtype=torch.float32)
         self.offered_acts, self.offered_words = (
@@ -51,11 +55,11 @@ class Talks:
         self.offered_prices = torch.tensor(arrays["offered_prices"], dtype=torch.float32)
 
     def states(self, missing: float) -> torch.Tensor:
-        """float [S, FACTS + width], with ``missing`` for a price that a buyer has not named."""
+        """float [S, FACTS + answers + width], with ``missing`` for a price that a buyer has not named."""
         facts = torch.tensor(self._facts, dtype=torch.float32)
         absent = (facts[:, 4] > 0) & (facts[:, 3] < 1)
         facts[:, 3] = torch.where(absent, torch.tensor(missing), facts[:, 3])
-        return torch.cat([facts, self.words[self._said]], dim=1)
+        return torch.cat([facts, self._heard, self.words[self._said]], dim=1)
 
     def grid(self, missing: float) -> torch.Tensor:
         """The five prices of each position, float [S, 5]."""
@@ -77,7 +81,7 @@ def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidat
     )
     weights = hashlib.sha256(model.lm.get_input_embeddings().weight.detach().cpu().numpy().tobytes()).hexdigest()
     what = [
-        "talks 2",
+        "talks 3",
         run.data_fingerprint(),
         weights,
         model.tokenizer.fingerprint(),
@@ -97,7 +101,7 @@ def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidat
             np.savez_compressed(fresh, **arrays)  # type: ignore[arg-type]
             fresh.replace(path)
     texts = [str(text) for text in arrays.pop("texts")]
-    return Talks(arrays, texts, Texts(model), len(bargaining.acts))
+    return Talks(arrays, texts, Texts(model), len(bargaining.acts), len(bargaining.answers))
 
 
 def _kept(path: Path) -> dict[str, np.ndarray] | None:
@@ -117,7 +121,7 @@ def _drawn(
         return table.setdefault(text, len(table))
 
     columns: dict[str, list] = {
-        key: [] for key in ("facts", "said", "own", "acts", "prices", "word_ids", "last", "success", "returns")
+        key: [] for key in ("facts", "heard", "said", "own", "acts", "prices", "word_ids", "last", "success", "returns")
     }
     waiting: list[tuple[Request, Position]] = []
     for k in range(min(episodes, len(data))):
@@ -131,7 +135,7 @@ def _drawn(
             request = Request(run.env_id, k, k, Transcript(transcript[: 2 * turn + 1]))
             waiting.append((request, position))
             row = (
-                facts_of(position, 0.8), number(position.said), prices_of(position, 0.8)[0], said.act, said.price, number(said.text),
+                facts_of(position, 0.8), position.heard, number(position.said), prices_of(position, 0.8)[0], said.act, said.price, number(said.text),
                 turn == turns - 1, bool(episode.success), float(sum(transcript.rewards)),
             )  # fmt: skip
             for column, value in zip(columns.values(), row, strict=True):

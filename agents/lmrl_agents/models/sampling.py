@@ -94,11 +94,21 @@ def probabilities(logits: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         least = torch.topk(logits, sampling.top_k, dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < least, float("-inf"))
     if sampling.top_p < 1.0:
-        ordered, order = torch.sort(logits, dim=1, descending=True)
-        share = torch.softmax(ordered, dim=1)
-        beyond = share.cumsum(dim=1) - share >= sampling.top_p
-        logits = logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), float("-inf"))
+        logits = logits.masked_fill(_beyond(logits, sampling.top_p), float("-inf"))
     return torch.softmax(logits, dim=1)
+
+
+def _beyond(logits: torch.Tensor, share: float) -> torch.Tensor:
+    """Which tokens are not among the most likely ones that make up a share of probability: float [N, V] -> bool [N, V]."""
+    chance = torch.softmax(logits, dim=1)
+    # The few that matter are found sooner than all are sorted.
+    most = min(64, chance.shape[1])
+    while True:
+        ordered, order = torch.topk(chance, most, dim=1)
+        total = ordered.cumsum(dim=1)
+        if most == chance.shape[1] or bool((total[:, -1] >= share).all()):
+            return torch.ones_like(chance, dtype=torch.bool).scatter(1, order, total - ordered >= share)
+        most = min(16 * most, chance.shape[1])
 
 
 class _Tree:

@@ -1,7 +1,7 @@
 """Values of whole utterances in a bargain: what is known of a position, what an utterance does, and networks over both.
 
-A position is both sides' prices, the partner's first and its last but one, what stands, the turn, and an embedding of the partner's last words; an utterance is its act, its price
-and an embedding of its words. Prices are shares of the listed price and never in the words (`BLANK`); a text's embedding is the mean of
+A position is both sides' prices, the partner's first and its last but one, what stands, the turn, the partner's last act and an
+embedding of its words; an utterance is its act, its price and an embedding of its words. Prices are shares of the listed price and never in the words (`BLANK`); a text's embedding is the mean of
 the language model's token embeddings, normalised, so that it costs no pass through the model.
 """
 
@@ -24,7 +24,7 @@ from lmrl_envs.surface import BLANK, Bargaining, Position
 
 WEIGHTS, DESCRIPTION = "utterances.safetensors", "utterances.json"
 FACTS = 12
-"""Numbers that are known of a position beside the words."""
+"""Numbers that are known of a position beside what the partner did last and its words."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class UtteranceConfig:
     """Of the language model's embeddings."""
     acts: int
     """Kinds of acts."""
+    answers: int
+    """Kinds of acts of a partner."""
     hidden: int = 128
     """Units of each of the two hidden layers."""
     value: bool = False
@@ -113,7 +115,7 @@ class UtteranceValues(nn.Module):
     def __init__(self, config: UtteranceConfig, initial: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        state, action = FACTS + config.width, config.acts + 2 + config.width
+        state, action = FACTS + config.answers + config.width, config.acts + 2 + config.width
         self.q1, self.q2 = (_Net(state, action, config.hidden) for _ in range(2))
         self.v = _Net(state, 0, config.hidden) if config.value else None
         self.actor = _Net(state, action - 2, config.hidden, 2) if config.actor else None
@@ -127,9 +129,10 @@ class UtteranceValues(nn.Module):
                 nn.init.constant_(net.out.bias, initial)
 
     def states(self, positions: Sequence[Position], texts: Texts) -> torch.Tensor:
-        """float [B, FACTS + width]."""
+        """float [B, FACTS + answers + width]."""
         facts = torch.tensor([facts_of(position, self.config.missing) for position in positions])
-        return torch.cat([facts, torch.stack([texts.of(position.said) for position in positions])], dim=1)
+        heard = F.one_hot(torch.tensor([one.heard for one in positions]), self.config.answers).float()
+        return torch.cat([facts, heard, torch.stack([texts.of(one.said) for one in positions])], dim=1)
 
     def actions(self, acts: torch.Tensor, prices: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         """acts int64 [...], prices float [...] (NaN: none), words float [..., width] -> float [..., A]."""
@@ -189,7 +192,8 @@ class UtteranceValues(nn.Module):
         try:
             config = read(folder / DESCRIPTION, UtteranceConfig)
             width = model.lm.get_input_embeddings().weight.shape[1]
-            if (config.width, config.acts) != (width, len(bargaining.acts)) or not 1 <= config.hidden <= 8192:
+            sizes = (width, len(bargaining.acts), len(bargaining.answers))
+            if (config.width, config.acts, config.answers) != sizes or not 1 <= config.hidden <= 8192:
                 raise ValueError(f"sizes {config}")
             values = cls(config)
             values.load_state_dict(load_file(folder / WEIGHTS))

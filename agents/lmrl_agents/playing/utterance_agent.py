@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from lmrl_agents.models.description import read_description
+from lmrl_agents.models.engine import SlotEngine, unsupported
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Generated, NoNumbers, Policy, Sampling, generate
 from lmrl_agents.models.utterances import Texts, UtteranceValues, price_grid, prices_of
 from lmrl_agents.playing.identity import model_digest, model_folder
-from lmrl_agents.playing.policy_agent import TokenAgent
+from lmrl_agents.playing.policy_agent import MOST_SLOTS, TokenAgent
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
 from lmrl_envs import Transcript, task
 from lmrl_envs.surface import BLANK, Bargaining, Position
@@ -126,6 +127,21 @@ class UtteranceAgent(Proposer):
         super().__init__(model, model.form, cuts, bargaining, number)
         self.model, self.folder, self.temperature = model, path, temperature
         self.texts = Texts(model)
+        self._engine = None if unsupported(model) else SlotEngine(model, cuts, MOST_SLOTS)
+
+    def generate(self, keys: Any, contexts: Any, uniforms: Any) -> list[Generated]:
+        """As `TokenAgent.generate`; what was read of a talk is kept, and read once for all proposals."""
+        if self._engine is None:
+            return super().generate(keys, contexts, uniforms)
+        try:
+            return self._engine.generate(keys, contexts, uniforms)
+        except NoNumbers as problem:
+            raise AgentStopped(str(problem)) from None
+
+    def finished(self, episodes: Sequence[int]) -> None:
+        """See `PolicyAgent.finished`."""
+        if self._engine is not None:
+            self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """What is said for each request."""
