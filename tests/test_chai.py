@@ -329,7 +329,13 @@ def test_what_the_partner_did_is_known_by_its_place() -> None:
     for action in ("Hello!", "I want the full price.", "I want the full price.", "Hello?"):
         env.step(action)
     found = [bargaining.answers[at.heard] for at in bargaining.positions(env.transcript)]  # type: ignore[attr-defined]
-    assert found == ["talk", "talk", "propose", "offer", "wait"]  # asks once, opens, then offers formally from its third turn
+    assert found == [
+        "talk",
+        "talk",
+        "propose",
+        "offer",
+        "wait",
+    ]  # asks once, opens, then offers formally from its third turn
 
 
 def test_the_short_view_says_prices_as_percentages_and_takes_them_back() -> None:

@@ -50,7 +50,9 @@ class Haggling(Bargaining):
                 named = named if share is None else (*named, share)
             words = _blanked(said if k else said.rpartition("\n")[2])
             theirs = named[-1] if named else None
-            position = Position(talk.role, talk.listed, k, own, theirs, standing, words, transcript[0].text, named, heard)
+            position = Position(
+                talk.role, talk.listed, k, own, theirs, standing, words, transcript[0].text, named, heard
+            )
             found.append(position)
             if k < len(transcript.actions):
                 price = self.read(transcript.actions[k], position)[1]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from lmrl_envs.language.bargaining import Line, Meaning, Standing, read, understand
 from lmrl_envs.language.lists import sections, words
+from lmrl_envs.language.numbers import SMALL, TENS
 from lmrl_envs.language.phrases import Phrasebook
 from lmrl_envs.language.prices import PAUSES, Amount, normalise
 from lmrl_envs.negotiation.rules import LEAST_ASKED, MOST_ASKED, Act, Partner, State
@@ -61,6 +62,7 @@ def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> 
     if _NO_TALK.search(text) or _written_by_others(text):
         return _unread("unread")
     text = _POINT.sub(r"0.\1", _TELEPHONE.sub(" ", text)) if _ODD_NUMBER.search(text) else text
+    text = _in_digits(text, partner.listed)
     line = read(_in_dollars(text, state, partner) if _PORTION.search(text) else text)
     if PAUSES.issuperset(line.tokens) or _has_formal_words(line):
         return _unread("unread")
@@ -166,6 +168,42 @@ _PARTS = {
     "a third": 1 / 3,
     "four fifths": 4 / 5,
 }
+
+
+_ONES, _TEENS = (
+    "|".join(word for word, value in SMALL.items() if low <= value < high) for low, high in ((1, 10), (10, 20))
+)
+_TENS, _ELSE = "|".join(TENS), "hundred|thousand|grand|percent|per cent|%"
+_CLOCK = re.compile(
+    rf"(?i)\b(?P<at>at|around|about|before|after|until|till|by|from|past) (?:half )?(?P<hour>\d{{1,2}}|{_ONES}|ten|eleven|twelve)"
+    rf"(?:[ -](?:fifteen|thirty|forty[- ]five))?(?: o'?clock)?\b(?![.,:-]?[\w%$]| (?:{_ELSE}|dollars?|bucks|{_TENS}|{_TEENS}))"
+)
+"""An hour as people say it: "coming round at six"."""
+_COMING = re.compile(
+    r"(?i)\b(?:com(?:e|es|ing)|meet|pick|collect|tonight|today|tomorrow|morning|afternoon|evening|round|over|free|there|here)\b"
+)
+_ELIDED = re.compile(
+    rf"(?i)(?<![\w-])(?<!ty )(?<!ty-)(?:{_ONES})[ -](?:(?:{_TENS})(?:[ -](?:{_ONES}))?|{_TEENS})\b(?! (?:{_ELSE}))"
+)
+"""Hundreds as people say prices: "three eighty", "four ninety-five"."""
+_NOTES = re.compile(r"(?i)\b(?:an? )?(tenner|fiver)\b")
+
+
+def _in_digits(text: str, listed: float) -> str:
+    """Hours taken out of a text, and prices that are said in another way than any number put into digits."""
+
+    def hour(found: re.Match[str]) -> str:
+        value = SMALL.get(found["hour"].lower()) or int(found["hour"])
+        sure = _COMING.search(text) or (value < listed / 5 and found["at"].lower() not in ("by", "from", "about"))
+        return f"{found['at']} {value} pm" if 1 <= value <= 12 and sure and value < listed / 2 else found[0]
+
+    def price(found: re.Match[str]) -> str:
+        words = [SMALL.get(word, TENS.get(word, 0)) for word in found[0].lower().replace("-", " ").split()]
+        value = 100 * words[0] + sum(words[1:])
+        return f"${value}" if LEAST_ASKED * listed <= value <= MOST_ASKED * listed else found[0]
+
+    text = _NOTES.sub(lambda found: "$10" if found[1].lower() == "tenner" else "$5", text)
+    return _ELIDED.sub(price, _CLOCK.sub(hour, text))
 
 
 def _in_dollars(text: str, state: State, partner: Partner) -> str:

@@ -37,9 +37,7 @@ class Talks:
     the price is blank); ``words`` float [U, width], the embeddings of all texts.
     """
 
-    def __init__(
-        self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int, answers: int
-    ) -> None:
+    def __init__(self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int, answers: int) -> None:
         self.last, self.success, self.returns = arrays["last"], arrays["success"], arrays["returns"]
         self.own, self.price = arrays["own"], arrays["prices"]
         self.sells = bool(arrays["facts"][0][1] == 1.0)  # at the first turn nobody has named a price, see `prices_of`
