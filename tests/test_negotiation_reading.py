@@ -192,7 +192,7 @@ def replies(hidden: Hidden, side: int, acts: tuple[Act, ...]) -> Iterator[tuple[
         if answer[0] == "offer":
             price = min(1000.0, answer[1] or 0)
             mine, offered, answer = price, True, ("offer", price)
-        if leaves and answer[0] not in ("agree", "offer"):
+        if leaves and answer[0] not in ("agree", "offer") and (answer[0], act.name) != ("wait", "agree"):
             yield ("leave", None)
             return
         yield answer

@@ -45,7 +45,7 @@ _SHORT = {
     "bike": "bike",
     "car": "car",
     "phone": "phone",
-    "electronics": "thing",
+    "electronics": "device",
     "furniture": "piece",
     "housing": "place",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 from lmrl_envs.negotiation.items import clauses
 from lmrl_envs.negotiation.reading import Heard, formal_act, hear
-from lmrl_envs.negotiation.rules import Act, Hidden, Partner, State, Step
+from lmrl_envs.negotiation.rules import Act, Hidden, Partner, Role, State, Step
 from lmrl_envs.negotiation.wording import say
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
@@ -72,13 +72,13 @@ def _words(step: Step, heard: Heard, hidden: Mapping[str, Any], seed: int) -> st
     answered = ""
     if heard.topic and name not in ("closed", "refuse", "leave"):
         # A question is answered before the price is talked about.
-        answered = _answer(heard.topic, role, "brisk", seed, values) + " "
+        answered = _answer(heard.topic, role, None, seed, values) + " "
     return answered + say(name, role, manner, seed, price, **values)
 
 
-def _answer(topic: str, role: str, manner: str, seed: int, values: Mapping[str, Any]) -> str:
+def _answer(topic: str, role: Role, manner: str | None, seed: int, values: Mapping[str, Any]) -> str:
     if role == "buyer":
-        return say("inform buyer", "buyer", manner, seed, **values)
+        return say("inform handover" if topic == "handover" else "inform", "buyer", manner, seed, **values)
     return say(f"inform {topic or 'other'}", "seller", manner, seed, **values)
 
 

@@ -197,7 +197,9 @@ class Partner:
         if act.price is not None:
             first = act.price if state.first is None else state.first
             state = state._replace(theirs=act.price, first=first)
-        return self._patient(self._talk(act, state))
+        step = self._talk(act, state)
+        # Nobody walks away from "yes": who agrees in talk to a formal offer is waited for.
+        return step if act.name == "agree" and step.act.name == "wait" else self._patient(step)
 
     def _patient(self, step: Step) -> Step:
         """The step, or that it leaves: it has had enough, unless it has just named a price to close at."""

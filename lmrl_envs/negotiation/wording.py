@@ -25,10 +25,11 @@ def wordings(act: str, role: Role) -> tuple[str, ...]:
     return LINES.get(f"{act} {role}") or LINES[act]
 
 
-def say(act: str, role: Role, manner: str, seed: int, price: float | None = None, **values: Any) -> str:
-    """An act in words, chosen by the seed; a formal offer ends in a line of its own, ``offer $320``."""
+def say(act: str, role: Role, manner: str | None, seed: int, price: float | None = None, **values: Any) -> str:
+    """An act in words, chosen by the seed; a formal offer ends in a line of its own, ``offer $320``. Without a manner: nothing about it."""
     parts = []
-    for lines in (LINES[f"{manner} before"], wordings(act, role), LINES[f"{manner} after"]):
+    around = [LINES[f"{manner} {where}"] if manner else ("-",) for where in ("before", "after")]
+    for lines in (around[0], wordings(act, role), around[1]):
         line = lines[seed % len(lines)]
         seed = (seed * _ONE_OF >> 7) & 0x7FFFFFFF
         if line != "-":

@@ -25,8 +25,8 @@ from lmrl_envs import Transcript, task
 from lmrl_envs.files import lock
 from lmrl_envs.surface import BLANK, Bargaining, Position
 
-AT_ONCE = 256
-"""Positions whose proposals are drawn together."""
+AT_ONCE = 200
+"""Talks whose proposals are drawn together, turn by turn: of each, the model reads only what is new."""
 
 
 class Talks:
@@ -122,26 +122,34 @@ def _drawn(
         key: [] for key in ("facts", "heard", "said", "own", "acts", "prices", "word_ids", "last", "success", "returns")
     }
     waiting: list[tuple[Request, Position]] = []
+    starts: list[int] = []
+    turns: list[int] = []
     for k in range(min(episodes, len(data))):
         episode = data[k]
         transcript = episode.transcript
         positions = bargaining.positions(transcript)
-        turns = len(transcript.actions)
-        for turn in range(turns):
+        starts.append(len(waiting))
+        turns.append(len(transcript.actions))
+        for turn in range(turns[k]):
             position = positions[turn]
             said = proposer.read(transcript.actions[turn], position)
             request = Request(run.env_id, k, k, Transcript(transcript[: 2 * turn + 1]))
             waiting.append((request, position))
             row = (
                 facts_of(position, 0.8), position.heard, number(position.said), prices_of(position, 0.8)[0], said.act, said.price, number(said.text),
-                turn == turns - 1, bool(episode.success), float(sum(transcript.rewards)),
+                turn == turns[k] - 1, bool(episode.success), float(sum(transcript.rewards)),
             )  # fmt: skip
             for column, value in zip(columns.values(), row, strict=True):
                 column.append(value)
-    offered: list[list[Proposal]] = []
-    for first in range(0, len(waiting), AT_ONCE):
-        part = waiting[first : first + AT_ONCE]
-        offered += proposer.propose([request for request, _ in part], [position for _, position in part])
+    offered: list[list[Proposal]] = [[]] * len(waiting)
+    for first in range(0, len(turns), AT_ONCE):
+        talks = range(first, min(first + AT_ONCE, len(turns)))
+        for turn in range(max(turns[k] for k in talks)):
+            rows = [starts[k] + turn for k in talks if turn < turns[k]]
+            drawn = proposer.propose([waiting[row][0] for row in rows], [waiting[row][1] for row in rows])
+            for row, proposals in zip(rows, drawn, strict=True):
+                offered[row] = proposals
+        proposer.finished(talks)
     arrays = {key: np.array(column) for key, column in columns.items()}
     arrays["offered_acts"] = np.array([[one.act for one in group] for group in offered], np.int64)
     arrays["offered_words"] = np.array([[number(one.text) for one in group] for group in offered], np.int64)

@@ -53,14 +53,22 @@ class Proposer(TokenAgent):
     def __init__(self, policy: Policy, form: Any, sampling: Sampling, bargaining: Bargaining, candidates: int) -> None:
         super().__init__(policy.tokenizer, form, sampling)
         self.policy, self.bargaining, self.candidates = policy, bargaining, candidates
+        self._engine = None if unsupported(policy) else SlotEngine(policy, sampling, MOST_SLOTS)
         self._number = {act: k for k, act in enumerate(bargaining.acts)}
 
     def generate(self, keys: Any, contexts: Any, uniforms: Any) -> list[Generated]:
-        """As `TokenAgent.generate`; equal contexts are read once."""
+        """As `TokenAgent.generate`; what was read of a talk is kept, and read once for all its proposals."""
         try:
-            return generate(self.policy, contexts, uniforms, self.sampling)
+            if self._engine is None:
+                return generate(self.policy, contexts, uniforms, self.sampling)
+            return self._engine.generate(keys, contexts, uniforms)
         except NoNumbers as problem:
             raise AgentStopped(str(problem)) from None
+
+    def finished(self, episodes: Sequence[int]) -> None:
+        """See `PolicyAgent.finished`."""
+        if self._engine is not None:
+            self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
     def read(self, action: str, position: Position) -> Proposal:
         """An utterance as a proposal."""
@@ -127,21 +135,6 @@ class UtteranceAgent(Proposer):
         super().__init__(model, model.form, cuts, bargaining, number)
         self.model, self.folder, self.temperature = model, path, temperature
         self.texts = Texts(model)
-        self._engine = None if unsupported(model) else SlotEngine(model, cuts, MOST_SLOTS)
-
-    def generate(self, keys: Any, contexts: Any, uniforms: Any) -> list[Generated]:
-        """As `TokenAgent.generate`; what was read of a talk is kept, and read once for all proposals."""
-        if self._engine is None:
-            return super().generate(keys, contexts, uniforms)
-        try:
-            return self._engine.generate(keys, contexts, uniforms)
-        except NoNumbers as problem:
-            raise AgentStopped(str(problem)) from None
-
-    def finished(self, episodes: Sequence[int]) -> None:
-        """See `PolicyAgent.finished`."""
-        if self._engine is not None:
-            self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
     def act(self, requests: Sequence[Request]) -> list[str]:
         """What is said for each request."""
