@@ -54,7 +54,7 @@ def _as_it_is(transcript: Transcript) -> list[str]:
 
 
 def _joined(transcript: Transcript) -> list[str]:
-    texts = [turn.text for turn in transcript]
+    texts = _as_it_is(transcript)
     texts[2::2] = [f"{action} {told}" for action, told in zip(texts[1::2], texts[2::2], strict=False)]
     return texts
 
@@ -97,29 +97,24 @@ class Position(NamedTuple):
     named: tuple[float, ...] = ()
     """All prices of the partner's, in order: the last is ``theirs``."""
     heard: int = 0
-    """What the partner did in its last text, by its place in `Bargaining.answers`."""
+    """The partner's last act, by its place in `Bargaining.answers`."""
 
 
 class Bargaining(Protocol):
     """How a task in which two settle on a price is read by methods that choose among whole utterances."""
 
     acts: Sequence[str]
-    """What an utterance may do."""
-
     answers: Sequence[str]
-    """What a partner may do; the first is anything that tells nothing of prices."""
+    """What an utterance may do, and what a partner may: the first of these is what tells nothing of prices."""
 
     def positions(self, transcript: Transcript) -> list[Position]:
         """The agent's position after each text of the environment."""
-        ...
 
     def read(self, action: str, position: Position) -> tuple[str, float | None, str]:
         """An utterance's act, its price as a share, and its text with the price blanked where it stands in digits."""
-        ...
 
     def fill(self, text: str, share: float, position: Position) -> str:
         """A text whose price is blank with a price."""
-        ...
 
 
 class Profits(NamedTuple):
