@@ -1,8 +1,7 @@
 """What is known of a task outside the game itself: how it looks, is worded, is limited, is attacked and is scored.
 
-A task's own stands in its folder (``surface.py``, named by its row); everything here is a plain default, so that a task
-without a surface is played, shown and scored all the same. Floors above ask for a thing by the task's row, never by its name.
-Nothing here is imported to make or play a game.
+A task's own is in its folder (``surface.py``, named by its row); all here is a plain default. Floors above ask for a thing by
+the task's row, never by its name. Nothing here is imported to make or play a game.
 """
 
 from __future__ import annotations
@@ -81,8 +80,7 @@ class Position(NamedTuple):
     """What an agent knows where it is its turn in a bargain. Prices are shares of the listed price; None: there is none yet."""
 
     role: str
-    listed: float
-    """Money."""
+    listed: float  # money
     turn: int
     own: float | None
     """The agent's last price."""
@@ -109,12 +107,15 @@ class Bargaining(Protocol):
 
     def positions(self, transcript: Transcript) -> list[Position]:
         """The agent's position after each text of the environment."""
+        ...
 
     def read(self, action: str, position: Position) -> tuple[str, float | None, str]:
         """An utterance's act, its price as a share, and its text with the price blanked where it stands in digits."""
+        ...
 
     def fill(self, text: str, share: float, position: Position) -> str:
         """A text whose price is blank with a price."""
+        ...
 
 
 class Profits(NamedTuple):
