@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import gymnasium as gym
@@ -689,3 +690,18 @@ def test_players_go_on_with_an_oracle_that_errs(policy: str) -> None:
         action = player.act(env.transcript)
         if action is None or env.step(action)[2]:
             break
+
+
+def test_the_data_hold_good_games_but_no_tree_to_copy() -> None:
+    """About one game in eleven of the data halves what is possible at each turn, each in a way of its own, and wins early; what is asked
+    most often first is not what the expert asks."""
+    from lmrl_datasets import load_dataset
+
+    data = list(load_dataset("guess_my_city/mixed-v1", sample=True))
+    quick = [episode for episode in data if len(episode.actions) <= 8 and episode.success]
+    assert 0.06 < len(quick) / len(data) < 0.13
+    assert len({episode.actions[:2] for episode in quick}) > 0.9 * len(quick)
+    first = Counter(episode.actions[0] for episode in data)
+    env = gym.make(ID).unwrapped
+    env.reset(seed=0)
+    assert first.most_common(1)[0][0] != make_policy(ID, "expert").act(env.transcript)
