@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from lmrl_envs.headline.rules import (
     parse_opening,
     read,
     weight,
+    written,
 )
 from lmrl_envs.language.answers import FixedForm, Mention, Tool
 from lmrl_envs.language.lists import toml
@@ -107,6 +109,44 @@ class HeadlineSurface(Surface):
             **super().features(transcript), "hype": float(found.headline.hype), "facts": float(len(found.headline.facts)),
             "severity": severity, "true": float(len(found.true)), "wrong": float(len(found.wrong)),
         }  # fmt: skip
+
+    def agreed(self, games: Sequence[Transcript]) -> str:
+        """The facts that most of the headlines give, as many as are wanted."""
+        desk = _desk(parse_opening(games[0][0].text)[1])
+        counts = Counter(fact for game in games for fact in dict.fromkeys(read(game.actions[-1]).facts))
+        return written([fact for fact, _ in counts.most_common(desk.most)])
+
+    def mended(self, transcript: Transcript, notices: Callable[[], bool]) -> tuple[str, str]:
+        """Wrong facts are put right or left out, repeated and superfluous ones, hype beyond the first and bad words go; the
+        weightiest fact that is missing is added."""
+        notes = parse_opening(transcript[0].text)[1]
+        desk, levels = _desk(notes), {subject: level for level, subject in notes}
+        headline, told = read(transcript.actions[-1]), []
+        facts: list[Fact] = []
+        for fact in headline.facts:
+            true = (levels.get(fact[1], ""), fact[1])
+            is_wrong, is_again = true != fact, fact[1] in {subject for _, subject in facts}
+            if (is_wrong or is_again) and notices():
+                told.append(f"{' '.join(fact)} is {'said before' if is_again else 'not in the notes'}.")
+                if is_again or not true[0]:
+                    continue
+                fact = true
+            facts.append(fact)
+        while len(facts) > desk.most and notices():
+            told.append(f"{' '.join(facts[-1])} is more than was wanted.")
+            facts.pop()
+        said = {subject for _, subject in facts}
+        missing = [fact for fact in best_facts(notes, desk) if fact[1] not in said]
+        if missing and len(facts) < desk.most and notices():
+            told.append(f"{' '.join(missing[0])} is missing.")
+            facts.append(missing[0])
+        hype = [word for word in re.findall("[A-Za-z]+", transcript.actions[-1]) if word.capitalize() in HYPE][
+            : headline.hype
+        ]
+        if len(hype) > 1 and notices():
+            told.append("One word of hype is enough.")
+            hype = hype[:1]
+        return " ".join(told), written(facts, [word.capitalize() for word in hype])
 
     def as_read(self, transcript: Transcript, notices: Callable[[], bool]) -> float:
         """The worth of a headline to a reader who takes wrong facts that he does not notice for true ones."""

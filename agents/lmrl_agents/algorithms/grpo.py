@@ -32,7 +32,7 @@ Maze (fully observed, `nano`, seeds 0 to 2, sampled): -7.06, -21.8, -7.15; optim
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +53,12 @@ from lmrl_agents.learning.online import (
 )
 from lmrl_agents.learning.optimisation import adamw, precision
 from lmrl_agents.learning.returns import group_advantages, returns_to_go
+from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.distributed import all_reduce
+from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
@@ -154,17 +156,36 @@ def token_weights(steps: StepStore, loss_type: str) -> np.ndarray:
 
 def train(run: TrainingRun) -> Path:
     """Train; returns the folder of the model."""
-    config = run.config(Config)
+    return optimise(run, run.config(Config), start_policy(run))
+
+
+def optimise(
+    run: TrainingRun,
+    config: Config,
+    model: LanguageModel,
+    rewarding_of: Callable[[Session], Rewarding] | None = None,
+    beside: Mapping[str, tuple[torch.nn.Module, torch.optim.Optimizer]] | None = None,
+) -> Path:
+    """Train a policy; returns the folder of the model.
+
+    Args:
+        run: what is trained.
+        config: how.
+        model: the policy.
+        rewarding_of: what is learned from, given the session; default: the run's reward.
+        beside: what else is trained meanwhile, with its optimizer.
+    """
     level = config.importance_sampling_level
     if level not in LEVELS:
         raise ValueError(f"importance_sampling_level={level!r} is not known; choose one of {', '.join(LEVELS)}")
-    model = start_policy(run)
     start = frozen(model)
     state = {"rate": 1.0}
-    optimizer = adamw(config.learning_rate, config.weight_decay, model)
-    session = Session(run, model, config, {"policy": model}, {"policy": optimizer}, state)
+    parts = {"policy": (model, adamw(config.learning_rate, config.weight_decay, model)), **(beside or {})}
+    modules, optimizers = ({name: pair[k] for name, pair in parts.items()} for k in (0, 1))
+    session = Session(run, model, config, modules, optimizers, state)  # type: ignore[arg-type]
     guard = RoundGuard(session, config)
-    for round_, episodes in rounds(session, config, config.group_size):
+    rewarding = rewarding_of(session) if rewarding_of else None
+    for round_, episodes in rounds(session, config, config.group_size, rewarding):
         same = flat_episodes(episodes)
         if config.drop_flat and not same.all():
             episodes = [episode for episode, is_flat in zip(episodes, same, strict=True) if not is_flat]

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.algorithms.filtered_bc import best
-from lmrl_agents.learning.losses import cross_entropy
-from lmrl_agents.learning.online import OnlineConfig, rounds, steps_of
-from lmrl_agents.learning.optimisation import adamw, batch_indices, precision
+from lmrl_agents.learning.imitation import ImitationConfig, imitate
+from lmrl_agents.learning.online import rounds
+from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
@@ -31,7 +31,7 @@ TAKES_REWARD = True
 
 
 @dataclass(frozen=True)
-class Config(OnlineConfig):
+class Config(ImitationConfig):
     """Hyperparameters; the preset's ``[online_filtered_bc]`` table."""
 
     episodes: int = 128
@@ -40,10 +40,6 @@ class Config(OnlineConfig):
     """Part of the games that is imitated."""
     memory: int = 1
     """Rounds whose games are remembered."""
-    updates: int = 8
-    """Gradient steps a round."""
-    batch_size: int = 64
-    """Rows a step."""
 
 
 def train(run: TrainingRun) -> Path:
@@ -62,18 +58,6 @@ def train(run: TrainingRun) -> Path:
         pool = [episode for games in remembered for episode in games]
         scores = [sum(episode.rewards) for episode in pool]
         kept = best(scores, config.share, run.seed + round_).tolist()
-        steps = steps_of(session, [pool[i] for i in kept], config)
-        rate = config.rate(round_)
-        facts: dict[str, float] = {}
-        for update in range(config.updates):
-            number = round_ * config.updates + update
-            groups = session.shard(batch_indices(run.seed, number, steps.groups, config.batch_size))
-            for part, more in session.parts(steps, groups):
-                batch = steps.clone_batch(part).to(run.device)
-                with precision(run):
-                    logits = model.action_logits(batch) / config.temperature
-                    loss = cross_entropy(logits, batch.token, batch.weight)
-                session.update("policy", loss, rate, batch, more)
-            facts = {"loss": loss.item()}
-        session.log(**facts, least_return=min(scores[i] for i in kept))
+        loss = imitate(session, config, [pool[i] for i in kept], round_)
+        session.log(loss=loss, least_return=min(scores[i] for i in kept))
     return session.finish()

@@ -172,9 +172,14 @@ def play(
     return [recorder.episodes[n] for n in wanted]
 
 
-def rounds(session: Session, config: OnlineConfig, group_size: int = 1) -> Iterator[tuple[int, list[TokenEpisode]]]:
-    """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning."""
-    rewarding = Rewarding.of(session, config.episodes * group_size)
+def rounds(
+    session: Session, config: OnlineConfig, group_size: int = 1, rewarding: Rewarding | None = None
+) -> Iterator[tuple[int, list[TokenEpisode]]]:
+    """The rounds that are left, each with its games; the policy is validated where that is due, after the round's learning.
+
+    What is learned from is ``rewarding``'s; by default that of the run's reward.
+    """
+    rewarding = rewarding or Rewarding.of(session, config.episodes * group_size)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
         episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.distributed import gathered, rank
 from lmrl_agents.models.tokens import TokenEpisode
@@ -20,31 +21,32 @@ GAMES = "games.jsonl"
 
 
 class Rewarding:
-    """What a run optimises in place of the task's own reward, and the games with both.
+    """What a run learns from in place of the task's own reward, and the games with both.
 
     Args:
-        reward: gives the rewards.
-        run: its reward's spec, task and folder.
-        first: number of the first game that is still to be played; a resumed run forgets the later ones.
+        session: the loop.
+        size: games a round; a resumed run forgets those of rounds that are still to be played.
     """
 
-    def __init__(self, reward: Reward, session: Session, first: int) -> None:
-        self.reward, self.run = reward, session.run
+    def __init__(self, session: Session, size: int) -> None:
+        self.session, self.run = session, session.run
         self._lines: JsonLines | None = None
         if rank() == 0:
             self._lines = JsonLines(Path(session.run.out) / GAMES)
-            kept = self._lines.read(dict[str, Any]) if first else []
-            self._lines.rewrite(json.dumps(game) for game in kept if game["episode"] < first)
+            kept = self._lines.read(dict[str, Any]) if session.done else []
+            self._lines.rewrite(json.dumps(game) for game in kept if game["episode"] < session.done * size)
 
-    @classmethod
-    def of(cls, session: Session, games: int) -> Rewarding | None:
+    @staticmethod
+    def of(session: Session, size: int) -> Rewarding | None:
         """Of a run with so many games a round; None where the task's own reward is learned from."""
-        if session.run.reward == TASK:
-            return None
-        return cls(load_reward(session.run.reward), session, session.done * games)
+        return None if session.run.reward == TASK else OtherReward(load_reward(session.run.reward), session, size)
+
+    def give(self, games: Sequence[Played]) -> Sequence[Sequence[float]]:
+        """What is learned from, one number for each action of each game of the round under way (``session.done``)."""
+        raise NotImplementedError
 
     def apply(self, games: Sequence[Played], episodes: Mapping[int, TokenEpisode]) -> None:
-        """Put the reward in the place of the task's own, which is kept beside it and in the record.
+        """Put what is given in the place of the task's own reward, which is kept beside it and in the record.
 
         Args:
             games: that were played.
@@ -53,12 +55,7 @@ class Rewarding:
         Raises:
             RewardError: the reward failed.
         """
-        run = self.run
-        blind = [
-            Trajectory.of(run.env_id, played.transcript, played.terminated, played.truncated, run.env_kwargs)
-            for played in games
-        ]
-        given = scored(self.reward, run.reward, blind)
+        given = self.give(games)
         lines = []
         for played, rewards in zip(games, given, strict=True):
             episode = episodes[played.episode]
@@ -79,3 +76,20 @@ class Rewarding:
         lines = gathered(lines)
         if self._lines is not None:
             self._lines.append(lines)
+
+
+class OtherReward(Rewarding):
+    """Another reward, which sees no gold."""
+
+    def __init__(self, reward: Reward, session: Session, size: int) -> None:
+        super().__init__(session, size)
+        self.reward = reward
+
+    def give(self, games: Sequence[Played]) -> Sequence[Sequence[float]]:
+        """See `Rewarding.give`."""
+        return scored(self.reward, self.run.reward, [blind(played, self.run) for played in games])
+
+
+def blind(played: Played, run: TrainingRun) -> Trajectory:
+    """A game as a reward reads it."""
+    return Trajectory.of(run.env_id, played.transcript, played.terminated, played.truncated, run.env_kwargs)

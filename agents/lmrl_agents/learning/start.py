@@ -87,6 +87,7 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
         return _fitting(model)
-    return LanguageModel.load(
-        train(replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True)), run.device
-    )
+    # The preset need not have a table of the algorithm's own, and cloning asks for none.
+    own = {key: value for key, value in run.overrides.items() if not key.startswith(f"{run.table}.")}
+    start = replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True, overrides=own)
+    return LanguageModel.load(train(start), run.device)

@@ -129,11 +129,16 @@ def _fragment(
     size, turns = wanted.segment, len(played.actions)
     start = 0 if size is None else rng.randrange(turns)
     stop = turns if size is None else min(turns, start + size)
-    transcript = played.transcript
+    return fragment_of(played, start, stop, policy)
+
+
+def fragment_of(played: Played, start: int, stop: int, policy: str = "") -> tuple[Fragment, tuple[float, ...]]:
+    """The actions ``start`` to ``stop - 1`` of a game with all before them, and their gold."""
+    transcript, ends = played.transcript, stop == len(played.actions)
     return (
         Fragment(
             observations=transcript.observations[: stop + 1], actions=played.actions[:stop], start=start,
-            terminated=played.terminated and stop == turns, truncated=played.truncated and stop == turns, policy=policy,
+            terminated=played.terminated and ends, truncated=played.truncated and ends, policy=policy,
         ),
         transcript.rewards[start:stop],
     )  # fmt: skip

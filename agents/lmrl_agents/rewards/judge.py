@@ -1,4 +1,4 @@
-"""A language model as a labeller: asked which of two is better, in both orders (Lee et al., arXiv 2309.00267)."""
+"""A language model as a labeller, asked which of two is better, in both orders, and as a reward, asked for a mark (Lee et al., arXiv 2309.00267)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from lmrl_agents.rewards.protocol import RewardError, Trajectory
 from lmrl_datasets.preferences.labellers import Shown, Verdict
 from lmrl_datasets.preferences.schema import PreferenceError
 from lmrl_envs import Transcript
@@ -20,6 +21,7 @@ MOST = 6000
 TOKENS = 16
 """Longest answer: a number, and what some models write around it."""
 _SAID = re.compile(r"\W*([12])\W*")
+_MARK = re.compile(r"\W*(10|[1-9])\W*(?:/\W*10\W*)?")
 
 
 class Judge:
@@ -40,14 +42,9 @@ class Judge:
     """Pairs at once: what a kill loses of paid answers."""
 
     def __init__(self, argument: str = "", backend: Backend | None = None) -> None:
-        head, _, rest = argument.partition(":")
-        self.most: int | None = None
-        if head.startswith("calls="):
-            if not head.removeprefix("calls=").isdecimal():
-                raise ValueError(f"judge:{argument}: {head!r} is not calls=NUMBER")
-            self.most, argument = int(head.removeprefix("calls=")), rest
-        self.name, self.calls = argument, 0
-        self.backend = backend or _backend(argument)
+        self.most, self.name = _bounded(argument)
+        self.calls = 0
+        self.backend = backend or backend_of(self.name)
 
     def label(self, pairs: Sequence[Shown]) -> list[Verdict]:
         """See `Labeller.label`.
@@ -73,7 +70,7 @@ class Judge:
     def _query(self, pair: Shown, turned: bool) -> Query:
         sides = (pair.second, pair.first) if turned else (pair.first, pair.second)
         texts = toml(__file__, "judge.toml")
-        user = texts["user"].format(first=_told(sides[0]), second=_told(sides[1]))
+        user = texts["user"].format(first=told(sides[0]), second=told(sides[1]))
         return Query(
             [{"role": "system", "content": texts["system"]}, {"role": "user", "content": user}], pair.seed % 2**31
         )
@@ -98,7 +95,76 @@ class Judge:
         )
 
 
-def _told(game: Transcript) -> str:
+class JudgeReward:
+    """``judge:openai:MODEL`` as a reward (direct RLAIF): each action is marked from 1 to 10 for what was said up to it, told as -1 to 1.
+
+    A conversation is marked once and its mark kept. A mark that is none counts as the middle of the scale; ``calls=`` as in `Judge`.
+
+    Args:
+        argument: as above.
+        backend: a model that is there already.
+
+    Raises:
+        ValueError: another form.
+    """
+
+    def __init__(self, argument: str = "", backend: Backend | None = None) -> None:
+        self.most, self.name = _bounded(argument)
+        self.calls = self.unread = 0
+        self.backend = backend or backend_of(self.name)
+        self._marks: dict[str, float] = {}
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[list[float]]:
+        """See `lmrl_agents.rewards.protocol.Reward.score`.
+
+        Raises:
+            RewardError: the model cannot be asked, not as often, or gives no mark at all.
+        """
+        shown_to = [
+            [told(Transcript(one.transcript[: 2 * k + 2])) for k in range(len(one.transcript.actions))]
+            for one in trajectories
+        ]
+        new = [text for text in dict.fromkeys(t for texts in shown_to for t in texts) if text not in self._marks]
+        self._mark(new)
+        return [[self._marks[text] for text in texts] for texts in shown_to]
+
+    def _mark(self, games: Sequence[str]) -> None:
+        if self.most is not None and self.calls + len(games) > self.most:
+            raise RewardError(f"judge:{self.name} may be asked {self.most} times, {self.calls} are spent: raise calls=")
+        wording = toml(__file__, "judge.toml")
+        queries = [
+            Query([{"role": "system", "content": wording["mark_system"]},
+                   {"role": "user", "content": wording["mark_user"].format(game=game)}], 0)
+            for game in games
+        ]  # fmt: skip
+        read = 0
+        for number, result in self.backend.complete(queries, TOKENS):
+            self.calls += 1
+            if isinstance(result, Failure) and (result.advice or result.is_final):
+                raise RewardError(f"judge:{self.name}: {shown(result.why, 200)} {result.advice}".strip())
+            found = _MARK.fullmatch(result.text.strip()) if isinstance(result, Completion) else None
+            read += found is not None
+            self._marks[games[number]] = (int(found[1]) - 5.5) / 4.5 if found else 0.0
+        self.unread += len(games) - read
+        if games and not read:
+            raise RewardError(f"judge:{self.name} gave none of {len(games)} conversations a mark from 1 to 10")
+
+    def describe(self) -> dict[str, Any]:
+        """The model."""
+        return {"kind": "judge", "model": self.name}
+
+
+def _bounded(argument: str) -> tuple[int | None, str]:
+    """``calls=200:openai:MODEL`` -> 200 and the model."""
+    head, _, rest = argument.partition(":")
+    if not head.startswith("calls="):
+        return None, argument
+    if not head.removeprefix("calls=").isdecimal():
+        raise ValueError(f"judge:{argument}: {head!r} is not calls=NUMBER")
+    return int(head.removeprefix("calls=")), rest
+
+
+def told(game: Transcript) -> str:
     """A game as the judge reads it; what it quotes cannot close the marks."""
     text = "\n".join(f"{'Player' if turn.is_action else 'Game'}: {turn.text}" for turn in game)
     text = text.replace("<<<", "< < <").replace(">>>", "> > >")
@@ -106,7 +172,12 @@ def _told(game: Transcript) -> str:
 
 
 @cache
-def _backend(name: str) -> Any:
+def backend_of(name: str) -> Any:
+    """The model of ``openai:MODEL`` or ``transformers:PATH``.
+
+    Raises:
+        ValueError: another form.
+    """
     kind, _, model = name.partition(":")
     if kind == "openai" and model:
         from lmrl_envs.partners.chat_server import ChatServer, ServerSettings

@@ -39,6 +39,9 @@ def serve(
     rate: float = 30.0,
     agent_seconds: float = 60.0,
     verbose: bool = False,
+    compare: Path | None = None,
+    name: str = "me",
+    coach: str | None = None,
 ) -> int:
     """Play tasks in the browser, and watch agents play. Games of people are kept as records and stand on the leaderboard.
 
@@ -59,15 +62,20 @@ def serve(
         rate: Requests a second that one address may make.
         agent_seconds: Time of a watched agent for an action.
         verbose: Print every request, and why a simulator failed (which may tell what is hidden).
+        compare: Folder of preference data (lmrl prefs collect): its pairs are compared in the page, nothing is played.
+        name: Who compares: labels are by person:NAME.
+        coach: A task whose games an agent (--agent) plays while you press plus and minus; games and feedback go to --out.
     """
     from lmrl_benchmarks.running.sealing import read_salt
+    from lmrl_benchmarks.serve.coach import Coaching
+    from lmrl_benchmarks.serve.compare import Comparing
     from lmrl_benchmarks.serve.connections import BoundedServer
     from lmrl_benchmarks.serve.environments import EnvironmentPool
     from lmrl_benchmarks.serve.game import Limits
     from lmrl_benchmarks.serve.guard import Door, is_loopback
     from lmrl_benchmarks.serve.human_records import HumanRecords
     from lmrl_benchmarks.serve.live_games import LiveGames
-    from lmrl_benchmarks.serve.server import make_app
+    from lmrl_benchmarks.serve.server import make_app, make_compare_app
     from lmrl_envs.files import locked
 
     if salt_file and not record:
@@ -78,32 +86,44 @@ def serve(
         raise ValueError("--simulator and --env-arg need exactly one task: --env ID")
     token = _token(token, needed=not is_loopback(host))
     _log(verbose)
-    kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
-    tasks = _tasks(env, kwargs, out)
-    pool = EnvironmentPool(tasks)
-    if kwargs:
-        pool.fresh(tasks[0])  # what cannot be made is told now
-    agents = _agents(agent, agent_arg, agent_seconds)
+    if coach and (compare or not agent):
+        raise ValueError("--coach ID needs an agent that plays: --agent SPEC, and no --compare")
+    env = (coach,) if coach else env
+    limits = Limits(
+        sessions=max_games,
+        # On loopback all clients have one address.
+        sessions_of_one=max_games if is_loopback(host) else max(1, max_games // 4),
+        connections_of_one=256 if is_loopback(host) else 64,
+        idle_seconds=idle_minutes * 60,
+        requests_per_second=rate,
+        burst=max(1, int(4 * rate)),
+        agent_seconds=agent_seconds,
+    )
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_listen(host, port))
-        records = None
-        if record:
-            stack.enter_context(locked(out / ".serving", "serving games"))
-            records = HumanRecords(out, tasks, read_salt(salt_file) if salt_file else "")
-        limits = Limits(
-            sessions=max_games,
-            # On loopback all clients have one address.
-            sessions_of_one=max_games if is_loopback(host) else max(1, max_games // 4),
-            connections_of_one=256 if is_loopback(host) else 64,
-            idle_seconds=idle_minutes * 60,
-            requests_per_second=rate,
-            burst=max(1, int(4 * rate)),
-            agent_seconds=agent_seconds,
-        )
-        door = Door(host, listener.getsockname()[1], token)
-        games = LiveGames(pool, records, agents, limits)
+        if compare:
+            stack.enter_context(locked(compare / ".lock", "labelling"))
+            comparing = Comparing(compare, name)
+            listener = stack.enter_context(_listen(host, port))
+            door, kept = Door(host, listener.getsockname()[1], token), compare
+            app = make_compare_app(comparing, door, limits)
+        else:
+            kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
+            tasks = _tasks(env, kwargs, out)
+            pool = EnvironmentPool(tasks)
+            if kwargs:
+                pool.fresh(tasks[0])  # what cannot be made is told now
+            agents = _agents(agent, agent_arg, agent_seconds)
+            listener = stack.enter_context(_listen(host, port))
+            records = None
+            if record and not coach:
+                stack.enter_context(locked(out / ".serving", "serving games"))
+                records = HumanRecords(out, tasks, read_salt(salt_file) if salt_file else "")
+            if coach:
+                stack.enter_context(locked(out / ".serving", "coaching"))
+            door, kept = Door(host, listener.getsockname()[1], token), out if record else None
+            app = make_app(LiveGames(pool, records, agents, limits, Coaching(out) if coach else None), door)
         server = BoundedServer(
-            make_app(games, door),
+            app,
             limits,
             log_level="info" if verbose else "warning",
             access_log=verbose,
@@ -112,7 +132,7 @@ def serve(
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
         )
-        _announce(door, out if record else None)
+        _announce(door, kept)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
     print("stopped: games under way are gone, finished ones are kept" if record else "stopped", file=sys.stderr)

@@ -68,6 +68,12 @@ class LiveGame:
     thoughts: list[dict[str, Any]] = field(default_factory=list)
     hints: list[int] = field(default_factory=lambda: [0])
     """Asked for before each action, the next one's last."""
+    coached: bool = False
+    """Whether a person judges the watched agent."""
+    acted: list[float] = field(default_factory=list)
+    """When a watched agent's actions were shown (monotonic seconds)."""
+    signals: list[tuple[float, int]] = field(default_factory=list)
+    """A person's plus (1) and minus (-1) on them, with their moments."""
     hinter: ScriptedAgent = field(default_factory=lambda: ScriptedAgent("expert"))
     info: dict[str, Any] = field(default_factory=dict)
     terminated: bool = False
@@ -140,6 +146,7 @@ class LiveGame:
             "kind": picture["kind"] if picture else "chat",
             "mode": self.mode,
             "agent": self.agent_name,
+            "coached": self.coached,
             "instructions": self.env.instructions,
             "turn": len(transcript.actions),
             "limit": surface.turn_limit(self.env),

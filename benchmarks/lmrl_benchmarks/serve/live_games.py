@@ -15,6 +15,7 @@ from typing import Any
 from lmrl_agents.playing.protocol import Action, Agent
 from lmrl_benchmarks.reporting.thoughts import thoughts_of
 from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.coach import Coaching
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused, name_of
 from lmrl_benchmarks.serve.game import Limits, LiveGame, Mode
 from lmrl_benchmarks.serve.human_records import HumanRecords
@@ -22,6 +23,8 @@ from lmrl_benchmarks.serve.watched import WatchedAgent
 from lmrl_envs import SimulatorError, task
 from lmrl_envs.seeding import player_seed
 
+LATEST = 30.0
+"""Seconds after the last action in which a person may still judge it."""
 ALONE = 60.0
 """Seconds after which a game that does not count may make room for another."""
 GIVEN_UP, LEFT = "given up by the player", "left by the player"
@@ -37,8 +40,10 @@ class LiveGames:
         records: HumanRecords | None,
         agents: Mapping[str, Agent],
         limits: Limits | None = None,
+        coaching: Coaching | None = None,
     ) -> None:
         self.pool, self.records, self.limits = pool, records, limits or Limits()
+        self.coaching = coaching
         self.agents = {name: WatchedAgent(name, agent, self.limits.agent_seconds) for name, agent in agents.items()}
         self._games: OrderedDict[str, LiveGame] = OrderedDict()
         self._lock = threading.Lock()
@@ -76,6 +81,7 @@ class LiveGames:
                 raise
         game = LiveGame(secrets.token_urlsafe(18), entry, mode, env, game_seed, episode, number=next(self._numbers))
         game.agent_name, game.client = (agent or "") if mode == "watch" else "", client
+        game.coached = self.coaching is not None and mode == "watch"
         game.shown_state = game.state()
         with self._lock:
             self._games[game.key] = game
@@ -130,6 +136,8 @@ class LiveGames:
                 self._release(game)
             elif game.mode != "watch":
                 self._keep(game)
+            else:
+                self._keep_coached(game)
 
     def _release(self, game: LiveGame) -> None:
         if game.episode is not None and self.records:
@@ -214,8 +222,38 @@ class LiveGames:
 
     def _watched(self, game: LiveGame, action: Action) -> None:
         self._step(game, action.text)
+        game.acted.append(time.monotonic())
         game.thoughts.append(vars(thoughts_of(action.text, action.details)))
+        if game.over:
+            self._keep_coached(game)
         game.shown_state = game.state()
+
+    def feedback(self, key: str, value: Any) -> None:
+        """Take a person's plus or minus on a watched game, now.
+
+        Raises:
+            Refused: nobody is coached here, it is neither, or the game has not begun or long been over.
+        """
+        game = self.find(key)
+        if self.coaching is None or game.mode != "watch":
+            raise Refused(409, "Nobody is coached here: lmrl serve --coach does that.")
+        if value not in (1, -1) or isinstance(value, bool):
+            raise Refused(422, "value must be 1 or -1.")
+        if not game.acted or (game.over and time.monotonic() - game.acted[-1] > LATEST):
+            raise Refused(409, "This game has long been over." if game.over else "There is nothing to judge yet.")
+        game.signals.append((time.monotonic(), value))
+        if game.over:
+            self._keep_coached(game)
+
+    def _keep_coached(self, game: LiveGame) -> None:
+        """Write a coached game down; again, if more was said of it after its end."""
+        if self.coaching is None or game.mode != "watch" or not game.acted:
+            return
+        try:
+            self.coaching.add(game)
+            game.kept = True
+        except OSError as problem:
+            _LOG.error("a coached game of %s could not be kept: %s", name_of(game.entry), problem)
 
     def hint(self, key: str) -> str:
         """What the task's expert would do here."""
@@ -234,6 +272,8 @@ class LiveGames:
             game.error = GIVEN_UP
             if game.mode != "watch":
                 self._keep(game)
+            else:
+                self._keep_coached(game)
             game.shown_state = game.state()
             return game
 

@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.compare import Comparing
 from lmrl_benchmarks.serve.connections import client_of
 from lmrl_benchmarks.serve.environments import Refused
 from lmrl_benchmarks.serve.game import MODES, Limits, LiveGame
@@ -53,9 +54,6 @@ def make_app(games: LiveGames, door: Door) -> Guard:
     """
     api = _Api(games)
     routes = [
-        Route("/", functools.partial(_page, "index.html")),
-        Route("/login", functools.partial(_login, door, games.limits), methods=["GET", "POST"]),
-        Mount("/static", _Static(directory=STATIC)),
         Route("/api/tasks", api.tasks),
         Route("/api/games", api.begin, methods=["POST"]),
         Route("/api/games/{key}", api.show),
@@ -63,6 +61,7 @@ def make_app(games: LiveGames, door: Door) -> Guard:
         Route("/api/games/{key}/advance", api.advance, methods=["POST"]),
         Route("/api/games/{key}/hint", api.hint, methods=["POST"]),
         Route("/api/games/{key}/give-up", api.give_up, methods=["POST"]),
+        Route("/api/games/{key}/feedback", api.feedback, methods=["POST"]),
     ]
 
     @contextlib.asynccontextmanager
@@ -77,9 +76,56 @@ def make_app(games: LiveGames, door: Door) -> Guard:
         sweeping.cancel()
         games.pool.close()
 
+    return _guarded(routes, door, games.limits, lifespan)
+
+
+def make_compare_app(comparing: Comparing, door: Door, limits: Limits) -> Guard:
+    """The application of a person who compares pairs."""
+
+    async def tasks(request: Request) -> Response:
+        return answer(200, {"compare": True, "tasks": [], "agents": [], "version": __version__})
+
+    async def show(request: Request) -> Response:
+        return answer(200, await anyio.to_thread.run_sync(comparing.state))
+
+    async def say(request: Request) -> Response:
+        values = await _json(request, limits)
+        said = functools.partial(comparing.say, values.get("number"), values.get("answer"))
+        return answer(200, await anyio.to_thread.run_sync(said))
+
+    async def undo(request: Request) -> Response:
+        values = await _json(request, limits)
+        return answer(200, await anyio.to_thread.run_sync(functools.partial(comparing.undo, values.get("number"))))
+
+    routes = [
+        Route("/api/tasks", tasks),
+        Route("/api/compare", show),
+        Route("/api/compare/say", say, methods=["POST"]),
+        Route("/api/compare/undo", undo, methods=["POST"]),
+    ]
+    return _guarded(routes, door, limits, None)
+
+
+def _guarded(routes: list[Route], door: Door, limits: Limits, lifespan: Any) -> Guard:
+    """The page, the login and these routes behind the guard."""
+    always = [
+        Route("/", functools.partial(_page, "index.html")),
+        Route("/login", functools.partial(_login, door, limits), methods=["GET", "POST"]),
+        Mount("/static", _Static(directory=STATIC)),
+    ]
     handlers = {Refused: _refused, HTTPException: _http_error, Exception: _failed}
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Guard(app, door, games.limits)
+    app = Starlette(routes=[*always, *routes], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    return Guard(app, door, limits)
+
+
+async def _json(request: Request, limits: Limits) -> dict[str, Any]:
+    # Forms of other sites cannot send this type without the browser asking first.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refused(415, "Send JSON, with content-type application/json.")
+    try:
+        return untrusted.decode(await body_of(request, limits), dict[str, Any])
+    except untrusted.Refused as problem:
+        raise Refused(400, f"Send a JSON object: {problem}.") from None
 
 
 class _Api:
@@ -98,13 +144,7 @@ class _Api:
         return await self._run(self.games.find(key).entry, function, key, *arguments)
 
     async def _json(self, request: Request) -> dict[str, Any]:
-        # Forms of other sites cannot send this type without the browser asking first.
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise Refused(415, "Send JSON, with content-type application/json.")
-        try:
-            return untrusted.decode(await body_of(request, self.games.limits), dict[str, Any])
-        except untrusted.Refused as problem:
-            raise Refused(400, f"Send a JSON object: {problem}.") from None
+        return await _json(request, self.games.limits)
 
     async def tasks(self, request: Request) -> Response:
         shown = []
@@ -122,7 +162,8 @@ class _Api:
                 }
             )
         agents = list(self.games.agents)
-        return answer(200, {"tasks": shown, "agents": agents, "recording": records is not None, "version": __version__})
+        told = {"recording": records is not None, "coached": self.games.coaching is not None, "version": __version__}
+        return answer(200, {"tasks": shown, "agents": agents, **told})
 
     async def begin(self, request: Request) -> Response:
         values = await self._json(request)
@@ -162,6 +203,11 @@ class _Api:
     async def hint(self, request: Request) -> Response:
         await self._json(request)
         return answer(200, {"hint": await self._play(request, self.games.hint)})
+
+    async def feedback(self, request: Request) -> Response:
+        values = await self._json(request)
+        self.games.feedback(request.path_params["key"], values.get("value"))
+        return answer(200, {"taken": values["value"]})
 
     async def give_up(self, request: Request) -> Response:
         await self._json(request)

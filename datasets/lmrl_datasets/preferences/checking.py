@@ -10,7 +10,14 @@ from typing import Any
 from lmrl_datasets.preferences.labellers import load_labeller
 from lmrl_datasets.preferences.labelling import labels_of
 from lmrl_datasets.preferences.schema import Fragment, Gold, Pair, PreferenceError
-from lmrl_datasets.preferences.store import GOLD, Preferences, load_gold, load_preferences, read_preferences_manifest
+from lmrl_datasets.preferences.store import (
+    GOLD,
+    Preferences,
+    load_gold,
+    load_preferences,
+    read_lines,
+    read_preferences_manifest,
+)
 from lmrl_datasets.replay import make_recorded
 from lmrl_envs import task, task_ids
 from lmrl_envs.files import sha256_of
@@ -136,10 +143,11 @@ def about(found: Preferences, gold: list[Gold] | None = None) -> list[tuple[str,
     rows.append(("policies", ", ".join(f"{name or 'unknown'} {count:,}" for name, count in policies.most_common(8))))
     alike = sum(pair.first.actions == pair.second.actions for pair in found.pairs)
     rows.append(("pairs of equal games", f"{alike:,}"))
+    repeats = [line for line in read_lines(found.folder, len(found.pairs)) if line.mark == "repeat"]
     for annotator in dict.fromkeys(label.annotator for label in found.labels):
         own = [label for label in found.labels if label.annotator == annotator]
         ties, skips = sum(label.label == 0.5 for label in own), sum(label.label is None for label in own)
-        given = [label for label in own if label.label is not None]
+        given, mine = [label for label in own if label.label is not None], {label.pair_id: label.label for label in own}
         told = f"{len(own):,} labels, {ties:,} ties, {skips:,} skipped"
         if given:
             first = [
@@ -153,6 +161,11 @@ def about(found: Preferences, gold: list[Gold] | None = None) -> list[tuple[str,
             and (share := agreement([(found.pairs[x.pair_id], x.label) for x in given], gold)) is not None
         ):
             told += f"; agrees with gold in {share:.1%}"
+        again = [
+            (mine[line.pair_id], line.label) for line in repeats if line.annotator == annotator and line.pair_id in mine
+        ]
+        if again:
+            told += f"; says the same again of {sum(a == b for a, b in again)} of {len(again)} pairs shown twice"
         rows.append((annotator, told))
     return rows
 

@@ -101,7 +101,7 @@ def knobs(argument: str, allowed: Sequence[str], what: str) -> dict[str, Any]:
     return found
 
 
-KNOBS = ("k", "e", "check", "order", "skip", "tie", "soft")
+KNOBS = ("k", "e", "check", "order", "skip", "tie", "soft", "noise", "both")
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ class Reader:
         skip: share of pairs that he skips.
         tie: utilities nearer than this are a tie.
         soft: 1: the label is the probability itself.
+        noise: standard deviation of each reading of a game, which is drawn anew.
+        both: 1: he is asked in both orders, and the mean of the two probabilities is his.
         likes: what he adds to gold for each unit of a feature (`lmrl_envs.surface.Surface.features`).
         drift: pairs over which the likes grow from nothing; 0: they are there from the first.
     """
@@ -127,6 +129,8 @@ class Reader:
     skip: float = 0.0
     tie: float = 0.0
     soft: float = 0.0
+    noise: float = 0.0
+    both: float = 0.0
     likes: Mapping[str, float] = field(default_factory=dict)
     drift: float = 0.0
     group: str = ""
@@ -144,18 +148,23 @@ class Reader:
 
     def verdict(self, pair: Shown, rng: random.Random) -> Verdict:
         """Of one pair."""
-        ours = (
-            self.utility(pair.env_id, pair.first, rng, pair.pair_id),
-            self.utility(pair.env_id, pair.second, rng, pair.pair_id),
-        )
+        ours = self._read(pair, rng)
         chance, coin = self.probability(*ours), rng.random()
+        if self.both:
+            again = self._read(pair, rng)
+            chance = (chance + 1 - self.probability(*again[::-1])) / 2
+            ours = ((ours[0] + again[0]) / 2, (ours[1] + again[1]) / 2)
         if rng.random() < self.skip:
             label: float | None = None
         elif abs(ours[0] - ours[1]) < self.tie:
             label = 0.5
         else:
             label = chance if self.soft else float(coin < chance)
-        return Verdict(label, utilities=ours, group=self.group)
+        return Verdict(label, utilities=ours, group=self.group, both_orders=bool(self.both), votes=1 + bool(self.both))
+
+    def _read(self, pair: Shown, rng: random.Random) -> tuple[float, float]:
+        first, second = (self.utility(pair.env_id, game, rng, pair.pair_id) for game in (pair.first, pair.second))
+        return first, second
 
     def probability(self, first: float, second: float) -> float:
         """P, of two utilities."""
@@ -171,7 +180,7 @@ class Reader:
             found = surface.features(transcript)
             grown = min(1.0, number / self.drift) if self.drift else 1.0
             worth += grown * sum(weight * feature(found, name, env_id) for name, weight in self.likes.items())
-        return worth
+        return worth + (rng.gauss(0, self.noise) if self.noise else 0.0)
 
 
 def feature(found: Mapping[str, float], name: str, env_id: str) -> float:
@@ -209,6 +218,15 @@ def biased(argument: str = "") -> Reader:
 def drifting(argument: str = "") -> Reader:
     """``drifting:over=1000,hype=.5``: likes that grow over the first thousand pairs."""
     return _with_likes(argument, "drifting", over=1000.0)
+
+
+def person(argument: str = "") -> Labeller:
+    """People label in the page.
+
+    Raises:
+        ValueError: always, with the command.
+    """
+    raise ValueError('a person labels in the page: lmrl prefs collect ... --labeller "", then lmrl serve --compare DIR')
 
 
 def _with_likes(argument: str, what: str, **defaults: float) -> Reader:
@@ -261,6 +279,8 @@ class Constitution(Schema, frozen=True):
 
     principles: tuple[Principle, ...]
     k: Number = 8.0
+    clamp: Number = 0.0
+    """Labels are kept from this to 1 less it (Bai et al. under chains of thought: .4)."""
 
 
 class ConstitutionLabeller:
@@ -278,8 +298,8 @@ class ConstitutionLabeller:
             self.told = convert(tomllib.loads(text), Constitution, argument)
         except (OSError, RecursionError, UnicodeDecodeError, tomllib.TOMLDecodeError, Refused) as problem:
             raise ValueError(f"constitution:{argument}: {problem}") from None
-        if not self.told.principles:
-            raise ValueError(f"constitution:{argument}: it has no principles")
+        if not self.told.principles or not 0 <= self.told.clamp <= 0.5:
+            raise ValueError(f"constitution:{argument}: it has no principles, or a clamp that is not from 0 to .5")
 
     def label(self, pairs: Sequence[Shown]) -> list[Verdict]:
         """See `Labeller.label`."""
@@ -295,8 +315,9 @@ class ConstitutionLabeller:
             verdict = "the first" if chances[-1] > 0.5 else "the second" if chances[-1] < 0.5 else "neither"
             lines.append(f"{principle.text} {verdict} ({values[0]:g} against {values[1]:g})")
         majority = sum(chance > 0.5 for chance in chances), sum(chance < 0.5 for chance in chances)
+        mean = sum(chances) / len(chances)
         return Verdict(
-            sum(chances) / len(chances), "\n".join(lines), "; ".join(p.text for p in self.told.principles), True,
+            min(max(mean, self.told.clamp), 1 - self.told.clamp), "\n".join(lines), "; ".join(p.text for p in self.told.principles), True,
             len(chances), max(majority) / len(chances),
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ from lmrl_datasets.preferences.store import (
     LABELS,
     load_gold,
     load_preferences,
-    read_labels,
+    read_lines,
 )
 from lmrl_datasets.schema import to_json
 from lmrl_envs.files import JsonLines, locked
@@ -71,7 +71,11 @@ def label_pairs(
 
 
 def labels_of(
-    labeller: Labeller, annotator: str, seed: int, pairs: Sequence[Pair], gold: Sequence[Gold] | None
+    labeller: Labeller,
+    annotator: str,
+    seed: int,
+    pairs: Sequence[Pair],
+    gold: Sequence[Gold] | Mapping[int, Gold] | None,
 ) -> Iterator[tuple[Label, Hidden | None]]:
     """Labels of some pairs, turned back to the pairs' own order, and what stands behind them."""
     shown = [shown_pair(pair, gold[pair.pair_id] if gold else None, seed, annotator) for pair in pairs]
@@ -100,12 +104,11 @@ def labels_of(
 
 
 def _repair(folder: Path, pairs: int) -> None:
-    """Drop lines that a kill cut, and what is known of pairs whose label it took."""
-    labels = read_labels(folder, pairs)
-    kept = {(label.pair_id, label.annotator) for label in labels}
-    for name, kind in ((LABELS, Label), (HIDDEN, Hidden)):
-        lines = JsonLines(folder / name)
-        rows = {(row.pair_id, row.annotator): row for row in lines.read(kind)}
-        whole = [to_json(msgspec.to_builtins(row)) for key, row in rows.items() if key in kept]
-        if lines.path.is_file():
-            lines.rewrite(whole)
+    """Drop lines that a kill cut or a person took back, and what is known of pairs whose label it took."""
+    lines = read_lines(folder, pairs)
+    labels = {(row.pair_id, row.annotator, row.mark): row for row in lines}
+    kept = {key[:2] for key in labels if not key[2]}
+    hidden = {(row.pair_id, row.annotator): row for row in JsonLines(folder / HIDDEN).read(Hidden)}
+    for name, rows in ((LABELS, labels.values()), (HIDDEN, [row for key, row in hidden.items() if key in kept])):
+        if (folder / name).is_file():
+            JsonLines(folder / name).rewrite(to_json(msgspec.to_builtins(row)) for row in rows)

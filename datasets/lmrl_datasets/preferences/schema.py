@@ -78,6 +78,9 @@ class Label(Schema, frozen=True):
     agreement: Probability = 1.0
     """Share of the majority of the votes."""
     seconds: Amount = 0.0
+    mark: Literal["", "repeat", "void"] = ""
+    """``repeat``: the pair was shown again, sides swapped, to see whether the annotator agrees with himself; ``void``: takes back the
+    annotator's last line that stands, whichever it is (a person's undo: nothing is rewritten)."""
 
 
 class Gold(Schema, frozen=True):

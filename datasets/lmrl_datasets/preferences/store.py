@@ -202,10 +202,20 @@ def load_preferences(folder: str | Path) -> Preferences:
 
 
 def read_labels(folder: Path, pairs: int) -> list[Label]:
-    """All whole labels; a last line that a kill cut is left out, and of one annotator's labels of a pair the last counts.
+    """All labels that stand, see `standing`; of one annotator's labels of a pair the last counts, and repeats are none.
 
     Raises:
         PreferenceError: a damaged line that is not the last, or a label of no pair.
+    """
+    lines = read_lines(folder, pairs)
+    return list({(label.pair_id, label.annotator): label for label in lines if label.mark != "repeat"}.values())
+
+
+def read_lines(folder: Path, pairs: int) -> list[Label]:
+    """Labels and repeats that stand, in their order; a last line that a kill cut is left out.
+
+    Raises:
+        PreferenceError: as `read_labels`.
     """
     try:
         lines: list[Label] = JsonLines(folder / LABELS).read(Label, strict=True)
@@ -214,7 +224,21 @@ def read_labels(folder: Path, pairs: int) -> list[Label]:
     for label in lines:
         if label.pair_id >= pairs:
             raise PreferenceError(f"{folder / LABELS}: there is no pair {label.pair_id}")
-    return list({(label.pair_id, label.annotator): label for label in lines}.values())
+    return standing(lines)
+
+
+def standing(lines: Iterable[Label]) -> list[Label]:
+    """The lines that no later ``void`` of their annotator takes back."""
+    kept: list[Label | None] = []
+    own: dict[str, list[int]] = {}
+    for label in lines:
+        places = own.setdefault(label.annotator, [])
+        if label.mark != "void":
+            places.append(len(kept))
+            kept.append(label)
+        elif places:
+            kept[places.pop()] = None
+    return [label for label in kept if label is not None]
 
 
 def load_gold(folder: str | Path) -> list[Gold]:

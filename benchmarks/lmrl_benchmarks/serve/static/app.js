@@ -1,5 +1,6 @@
-// Which page is shown: #/ lists the tasks, #/game/<key> is a game.
+// Which page is shown: #/ lists the tasks, #/game/<key> is a game, #/compare shows pairs.
 
+import { showCompare } from "./compare.js";
 import { fill, h } from "./dom.js";
 import { showGame } from "./game.js";
 import { showHome } from "./home.js";
@@ -13,7 +14,8 @@ function route() {
   const found = location.hash.match(/^#\/game\/([\w-]+)$/);
   document.getElementById("where").textContent = "";
   fill(main, h("p", { class: "soft" }, "Loading\u2026"));
-  if (found) leave = showGame(main, found[1]);
+  if (location.hash === "#/compare") leave = showCompare(main);
+  else if (found) leave = showGame(main, found[1]);
   else showHome(main);
   window.scrollTo(0, 0);
 }

@@ -84,7 +84,9 @@ class GamePage {
 
   pressed(event) {
     const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement || event.target instanceof HTMLSelectElement;
-    if (typing || event.ctrlKey || event.metaKey || event.altKey || this.busy || this.state.over || this.isWatched) return;
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (this.isWatched) return this.watch.pressed(event);
+    if (this.busy || this.state.over) return;
     this.view.pressed?.(event);
   }
 
@@ -179,6 +181,17 @@ class GamePage {
       return await this.send(() => post(`${this.path}/advance`, { turn: this.state.turn }));
     } catch (problem) {
       this.tell(problem, problem.retry ? [["Try again", () => this.advance()]] : []);
+      return false;
+    }
+  }
+
+  // A person's plus or minus, at this moment; the agent goes on.
+  async feedback(value) {
+    try {
+      await post(`${this.path}/feedback`, { value });
+      return true;
+    } catch (problem) {
+      this.say([problem.message], []);
       return false;
     }
   }

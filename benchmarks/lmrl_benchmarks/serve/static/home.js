@@ -12,6 +12,10 @@ export async function showHome(main) {
     fill(main, h("p", { class: "notice", role: "alert" }, problem.message));
     return;
   }
+  if (offered.compare) {
+    location.replace("#/compare");
+    return;
+  }
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
   const seed = h("input", { id: "seed", inputmode: "numeric", pattern: "[0-9]*", maxlength: 19, placeholder: "a new game each time" });
   const agent = h("select", { id: "agent" }, offered.agents.map(name => h("option", { value: name }, name)));
@@ -49,7 +53,9 @@ export async function showHome(main) {
 
   fill(main,
     h("h1", {}, "Tasks"),
-    h("p", { class: "soft" }, offered.recording
+    h("p", { class: "soft" }, offered.coached
+      ? "Watch an agent play, and press + for what it does well and \u2212 for what it does badly, as soon as you see it. Games and feedback are kept."
+      : offered.recording
       ? "Play against a task's own simulator. Your games are kept. A game for the leaderboard is one of its fixed games: no hints, no seed of your own, and leaving or giving up scores the task's minimum."
       : "Play against a task's own simulator. Games are not kept on this server."),
     notice,

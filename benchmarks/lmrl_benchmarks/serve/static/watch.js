@@ -5,6 +5,16 @@ import { fill, h, number } from "./dom.js";
 const PAUSES = { slow: 2500, normal: 1000, fast: 150 };
 
 export function watching(page) {
+  const told = h("span", { class: "soft", role: "status", "data-told": "" });
+  let plus = 0, minus = 0;
+  const judge = async value => {
+    if (!(await page.feedback(value))) return;
+    if (value > 0) plus += 1; else minus += 1;
+    told.textContent = `+${plus} \u2212${minus}`;
+  };
+  const coach = h("div", { class: "buttons coach", hidden: !page.state.coached },
+    h("button", { type: "button", "data-judge": 1, onclick: () => judge(1) }, "+ good"),
+    h("button", { type: "button", "data-judge": -1, onclick: () => judge(-1) }, "\u2212 bad"), told);
   const toggle = h("button", { type: "button", class: "main", "data-do": "toggle", onclick: () => (timer === null ? start() : stop()) }, "Go");
   const step = h("button", { type: "button", "data-do": "step", onclick: () => { stop(); page.advance(); } }, "One turn");
   const speed = h("select", { id: "speed" }, Object.keys(PAUSES).map(name => h("option", { selected: name === "normal" }, name)));
@@ -73,8 +83,13 @@ export function watching(page) {
   };
 
   return {
-    element: h("div", { class: "watch" }, h("div", { class: "buttons controls" }, toggle, step, h("label", { for: "speed" }, "Speed"), speed), panel),
+    element: h("div", { class: "watch" }, h("div", { class: "buttons controls" }, toggle, step, h("label", { for: "speed" }, "Speed"), speed), coach, panel),
     stop,
+    pressed(event) {
+      if (!page.state.coached || event.repeat || !["+", "-", "="].includes(event.key)) return;
+      event.preventDefault();
+      judge(event.key === "-" ? -1 : 1);
+    },
     update(state) {
       const follow = shown >= decided.length - 1;
       decided = state.turns.filter(turn => turn.action && turn.thoughts);
