@@ -247,14 +247,6 @@ class Surface:
         """What a game is worth to somebody who finds each false claim in it only where ``notices()``, asked once for each."""
         return transcript.episode_return
 
-    def agreed(self, games: Sequence[Transcript]) -> str | None:
-        """The last action that says what most of these games' last actions say, all in one situation; None where actions have no parts."""
-        return None
-
-    def mended(self, transcript: Transcript, notices: Callable[[], bool]) -> tuple[str, str] | None:
-        """A critique of a game's last action, and the action without each fault for which ``notices()``; None: nobody here can say."""
-        return None
-
     # -- how its records are verified
 
     def replay_kwargs(self, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ Self-consistency (Wang et al., arXiv 2203.11171) as training data (Huang et al.,
 
     vote = "text"      the games whose last action is the most frequent one (numbers and names to be guessed)
     vote = "overlap"   the game whose last action shares most pairs of neighbouring words with the others' (free text)
-    vote = "parts"     a last action that is put together of the parts that most of the others say, where the task can
-                       (`lmrl_envs.surface.Surface.agreed`)
+    vote = "parts"     a last action that is put together of the parts that most say, where the task's surface has
+                       ``agreed(games) -> str``
 
 are imitated. Where most answers are right this improves; nothing else holds it: what is agreed on grows, whether right or not. ``agreement`` (share
 of the winners, or mean overlap) and ``distinct`` (share of different answers in a group) are logged beside gold, so that a
@@ -61,7 +61,7 @@ class Voted(Rewarding):
     def give(self, games: Sequence[Played]) -> list[list[float]]:
         """See `Rewarding.give`."""
         size, found, self.chosen = self.config.group_size, [], []
-        agreed = load_task(self.run.env_id).surface.agreed
+        agreed = getattr(load_task(self.run.env_id).surface, "agreed", lambda games: None)
         for k in range(0, len(games), size):
             group = games[k : k + size]
             answers = [played.actions[-1] for played in group]

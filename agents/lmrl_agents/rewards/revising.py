@@ -42,12 +42,13 @@ class Scripted:
             raise ValueError(f"scripted:{argument}: write notices=SHARE")
 
     def revise(self, env_id: str, games: Sequence[Transcript], seeds: Sequence[int]) -> list[tuple[str, str]]:
-        """See `Reviser.revise`; where the task knows no faults, nothing is changed."""
+        """See `Reviser.revise`. The task's surface says what its faults are: ``mended(game, notices)`` gives the critique of the last
+        action and the action without each fault for which ``notices()``; where it has none, nothing is changed."""
         found = []
         for game, seed in zip(games, seeds, strict=True):
             rng = random.Random(seed)
-            mended = load_task(env_id).surface.mended(game, lambda rng=rng: rng.random() < self.notices)
-            found.append(mended or ("", game.actions[-1]))
+            mended = getattr(load_task(env_id).surface, "mended", lambda game, notices: ("", game.actions[-1]))
+            found.append(mended(game, lambda rng=rng: rng.random() < self.notices))
         return found
 
 
