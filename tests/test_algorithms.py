@@ -303,6 +303,63 @@ def test_the_temperature_is_chosen_on_validation_games(maze_data: Path, tmp_path
         load_agent(str(final), temperature="warm")
 
 
+@pytest.fixture(scope="module")
+def dropping(maze_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A start whose network has dropout, as pretrained ones do that were not told otherwise."""
+    out = tmp_path_factory.mktemp("dropping") / "bc"
+    overrides = {f"{table}.{key}": value for table in ("model", "bc") for key, value in SHORT[table].items()}
+    train(settings("bc", out, maze_data, overrides=overrides | {"model.dropout": 0.3}))
+    rates = {m.p for m in LanguageModel.load(out / "final").modules() if isinstance(m, torch.nn.Dropout)}
+    assert rates == {0.3}
+    return out
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce", "grpo"])
+def test_ratios_are_one_before_the_first_step_whatever_the_networks_dropout(
+    algorithm: str, maze_data: Path, dropping: Path, tmp_path: Path, short: None
+) -> None:
+    overrides = {f"{algorithm}.learning_rate": 0.0, f"{algorithm}.iterations": 1}
+    train(settings(algorithm, tmp_path, maze_data, start=dropping, overrides=overrides))
+    logged = read_metrics(tmp_path / METRICS)
+    assert logged["kl_moved"][1][0] == pytest.approx(0, abs=1e-9)
+    assert all(abs(value) < 1e-9 for value in logged.get("kl_played", ([], [0.0]))[1])
+
+
+@pytest.mark.parametrize("algorithm", ["ilql", "cql", "mc"])
+def test_validation_leaves_frozen_networks_without_dropout(
+    algorithm: str, maze_data: Path, dropping: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = Session.validate, []
+
+    def validate(self: Session, policy, episodes: int) -> None:
+        real(self, policy, episodes)
+        seen.append(
+            [m.training for network in policy.networks for m in network.modules() if isinstance(m, torch.nn.Dropout)]
+        )
+
+    monkeypatch.setattr(Session, "validate", validate)
+    overrides = {
+        f"{algorithm}.{key}": value
+        for key, value in {"steps": 4, "evaluate_every": 2, "validation_episodes": 2}.items()
+    }
+    train(settings(algorithm, tmp_path, maze_data, start=dropping, overrides=overrides))
+    assert len(seen) == 2 and len(seen[0]) >= 6 and not any(map(any, seen))
+
+
+def test_rows_longer_than_the_network_reads_are_refused(
+    maze_data: Path, start: Path, tmp_path: Path, short: None
+) -> None:
+    for algorithm, how in (("bc", {}), ("ppo", {"start": start})):
+        overrides = {"model.max_positions": 64, "text.max_tokens": 96}
+        if algorithm == "ppo":  # the start's own format counts
+            model = LanguageModel.load(start / "final")
+            model.form = dataclasses.replace(model.form, max_tokens=model.max_positions + 1)
+            model.save(tmp_path / "long", {"env_id": MAZE})
+            how = {"start": tmp_path / "long"}
+        with pytest.raises(TrainingError, match="tokens that the model can read"):
+            train(settings(algorithm, tmp_path / algorithm, maze_data, overrides=overrides, **how))
+
+
 def test_the_time_that_is_told_counts_encoding_and_choosing(
     maze_data: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
