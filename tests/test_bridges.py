@@ -39,6 +39,8 @@ def test_a_bridge_plays_what_the_environment_plays(id: str) -> None:
         assert read.over and read.result["turns"] == len(own) == read.env.turn
         assert read.step("anything")[:2] == ("The game is over.", 0.0)
     assert read.result["success"] == float(read.info["success"])
+    raw.rewards = "step"  # as servers do, whose clients choose
+    assert play(raw, 2, "suboptimal") == own
 
 
 @pytest.mark.parametrize("id", IDS)

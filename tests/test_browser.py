@@ -781,3 +781,26 @@ def test_the_report_is_accessible(open_page: Open, report: Path, options: dict[s
         if summary.is_visible():
             summary.click()
     accessible(page)
+
+
+@pytest.fixture(scope="module")
+def served_site(site: Path) -> Iterator[str]:
+    """The address of the documentation's site."""
+    handler = functools.partial(Quiet, directory=str(site / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@SCHEMES
+@pytest.mark.parametrize("name", ["", "environments/wordle-v0/", "algorithms/ilql/", "results/"])
+def test_the_documentation_is_accessible(open_page: Open, served_site: str, name: str, options: dict[str, Any]) -> None:
+    page = open_page(**options)
+    page.goto(f"{served_site}/{name}")
+    accessible(page)

@@ -41,7 +41,7 @@ class Game:
         self.row = load_task(env_id)
         self.env: TextEnv = gymnasium.make(self.row.id, **dict(env_kwargs or {})).unwrapped  # type: ignore[assignment]
         self.read, self._form = read, self.row.surface.answer_form
-        self._by_step, self._least = rewards == "step", self.row.return_range[0]
+        self._least = self.row.return_range[0]
         self.info: dict[str, Any] = {}
         """Of the last step."""
         self.terminated = self.truncated = self.over = False
@@ -102,7 +102,7 @@ class Game:
         self.terminated, self.truncated, self.info = terminated, truncated, info
         self.valid_actions += info["valid"]
         self.over = terminated or truncated
-        if self._by_step:
+        if self.rewards == "step":
             return outcome
         before = self._least if info["turn"] > 1 else 0.0
         now = sum(self.env._rewards) if self.over else self._least
