@@ -9,6 +9,7 @@
 # make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
 # make soak    mixed load for HOURS (2); what grew
 # make docs   the documentation as a site in build/site; a dead link is an error
+# make pictures   the two that README.md opens with, anew (needs Chromium)
 # make dist   sdist and a wheel for any machine into dist/, checked as the index checks them
 # make clean   remove .venv, .peers, .bridges, runs and caches
 
@@ -28,7 +29,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak docs dist clean
+.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak docs pictures dist clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -106,6 +107,9 @@ soak: $(VENV)/test.stamp
 docs: $(VENV)/test.stamp
 	$(BIN)/python tools/docs_site.py build
 	cd build && ../$(BIN)/python -m zensical build --clean --strict
+
+pictures: $(VENV)/test.stamp
+	$(BIN)/python tools/pictures.py
 
 # The compiled chess search is left out: wheels with it are made by .github/workflows/publish.yml, one for each system.
 dist:
