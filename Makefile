@@ -1,6 +1,6 @@
 # make bench   install into .venv, run the quick leaderboard and one curve of over-optimisation; prints where the reports are
 # make test    install into .venv and run the tests, in as many processes as there are cores (at most 4)
-# make test-bridges  each bridge against the real package, in environments of their own under .bridges (BRIDGES: only these)
+# make test-bridges  each bridge and tracker against the real package, in environments of their own under .bridges (BRIDGES: only these)
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() or 1)")
 TESTERS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 RUN ?= runs/quick
-BRIDGES ?= openenv inspect verifiers skyrl trl
+BRIDGES ?= openenv inspect verifiers skyrl trl trackers
 FOREIGN ?= toy_text reasoning textarena gem textworld
 SPEED ?=
 MINUTES ?= 5
@@ -56,6 +56,11 @@ check: $(VENV)/test.stamp lint
 .bridges/%/done: pyproject.toml
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet -e ".[bridge-$*]" "pytest>=8,<10" uv
+	touch $@
+
+.bridges/trackers/done: pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -e ".[trackers]" "pytest>=8,<10"
 	touch $@
 
 test-bridges: $(BRIDGES:%=.bridges/%/done) $(FOREIGN:%=.bridges/foreign-%/done)

@@ -178,7 +178,7 @@ def test_events_on_a_full_disk_are_an_error_and_no_hang(tmp_path: Path) -> None:
     """tensorboardX's own writer waits for ever for its thread, which died."""
     from lmrl_agents.learning.metrics import Metrics
 
-    metrics = Metrics(tmp_path / "metrics.jsonl", 0)
+    metrics = Metrics(tmp_path / "metrics.jsonl", 0, report_to="tensorboard")
     with no_file_beyond(20_000), pytest.raises(OSError, match=FULL):
         for step in range(2000):
             metrics.log(step, loss=1.0, accuracy=0.5)

@@ -65,12 +65,13 @@ class TrainingRun:
     overrides: Annotated[KeyValues, arg(name="set")] = field(default_factory=dict)
     """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
     pass_tokens: int = 0
-    """Most tokens of rows that a network reads at once in training: gradients of a batch are added up over as many passes as it
-    takes, and a GPU needs memory for one; 0: a batch is read at once."""
+    """Most tokens of rows that are read at once in training; a batch's gradients add up over as many passes as it takes. 0: all."""
     threads: int = 1
     """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False
     """Shard the transformer's weights over the processes, for models too large for one device."""
+    report_to: str = "tensorboard"
+    """Trackers that are told of the run: tensorboard, wandb, mlflow, trackio, several with commas between, or none."""
     show_progress: Suppress[bool] = True
     began: float = field(default_factory=time.process_time, init=False, compare=False)
     """CPU time of the process then: what is told of a run's time counts the encoding of its data and the choice of its temperature."""

@@ -74,7 +74,7 @@ class Session:
         self.modules, self.optimizers, self.state = modules, optimizers, state if state is not None else {}
         torch.manual_seed(run.seed)
         self.done = load_checkpoint(run, policy, modules, optimizers, self.state) if run.resume else 0
-        self.metrics = Metrics(run.out / METRICS, self.done, silent=rank() != 0)
+        self.metrics = Metrics(run.out / METRICS, self.done, rank() != 0, run.report_to, run.settings)
         self.tokens = 0
         """Read by the network since the start or the resumption, equal rows once."""
         self.seconds = float(self.state.get("seconds", 0.0)) + time.process_time() - run.began

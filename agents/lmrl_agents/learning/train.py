@@ -15,7 +15,11 @@ import torch
 
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
+from lmrl_agents.learning.trackers import SAMPLES, names_of, open_trackers
 from lmrl_agents.models.distributed import rank, world_size
+from lmrl_agents.playing.loading import load_agent
+from lmrl_agents.playing.protocol import AgentError
+from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.rewards.loading import check_reward
 from lmrl_agents.rewards.protocol import TASK
 from lmrl_datasets.preferences.store import is_preferences
@@ -82,6 +86,7 @@ def train(run: TrainingRun) -> Path:
         other = "pairs" if is_preferences(run.data) else "none"
         raise ValueError(f"{run.algorithm} learns from {kind}; {run.data} holds {other}")
     load_task(run.env_id)
+    names_of(run.report_to)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():
         if rank() == 0:
@@ -102,7 +107,24 @@ def train(run: TrainingRun) -> Path:
             torch.distributed.barrier()  # the model is on disk for all
         if rank() == 0:
             draw_curves(run.out / METRICS, run.out / "curves.svg")
+            if run.report_to != "tensorboard":  # what nobody asked for costs no games
+                report_games(run, final)
         return final
+
+
+def report_games(run: TrainingRun, final: Path) -> None:
+    """Show a trained policy's first validation games in the run's trackers; what is trained to judge plays none."""
+    try:
+        agent = load_agent(str(final))
+    except AgentError:
+        return
+    games = sorted(
+        Rollout(agent, run.env_id, run.env_kwargs).play(range(SAMPLES), 0, "validation"), key=lambda g: g.episode
+    )
+    texts = [f"return {sum(game.transcript.rewards):g}\n\n{game.transcript.as_text()}" for game in games]
+    for tracker in open_trackers(run.report_to, run.out, 1, run.settings()):
+        tracker.text("games", texts)
+        tracker.close()
 
 
 @contextmanager

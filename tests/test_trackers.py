@@ -1,0 +1,130 @@
+"""Experiment trackers: what they are told of a run, through modules that record what is asked of them; `make test-bridges` uses the real ones."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.trackers import TRACKERS, TrackerError, identity, names_of, open_trackers
+from lmrl_agents.learning.train import train
+
+MAZE = "lmrl/MazeFullyObserved-v0"
+TINY = {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.log_every": 4, "bc.batch_size": 16}
+
+
+class Told(SimpleNamespace):
+    """What a library was asked."""
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """wandb, mlflow and trackio as far as they are used."""
+    told = Told(wandb=[], mlflow=[], trackio=[])
+
+    class Run:
+        def __init__(self, name: str) -> None:
+            self.calls = getattr(told, name)
+
+        def log(self, values: dict, step: int | None = None) -> None:
+            self.calls.append(("log", step, values))
+
+        def finish(self) -> None:
+            self.calls.append(("finish",))
+
+    def starting(name: str):
+        def init(*arguments, **named):
+            getattr(told, name).append(("init", arguments, named))
+            return Run(name)
+
+        return init
+
+    class MlflowClient:
+        runs: list = []
+        experiment = None
+
+        def __init__(self, place: str) -> None:
+            self.place = place
+
+        def get_experiment_by_name(self, name: str):
+            return MlflowClient.experiment
+
+        def create_experiment(self, name: str, place: str | None) -> str:
+            MlflowClient.experiment = SimpleNamespace(experiment_id="1")
+            return "1"
+
+        def search_runs(self, experiments: list, wanted: str) -> list:
+            return [run for run in self.runs if wanted == f"tags.lmrl = '{run.tag}'"]
+
+        def create_run(self, experiment: str, tags: dict, run_name: str):
+            run = SimpleNamespace(tag=tags["lmrl"], info=SimpleNamespace(run_id=f"run {len(self.runs)}"))
+            self.runs.append(run)
+            told.mlflow.append(("init", self.place))
+            return run
+
+        def __getattr__(self, name: str):
+            return lambda *arguments, **named: told.mlflow.append((name, arguments, named))
+
+    table = lambda **named: ("table", named)  # noqa: E731
+    modules = {
+        "wandb": {"init": starting("wandb"), "Settings": SimpleNamespace, "Table": table},
+        "trackio": {"init": starting("trackio"), "Table": table},
+        "mlflow": {"MlflowClient": MlflowClient},
+    }
+    for name, entries in modules.items():
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        vars(module).update(entries)
+        monkeypatch.setitem(sys.modules, name, module)
+    return told
+
+
+def test_a_run_is_told_to_every_tracker_and_shows_ten_games(maze_data: Path, tmp_path: Path, told: Told) -> None:
+    spec = "tensorboard,wandb,mlflow,trackio"
+    run = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "run", show_progress=False, overrides=TINY, report_to=spec)
+    train(run)
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    for calls in (told.wandb, told.trackio):
+        begun = [call for call in calls if call[0] == "init"]
+        assert len(begun) == 2 and begun[0] == begun[1]  # the second for the games, the same run
+        config = begun[0][2]["config"]
+        assert config["env_id"] == MAZE and config["tables"]["bc"]["steps"] == 8 and "python" in config
+        logged = [call for call in calls if call[0] == "log"]
+        assert [step for _, step, _ in logged] == [4, 8, None] and logged[0][2]["loss"] > 0
+        assert calls[-1] == ("finish",)
+    table = told.wandb[-2][2]["games"][1]
+    assert table["columns"] == ["game", "text"] and len(table["data"]) == 10 and "return -" in table["data"][0][1]
+    assert len(told.trackio[-2][2]["games"][1]["dataframe"]) == 10
+    names = [call[0] for call in told.mlflow]
+    assert names.count("init") == 1 and names.count("log_text") == 10 and names.count("set_terminated") == 2
+    assert ("log_metric", ("run 0", "loss"), {"step": 4}) in [
+        (n, a[:2], k) for n, a, k in told.mlflow[1:] if n == "log_metric"
+    ]
+    assert told.mlflow[0][1].startswith("sqlite:///")
+
+
+def test_what_is_not_known_or_not_installed_is_said_before_training(
+    maze_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "run", show_progress=False, report_to="tensorbord")
+    with pytest.raises(
+        TrackerError, match="'tensorbord' is not known; choose of tensorboard, wandb, mlflow, trackio, none"
+    ):
+        train(run)
+    assert not (tmp_path / "run").exists()
+    for name in TRACKERS:
+        monkeypatch.setitem(sys.modules, {"tensorboard": "tensorboardX"}.get(name, name), None)
+    with pytest.raises(TrackerError, match="pip install wandb"):
+        open_trackers("wandb", tmp_path, 0, {})
+    assert open_trackers("tensorboard", tmp_path, 0, {}) == []  # the default is no demand
+    assert names_of("none") == names_of("") == [] and names_of("wandb, mlflow") == ["wandb", "mlflow"]
+
+
+def test_a_run_is_known_by_its_folder_and_settings(tmp_path: Path) -> None:
+    one = identity(tmp_path, {"seed": 0})
+    assert one == identity(tmp_path, {"seed": 0})
+    assert len({one, identity(tmp_path, {"seed": 1}), identity(tmp_path / "other", {"seed": 0})}) == 3
