@@ -232,3 +232,36 @@ def test_logits_that_are_no_numbers_stop_play(tokenizer) -> None:
     with pytest.raises(NoNumbers, match="NaN or infinite"):
         generate(model, [[1, 2, 3]], [np.random.default_rng(0).random], Sampling(max_tokens=3))
     assert logits_of(model.lm, torch.zeros(1, 32)).shape == (1, len(tokenizer))
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "qwen2_moe"])
+def test_activations_that_are_computed_twice_change_no_gradient(family, tokenizer, tmp_path) -> None:
+    """Less is kept for the gradient, in the mode that the network is in and after loading, and play goes on with its cache."""
+    saved(family, FAMILIES[family], tokenizer, tmp_path / "source")
+    episode = TokenEpisode([tuple(range(8, 30))] * 2, [(9, 10, tokenizer.eoa), (11, tokenizer.eoa)], [0.0, 1.0])
+    steps = StepStore.of([episode], FORM, tokenizer.pad)
+    batch = steps.batch(np.arange(len(steps)), successors=False)
+    found = []
+    for checkpointing in (False, True):
+        config = ModelConfig(source=str(tmp_path / "source"), attention="eager", checkpointing=checkpointing)
+        model = LanguageModel.create(config, tokenizer, FORM, 0)
+        model.save(tmp_path / f"{checkpointing}", {"env_id": "x"})
+        for one in (model, LanguageModel.load(tmp_path / f"{checkpointing}")):
+            assert one.lm.config._attn_implementation == "eager"
+            kept = [0]
+
+            def count(tensor: torch.Tensor, kept=kept) -> torch.Tensor:
+                kept[0] += tensor.numel()
+                return tensor
+
+            with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+                loss = torch.log_softmax(one.action_logits(batch), dim=1).square().mean()
+            loss.backward()
+            assert not one.training and not any(module.training for module in one.modules())
+            gradient = torch.cat([p.grad.flatten() for p in one.parameters() if p.grad is not None])
+            found.append((gradient, kept[0]))
+            sampled = generate(one, [[8, 9, 10]], [np.random.default_rng(0).random], Sampling(1.0, max_tokens=4))
+            assert sampled[0].ids
+    (plain, much), _, (twice, less), (loaded, loaded_less) = found
+    assert less == loaded_less < 0.8 * much
+    assert torch.allclose(plain, twice, rtol=1e-4, atol=1e-6) and torch.allclose(plain, loaded, rtol=1e-4, atol=1e-6)

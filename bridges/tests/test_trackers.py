@@ -54,7 +54,7 @@ def test_trackio_holds_the_curve(told: Path) -> None:
     with sqlite3.connect(database) as connection:
         tables = [name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")]
         rows = connection.execute("select step, metrics from metrics").fetchall()
-    assert "metrics" in tables and {step for step, _ in rows} >= {4, 8} and any("loss" in text for _, text in rows)
+    assert "metrics" in tables and {step for step, _ in rows} >= {4, 8} and any("loss" in str(text) for _, text in rows)
 
 
 def test_tensorboard_events(told: Path) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from lmrl_envs.files.untrusted import Schema, checked, read
 
 DESCRIPTION, NETWORK = "lmrl.json", "config.json"
+Attention = Literal["", "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
 Piece = Annotated[str, Meta(max_length=1 << 16)]
 Size = Annotated[int, Meta(ge=1, le=1 << 24)]
 
@@ -37,6 +38,10 @@ class ModelConfig:
     """Of low-rank adapters beside a checkpoint, which are trained instead of it (`adapters`); 0: the whole network is trained."""
     lora_alpha: float = 32.0
     """Their weight times their rank."""
+    attention: Attention = ""
+    """What computes a checkpoint's attention, as transformers names it (attn_implementation); "": what transformers chooses."""
+    checkpointing: bool = False
+    """Whether activations between a checkpoint's layers are computed twice instead of kept for the gradient."""
 
 
 class ChatValues(Schema, frozen=True):
@@ -79,6 +84,8 @@ class ModelValues(Schema, frozen=True):
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     lora_rank: Annotated[int, Meta(ge=0, le=1 << 12)] = 0
     lora_alpha: Annotated[float, Meta(ge=0)] = 32.0
+    attention: Attention = ""
+    checkpointing: bool = False
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -7,11 +7,12 @@ refused in one line instead of being trained as another policy.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
+M = TypeVar("M", bound=Any)
 CLOSE = 2e-3
 """Largest difference of log-probabilities, in nats, that rounding explains."""
 
@@ -110,3 +111,31 @@ def gpt2_of(config: Any, tokenizer: Any) -> Any:
         pad_token_id=tokenizer.pad,
         tie_word_embeddings=not config.compose,
     )
+
+
+def pretrained_of(config: Any, tokenizer: Any) -> Any:
+    """The checkpoint that a `ModelConfig` names, in float32, with a row for every token of the tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    known = AutoConfig.from_pretrained(config.source, trust_remote_code=False)
+    lm = AutoModelForCausalLM.from_pretrained(
+        config.source,
+        config=without_dropout(known, config.dropout),
+        dtype=torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+        attn_implementation=config.attention or None,
+    )
+    rows = lm.get_input_embeddings().weight.shape[0]
+    if tokenizer.chat is None or rows < len(tokenizer):  # a checkpoint may have rows to spare
+        lm.resize_token_embeddings(len(tokenizer))
+    return computed_twice(lm) if config.checkpointing else lm
+
+
+def computed_twice(lm: M) -> M:
+    """The model, with activations that are computed again for the gradient, in place; see `packed.states_at`."""
+    if not getattr(lm, "supports_gradient_checkpointing", False):
+        raise UnknownFamily(f"model.checkpointing: {type(lm).__name__} keeps all its activations")
+    older = lm.gradient_checkpointing_enable
+    getattr(lm, "activation_checkpointing_enable", older)({"use_reentrant": False})
+    return lm

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from lmrl_agents.models.adapters import (
 from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import ModelConfig, checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
-from lmrl_agents.models.families import check, gpt2_of, logits_of, text_config, without_dropout
+from lmrl_agents.models.families import check, computed_twice, gpt2_of, logits_of, pretrained_of, text_config
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -53,23 +53,13 @@ class LanguageModel(nn.Module):
         Raises:
             UnknownFamily: see `families.check`.
         """
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM
 
         torch.manual_seed(seed)
         if config.source == "config":
             lm = AutoModelForCausalLM.from_config(gpt2_of(config, tokenizer))
         else:
-            known = AutoConfig.from_pretrained(config.source, trust_remote_code=False)
-            lm = AutoModelForCausalLM.from_pretrained(
-                config.source,
-                config=without_dropout(known, config.dropout),
-                dtype=torch.float32,
-                trust_remote_code=False,
-                use_safetensors=True,
-            )
-            rows = cast(Any, lm.get_input_embeddings()).weight.shape[0]
-            if tokenizer.chat is None or rows < len(tokenizer):  # a checkpoint may have rows to spare
-                lm.resize_token_embeddings(len(tokenizer))
+            lm = pretrained_of(config, tokenizer)
             check(lm)
             if config.lora_rank:
                 add_adapters(lm, config.lora_rank, config.lora_alpha)
@@ -176,7 +166,9 @@ class LanguageModel(nn.Module):
             wrong = [name for name, t in sizes.items() if shapes.get(f"lm.{name}", tuple(t.shape)) != tuple(t.shape)]
             if wrong:
                 raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
-            lm = AutoModelForCausalLM.from_config(network, dtype=torch.float32, trust_remote_code=False)
+            how = {"dtype": torch.float32, "attn_implementation": config.attention or None}
+            lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False, **how)
+            lm = computed_twice(lm) if config.checkpointing else lm
             model = cls(lm, tokenizer, form, config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:

@@ -7,6 +7,8 @@ over the chosen ones alone. Any other network, and a GPT-2 that was changed or d
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -32,18 +34,35 @@ def states_at(
     """
     places = torch.arange(tokens.shape[1], device=tokens.device)
     if not _packs(network):
-        hidden = network(
-            input_ids=tokens,
-            attention_mask=(places < length[:, None]).long(),
-            position_ids=places.expand_as(tokens),
-            use_cache=False,
-        ).last_hidden_state
+        with _checkpointing(network):
+            hidden = network(
+                input_ids=tokens,
+                attention_mask=(places < length[:, None]).long(),
+                position_ids=places.expand_as(tokens),
+                use_cache=False,
+            ).last_hidden_state
         return hidden[rows, columns]
     # What comes after the last state that is asked for changes nothing.
     last = torch.full_like(length, -1).scatter_reduce_(0, rows, columns, "amax")
     kept = places <= last[:, None]
     numbers = kept.flatten().cumsum(0) - 1
     return _packed(network, tokens, kept.flatten().nonzero()[:, 0], numbers[rows * tokens.shape[1] + columns])
+
+
+@contextmanager
+def _checkpointing(network: Any) -> Iterator[None]:
+    """Layers that are to be computed twice are so within, where there is a gradient to come: transformers asks whether they are
+    being trained, but what is inside them stays in the mode that it is in (no dropout).
+    """
+    layers = [m for m in network.modules() if getattr(m, "gradient_checkpointing", False) and not m.training]
+    layers = layers if torch.is_grad_enabled() else []
+    for layer in layers:
+        layer.training = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
 
 
 def _packs(network: Any) -> bool:
