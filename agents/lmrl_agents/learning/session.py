@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.checkpoints import load_checkpoint, save_checkpoint, save_final
+from lmrl_agents.learning.memory import tell_memory
 from lmrl_agents.learning.metrics import Metrics
 from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.train import code_of
@@ -73,6 +74,7 @@ class Session:
         self.acting: Policy = policy
         self.modules, self.optimizers, self.state = modules, optimizers, state if state is not None else {}
         torch.manual_seed(run.seed)
+        tell_memory(run, policy, optimizers, config, run.show_progress and rank() == 0)
         self.done = load_checkpoint(run, policy, modules, optimizers, self.state) if run.resume else 0
         self.metrics = Metrics(run.out / METRICS, self.done, rank() != 0, run.report_to, run.settings)
         self.tokens = 0

@@ -118,7 +118,7 @@ def pretrained_of(config: Any, tokenizer: Any) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     known = AutoConfig.from_pretrained(config.source, trust_remote_code=False)
-    lm = AutoModelForCausalLM.from_pretrained(
+    lm: Any = AutoModelForCausalLM.from_pretrained(
         config.source,
         config=without_dropout(known, config.dropout),
         dtype=torch.float32,
@@ -136,6 +136,7 @@ def computed_twice(lm: M) -> M:
     """The model, with activations that are computed again for the gradient, in place; see `packed.states_at`."""
     if not getattr(lm, "supports_gradient_checkpointing", False):
         raise UnknownFamily(f"model.checkpointing: {type(lm).__name__} keeps all its activations")
-    older = lm.gradient_checkpointing_enable
-    getattr(lm, "activation_checkpointing_enable", older)({"use_reentrant": False})
+    model: Any = lm
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
     return lm
