@@ -1,4 +1,6 @@
-"""Compile the chess search where there is a C compiler. Without one the installation is whole all the same: the same search
+"""Two hooks of hatchling: addresses, and the compiled chess search.
+
+Compile the chess search where there is a C compiler. Without one the installation is whole all the same: the same search
 runs in Python, slower. ``LMRL_PURE=1`` leaves it out (for a wheel that any machine can use)."""
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 from packaging.tags import platform_tags
 
 SOURCE = "lmrl_envs/chess/search.c"
@@ -36,6 +39,18 @@ def compile_search(source: Path, library: Path) -> str | None:
     except (OSError, ValueError) as error:
         problem = str(error)
     return problem
+
+
+class Addresses(MetadataHookInterface):
+    """Where the project is: at the address that it is published from, ``$REPOSITORY_URL``, which no copy knows of itself."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Fill in ``urls``, which pyproject.toml leaves open."""
+        metadata["urls"] = {"Paper": "https://arxiv.org/abs/2311.18232"}
+        if where := os.environ.get("REPOSITORY_URL", "").rstrip("/"):
+            pages = {"Documentation": "/tree/main/docs", "Changelog": "/blob/main/CHANGELOG.md", "Issues": "/issues"}
+            metadata["urls"] |= {"Homepage": where, "Repository": where}
+            metadata["urls"] |= {name: where + place for name, place in pages.items()}
 
 
 class CustomBuildHook(BuildHookInterface):

@@ -155,3 +155,16 @@ def test_one_file_is_an_agent(place: Place) -> None:
     for command in commands:
         place(command)
     assert json.loads((place.work / "runs" / "mine" / "summary.json").read_text())["episodes"] == 100
+
+
+@pytest.mark.parametrize("where", ["", "https://github.com/someone/something/"])
+def test_a_package_names_the_repository_that_it_is_published_from(where: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "metadata", "urls"]
+    told = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "REPOSITORY_URL": where}
+    )
+    urls = json.loads(told.stdout)
+    assert urls["Paper"].startswith("https://arxiv.org/") and ("Repository" in urls) == bool(where)
+    if where:
+        assert urls["Changelog"] == "https://github.com/someone/something/blob/main/CHANGELOG.md"
+        assert {"Homepage", "Repository", "Documentation", "Issues"} <= urls.keys()

@@ -154,6 +154,8 @@ def test_an_export_is_the_same_model(folder: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    card = (out / "README.md").read_text("utf-8")
+    assert card.startswith("---\nlibrary_name: transformers\n") and "lmrl" in card.split("---")[1]
     ours = LanguageModel.load(folder)
     other = AutoModelForCausalLM.from_pretrained(out)
     tokenizer = AutoTokenizer.from_pretrained(out)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional
@@ -86,11 +89,33 @@ def export(run: Positional[Path], out: Path, merge: bool = False) -> int:
         print(problem, file=sys.stderr)
         return 1
     model.export(out, merged=merge)
-    print(out)
     description = read_description(model_folder(run))
+    (out / "README.md").write_text(_model_card(description), "utf-8")
+    print(out)
     if "beta" in description.get("decoding", {}):
         print(f"{run}: its values are not exported; this is the policy of the data, which they guide", file=sys.stderr)
     return 0
+
+
+def _model_card(description: Mapping[str, Any]) -> str:
+    """What a hub shows of an exported model."""
+    told = {
+        key: printable(str(description.get(key, "unknown")))
+        for key in ("algorithm", "env_id", "data", "preset", "seed")
+    }
+    source = printable(str(description["model"]["source"]))
+    base = "" if source == "config" else f"base_model: {json.dumps(source)}\n"
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [lmrl, reinforcement-learning]
+{base}---
+# {told["algorithm"]} on {told["env_id"]}
+
+Trained by lmrl's `{told["algorithm"]}` (preset {told["preset"]}, seed {told["seed"]}) on `{told["data"] or "games of its own"}`; {description.get("parameters", "an unknown number of")}
+parameters. It plays one task and reads it in a form of its own: `lmrl eval` plays it from the folder of the training, or from a server that
+holds this one. A critic that guided it is not part of it.
+"""
 
 
 def check(
