@@ -78,6 +78,15 @@ class Writer(_Writer):
         return written(facts, [hype.pop(int(self.random.random() * len(hype))) for _ in range(wanted)])
 
 
+class HonestWriter(_Writer):
+    """No to three true facts (tiny: at most one), each as often, drawn alike; a word of hype every second time."""
+
+    def act(self, transcript: Transcript) -> str:
+        left = list(parse_opening(transcript[0].text)[1])
+        facts = [left.pop(int(self.random.random() * len(left))) for _ in range(self.pick(range(self.desk.most + 1)))]
+        return written(facts, [self.pick(HYPE)] if self.random.random() < 0.5 else [])
+
+
 class ExpertPolicy(_Writer):
     """The most severe facts, which nothing can better."""
 
@@ -107,5 +116,6 @@ POLICIES = {
     "suboptimal": Writer,
     "expert": ExpertPolicy,
     "writer": Writer,
+    "honest": HonestWriter,
     "mixed": MixedPolicy,
 }

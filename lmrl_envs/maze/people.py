@@ -136,12 +136,14 @@ def _fitted(gaps: np.ndarray, labels: np.ndarray, start: np.ndarray, weights: np
 # -- feedback (TAMER, COACH and Q-learning)
 
 RATE, EPISODES, SHARPNESS = 0.2, 150, 8.0
+TRACE, LONGEST = 0.9, 40
+"""Of COACH with a trace: lambda per move, and how many moves back it is followed."""
 
 
 def from_feedback(settings: Mapping[str, Any]) -> dict[str, Any]:
     """One run of 150 games of a learner under one kind of feedback.
 
-    Settings: learner ("tamer", "coach", "q"); feedback ("task": 1 at the goal; "action": 1 for a step nearer, else -1; "improvement": the sign of how
+    Settings: learner ("tamer", "coach", "coach with a trace", "q"); feedback ("task": 1 at the goal; "action": 1 for a step nearer, else -1; "improvement": the sign of how
     much better a move is than those made there lately; "advantage": of the present policy); delay (moves, or [least, most]); credit ("present",
     "true" or "window": to the present move, the one that is meant, or moves 0 to 4 back alike); wrong (share of wrong signs); seed; layout.
     """
@@ -173,7 +175,7 @@ def from_feedback(settings: Mapping[str, Any]) -> dict[str, Any]:
                 break
         policy = _policy(weights, learner)
         if (episode + 1) % 10 == 0:
-            shown = greedy(weights) if learner != "coach" else policy
+            shown = policy if learner.startswith("coach") else greedy(weights)
             curve.append([float(episode + 1), table.mean_return(shown)])
     at = {int(x): y for x, y in curve}
     return {"numbers": {"return at 30": at[30], "return at 150": at[150]}, "curves": {"return": curve}}
@@ -181,7 +183,7 @@ def from_feedback(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _policy(weights: np.ndarray, learner: str) -> np.ndarray:
     """Softmax of preferences for coach, of what is valued for the others (as good as greedy, ties are shared)."""
-    scaled = weights if learner == "coach" else SHARPNESS * weights
+    scaled = weights if learner.startswith("coach") else SHARPNESS * weights
     share = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return share / share.sum(axis=1, keepdims=True)
 
@@ -219,9 +221,11 @@ def _learn(
     places = {"present": [last], "true": [meant], "window": list(range(max(0, last - 4), last + 1))}[credit]
     for place in places:
         state, move, after = trace[place]
-        if learner == "coach":
-            share = _policy(weights[state : state + 1], learner)[0]
-            weights[state] += RATE / len(places) * value * (np.eye(len(share))[move] - share)
+        if learner.startswith("coach"):
+            for back in range(min(place + 1, LONGEST if learner.endswith("trace") else 1)):
+                state, move, _ = trace[place - back]
+                share = _policy(weights[state : state + 1], learner)[0]
+                weights[state] += RATE / len(places) * value * TRACE**back * (np.eye(len(share))[move] - share)
         else:
             ahead = DISCOUNT * weights[after].max() if learner == "q" else 0.0
             weights[state, move] += RATE / len(places) * (value + ahead - weights[state, move])

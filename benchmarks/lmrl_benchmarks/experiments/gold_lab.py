@@ -123,7 +123,7 @@ class Samples:
     features: dict[str, np.ndarray]
 
 
-def _samples(s: Settings) -> Samples:
+def samples_of(s: Settings) -> Samples:
     """A writer's answers to the prompts of the evaluation stream."""
     rollout = Rollout(load_agent(s.writer), s.env, s.env_kwargs, slots=256, repeats=s.samples)
     played = sorted(rollout.play(range(s.prompts * s.samples), 0, "evaluation"), key=lambda game: game.episode)
@@ -152,7 +152,7 @@ def _curve_of(samples: Samples, scores: np.ndarray, about: dict[str, float]) -> 
 
 def _by_reader(s: Settings, out: Path) -> Curve:
     """Best of n by what a reader thinks, who reads each answer once: what goes wrong is his fault, and no error of learning."""
-    samples, reader = _samples(s), load_labeller(s.reader)
+    samples, reader = samples_of(s), load_labeller(s.reader)
     if not isinstance(reader, Reader):
         raise ValueError(f"{s.reader}: only a reader has a utility")
     utility = [
@@ -165,7 +165,7 @@ def _by_reader(s: Settings, out: Path) -> Curve:
 # -- what is learned
 
 
-def _labelled(s: Settings, out: Path) -> Path:
+def labelled(s: Settings, out: Path) -> Path:
     """The pairs, labelled."""
     folder = out / "pairs"
     collect(
@@ -178,7 +178,8 @@ def _labelled(s: Settings, out: Path) -> Path:
     return folder
 
 
-def _trained(s: Settings, algorithm: str, data: Path | str, out: Path, overrides: dict[str, Any], **more: Any) -> Path:
+def trained(s: Settings, algorithm: str, data: Path | str, out: Path, overrides: dict[str, Any], **more: Any) -> Path:
+    """Train with the cell's seed and arguments; ``data`` is a dataset or a folder of pairs."""
     from lmrl_agents.learning.train import train
 
     return train(
@@ -197,34 +198,39 @@ def _trained(s: Settings, algorithm: str, data: Path | str, out: Path, overrides
 
 
 def _reward_model(s: Settings, out: Path) -> Path:
-    return _trained(s, "reward_model", _labelled(s, out), out / "reward", {"model.width": s.width, **s.model})
+    return trained(s, "reward_model", labelled(s, out), out / "reward", {"model.width": s.width, **s.model})
 
 
 def _best_of_n(s: Settings, out: Path) -> Curve:
     folder = _reward_model(s, out)
-    spec = f"learned:{folder}"
-    samples, reward = _samples(s), load_reward(spec)
-    scores = np.zeros(samples.gold.shape)
-    for k, games in enumerate(samples.transcripts):
-        distinct = {game.actions: game for game in games}  # equal answers are read once
-        asked = [Trajectory.of(s.env, game, True) for game in distinct.values()]
-        given = dict(zip(distinct, (sum(values) for values in scored(reward, spec, asked)), strict=True))
-        scores[k] = [given[game.actions] for game in games]
+    samples = samples_of(s)
+    scores = learned_scores(s, f"learned:{folder}", samples)
     about = read(folder / "lmrl.json", dict[str, Any])
     told = {key.replace("_", " "): float(about[key]) for key in ("accuracy", "calibration_error") if key in about}
     return _curve_of(samples, scores, told)
 
 
+def learned_scores(s: Settings, spec: str, samples: Samples) -> np.ndarray:
+    """What a reward gives every answer, float [prompts, samples]; equal answers to a prompt are read once."""
+    reward, scores = load_reward(spec), np.zeros(samples.gold.shape)
+    for k, games in enumerate(samples.transcripts):
+        distinct = {(game[0].text, game.actions): game for game in games}
+        asked = [Trajectory.of(s.env, game, True) for game in distinct.values()]
+        given = dict(zip(distinct, (sum(values) for values in scored(reward, spec, asked)), strict=True))
+        scores[k] = [given[game[0].text, game.actions] for game in games]
+    return scores
+
+
 def _start(s: Settings, out: Path) -> Path:
     """The cloned policy that DPO and reinforcement learning start from."""
-    return _trained(s, "bc", s.data, out / "start", s.start, sample=True)
+    return trained(s, "bc", s.data, out / "start", s.start, sample=True)
 
 
 def _rl(s: Settings, out: Path) -> Curve:
     """PPO by the reward model; its own record holds gold and proxy of every game."""
     overrides = {**_own(s, "ppo"), "ppo.kl_weight": s.kl}
     target = out / "policy"
-    _trained(
+    trained(
         s,
         "ppo",
         s.data,
@@ -265,7 +271,7 @@ def _features(s: Settings, games: list[Transcript]) -> dict[str, float]:
 def _dpo(s: Settings, out: Path) -> Curve:
     """Before and after: no proxy stands beside gold here."""
     start = _start(s, out)
-    policy = _trained(s, "dpo", _labelled(s, out), out / "policy", {**_own(s, "dpo"), "dpo.beta": s.beta}, start=start)
+    policy = trained(s, "dpo", labelled(s, out), out / "policy", {**_own(s, "dpo"), "dpo.beta": s.beta}, start=start)
     played = [_played(s, folder) for folder in (start, policy)]
     gold = [[game.episode_return for game in games] for games in played]
     told = [_features(s, games) for games in played]

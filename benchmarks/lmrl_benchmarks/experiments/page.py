@@ -14,7 +14,7 @@ from lmrl_benchmarks.experiments.grid import Cell, Experiment, results
 from lmrl_envs.files import write_atomically
 
 SEED = "seed"
-_STYLE = "body{font:15px sans-serif;margin:2em auto;max-width:70em}td,th{padding:.2em .7em;text-align:right}td:first-child,th:first-child{text-align:left}"
+_STYLE = "body{font:15px sans-serif;margin:2em auto;max-width:70em}td,th{padding:.2em .7em;text-align:right}td:first-child,th:first-child{text-align:left}.red{background:#c33;color:#fff}"
 
 Groups = dict[tuple[Any, ...], list[dict[str, Any]]]
 
@@ -60,7 +60,10 @@ def write_page(experiment: Experiment, out: Path, page: Path) -> Path:
     head, *rows = table(experiment, out)
     parts = [f"<h1>{html.escape(experiment.name)}</h1><p>{html.escape(experiment.description)}</p><table>"]
     parts.append("<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in head) + "</tr>")
-    parts += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows]
+    for row in rows:  # a column "harmed ..." counts groups that lose while the mean gains: red where there are any
+        red = [name.startswith("harmed") and cell[:1] not in ("0", "n") for name, cell in zip(head, row, strict=True)]
+        cells = zip(red, map(html.escape, row), strict=True)
+        parts.append("<tr>" + "".join(f"<td{' class=red' * is_red}>{cell}</td>" for is_red, cell in cells) + "</tr>")
     parts.append("</table>" + figure(groups(results(experiment, out))))
     body = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(experiment.name)}</title>'
     write_atomically(page, f"{body}<style>{_STYLE}</style>{''.join(parts)}</html>\n")
