@@ -4,6 +4,7 @@
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
 # make speed   every piece of work beside other packages, into benchmarks/results/speed.json and docs/performance.md
+# make gpu    what one CUDA device does, into benchmarks/results/gpu.json: four parts of MINUTES (6) at most, each goes on where it was
 # make fuzz    hostile play of every task for MINUTES (5), seed SEED (0)
 # make attacks  MUTATIONS (20000) single changes to archives and datasets, and every game of the committed archives
 # make mutants  small changes to losses, returns, rules, statistics, verification that a test must notice; SAMPLE of each module
@@ -29,7 +30,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test test-bridges check lint audit speed fuzz attacks mutants soak docs pictures dist clean
+.PHONY: bench test test-bridges check lint audit speed gpu fuzz attacks mutants soak docs pictures dist clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -94,6 +95,9 @@ speed: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[ray]"
 	$(BIN)/python benchmarks/speed $(SPEED)
 	$(BIN)/python benchmarks/speed --render
+
+gpu: $(VENV)/test.stamp
+	$(BIN)/python benchmarks/gpu --minutes $(if $(filter file,$(origin MINUTES)),6,$(MINUTES))
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m pytest tests/fuzz --fuzz-minutes=$(MINUTES) --hypothesis-seed=$(SEED) -n $(WORKERS) --timeout=0
