@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from faulty_server import FaultyServer
 from safetensors.torch import load_file
 
 from lmrl_agents.algorithms import christiano, coach, deep_tamer, online_dpo, self_training, tamer
@@ -27,6 +28,7 @@ from lmrl_agents.rewards.judge import JudgeReward
 from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import RewardError, Trajectory, scored
 from lmrl_agents.rewards.revising import Model, load_reviser
+from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_datasets.preferences.labellers import Reader, Shown, load_labeller
 from lmrl_envs import Transcript, task
 from lmrl_envs.headline.rules import HYPE, judge, opening, parse_opening
@@ -402,3 +404,22 @@ def test_a_judge_marks_each_action_once() -> None:
         scored(JudgeReward("openai:x", Answering(Failure("no server", advice="start one"))), "judge", games)
     with pytest.raises(ValueError, match="judge:openai:MODEL"):
         load_reward("judge:nonsense")
+
+
+def test_a_served_model_judges_marks_and_revises(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Over HTTP: direct RLAIF by an online algorithm's ``--reward``, and revisions, by the word that a stub server answers."""
+
+    def answer(messages: list[dict[str, str]]) -> str:
+        text = messages[-1]["content"]
+        return ("9" if "record" in text else "2") if "from 1 to 10" in text else "record crowds."
+
+    with FaultyServer(["rate_limit"], answer=answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        spec = "judge:openai:stub"
+        asked = [Trajectory.of(HEADLINE, one) for one in said("record crowds.", "choking smoke.")]
+        notes = "record" in opening("Harwick", NOTES)
+        assert scored(load_reward(spec), spec, asked) == [(7 / 9,), (7 / 9 if notes else -7 / 9,)]
+        (game,) = said("choking smoke.")
+        assert load_reviser("openai:stub").revise(HEADLINE, [game], [3])[0][1] == "record crowds."
+        summary = evaluate(EvaluationSpec(HEADLINE, "suboptimal", episodes=3, reward=spec), tmp_path / "run")
+    assert -1 <= summary["optimised_mean"] <= 1

@@ -120,7 +120,8 @@ class GamePage {
     this.busy = busy;
     this.main.querySelector(".game")?.toggleAttribute("aria-busy", busy);
     for (const button of this.main.querySelectorAll(".below button, .stage button")) {
-      if (!button.closest(".thoughts")) button.disabled = busy || (this.state.over && !button.closest(".buttons"));
+      // Pausing and judging are for the time in which the agent thinks, too.
+      if (!button.closest(".thoughts, .coach, [data-do=toggle]")) button.disabled = busy || (this.state.over && !button.closest(".buttons"));
     }
   }
 
