@@ -68,7 +68,7 @@ class Game:
         """The undiscounted return of a game that was played to its end. One that was not has the least that the task knows, as an
         episode with an error has on this suite's leaderboards: to stop while one is ahead is not worth it.
         """
-        return self.transcript.episode_return if self.over else self.row.return_range[0]
+        return float(sum(self.env._rewards)) if self.over else self._least
 
     @property
     def result(self) -> dict[str, float]:
@@ -105,8 +105,7 @@ class Game:
         if self.rewards == "step":
             return outcome
         before = self._least if info["turn"] > 1 else 0.0
-        now = sum(self.env._rewards) if self.over else self._least
-        return text, now - before, terminated, truncated, info
+        return text, self.score - before, terminated, truncated, info
 
     def messages(self) -> list[dict[str, str]]:
         """The chat so far: instructions as the system message, environment as user, player as assistant."""

@@ -16,8 +16,11 @@ from skyrl_gym import register
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput, ConversationType
 
 from lmrl_bridges.game import Game, game_rows
+from lmrl_envs.core import check_choice
 
 ID = "lmrl"
+_IDLE: dict[str, list[Game]] = {}
+"""Games that were played and let go of, by task and arguments: to make an environment takes as long as ten games of Wordle."""
 
 
 class LmrlEnv(BaseTextEnv):
@@ -31,10 +34,15 @@ class LmrlEnv(BaseTextEnv):
     def __init__(self, env_config: Mapping[str, Any] | None = None, extras: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         said = {**dict(env_config or {}), **dict(extras or {})}
-        self.game = Game(said["env_id"], said.get("env_kwargs"), rewards=said.get("rewards", "score"))
-        self.seed = said.get("seed")
-        limit = self.game.row.surface.turn_limit(self.game.env)
-        self.max_turns = int(said.get("max_turns") or limit or 10**9)
+        kwargs = dict(said.get("env_kwargs") or {})
+        self._kind = f"{said['env_id']} {sorted(kwargs.items())}"
+        idle = _IDLE.get(self._kind)
+        self.game = idle.pop() if idle else Game(said["env_id"], kwargs)
+        self.game.rewards = check_choice("rewards", said.get("rewards", "score"), ("step", "score"))
+        self.seed, self._result = said.get("seed"), None
+        self._keeps = not self.game.row.is_live(kwargs)
+        limit = said.get("max_turns") or self.game.row.surface.turn_limit(self.game.env)
+        self.max_turns = int(limit or 10**9)
 
     def init(self, prompt: ConversationType) -> tuple[ConversationType, dict[str, Any]]:
         """Begin the game; the row's prompt with the opening text as the user's message."""
@@ -56,11 +64,16 @@ class LmrlEnv(BaseTextEnv):
 
     def get_metrics(self) -> dict[str, Any]:
         """Return, success, turns and valid share of the game; the least return of one that was not finished."""
-        return self.game.result
+        return self._result or self.game.result
 
     def close(self) -> None:
-        """Release what the game holds."""
-        self.game.close()
+        """Let go of the game: the next one of its kind is played in its environment, unless that holds a partner who lives elsewhere."""
+        if self._result is None:
+            self._result = self.game.result
+            if self._keeps:
+                _IDLE.setdefault(self._kind, []).append(self.game)
+            else:
+                self.game.close()
 
 
 def rows(env_id: str, games: int, seed: int = 0, **arguments: Any) -> list[dict[str, Any]]:

@@ -63,8 +63,10 @@ def environment(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> typ
     tool = first.tool
     first.close()
 
+    argument = tool.argument
+
     def call(self: Any, **arguments: str) -> str:
-        return self._game.step(str(arguments[tool.argument]))[0]
+        return self._game.step(str(arguments[argument]))[0]
 
     call.__name__ = tool.name
     call.__doc__ = (

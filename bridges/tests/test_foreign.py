@@ -12,6 +12,7 @@ import pytest
 import lmrl_envs
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.verify import verify_records
+from lmrl_benchmarks.scores.references import scale_of
 from lmrl_datasets import generate, load_dataset
 from lmrl_envs.tasks import register_task
 from lmrl_foreign import ROWS
@@ -46,12 +47,18 @@ def test_the_contract_holds(id: str) -> None:
 @pytest.mark.parametrize("id", IDS)
 def test_better_players_earn_more_and_records_replay(id: str, tmp_path: Path) -> None:
     here(id)
-    means = {}
+    means, doubts = {}, {}
     for agent in ("random", "expert"):
         summary = evaluate(EvaluationSpec(id, agent, GAMES), tmp_path / agent)
         assert summary["errors"] == 0 and list(verify_records(tmp_path / agent)) == []
         means[agent] = summary["return_mean"]
+        doubts[agent] = summary["return_ci95"][1] - summary["return_ci95"][0]
     assert means["expert"] >= means["random"], means
+    scale = scale_of(id, {})  # measured on other games of the task
+    assert scale is not None and scale.optimum_is == "best known"
+    for agent, reference in (("random", scale.random), ("expert", scale.optimum)):
+        by_chance = 2 * doubts[agent] + 0.05 * (scale.optimum - scale.random)
+        assert abs(means[agent] - reference) < by_chance, (agent, means[agent], reference)
     low, high = lmrl_envs.task(id).return_range
     assert low <= means["random"] and means["expert"] <= high
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from lmrl_envs.files import needs
 from lmrl_foreign.env import Said
+
+
+@cache
+def questions(name: str) -> Any:
+    """A generator's questions by their seeds: its data set of seed 0 draws the k-th by seed k. Some read a book each time they are made."""
+    import reasoning_gym
+
+    return reasoning_gym.create_dataset(name, size=2**31, seed=0)
 
 
 class Game:
@@ -15,12 +26,9 @@ class Game:
         self.instructions = "Answer the question. Your first answer counts; write nothing else."
 
     def start(self, seed: int) -> str:
-        import reasoning_gym
-
-        self.data = reasoning_gym.create_dataset(self.name, size=1, seed=seed)
-        self.entry = self.data[0]
+        self.entry = questions(self.name)[seed]
         return self.entry["question"]
 
     def play(self, action: str) -> Said:
-        score = float(self.data.score_answer(action.strip() or None, self.entry))
+        score = float(questions(self.name).score_answer(action.strip() or None, self.entry))
         return Said("Right." if score == 1.0 else "Wrong.", score, True, False, bool(action.strip()), score == 1.0)
