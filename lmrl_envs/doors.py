@@ -85,8 +85,10 @@ def find(door: Door, spec: str) -> tuple[Any, str]:
     if point is not None:
         try:
             return point.load(), rest
-        except Exception as problem:
-            raise DoorError(f"{spec!r} cannot be loaded from {owner(point)}: {_told(problem)}") from problem
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # that it asks for the end, too
+            raise DoorError(f"{spec!r} cannot be loaded from {owner(point)}: {told(problem)}") from problem
     name, _, argument = rest.partition(":")
     module = load(place)
     if hasattr(module, name):
@@ -124,10 +126,10 @@ def load(place: str) -> ModuleType:
     refuse("code", place)
     try:
         return _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except DoorError:
+    except (DoorError, KeyboardInterrupt):
         raise
-    except Exception as problem:
-        raise DoorError(f"{place} cannot be loaded: {_told(problem)}") from problem
+    except BaseException as problem:
+        raise DoorError(f"{place} cannot be loaded: {told(problem)}") from problem
 
 
 def remember(place: str) -> None:
@@ -146,8 +148,12 @@ def plugins() -> list[str]:
     return [place for place in os.environ.get(PLUGINS, "").split(os.pathsep) if place]
 
 
-def _told(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}"
+def told(problem: BaseException) -> str:
+    """Type and text of an exception of somebody's code, bounded; it may raise when it is asked for its text."""
+    try:
+        return f"{type(problem).__name__}: {problem}".removesuffix(": ")[:1000]
+    except BaseException:
+        return f"{type(problem).__name__}, whose text raises"
 
 
 def _is_module(name: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from lmrl_agents import AgentError
 from lmrl_agents.playing.answers import MAX_ERROR, QUIT
 from lmrl_agents.playing.rollout import Rollout
+from lmrl_benchmarks.commands.cli import run as command
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.jobs import problem_of
 from lmrl_benchmarks.running.records import EPISODES, RUN, SUMMARY, RecordFile
@@ -118,3 +119,105 @@ def test_failed_episodes_alone_are_played_again_when_asked(tmp_path: Path) -> No
         for folder in (out, tmp_path / "well")
     ]
     assert records[0] == records[1] and (out / SUMMARY).exists()
+
+
+# -- rewards, labellers and tasks: plug-ins, too
+
+PLUGINS = """
+import itertools, sys
+
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError
+
+class Plug:
+    scripted = True
+
+    def score(self, trajectories):
+        return self.do([[0.0] * len(t.transcript.actions) for t in trajectories])
+
+    def label(self, pairs):
+        return self.do([0.5] * len(pairs))
+
+    def do(self, good):
+        return good
+
+class Exits(Plug):
+    def do(self, good):
+        sys.exit(0)
+
+class NoText(Plug):
+    def do(self, good):
+        raise Odd
+
+class Endless(Plug):
+    def do(self, good):
+        return itertools.repeat(good[0])
+
+class EndlessWithin(Plug):
+    def do(self, good):
+        return [itertools.count() for _ in good]
+
+class Huge(Plug):
+    def do(self, good):
+        return [[1e200 for _ in row] if isinstance(row, list) else 1e200 for row in good]
+
+class Text(Plug):
+    def do(self, good):
+        return "x" * len(good)
+
+class Nothing(Plug):
+    def do(self, good):
+        return None
+
+def ends():
+    sys.exit(0)
+"""
+KINDS = ("Exits", "NoText", "Endless", "EndlessWithin", "Huge", "Text", "Nothing", "ends")
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "plugins.py").write_text(PLUGINS)
+    (folder / "quits.py").write_text("import sys\nsys.exit(0)\n")
+    return folder
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "quits"])
+def test_a_reward_that_is_none_fails_its_evaluation(
+    kind: str, plugins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = f"{plugins}/quits.py:x" if kind == "quits" else f"{plugins}/plugins.py:{kind}"
+    asked = ["eval", "--agent", "random", "--env", MAZE, "--episodes", "2", "--out", str(tmp_path / "out")]
+    status = command([*asked, "--reward", spec])
+    told = capsys.readouterr().err
+    assert status in (1, 2) and f"{kind}" in told and len(told) < 2000 and "Traceback" not in told
+    assert not (tmp_path / "out/summary.json").exists()
+    assert command([*asked[:-1], str(tmp_path / "good"), "--reward", f"{plugins}/plugins.py:Plug"]) == 0
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "quits"])
+def test_a_labeller_that_is_none_labels_nothing(
+    kind: str, plugins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, out = f"{plugins}/quits.py:x" if kind == "quits" else f"{plugins}/plugins.py:{kind}", tmp_path / "data"
+    asked = ["prefs", "collect", "--env", MAZE, "--labels", "2", "--agent", "random", "--out", str(out), "--labeller"]
+    assert command([*asked, ""]) == 0
+    status = command(["prefs", "label", str(out), "--labeller", spec])
+    told = capsys.readouterr().err
+    assert status in (1, 2) and kind in told and len(told) < 2000 and "Traceback" not in told
+    assert not (out / "labels.jsonl").exists() or not (out / "labels.jsonl").read_text()
+    assert command(["prefs", "label", str(out), "--labeller", f"{plugins}/plugins.py:Plug"]) == 0
+
+
+@pytest.mark.parametrize("asked", [
+    ["eval", "--agent", "random", "--episodes", "1", "--out", "out", "--env"], ["agents", "check", "random", "--env"],
+    ["play"], ["prefs", "collect", "--out", "out", "--env"],
+])  # fmt: skip
+def test_a_task_that_quits_as_it_is_loaded_is_named(
+    asked: list[str], plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status = command([*asked, f"{plugins}/quits.py:mine/X-v0"])
+    assert status in (1, 2) and "quits.py" in capsys.readouterr().err

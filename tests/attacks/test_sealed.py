@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from hashlib import sha256
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_tools import lmrl as command_line
 from msgspec.structs import replace
+from serving import Server
 
 from lmrl_benchmarks.commands.cli import run as lmrl
 from lmrl_benchmarks.running.cells import cells
@@ -240,3 +243,116 @@ def test_no_request_names_its_game(tmp_path: Path) -> None:
     named = {episode_seed(stream, base, 0) for stream in streams for base in BASES}
     assert player_seed(0) not in named and len({player_seed(k) for k in range(1000)}) == 1000
     assert json.loads((tmp_path / "777" / EPISODES).read_text().splitlines()[0])["seed"] in named
+
+
+# -- the whole way, as commands in processes of their own
+
+
+def test_a_sealed_suite_by_the_command_line_alone(tmp_path: Path) -> None:
+    """Sealed, played by agents and, through the server, by a person; submitted, revealed, verified by somebody without the secret."""
+    holder, anybody = tmp_path / "holder", tmp_path / "anybody"
+    holder.mkdir()
+    anybody.mkdir()
+    (holder / "toy.toml").write_text(TOY.replace("episodes = 25", "episodes = 3"))
+    secret = ["--salt-file", holder / "secret"]
+
+    def done(*command: object) -> str:
+        found = command_line("leaderboard", *command)
+        assert found.returncode == 0, found.stderr
+        return found.stdout + found.stderr
+
+    def refused(why: str, *command: object) -> None:
+        found = command_line("leaderboard", *command)
+        assert found.returncode in (1, 2) and why in found.stdout + found.stderr, (found.stdout, found.stderr)
+
+    done("seal", holder / "toy.toml", "--out", holder / "sealed.toml", *secret)
+    salt = (holder / "secret").read_text().strip()
+    run = ["run", holder / "sealed.toml", "--out", holder / "run", "--workers", 1]
+    refused("is sealed", *run)
+    done(*run, *secret)
+    with pytest.raises(RuntimeError, match="is sealed"):
+        Server("--out", holder / "run", "--env", "lmrl/Wordle-v0")
+    (holder / "other").write_text("1" * 64)
+    with pytest.raises(RuntimeError, match="not that of suite"):
+        Server("--out", holder / "run", "--env", "lmrl/Wordle-v0", "--salt-file", holder / "other")
+    with Server("--out", holder / "run", "--env", "lmrl/Wordle-v0", *secret) as server:
+        shown = server.http.get("/").text + server.http.get("/api/tasks").text
+        for number in range(3):
+            game = server.begin("Wordle", mode="ranked")
+            shown += json.dumps(game)
+            while not game["over"]:
+                game = server.act(game, ["crane", "about", "world"][number])
+                shown += json.dumps(game)
+        assert salt not in shown + server.stderr()
+        server.stop()
+    played = RecordFile(holder / "run/cells/Wordle/human/seed-0").read()
+    assert [record.seed for record in played] == [episode_seed("evaluation", 0, k, salt) for k in range(3)]
+    expert = RecordFile(holder / "run/cells/Wordle/expert/seed-0").read()
+    assert [r.info["secret"] for r in played] == [r.info["secret"] for r in expert]  # the held games, the same for all
+
+    refused("is sealed", "submit", holder / "run", "--to", anybody)
+    done("submit", holder / "run", "--to", anybody, *secret)
+    (archive,) = anybody.glob("*.tar.xz")
+    refused("is sealed", "verify", archive)
+    refused("not that of suite", "verify", archive, "--salt-file", holder / "other")
+    refused("not revealed yet", "publish", anybody, "--out", tmp_path / "pages")
+    refused("not that of suite", "reveal", holder / "sealed.toml", "--salt-file", holder / "other", "--to", anybody)
+    done("reveal", holder / "sealed.toml", *secret, "--to", anybody)
+    (holder / "secret").unlink()
+    (salt_file,) = anybody.glob("*.salt")
+    assert "0 breaches" in done("verify", archive, "--salt-file", salt_file)
+    done("publish", anybody, "--out", tmp_path / "pages")
+    (page,) = (path.read_text() for path in (tmp_path / "pages").glob("toy-sealed*.html"))
+    assert 'data-agent="human"' in page and 'data-agent="expert"' in page
+
+    # A salt that was published is no secret any more: another suite under it is another suite.
+    salt_file.write_text("2" * 64 + "\n")
+    refused("not that of suite", "publish", anybody, "--out", tmp_path / "other")
+
+
+def test_a_salt_that_was_revealed_seals_nothing_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither does seal take a salt that is there already, nor does a suite of another name or version fit it."""
+    (tmp_path / "toy.toml").write_text(TOY)
+    seal = ["leaderboard", "seal", str(tmp_path / "toy.toml"), "--salt-file", str(tmp_path / "secret"), "--out"]
+    assert lmrl([*seal, str(tmp_path / "one.toml")]) == 0
+    before = (tmp_path / "secret").read_text()
+    assert lmrl([*seal, str(tmp_path / "two.toml")]) == 1
+    assert not (tmp_path / "two.toml").exists() and (tmp_path / "secret").read_text() == before
+    text = (tmp_path / "one.toml").read_text()
+    other = text.replace(commitment := sha256(before.strip().encode()).hexdigest(), "0" * 64)
+    assert commitment in text and other != text
+    (tmp_path / "two.toml").write_text(other)
+    assert run(tmp_path, "two", ["--salt-file", str(tmp_path / "secret")]) == 2
+    for odd in ("", "0" * 63, "G" * 64, "0" * 64 + "\\n"):
+        (tmp_path / "two.toml").write_text(text.replace(commitment, odd))
+        capsys.readouterr()
+        status = run(tmp_path, "two", ["--salt-file", str(tmp_path / "secret")])
+        assert status == 2 and ("commitment" in (said := told(capsys)) or "is not sealed" in said)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "gone", "two lines", "upper case"])
+def test_what_is_no_salt_file_is_told(
+    place: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "salt"
+    salt = (place / "secret").read_text().strip()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "two lines":
+        path.write_text(f"{salt}\n{salt}\n")
+    elif kind == "upper case":
+        path.write_text(salt.upper())
+    for command in (
+        ["leaderboard", "verify", str(place / "sealed-run")],
+        ["leaderboard", "submit", str(place / "sealed-run"), "--to", str(tmp_path)],
+        ["leaderboard", "reveal", str(place / "sealed.toml"), "--to", str(tmp_path)],
+        ["serve", "--out", str(place / "sealed-run"), "--port", "0"],
+    ):
+        capsys.readouterr()
+        assert lmrl([*command, "--salt-file", str(path)]) == 2, command
+        said = told(capsys)
+        assert "holds no salt" in said and salt not in said and salt.upper() not in said

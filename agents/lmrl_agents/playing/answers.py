@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from lmrl_agents.playing.protocol import Action, AgentError, AgentStopped, Request
+from lmrl_envs.doors import told
 from lmrl_envs.files.untrusted import decode
 
 MAX_ACTION_CHARACTERS = 1_000_000
@@ -27,14 +28,6 @@ USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
 """Details of actions that summaries add up."""
 MOST = 1e12
 """The greatest amount of those that one action can have."""
-
-
-def told(problem: BaseException) -> str:
-    """Type and text of an exception, bounded; an agent's own exception may raise when it is asked for its text."""
-    try:
-        return f"{type(problem).__name__}: {problem}".removesuffix(": ")[:MAX_ERROR]
-    except BaseException:
-        return f"{type(problem).__name__}, whose text raises"
 
 
 def ours(problem: BaseException) -> bool:

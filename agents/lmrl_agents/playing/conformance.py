@@ -19,9 +19,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from lmrl_agents.playing.answers import USAGE, actions_of, awaited, introduction, is_amount, plain, tell_finished, told
+from lmrl_agents.playing.answers import USAGE, actions_of, awaited, introduction, is_amount, plain, tell_finished
 from lmrl_agents.playing.protocol import Action, Agent, AgentError, AgentStopped, Request
 from lmrl_envs import load_task, make_policy, task, task_ids
+from lmrl_envs.doors import told
 
 BATCH = 64
 """Requests of the first task, asked at once; fewer where the agent wants fewer ``slots``."""

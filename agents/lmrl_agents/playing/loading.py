@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.playing.answers import ours, told
+from lmrl_agents.playing.answers import ours
 from lmrl_agents.playing.identity import is_model_folder, model_folder
 from lmrl_agents.playing.protocol import Agent, AgentArgumentError, AgentError, UnknownAgent
 from lmrl_envs import doors
+from lmrl_envs.doors import told
 from lmrl_envs.files.missing import ArgumentsError, check_arguments
 
 UTTERANCES = "utterances.json"

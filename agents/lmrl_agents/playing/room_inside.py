@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from lmrl_agents.playing import answers
-from lmrl_agents.playing.answers import MAX_ERROR, actions_of, introduction, recorded, told
+from lmrl_agents.playing.answers import MAX_ERROR, actions_of, introduction, recorded
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
 from lmrl_agents.playing.room import ANSWER, BEAT, FAILED, HEAD, STOPPED, Watch
 from lmrl_envs import Transcript, Turn
+from lmrl_envs.doors import told
 from lmrl_envs.files.untrusted import Schema, decode
 
 

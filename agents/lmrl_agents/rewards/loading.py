@@ -35,12 +35,10 @@ def load_reward(spec: str) -> Reward:
     factory, argument = doors.find("lmrl.rewards", spec)
     try:
         reward = factory(argument) if argument else factory()
-    except (RewardError, ValueError, OSError):
+    except (RewardError, ValueError, OSError, KeyboardInterrupt):
         raise
-    except Exception as problem:
-        raise RewardError(
-            f"reward {spec!r} cannot be made: {type(problem).__name__}: {str(problem)[:300]}"
-        ) from problem
+    except BaseException as problem:  # that it asks for the end, too
+        raise RewardError(f"reward {spec!r} cannot be made: {doors.told(problem)}") from None
     if not isinstance(reward, Reward):
         raise RewardError(f"reward {spec!r}: {type(reward).__name__} has no method score(trajectories)")
     return reward

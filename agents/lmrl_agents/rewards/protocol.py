@@ -5,12 +5,14 @@ What a task itself pays is called gold, and stands behind a wall: a reward reads
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from lmrl_envs import Transcript
+from lmrl_envs.doors import told
+from lmrl_envs.files.untrusted import LARGEST, shown
 
 TASK = "task"
 """The spec of the task's own reward."""
@@ -73,11 +75,13 @@ def scored(reward: Reward, name: str, trajectories: Sequence[Trajectory]) -> lis
     if not trajectories:
         return []
     try:
-        found = [tuple(float(value) for value in values) for values in reward.score(trajectories)]
-    except RewardError:
+        given = islice(reward.score(trajectories), len(trajectories) + 1)  # what never ends is not waited for
+        most = max(len(trajectory.transcript) for trajectory in trajectories) + 1
+        found = [tuple(float(value) for value in islice(values, most)) for values in given]
+    except (RewardError, KeyboardInterrupt):
         raise
-    except Exception as problem:
-        raise RewardError(f"reward {name!r}: {type(problem).__name__}: {str(problem)[:300]}") from problem
+    except BaseException as problem:  # that it asks for the end, too
+        raise RewardError(f"reward {name!r}: {told(problem)}") from None
     if len(found) != len(trajectories):
         raise RewardError(f"reward {name!r} scored {len(found)} trajectories, it was given {len(trajectories)}")
     for values, trajectory in zip(found, trajectories, strict=True):
@@ -85,6 +89,6 @@ def scored(reward: Reward, name: str, trajectories: Sequence[Trajectory]) -> lis
         if len(values) != len(actions):
             raise RewardError(f"reward {name!r} gave {len(values)} numbers for {len(actions)} actions")
         for value, action in zip(values, actions, strict=True):
-            if not math.isfinite(value):
-                raise RewardError(f"reward {name!r} gave {value} for the action {action[:80]!r}")
+            if not abs(value) <= LARGEST:
+                raise RewardError(f"reward {name!r} gave {value} for the action {shown(action)!r}")
     return found

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Suppress, arg
 
-from lmrl_agents.playing.answers import introduction, recorded, told
+from lmrl_agents.playing.answers import introduction, recorded
 from lmrl_agents.playing.identity import code_of, identity_of
 from lmrl_agents.playing.protocol import Agent, AgentError, AgentStopped
 from lmrl_agents.playing.rollout import Played, Rollout
@@ -36,6 +36,7 @@ from lmrl_benchmarks.running.records import (
 from lmrl_benchmarks.running.summary import optimised_of, reward_code, summary_of
 from lmrl_datasets.schema import plain
 from lmrl_envs import load_task
+from lmrl_envs.doors import told
 from lmrl_envs.files import locked, write_atomically, write_json
 from lmrl_envs.work import Progress
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.playing.answers import QUIT, told
+from lmrl_agents.playing.answers import QUIT
 from lmrl_agents.playing.room import RoomSettings, close, open_agent
 from lmrl_benchmarks.running.cells import Job
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.records import SUMMARY, RecordError, RecordFile, read_summary
 from lmrl_datasets import generate
 from lmrl_datasets.store import MANIFEST
+from lmrl_envs.doors import told
 from lmrl_envs.files import write_atomically
 from lmrl_envs.files.untrusted import decode
 from lmrl_envs.work import Progress

@@ -8,9 +8,10 @@ import logging
 import re
 import threading
 
-from lmrl_agents.playing.answers import actions_of, told
+from lmrl_agents.playing.answers import actions_of
 from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_benchmarks.serve.environments import Refused
+from lmrl_envs.doors import told
 from lmrl_envs.files import printable
 
 SHOWN = 500

@@ -74,7 +74,12 @@ def load_labeller(spec: str) -> Labeller:
         PreferenceError: it is no labeller.
     """
     factory, argument = doors.find("lmrl.labellers", spec)
-    labeller = factory(argument) if argument else factory()
+    try:
+        labeller = factory(argument) if argument else factory()
+    except (ValueError, OSError, KeyboardInterrupt):
+        raise
+    except BaseException as problem:  # that it asks for the end, too
+        raise PreferenceError(f"labeller {spec!r} cannot be made: {doors.told(problem)}") from None
     if not isinstance(labeller, Labeller):
         raise PreferenceError(f"labeller {spec!r}: {type(labeller).__name__} has no method label(pairs)")
     return labeller

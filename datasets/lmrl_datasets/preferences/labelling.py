@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from lmrl_datasets.preferences.store import (
     read_lines,
 )
 from lmrl_datasets.schema import to_json
+from lmrl_envs.doors import told
 from lmrl_envs.files import JsonLines, locked
 from lmrl_envs.work import Progress
 
@@ -79,7 +81,14 @@ def labels_of(
 ) -> Iterator[tuple[Label, Hidden | None]]:
     """Labels of some pairs, turned back to the pairs' own order, and what stands behind them."""
     shown = [shown_pair(pair, gold[pair.pair_id] if gold else None, seed, annotator) for pair in pairs]
-    said = list(labeller.label([one for one, _ in shown]))
+    try:
+        said = list(
+            islice(labeller.label([one for one, _ in shown]), len(pairs) + 1)
+        )  # what never ends is not waited for
+    except (ValueError, PreferenceError, KeyboardInterrupt):
+        raise
+    except BaseException as problem:  # that it asks for the end, too
+        raise PreferenceError(f"labeller {annotator!r}: {told(problem)}") from None
     if len(said) != len(pairs):
         raise PreferenceError(f"labeller {annotator!r} gave {len(said)} labels for {len(pairs)} pairs")
     for pair, verdict, (_, turned) in zip(pairs, said, shown, strict=True):
