@@ -157,6 +157,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     other, own = standing.other, standing.own
     asks, lists, less, more, named = [], [], [], [], False
     supposed = line.has("yes", "close", "commit", "gift") or line.tokens[:2] == ("what", "if")
+    supposed = supposed or (line.tokens[:2] == ("if", "you") and not _PAYING.isdisjoint(line.tokens[2:4]))
     for amount in amounts:
         value = dollars(amount, standing)
         if value is None:
@@ -175,7 +176,6 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
             less.append(amount._replace(value=value))
         elif amount.role == "raise":
             more.append(value)
-    discount = bool(less) or not _DISCOUNT_WORDS.isdisjoint(line.tokens)
     new = [ask for ask in asks if ask[0] != own or not less]
     if line.has("split") and not any(ask[0] != own for ask in asks):
         if standing.halfway and other is not None:
@@ -189,7 +189,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
             less and less[0].at > at and "but" in line.tokens[at : less[0].at]
         ):  # "It's $31,000, but I can give you 5 % off."
             return _lessened(less, standing._replace(own=price))
-        return price, "discount" if discount else "offer"
+        return price, "offer"
     if less and any(ask[0] == own for ask in asks) and (less[0].base == "list" or _CONCEDING.isdisjoint(line.tokens)):
         return own, "offer"  # "$23,600, a discount of $1,400": the price stands, and the discount says how good it is
     if less and not named:
@@ -269,7 +269,7 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
             return Meaning("refuse")
         return Meaning("other") if has("stall") else Meaning("unclear", almost=True)
     if has("close"):
-        return Meaning("close")
+        return Meaning("refuse" if no >= 0 and other is not None else "close")
     if has("bye"):
         return Meaning("goodbye")
     if other is not None and any(a.role in ("denied", "if") and a.at not in other_price for a in amounts):
@@ -294,8 +294,27 @@ def _assents(
     if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
         weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
         said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift")) else -1
+        if weak >= 0 and how != "assent" and not _is_bare(line, max(_turn(line, no, said), 0)):
+            return False
+    elif how != "assent" and _is_opinion(line, yes):
+        return False
     turn = _turn(line, no, said)
     return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn if no >= 0 else -1)
+
+
+def _is_bare(line: Line, start: int) -> bool:
+    """Whether a bare "Yes." is all that is said from a token on, with courtesies: "Yes, it's a great car." answers something else."""
+    covered = {at for p in line.phrases if p.label != "praise" for at in range(p.start, p.end)}
+    return all(at in covered or token in _BESIDE_YES for at, token in enumerate(line.tokens) if at > start)
+
+
+def _is_opinion(line: Line, yes: int) -> bool:
+    """Whether "agreed" is said of something else than the offer ("I agree, safety comes first.")."""
+    phrase = next((p for p in line.phrases if p.label == "yes" and p.start == yes), None)
+    if phrase is None or not _AGREEING.issuperset(line.tokens[phrase.start : phrase.end]):
+        return False
+    covered = {at for p in line.phrases for at in range(p.start, p.end)}
+    return any(token not in _BESIDE_YES for at, token in enumerate(line.tokens) if at not in covered)
 
 
 def _only_assents(line: Line) -> bool:
@@ -463,9 +482,11 @@ _OF_THE_DEAL = frozenset(listed(_DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
 _SUPPOSED = frozenset({"suppose", "supposing", "imagine", "assume", "assuming", "pretend"})
+_BESIDE_YES = frozenset(listed(_DATA["beside yes"])) | PAUSES | frozenset("$#")
+_PAYING = frozenset({"pay", "give", "get", "go", "come", "make", "offer", "do", "bring", "raise"})
+_AGREEING = frozenset({"i", "we", "agree", "agreed", "do"})
 _LINKS = frozenset({"and", "so", "now", "then"})
 _CONCEDING = frozenset(listed(_DATA["conceding"]))
-_DISCOUNT_WORDS = frozenset({"discount", "discounted", "save", "saves", "saving", "rebate"})
 _ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
 _INVERTED = frozenset(tuple(pair.split()) for pair in _DATA["inverted"])
 _BOOK = Phrasebook(

@@ -54,6 +54,10 @@ _NUMBER = re.compile(
     r"(?P<dollars>\s?(?:dollars?|bucks|usd|\$|€|euros?)(?!\w))?(?P<percent>\s?%|[\s-]?per\s?cent\b)?(?P<rest>\w*)",
     re.ASCII,
 )
+_AS_WORDS = re.compile(r"(?<=[a-z] )(?:4(?= (?:me|u|us|you|that|it)\b)|2(?= (?:low|much|little|high|cheap)\b))")
+"""works 4 me, 2 low."""
+_MIXED = re.compile(rf"(?<![\d.,])(\d{{1,3}})[ -](?:thousand|grand|k) (?:and )?({'|'.join(SMALL)}) hundred\b")
+"""26 thousand five hundred."""
 _WORD = "|".join([*SMALL, *TENS, *SCALES])
 _WORDS = re.compile(
     rf"\b(?:(?:an?|half an?) (?=hundred|thousand|grand|k\b))?(?:{_WORD})\b"
@@ -98,6 +102,9 @@ def find_amounts(text: str) -> Found:
         text = _AS_MARKED.sub(" ", text)
     values: list[tuple[str, float, bool]] = []
     if any(map(str.isdigit, text)):
+        text = _AS_WORDS.sub(lambda found: "for" if found[0] == "4" else "too", text)
+        if "hundred" in text:
+            text = _MIXED.sub(lambda found: str(int(found[1]) * 1000 + SMALL[found[2]] * 100), text)
         text = _NUMBER.sub(lambda found: _digits(found, values), text)
     if not _NUMBER_WORDS.isdisjoint(re.findall(r"[a-z]+", text)):
         # Numbers in words stand between those in digits: each token takes the next value of its own list.
