@@ -29,12 +29,14 @@ WRITTEN = {
         "play-in-the-browser",
         "evaluate-an-llm",
         "train-your-llm",
+        "learn-from-people",
         "preferences",
+        "notebooks",
         "leaderboard",
         "scale",
         "bridges",
     ],
-    "Extend": ["add-a-task", "add-an-agent", "add-an-algorithm", "add-a-reward", "architecture"],
+    "Extend": ["add-a-task", "add-an-agent", "add-an-algorithm", "add-a-reward", "add-a-labeller", "architecture"],
     "Results": ["results", "matrix", "performance", "kl-control", "paper-preset"],
     "Games": ["negotiation", "chat", "simulators", "exploits"],
     "Trust": ["guarantees", "reproducibility", "faults", "security", "robustness"],
@@ -187,6 +189,9 @@ def write(out: Path, repository: str = "") -> None:
     """
     shutil.rmtree(out / "docs", ignore_errors=True)
     shutil.copytree(ROOT / "docs", out / "docs")
+    for page in (out / "docs").glob("*.md"):  # cards are pages of the site's own
+        text = page.read_text("utf-8")
+        page.write_text(text.replace("](../datasets/cards/", "](datasets/"), "utf-8")
     home = re.sub(r"(\]\()(?:docs|datasets/cards)/", r"\1", (ROOT / "README.md").read_text("utf-8"))
     made = [("index.md", "lmrl", home.replace("(README.md", "(datasets/index.md"))]
     menu: list[Any] = [{"Home": "index.md"}]
