@@ -36,6 +36,14 @@ def test_the_other_side_sees_the_talk_turned_round_and_takes_a_formal_offer() ->
     assert info["profits"] == {"seller": 1.0, "buyer": -1.0}
 
 
+def test_a_formal_offer_at_once_is_seen_as_one() -> None:
+    env = game("policy:hold", seed=6)
+    listed = env.get_state()["game"]["hidden"]["card"]["listed"]
+    _, reward, over, _, info = env.step(f"offer ${listed // 2:,}")
+    assert over and info["success"]
+    assert reward == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_buyer_offers_formally_and_the_seller_accepts() -> None:
     env = game("policy:offer_now", seed=8)
     text, _, over, _, _ = env.step("Hello!")

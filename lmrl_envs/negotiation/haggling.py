@@ -41,9 +41,8 @@ class Haggling(Bargaining):
         own: float | None = None
         standing: float | None = None
         for k, said in enumerate(transcript.observations):
-            heard = 0
-            if k:
-                answer = act_of(said, other)
+            heard, answer = 0, act_of(said, other)
+            if k or answer.name == "offer":  # with which another agent may begin
                 heard = self.answers.index(answer.name)
                 share = None if answer.price is None else answer.price / talk.listed
                 standing = share if answer.name in ("offer", "wait") else standing

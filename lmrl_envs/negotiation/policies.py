@@ -30,8 +30,11 @@ class Talk:
         other: Role = "buyer" if self.role == "seller" else "seller"
         self.answers = [act_of(text, other) for text in transcript.observations[1:]]
         self.turn = len(self.answers)
-        self.theirs = next((act.price for act in reversed(self.answers) if act.price is not None), None)
-        self.offer = next((act.price for act in reversed(self.answers) if act.name in ("offer", "wait")), None)
+        # Another agent may begin with a formal offer (docs/negotiation.md, agent against agent).
+        begun = [act for act in (act_of(opening, other),) if act.name == "offer"]
+        said = [*begun, *self.answers][::-1]
+        self.theirs = next((act.price for act in said if act.price is not None), None)
+        self.offer = next((act.price for act in said if act.name in ("offer", "wait")), None)
 
     @property
     def last(self) -> Act:
