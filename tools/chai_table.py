@@ -1,10 +1,10 @@
 """The tables of CHAI in docs/negotiation.md, from the records of a run of the suite `chai`.
 
-python tools/chai_table.py RUN
+python tools/chai_table.py RUN [JSON]
 
 One table a task: acceptance % / mean reward by kind of partner, over all talks with a 95 % interval (bootstrap over training seeds and
 talks), the reward where the thing is of a title that was held out, both sides' profits, fairness 1 - |margin|, the agent's turns.
-A talk that failed counts as no deal.
+A talk that failed counts as no deal. The figures are written as JSON, too, where a file is named.
 """
 
 from __future__ import annotations
@@ -78,7 +78,26 @@ def row(agent: str, seeds: list[list[Talk]]) -> str:
     return "| " + " | ".join([*cells, f"{mean('turns', every):.1f}"]) + " |"
 
 
-def main(folder: Path) -> None:
+def figures(seeds: list[list[Talk]]) -> dict[str, Any]:
+    """What is kept of an agent."""
+    every = [talk for seed in seeds for talk in seed]
+    groups = {"all": every, "held_out": [t for t in every if t["held_out"]]}
+    groups |= {kind: [t for t in every if t["kind"] == kind] for kind in KINDS}
+    low, high = interval(seeds)
+    found: dict[str, Any] = {"training_seeds": len(seeds), "ci95": [round(low, 4), round(high, 4)]}
+    for name, some in groups.items():
+        deals, reward = (sum(talk[key] for talk in some) / max(1, len(some)) for key in ("deal", "reward"))
+        profits = {side: round(sum(t["profits"][side] for t in some) / max(1, len(some)), 4) for side in ROLES}
+        found[name] = {
+            "talks": len(some),
+            "acceptance": round(deals, 4),
+            "reward": round(reward, 4),
+            "profits": profits,
+        }
+    return found
+
+
+def main(folder: Path, kept: Path | None = None) -> None:
     """Print the tables."""
     tasks: dict[str, dict[str, list[list[Talk]]]] = defaultdict(lambda: defaultdict(list))
     for file in sorted(folder.glob("**/seed-*/episodes.jsonl")):
@@ -101,7 +120,10 @@ def main(folder: Path) -> None:
         for agent in sorted(agents, key=lambda one: means[one]):
             print(row(agent, agents[agent]))
         print()
+    if kept:
+        told = {name: {agent: figures(seeds) for agent, seeds in agents.items()} for name, agents in tasks.items()}
+        kept.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:3]))
