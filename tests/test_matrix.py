@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def test_the_page_is_made_of_archives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told + len(re.findall(r"^\| lmrl/\S+ \| [a-z_]+ \| -?\d+\.", text, re.M)) == 11 * 9
     with pytest.raises(KeyError):
         matrix.page([SMALL], {})
+    assert "†" not in row and f"{entry.row.score:.0f}*" in text
+    alone = replace(entry, row=replace(entry.row, seeds=1))
+    assert (
+        matrix._cell(alone) == f"{entry.row.score:.0f}†*"
+        and matrix.chosen([(id, data, alone), (id, data, entry)], task, "bc") == entry
+    )
     assert entry.changed, "archives made before tell no code"
     monkeypatch.setattr(matrix, "code_of", lambda spec: None)
     assert not entry.changed

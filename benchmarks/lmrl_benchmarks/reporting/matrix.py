@@ -1,6 +1,6 @@
 """The matrix of results as a page of Markdown: every algorithm on every task of the suite ``matrix``, out of archives of runs.
 
-A cell is taken from a run of that suite if there is one, else from another suite's run on the same task and data. What has no result
+A cell is taken from the run with the most training seeds on the same task and data, of that suite where there are several. What has no result
 says why (`EMPTY`), and what was trained by a file that has changed since is marked.
 """
 
@@ -22,6 +22,8 @@ from lmrl_envs import doors
 from lmrl_envs.files.untrusted import read
 
 SUITE, EMPTY = "matrix", "empty.toml"
+SEEDS = 3
+"""Training seeds of a cell; with fewer it is marked."""
 ALGORITHMS = ("bc", "filtered_bc", "mc", "ilql", "cql", "ppo", "reinforce", "grpo", "online_filtered_bc")
 
 
@@ -73,14 +75,14 @@ def changed_since(archive: Path) -> list[str]:
 
 
 def chosen(found: Sequence[tuple[str, str, Entry]], task: SuiteTask, algorithm: str) -> Entry | None:
-    """The result of an algorithm on a task: of the suite's own runs, else of any that trained it so, most seeds first."""
+    """The result of an algorithm on a task: of any run that trained it so, most seeds first, then the suite's own."""
     mine = [
         entry
         for id, data, entry in found
         if (id, data) == (task.id, task.data.get("name", "")) and doors.short_name(entry.agent.train) == algorithm
     ]
     plain = [entry for entry in mine if not entry.agent.agent_kwargs and "long" not in entry.agent.name]
-    return max(plain, key=lambda e: (e.suite.name == SUITE, e.row.seeds, e.row.returns), default=None)
+    return max(plain, key=lambda e: (e.row.seeds, e.suite.name == SUITE, e.row.returns), default=None)
 
 
 def control(found: Sequence[tuple[str, str, Entry]], task: SuiteTask) -> Entry | None:
@@ -155,7 +157,8 @@ _HEAD = """
 <!-- written by: lmrl leaderboard matrix benchmarks/results --out docs/matrix.md -->
 
 Normalised scores (0 is the random player, 100 the best possible one), sampled at temperature 1, mean over training seeds, by `nano`
-models from scratch; {count} of {all} cells have a result. `*`: the algorithm's file has changed since. "Best clone" is behaviour
+models from scratch; {count} of {all} cells have a result. `*`: the algorithm's file has changed since; `†`: fewer than
+three training seeds, which is no claim. "Best clone" is behaviour
 cloning at its best: however long it was trained, at the temperature that was best on validation games. The training seeds of a cell share
 one dataset: they tell how weights, batches and games vary, not the data. "CPU s" is that of the first seed; in these archives
 it leaves out the encoding of the data and the choice of beta or temperature, which `lmrl train` counts since.
@@ -165,7 +168,7 @@ it leaves out the encoding of the data and the choice of beta or temperature, wh
 def _cell(entry: Entry | None) -> str:
     if entry is None or entry.row.score is None:
         return ""
-    return f"{entry.row.score:.0f}{'*' if entry.changed else ''}"
+    return f"{entry.row.score:.0f}{'†' if entry.row.seeds < SEEDS else ''}{'*' if entry.changed else ''}"
 
 
 def write_page(results: Path, out: Path) -> Path:
