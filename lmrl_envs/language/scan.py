@@ -413,6 +413,8 @@ class Scan(Senses):
             raise Unread  # "a hard shell": what a part is like
         if last.sense == "quality" and item.sense in ("for", "done", "does") and "T" in listed[i].clear:
             raise Unread  # "hard to erase"
+        if self.context == "by" and last.sense == "phrase" and item.sense == "quantity":
+            raise Unread  # "bombed by the Americans": who did it was not read
         if last.sense == "quantity" and item.sense == "place":
             raise Unread  # "than a meal at a restaurant": of what it was compared with
         if item.sense in ("kind", NAME) and last.sense in ("kind", NAME) and last.truth.possible & ~item.truth.possible:
