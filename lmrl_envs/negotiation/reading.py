@@ -187,10 +187,14 @@ _ELIDED = re.compile(
 )
 """Hundreds as people say prices: "three eighty", "four ninety-five"."""
 _NOTES = re.compile(r"(?i)\b(?:an? )?(tenner|fiver)\b")
+_CUES = frozenset(f"at around about before after until till by from past {_ONES} {_TEENS}".replace("|", " ").split())
 
 
 def _in_digits(text: str, listed: float) -> str:
     """Hours taken out of a text, and prices that are said in another way than any number put into digits."""
+    small = text.lower()
+    if _CUES.isdisjoint(small.replace("-", " ").split()) and "tenner" not in small and "fiver" not in small:
+        return text
 
     def hour(found: re.Match[str]) -> str:
         value = SMALL.get(found["hour"].lower()) or int(found["hour"])
