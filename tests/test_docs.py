@@ -29,7 +29,7 @@ PAGES = sorted(
 LINK = re.compile(r"\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 FENCE = re.compile(r"^(```+|~~~+).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(
-    r"`((?:docs|tests|tools|benchmarks|bridges|datasets|agents|lmrl_envs)/[\w./-]+\.(?:md|py|toml|json|ipynb))`"
+    r"`((?:docs|tests|tools|benchmarks|bridges|datasets|agents|lmrl_envs)/[\w./-]+\.(?:md|py|toml|ipynb))`"
 )
 
 

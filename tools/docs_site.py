@@ -10,6 +10,7 @@ import ast
 import inspect
 import json
 import os
+import posixpath
 import re
 import shutil
 import sys
@@ -180,6 +181,24 @@ def _quoted(text: str) -> str:
 # -- all of it
 
 
+def _led(text: str, folder: str, repository: str) -> str:
+    """A page with its links as they are on the site: what is not on it is in the repository, if there is one."""
+
+    def led(link: re.Match[str]) -> str:
+        path, _, anchor = link[2].partition("#")
+        if not path or re.match(r"[a-z]+:", path):
+            return link[0]
+        place = posixpath.normpath(posixpath.join(folder, path))
+        if place.startswith(("docs/", "datasets/cards/")):
+            place = (
+                place.removeprefix("docs/").replace("datasets/cards/README", "datasets/index").replace("/cards/", "/")
+            )
+            return f"{link[1]}({place}{'#' + anchor if anchor else ''})"
+        return f"{link[1]}({repository.rstrip('/')}/blob/main/{place})" if repository else link[1][1:-1]
+
+    return re.sub(r"(\[[^\]]*\])\(([^)\s]+)\)", led, text)
+
+
 def write(out: Path, repository: str = "") -> None:
     """Gather and make the pages, and write the builder's settings.
 
@@ -189,13 +208,14 @@ def write(out: Path, repository: str = "") -> None:
     """
     shutil.rmtree(out / "docs", ignore_errors=True)
     shutil.copytree(ROOT / "docs", out / "docs")
-    for page in (out / "docs").glob("*.md"):  # cards are pages of the site's own
-        text = page.read_text("utf-8")
-        page.write_text(text.replace("](../datasets/cards/", "](datasets/"), "utf-8")
-    home = re.sub(r"(\]\()(?:docs|datasets/cards)/", r"\1", (ROOT / "README.md").read_text("utf-8"))
-    made = [("index.md", "lmrl", home.replace("(README.md", "(datasets/index.md"))]
+    for page in (out / "docs").glob("*.md"):
+        page.write_text(_led(page.read_text("utf-8"), "docs", repository), "utf-8")
+    made = [("index.md", "lmrl", _led((ROOT / "README.md").read_text("utf-8"), "", repository))]
     menu: list[Any] = [{"Home": "index.md"}]
-    menu += [{title: [f"{name}.md" for name in names]} for title, names in WRITTEN.items()]
+    placed = {name for names in WRITTEN.values() for name in names}
+    others = sorted(page.stem for page in (ROOT / "docs").glob("*.md") if page.stem not in placed)
+    for title, names in {**WRITTEN, **({"More": others} if others else {})}.items():
+        menu.append({title: [f"{name}.md" for name in names]})
     for section, pages in SECTIONS.items():
         found = list(pages())
         made += found
