@@ -15,6 +15,7 @@ _PATTERNS = {
 _OPENERS, _TAG_ENDS = frozenset(words(_SECTIONS["openers"])), frozenset(words(_SECTIONS["tag ends"]))
 _LAST = re.compile(r"[^a-z]*([a-z/]+)")
 """The last word, in a text from its end."""
+_LEADS = ("preamble", "preamble", "statement")
 _LETTER = re.compile("[a-z]")
 
 
@@ -84,8 +85,10 @@ def question_in(text: str) -> Sentence:
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
     text = _rewritten(text).strip()
-    for title in ("preamble", "preamble", "statement"):
-        lead = _PATTERNS[title].match(text) if _first(text) in _OPENERS else None
+    for title in _LEADS:
+        if _first(text) not in _OPENERS:
+            break
+        lead = _PATTERNS[title].match(text)
         if lead is not None and lead.end() < len(text):
             before, text = f"{before} {text[: lead.end()]}".strip(), text[lead.end() :]
     agree = ""
