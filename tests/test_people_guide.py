@@ -48,6 +48,7 @@ def test_a_labeller_from_outside_works_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_from_a_pair_to_the_hump(tmp_path: Path) -> None:
     told = run_as_written("learn-from-people.md", tmp_path)
     runs = tmp_path / "runs"
