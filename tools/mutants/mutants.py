@@ -24,7 +24,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -62,8 +61,9 @@ USED = re.compile(
 )
 """Of cosmic-ray's operators: one other operator shows whether an operator is tested, and the two neighbours of a bound its end."""
 SURVIVED, NOTICED, ALL = 10, 11, 1_000_000
-WAITS = 20
-"""Seconds by the clock for each of the processor's: on a busy machine nothing takes too long because of others."""
+WAITS = 5
+"""Seconds by the clock for each of the processor's: on a busy machine little takes too long because of others, and what waits for
+ever is left."""
 FAST = (
     *("-q", "-x", "--assert=plain", "-W", "ignore", "-p", "pytest_timeout", "--timeout=0"),
     *(part for name in ("cacheprovider", "unraisableexception", "threadexception") for part in ("-p", f"no:{name}")),
@@ -143,8 +143,8 @@ def _tested(
 
 
 def tried(path: Path, text: str | None, tests: list[str], noticed: Counter[str], limit: float) -> tuple[str, float]:
-    """Play a change: "survived", "noticed" or "took too long", and the seconds."""
-    began = time.monotonic()
+    """Play a change: "survived", "noticed" or "took too long", and the processor's seconds (of one that is played alone)."""
+    began = _spent()
     hear, tell = os.pipe()
     folder = tempfile.mkdtemp()
     child = os.fork()
@@ -169,7 +169,13 @@ def tried(path: Path, text: str | None, tests: list[str], noticed: Counter[str],
         outcome = "took too long"
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == SURVIVED:
         outcome = "survived"
-    return outcome, time.monotonic() - began
+    return outcome, _spent() - began
+
+
+def _spent() -> float:
+    """Seconds that the processor worked for processes that ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def outcomes(target: dict[str, Any], sample: int, seed: int, workers: int) -> Iterator[tuple[Change, str]]:
