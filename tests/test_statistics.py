@@ -255,3 +255,10 @@ def test_above_the_optimum_by_more_than_chance() -> None:
     assert exceeds(np.full(17, 3.0), 2.0) and exceeds(np.full(17, 4.0), 2.0) and exceeds(np.full(17, 2.5), 2.0)
     assert not exceeds(np.full(17, 1.0), 2.0) and not exceeds(np.full(17, 2.0), 2.0)
     assert not exceeds(np.array([3.0] * 17 + [-8.0]), 2.0)
+
+
+def test_intervals_are_the_same_on_every_page() -> None:
+    """2,000 resamples from seed 0 unless something else is asked for."""
+    values = np.random.default_rng(5).normal(size=37)
+    assert bootstrap_interval(values) == bootstrap_interval(values, 0, 2000)
+    assert bootstrap_interval(values) not in (bootstrap_interval(values, 1), bootstrap_interval(values, 0, 1999))
