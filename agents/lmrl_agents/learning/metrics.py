@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.learning.trackers import Tracker, open_trackers
+from lmrl_agents.learning.trackers import Tracker, names_of, open_trackers
 from lmrl_envs.files import JsonLines, finite
 
 
@@ -32,7 +32,8 @@ class Metrics:
         self._lines = JsonLines(path)
         kept = self._lines.read(dict[str, Any]) if first_step else []  # a line cut by a kill is left out
         self._lines.rewrite(json.dumps(entry) for entry in kept if entry["step"] <= first_step)
-        self._trackers = open_trackers(report_to, path.parent, first_step, config())
+        if names_of(report_to):
+            self._trackers = open_trackers(report_to, path.parent, first_step, config())
 
     def log(self, step: int, **values: float) -> None:
         """Append the metrics of a step."""

@@ -254,7 +254,8 @@ def train_partner(
         asked = json.dumps([dataclasses.asdict(config), partner_prompt.name, [(p.key, p.target) for p, _ in fitting]])
         work = target.with_name(f".{target.name}.training-{hashlib.sha256(asked.encode()).hexdigest()[:12]}")
         run = TrainingRun(
-            "bc", partner_prompt.name, "", work, seed=config.seed, device=config.device, resume=True, show_progress=show_progress
+            "bc", partner_prompt.name, "", work, seed=config.seed, device=config.device, resume=True, show_progress=show_progress,
+            report_to="none",
         )  # fmt: skip
         work.mkdir(parents=True, exist_ok=True)
         form = TextFormat()
