@@ -20,8 +20,8 @@ from lmrl_envs.seeding import Stream
 class LmrlConfig(vf.TasksetConfig):
     """Which games are played."""
 
-    env: str
-    """Task id, module:id or file.py:id."""
+    env: str = ""
+    """Task id, module:id or file.py:id: not to be left out, although `vf-eval` makes a configuration without arguments first."""
     games: int = Field(1000, ge=1)
     """How many."""
     seed: int = 0
