@@ -243,7 +243,7 @@ def test_a_clock_that_jumps_by_an_hour_changes_nothing(jump: int, tmp_path: Path
 
 
 WALL_CLOCK = {
-    "agents/lmrl_agents/learning/metrics.py": "TensorBoard shows when",
+    "agents/lmrl_agents/learning/trackers.py": "TensorBoard shows when",
     "lmrl_envs/partners/server_replies.py": "a server that names a date, and not its own: capped",
 }
 

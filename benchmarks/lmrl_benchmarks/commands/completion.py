@@ -10,7 +10,7 @@ import tyro
 from lmrl_benchmarks.commands.cli import COMMANDS
 
 
-def completion(shell: tyro.conf.Positional[Literal["bash", "zsh", "tcsh"]]) -> int:
+def completion(shell: tyro.conf.Positional[Literal["bash", "zsh"]]) -> int:
     """Print a script by which a shell completes commands, options and values of options.
 
     bash: lmrl completion bash > ~/.local/share/bash-completion/completions/lmrl;
