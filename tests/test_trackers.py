@@ -128,3 +128,26 @@ def test_a_run_is_known_by_its_folder_and_settings(tmp_path: Path) -> None:
     one = identity(tmp_path, {"seed": 0})
     assert one == identity(tmp_path, {"seed": 0})
     assert len({one, identity(tmp_path, {"seed": 1}), identity(tmp_path / "other", {"seed": 0})}) == 3
+
+
+def test_what_is_added_at_the_end_hides_no_curve_and_nobody_asked_means_no_games(
+    maze_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard hides the steps after a start that a file of events tells of."""
+    import lmrl_agents.learning.train as training
+
+    def size_of(first_step: int | None) -> int:
+        folder = tmp_path / str(first_step)
+        (tracker,) = open_trackers("tensorboard", folder, first_step, {})
+        tracker.close()
+        return sum(file.stat().st_size for file in (folder / "tensorboard").iterdir())
+
+    header, begun, again = size_of(None), size_of(0), size_of(5)
+    assert header < again < begun  # nothing; a start; the settings
+    monkeypatch.setattr(training, "report_games", lambda run, final: pytest.fail("games were played"))
+    for spec in ("none", "tensorboard"):
+        train(
+            TrainingRun(
+                "bc", MAZE, str(maze_data), tmp_path / spec, show_progress=False, overrides=TINY, report_to=spec
+            )
+        )

@@ -573,3 +573,13 @@ def test_nobody_describes_anothers_runs(archive: Path, tmp_path: Path, capsys: p
     )
     status, _, index, found = pages(results, capsys)
     assert status == 0 and "Buy this" not in index + "".join(found.values())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "alike", "is_copy"), [(5e-6, 15, False), (5e-6, 20, True), (0.5, 15, True), (0.5, 10, False)]
+)
+def test_quick_games_that_come_out_alike_are_no_copy(seconds: float, alike: int, is_copy: bool) -> None:
+    """Agents that are one program play the same, and in microseconds often as long; elsewhere equal times are no chance."""
+    one = Checked(games={k: (b"up", seconds) for k in range(20)})
+    other = Checked(games={k: (b"up", seconds if k < alike else seconds + 1e-6) for k in range(20)})
+    assert one.copy_of(other, same_agent=False) == is_copy

@@ -46,7 +46,7 @@ class TensorBoard:
     which dies at the first write that fails (a full disk), and the next call blocks forever.
     """
 
-    def __init__(self, out: Path, first_step: int, config: Mapping[str, Any], id: str) -> None:
+    def __init__(self, out: Path, first_step: int | None, config: Mapping[str, Any], id: str) -> None:
         import tensorboardX.proto.event_pb2  # pyright: ignore[reportMissingImports]
         from tensorboardX.event_file_writer import EventsWriter  # pyright: ignore[reportMissingImports]
         from tensorboardX.summary import scalar, text  # pyright: ignore[reportMissingImports]
@@ -59,7 +59,7 @@ class TensorBoard:
         if first_step:  # what was shown of later steps is not shown any more
             start = events.SessionLog(status=events.SessionLog.START)
             self._writer.write_event(self._event(step=first_step, wall_time=time.time(), session_log=start))
-        else:
+        elif first_step == 0:
             self._add(0, text("config", f"```\n{json.dumps(config, indent=1)}\n```"))
         self._writer.flush()
 
@@ -83,7 +83,7 @@ class TensorBoard:
 class WeightsAndBiases:
     """wandb; offline unless ``WANDB_MODE`` says otherwise: ``wandb sync OUT/wandb/offline-run-*`` sends it."""
 
-    def __init__(self, out: Path, first_step: int, config: Mapping[str, Any], id: str) -> None:
+    def __init__(self, out: Path, first_step: int | None, config: Mapping[str, Any], id: str) -> None:
         import wandb  # pyright: ignore[reportMissingImports]
 
         self._library = wandb
@@ -111,7 +111,7 @@ class WeightsAndBiases:
 class MLflow:
     """mlflow; a database in the run's folder unless ``MLFLOW_TRACKING_URI`` says otherwise."""
 
-    def __init__(self, out: Path, first_step: int, config: Mapping[str, Any], id: str) -> None:
+    def __init__(self, out: Path, first_step: int | None, config: Mapping[str, Any], id: str) -> None:
         from mlflow import MlflowClient  # pyright: ignore[reportMissingImports]
 
         place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out / 'mlflow.db').resolve()}"
@@ -142,7 +142,7 @@ class MLflow:
 class Trackio:
     """trackio's local store, shown by ``trackio show``."""
 
-    def __init__(self, out: Path, first_step: int, config: Mapping[str, Any], id: str) -> None:
+    def __init__(self, out: Path, first_step: int | None, config: Mapping[str, Any], id: str) -> None:
         import trackio  # pyright: ignore[reportMissingImports]
 
         self._library = trackio
@@ -160,7 +160,7 @@ class Trackio:
         self._run.finish()
 
 
-TRACKERS: dict[str, Callable[[Path, int, Mapping[str, Any], str], Tracker]] = {
+TRACKERS: dict[str, Callable[[Path, int | None, Mapping[str, Any], str], Tracker]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
@@ -187,8 +187,9 @@ def names_of(spec: str) -> list[str]:
     return names
 
 
-def open_trackers(spec: str, out: Path, first_step: int, config: Mapping[str, Any]) -> list[Tracker]:
-    """The trackers that a run reports to. The default one is left out where its library is missing.
+def open_trackers(spec: str, out: Path, first_step: int | None, config: Mapping[str, Any]) -> list[Tracker]:
+    """The trackers that a run reports to, from a step on, or (None) to add to what is there. The default one is left out where its library
+    is missing.
 
     Raises:
         TrackerError: there is none of this name, or its library is missing.

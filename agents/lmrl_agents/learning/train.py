@@ -107,7 +107,7 @@ def train(run: TrainingRun) -> Path:
             torch.distributed.barrier()  # the model is on disk for all
         if rank() == 0:
             draw_curves(run.out / METRICS, run.out / "curves.svg")
-            if run.report_to != "tensorboard":  # what nobody asked for costs no games
+            if set(names_of(run.report_to)) - {"tensorboard"}:  # what nobody asked for costs no games
                 report_games(run, final)
         return final
 
@@ -122,7 +122,7 @@ def report_games(run: TrainingRun, final: Path) -> None:
         Rollout(agent, run.env_id, run.env_kwargs).play(range(SAMPLES), 0, "validation"), key=lambda g: g.episode
     )
     texts = [f"return {sum(game.transcript.rewards):g}\n\n{game.transcript.as_text()}" for game in games]
-    for tracker in open_trackers(run.report_to, run.out, 1, run.settings()):
+    for tracker in open_trackers(run.report_to, run.out, None, run.settings()):
         tracker.text("games", texts)
         tracker.close()
 
