@@ -57,6 +57,10 @@ def test_aggregates_of_the_papers_code() -> None:
 def test_iqm_by_hand() -> None:
     assert iqm(np.array([1.0, 2.0, 3.0, 100.0])) == pytest.approx(2.5)
     assert iqm(np.array([0.0, 1, 2, 3, 4, 5, 6, 50])) == pytest.approx(3.5)
+    assert iqm(np.array([[8.0, 1, 2, 3, 6], [0.0, 50, 1, 5, 3]])).tolist() == [
+        11 / 3,
+        3.0,
+    ]  # each row is ordered and cut
     assert iqm(np.array([7.0])) == 7.0 and mean(np.array([[1.0, 3.0]])).tolist() == [2.0]
 
 
@@ -124,6 +128,8 @@ def test_bootstrap_means_have_the_spread_of_a_resampled_mean() -> None:
     drawn = bootstrap_means(values, np.random.default_rng(0), n=200_000)
     assert drawn.mean() == pytest.approx(values.mean(), abs=0.01)
     assert drawn.std() == pytest.approx(values.std() / np.sqrt(5), abs=0.01)
+    coin = bootstrap_means([0.0, 0.0, 0.0, 1.0], np.random.default_rng(0), n=200_000)
+    assert coin.mean() == pytest.approx(0.25, abs=0.01) and coin.std() == pytest.approx((3 / 64) ** 0.5, abs=0.01)
 
 
 def test_stratified_bootstrap_keeps_tasks_apart() -> None:
@@ -245,7 +251,8 @@ def test_ends_of_intervals_by_hand() -> None:
     half = 2 * (3 / 64 + 1 / 16) ** 0.5 / 2
     middle = (0.25 + 0.5) / 2
     assert wilson_interval(1, 4, 2.0) == pytest.approx((middle - half, middle + half))
-    assert wilson_interval(0, 10)[0] == 0.0 and wilson_interval(10, 10)[1] == 1.0
+    for n in range(1, 200):  # exactly, with no sliver by rounding (as for 125 and 161)
+        assert wilson_interval(0, n)[0] == 0.0 and wilson_interval(n, n)[1] == 1.0
     assert wilson_interval(0, 10)[1] == pytest.approx(0.27753, abs=1e-5)
     assert wilson_interval(10, 10)[0] == pytest.approx(1 - 0.27753, abs=1e-5)
 
@@ -253,6 +260,7 @@ def test_ends_of_intervals_by_hand() -> None:
 def test_above_the_optimum_by_more_than_chance() -> None:
     assert not exceeds(np.full(16, 3.0), 2.0)  # each by 1: 16 / sqrt(16) is 4, and no more
     assert exceeds(np.full(17, 3.0), 2.0) and exceeds(np.full(17, 4.0), 2.0) and exceeds(np.full(17, 2.5), 2.0)
+    assert exceeds(np.full(17, 2.01), 2.0)  # however little
     assert not exceeds(np.full(17, 1.0), 2.0) and not exceeds(np.full(17, 2.0), 2.0)
     assert not exceeds(np.array([3.0] * 17 + [-8.0]), 2.0)
 

@@ -96,7 +96,7 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
     if "target" in row:
         reached = "ratio" in row and row["ratio"] >= row["target"]
-        ratio += f" ({row['target']:g}{'' if reached else ', not reached'})" if ratio else f"({row['target']:g})"
+        ratio += f" ({row['target']:.3g}{'' if reached else ', not reached'})" if ratio else f"({row['target']:.3g})"
     share = f"{row['share']:.0%} of {row['limit']} ({number(row['limit_rate'])})" if "share" in row else ""
     return row["name"], f"{number(row['ours'])} {row['unit']}{clock}", peer, ratio, share, f"{row['load']:.1f}"
 

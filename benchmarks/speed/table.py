@@ -151,7 +151,7 @@ def line(row: Mapping[str, Any]) -> str:
     if "peer" in row:
         text += f"  {row['ratio']:.2f}x {row['peer']} ({number(row['peer_rate'])})"
     if "target" in row:
-        text += f"  (target {row['target']:g}x)"
+        text += f"  (target {row['target']:.3g}x)"
     if "share" in row:
         text += f"  {row['share']:.0%} of {row['limit']}"
     for peer, reason in row.get("not_measured", {}).items():

@@ -20,7 +20,7 @@ from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import kept_files, write_manifest
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite
-from lmrl_benchmarks.running.verify import Checked
+from lmrl_benchmarks.running.verify import LONG, Checked
 from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
 
 WORDLE, MAZE = "cells/Wordle/expert/seed-0", "cells/MazeFullyObserved/expert/seed-0"
@@ -207,6 +207,12 @@ GAMES = {k: (bytes([k]), 1.0 + k) for k in range(4)}
 HALF = GAMES | {k: (b"other", 1.0 + k) for k in (2, 3)}
 
 
+def timed(*seconds: float, other: int | None = None) -> dict[int, tuple[bytes, float]]:
+    """Four games that took so long (one number: each), one of which may be another."""
+    times = seconds * 4 if len(seconds) == 1 else seconds
+    return {k: (b"other" if k == other else bytes([k]), times[k]) for k in range(4)}
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same_agent", "is_copy"),
     [
@@ -217,6 +223,11 @@ HALF = GAMES | {k: (b"other", 1.0 + k) for k in (2, 3)}
         (GAMES, {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}, False, False),
         (GAMES, {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}, True, False),  # nobody says with which weights
         ({}, GAMES, True, False),
+        (timed(LONG), timed(LONG, other=3), True, False),  # so quick that three of four are chance
+        (timed(2 * LONG), timed(2 * LONG, other=3), True, True),
+        (timed(LONG, LONG, 1, 1), timed(LONG, LONG, 1, 1, other=3), True, False),  # half of them are
+        (timed(LONG, 1, 1, 1), timed(LONG, 1, 1, 1, other=3), True, True),
+        (timed(LONG), timed(LONG), True, True),
     ],
 )  # fmt: skip
 def test_what_a_copy_is(one: Any, other: Any, same_agent: bool, is_copy: bool) -> None:
@@ -233,6 +244,7 @@ def test_equal_games_of_two_seeds_are_a_copy_where_they_could_differ(
     slower = {k: (game, seconds + 1) for k, (game, seconds) in GAMES.items()}
     one = Checked(games=GAMES, fingerprint="a", is_sampled=is_sampled)
     assert one.copy_of(Checked(games=slower, fingerprint=fingerprint), True) is is_copy
+    assert not one.copy_of(Checked(games=slower, fingerprint=fingerprint), False)  # two agents may
 
 
 def test_a_cell_that_failed_at_first_and_was_played_is_a_cell(out: Path, capsys: pytest.CaptureFixture[str]) -> None:

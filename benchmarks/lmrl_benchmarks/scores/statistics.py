@@ -102,8 +102,8 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     rate, square = successes / n, z * z / n
     middle, half = rate + square / 2, z * math.sqrt(rate * (1 - rate) / n + square / (4 * n))
     # Rounding must not leave a sliver above 0 or below 1 where the bound is exactly that.
-    low = 0.0 if successes == 0 else max(0.0, (middle - half) / (1 + square))
-    high = 1.0 if successes == n else min(1.0, (middle + half) / (1 + square))
+    low = 0.0 if successes == 0 else (middle - half) / (1 + square)
+    high = 1.0 if successes == n else (middle + half) / (1 + square)
     return low, high
 
 
