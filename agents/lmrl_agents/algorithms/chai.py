@@ -19,7 +19,7 @@ softmax(Q), priced U(0, .3) below the agent's last), "push_down" (Q(s, a_data) i
 "missing_price" (a missing price is 0 in training and .8 in play), "price_rise" (2 off where the agent's price rises, meant for falls).
 Departures: embeddings of texts are means of the model's token embeddings, not GPT-2's last states; the price is no part of them.
 
-    lmrl train chai --env lmrl/Negotiation-v0 --data negotiation/mixed-v0 --preset nano --seed 0 --set chai.method=cql --out runs/chai
+    lmrl train chai --env lmrl/Negotiation-v0 --data negotiation/casual-v0 --preset nano --seed 0 --set chai.method=cql --out runs/chai
 
 Results: docs/negotiation.md.
 """
