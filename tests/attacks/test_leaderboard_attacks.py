@@ -267,6 +267,42 @@ def test_a_cell_that_failed_at_first_and_was_played_is_a_cell(out: Path, capsys:
     )
 
 
+def test_a_part_of_a_run_is_submitted_as_one(out: Path, suite, tmp_path: Path, capsys) -> None:
+    """What was not run is named in the archive, by verify and on the page; nothing else may be missing or named."""
+    write_agent(out, suite, "bc")
+    shutil.rmtree(out / "cells/MazeFullyObserved/bc")
+    shutil.rmtree(out / "cells/Wordle/bc/seed-2")
+    (out / "cells/Wordle/bc/seed-1/summary.json").unlink()  # is being played
+    write_manifest(out)
+    results = tmp_path / "results"
+    submit = ["leaderboard", "submit", str(out), "--to", str(results)]
+    assert lmrl(submit) != 0 and "bc on Wordle, seed 2: missing" in capsys.readouterr().err and not results.exists()
+    assert lmrl([*submit, "--part"]) == 0
+    (part,) = results.iterdir()
+    capsys.readouterr()
+    status, told = verify(part, capsys)
+    assert status == 0 and told == "5 cells checked (a part: 5 more were not run), 0 breaches\n"
+    status, told, _, found = pages(results, capsys)
+    (page,) = found.values()
+    lacking = [f"eval bc {name}" for name in ("Wordle seed 1", "Wordle seed 2", "MazeFullyObserved seed 0")]
+    assert status == 0 and all(f'{name}</td><td class="left">not run: a part' in page for name in lacking)
+    assert "eval bc Wordle seed 0" not in page
+    changes = {
+        "which is no cell that is not there": lambda names: [*names, "cells/Wordle/bc/seed-0"],
+        "cells/Wordle/bc/seed-9, which is no cell": lambda names: [*names, "cells/Wordle/bc/seed-9"],
+        "bc on Wordle, seed 1: missing: the suite has this cell": lambda names: names[1:],
+        "part.json: not_run: Expected array": lambda names: {"not_run": 1},
+    }
+    for why, change in changes.items():
+        other = repack(
+            part,
+            tmp_path / "other.tar.xz",
+            {"part.json": as_json(lambda told, c=change: {"not_run": c(told["not_run"])})},
+        )
+        status, told = verify(other, capsys)
+        assert status == 1 and why in told, told
+
+
 def test_missing_and_doubled_games_are_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def change(records: list[dict[str, Any]]) -> None:
         del records[7], records[3]

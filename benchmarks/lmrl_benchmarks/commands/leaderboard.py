@@ -142,6 +142,7 @@ def verify(out: Positional[Path], workers: int = 1, salt_file: Path | None = Non
         salt_file: The salt of a sealed suite, secret or revealed.
     """
     from lmrl_benchmarks.reporting.submission import run_folder
+    from lmrl_benchmarks.running.cells import read_part
     from lmrl_benchmarks.running.verify import verify_run
 
     breaches = 0
@@ -152,21 +153,23 @@ def verify(out: Positional[Path], workers: int = 1, salt_file: Path | None = Non
             for breach in found:
                 breaches += 1
                 print(printable(f"{name}: {breach}".replace(f"{folder}/", f"{out}: ")), file=sys.stderr)
-    print(f"{checked} cells checked, {breaches} breaches")
+        lacking = 0 if breaches else len(read_part(folder))
+    print(f"{checked} cells checked{f' (a part: {lacking} more were not run)' if lacking else ''}, {breaches} breaches")
     return 1 if breaches or not checked else 0
 
 
-def submit(out: Positional[Path], to: Path = Path(), salt_file: Path | None = None) -> int:
+def submit(out: Positional[Path], to: Path = Path(), salt_file: Path | None = None, part: bool = False) -> int:
     """Verify a run and pack its records, with provenance and checksums, into one archive.
 
     Args:
         out: Folder of the run.
         to: Folder for the archive; accepted ones lie in benchmarks/results.
         salt_file: The secret of a sealed suite; it is not packed.
+        part: The run may be a part of its suite: the archive, verify and the page name the cells that were not run.
     """
     from lmrl_benchmarks.reporting.submission import pack
 
-    archive = pack(out, to, _salt(salt_file))
+    archive = pack(out, to, _salt(salt_file), part)
     print(f"{archive} ({archive.stat().st_size / 1e6:.1f} MB): add it to benchmarks/results and open a pull request")
     return 0
 

@@ -16,7 +16,7 @@ from typing import Any
 from lmrl_agents.learning.train import code_of
 from lmrl_benchmarks.reporting.results import ResultRow, load_results
 from lmrl_benchmarks.reporting.submission import run_folder
-from lmrl_benchmarks.running.cells import Cell, read_suite
+from lmrl_benchmarks.running.cells import Cell, found_cells, read_suite
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteTask, load_suite
 from lmrl_envs import doors
 from lmrl_envs.files.untrusted import read
@@ -36,7 +36,7 @@ class Entry:
     suite: Suite
     agent: SuiteAgent
     about: Mapping[str, Any]
-    """What the archive holds of the model of the first training seed."""
+    """What the archive holds of the model of its first training seed."""
 
     @property
     def changed(self) -> bool:
@@ -57,8 +57,8 @@ def entries_of(archive: Path) -> Iterable[tuple[str, str, Entry]]:
 
 
 def _about(folder: Path, suite: Suite, entry: SuiteTask, agent: SuiteAgent) -> dict[str, Any]:
-    file = Cell(entry, agent, suite.training_seeds[0]).folder(folder) / "agent.json"
-    return read(file, dict[str, Any]) if file.is_file() else {}
+    files = (Cell(entry, agent, seed).folder(folder) / "agent.json" for seed in suite.training_seeds)
+    return next((read(file, dict[str, Any]) for file in files if file.is_file()), {})
 
 
 def changed_since(archive: Path) -> list[str]:
@@ -66,8 +66,9 @@ def changed_since(archive: Path) -> list[str]:
     found: dict[str, bool] = {}
     with run_folder(archive) as folder:
         suite, _ = read_suite(folder)
+        there = {cell.agent.name for cell in found_cells(suite, folder)}
         for agent in suite.agents:
-            if agent.train:
+            if agent.train and agent.name in there:
                 told = [_about(folder, suite, entry, agent).get("code") for entry in suite.tasks]
                 known = {code for code in told if code is not None}
                 found[agent.train] = found.get(agent.train, False) or known != {code_of(agent.train)}

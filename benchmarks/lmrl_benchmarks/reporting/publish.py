@@ -19,7 +19,7 @@ from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.reporting.report import write_report
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.reporting.submission import SubmissionError, unpack
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_suite
+from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_part, read_suite
 from lmrl_benchmarks.running.records import EPISODES
 from lmrl_benchmarks.running.sealing import read_salt, salt_file, why_not_playable
 from lmrl_benchmarks.running.suite import Suite, SuiteError, load_suite, suite_names
@@ -184,6 +184,10 @@ def _page(runs: Sequence[_Run], temporary: Path, out: Path) -> Page:
             _merge(run, Path(merged), names)
         found = load_results(Path(merged))
         found.suite = replace(found.suite, description=description)
+        for run in runs:
+            for _, entry, agent, seed in (name.split("/") for name in sorted(read_part(run.folder))):
+                missing = f"eval {names[run.sha256, agent]} {entry} {seed.replace('-', ' ')}"
+                found.missing[missing] = "not run: a part of the suite was submitted"
         if not found.rows:
             raise SubmissionError("there are no results in it")
         file = f"{suite.name}-v{suite.version}-{suite.digest}.html"

@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.running.cells import SUITE, read_suite
+from lmrl_benchmarks.running.cells import PART, SUITE, read_suite
 from lmrl_benchmarks.running.formats import Provenance
 from lmrl_benchmarks.running.manifest import DIGESTS, FileDigest, digests, kept_files
+from lmrl_benchmarks.running.records import SUMMARY
 from lmrl_benchmarks.running.suite import SuiteError
-from lmrl_benchmarks.running.verify import verify_run
+from lmrl_benchmarks.running.verify import expected_cells, verify_run
 from lmrl_datasets.schema import plain
-from lmrl_envs.files import replacing, untrusted
+from lmrl_envs.files import replacing, untrusted, write_json
 from lmrl_envs.files.untrusted import Count, Integer, Schema, shown
 
 MANIFEST = "submission.json"
@@ -46,7 +47,7 @@ class SubmissionError(ValueError):
     """A run that cannot be submitted, or an archive that is none; the message says why."""
 
 
-def pack(out: Path, folder: Path, salt: str = "") -> Path:
+def pack(out: Path, folder: Path, salt: str = "", part: bool = False) -> Path:
     """Verify a run and pack it; returns the archive. Equal runs give equal bytes.
 
     What is verified is what is packed: a copy, which nobody changes meanwhile.
@@ -55,6 +56,7 @@ def pack(out: Path, folder: Path, salt: str = "") -> Path:
         out: folder of the run.
         folder: where the archive goes.
         salt: of a sealed suite.
+        part: the run may lack cells, which are named in the archive; those that are not finished are left out.
 
     Raises:
         SubmissionError: the run does not hold; the message names the first breaches.
@@ -67,7 +69,24 @@ def pack(out: Path, folder: Path, salt: str = "") -> Path:
                 target = copy / path.relative_to(out)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
+        if part:
+            _declare(copy)
         return _pack(out, copy, folder, salt)
+
+
+def _declare(out: Path) -> None:
+    """Leave out the cells that are not finished, and name all that are not there."""
+    suite, _ = read_suite(out)
+    for path in out.glob("cells/*/*/*"):
+        if path.is_dir() and not (path / SUMMARY).is_file():
+            shutil.rmtree(path)
+    for path in out.glob("cells/*/*"):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    lacking = [cell.records_folder for cell in expected_cells(suite, out)[0] if not cell.folder(out).is_dir()]
+    (out / PART).unlink(missing_ok=True)
+    if lacking:
+        write_json(out / PART, {"not_run": lacking})
 
 
 def _pack(out: Path, copy: Path, folder: Path, salt: str) -> Path:

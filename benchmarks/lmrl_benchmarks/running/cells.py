@@ -1,6 +1,7 @@
 """The cells of a run (one agent on one task with one training seed), their jobs, and where in the run's folder everything is.
 
-Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and why); ``data/<dataset>/``;
+Layout of a run: ``suite.json``; ``problems.json`` (what could not be run, and why); ``part.json`` (of a part that was submitted: which
+cells it lacks); ``data/<dataset>/``;
 ``training/<task>/<algorithm>-<preset>/seed-<s>/``; ``cells/<task>/<agent>/seed-<s>/`` with the records of one evaluation.
 """
 
@@ -22,7 +23,7 @@ from lmrl_envs import doors, task
 from lmrl_envs.files import remedy
 from lmrl_envs.files.untrusted import Schema, checked, read
 
-SUITE, PROBLEMS = "suite.json", "problems.json"
+SUITE, PROBLEMS, PART = "suite.json", "problems.json", "part.json"
 
 
 class SuiteFile(Schema, frozen=True):
@@ -31,6 +32,12 @@ class SuiteFile(Schema, frozen=True):
     digest: str
     suite: Suite
     provenance: Provenance
+
+
+class PartFile(Schema, frozen=True):
+    """A ``part.json``: of the agents that are there, the cells that are not, by their folders."""
+
+    not_run: list[str]
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,15 @@ def read_problems(out: Path) -> dict[str, str]:
         return read(out / PROBLEMS, dict[str, str])
     except (OSError, ValueError):
         return {}
+
+
+def read_part(out: Path) -> frozenset[str]:
+    """The cells that a part of a run says it lacks, by their folders; none where it is no part.
+
+    Raises:
+        Refused: the file is damaged.
+    """
+    return frozenset(read(out / PART, PartFile).not_run if (out / PART).is_file() else ())
 
 
 def found_cells(suite: Suite, out: Path) -> list[Cell]:

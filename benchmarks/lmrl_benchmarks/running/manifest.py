@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE
+from lmrl_benchmarks.running.cells import PART, PROBLEMS, SUITE, read_part
 from lmrl_benchmarks.running.records import EPISODES, PARTNER, RUN, SUMMARY
 from lmrl_envs.files import sha256_of, write_json
 from lmrl_envs.files.untrusted import Count, Refused, Schema, lines, read, shown
@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 KEPT = (
     SUITE,
     PROBLEMS,
+    PART,
     *(f"cells/*/*/seed-*/{name}" for name in (RUN, EPISODES, SUMMARY, "agent.json", PARTNER)),
     *(f"training/*/*/seed-*/{name}" for name in ("train.json", "metrics.jsonl", "final/lmrl.json")),
 )
@@ -75,6 +76,8 @@ def unreadable_files(out: Path) -> list[str]:
                     pass
             elif path.name == PROBLEMS:
                 read(path, dict[str, str])
+            elif name == PART:
+                read_part(out)
             elif path.name not in (EPISODES, RUN, SUMMARY, SUITE):  # which are read with their cells
                 read(path, dict[str, Any])
         except (OSError, Refused) as problem:

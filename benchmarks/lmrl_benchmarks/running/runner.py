@@ -10,7 +10,7 @@ from typing import Any
 
 from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.room import RoomSettings
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, Job, Part, Plan, read_problems
+from lmrl_benchmarks.running.cells import PART, PROBLEMS, SUITE, Job, Part, Plan, read_problems
 from lmrl_benchmarks.running.evaluation import EvaluationSpec, task_code
 from lmrl_benchmarks.running.jobs import PROGRESS, Watch, hangs, how_far, is_done, problem_of
 from lmrl_benchmarks.running.manifest import write_manifest
@@ -71,6 +71,7 @@ def run_suite(
     (part or Part()).check(suite)
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
+        (out / PART).unlink(missing_ok=True)  # what it lacked is run now
         plan = Plan(suite, agents, device, salt, room, retry_errors, part)
         patience = STALLED * plan.room.patience
         for job in plan.jobs.values():

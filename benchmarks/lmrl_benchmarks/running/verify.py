@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from lmrl_benchmarks.running.cells import Cell, cells, evaluation_of, read_problems, read_suite
+from lmrl_benchmarks.running.cells import PART, Cell, cells, evaluation_of, read_part, read_problems, read_suite
 from lmrl_benchmarks.running.manifest import damaged_files, unreadable_files
 from lmrl_benchmarks.running.records import (
     EPISODES,
@@ -40,6 +40,7 @@ from lmrl_datasets import DatasetError
 from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.schema import plain
 from lmrl_envs import SimulatorError, Task, __version__, task
+from lmrl_envs.files import untrusted
 from lmrl_envs.files.untrusted import shown
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import process_pool
@@ -81,7 +82,7 @@ def verify_run(out: Path, workers: int = 1, salt: str = "", every: int = 1) -> I
     """For every cell that the run must have: its name and the breaches (none when all holds).
 
     A run may leave agents of the suite out, but an agent that plays one task has to play all: nobody picks the easy ones.
-    (People may.)
+    (People may.) A part of a run (``part.json``) names what it lacks, every cell; those are not yielded.
 
     Args:
         out: folder of the run.
@@ -91,7 +92,7 @@ def verify_run(out: Path, workers: int = 1, salt: str = "", every: int = 1) -> I
     """
     suite, record = read_suite(out)
     version = recorded_version(record)
-    expected, strangers = _expected(suite, out)
+    expected, strangers = expected_cells(suite, out)
     about = [f"{shown(name)}: the suite has no such cell" for name in strangers]
     if record["digest"] != suite.digest:
         about.append("suite.json has been changed: its digest does not fit")
@@ -103,6 +104,13 @@ def verify_run(out: Path, workers: int = 1, salt: str = "", every: int = 1) -> I
         about.append("there are no cells")
     if why := why_not_playable(suite, salt):
         about.append(why)
+    with contextlib.suppress(OSError, untrusted.Refused):  # told by unreadable_files
+        lacking = read_part(out)
+        about += [
+            f"{PART} names {shown(name)}, which is no cell that is not there"
+            for name in sorted(lacking - _absent(expected, out))
+        ]
+        expected = [cell for cell in expected if cell.records_folder not in lacking or cell.folder(out).is_dir()]
     yield "suite", about + damaged_files(out) + unreadable_files(out)
     check = partial(_verify_cell, out, suite, version, read_problems(out), "" if why else salt, every)
     seen: dict[str, list[tuple[Cell, Checked]]] = {}
@@ -117,7 +125,7 @@ def verify_run(out: Path, workers: int = 1, salt: str = "", every: int = 1) -> I
             yield _name(cell), checked.breaches
 
 
-def _expected(suite: Suite, out: Path) -> tuple[list[Cell], list[str]]:
+def expected_cells(suite: Suite, out: Path) -> tuple[list[Cell], list[str]]:
     """The cells of all agents that have any; folders that are those of no cell."""
     folders = [path for path in out.glob("cells/*/*/*") if path.is_dir()]
     present = {path.parent.name for path in folders}
@@ -130,6 +138,10 @@ def _expected(suite: Suite, out: Path) -> tuple[list[Cell], list[str]]:
     places = {cell.records_folder for cell in expected}
     names = (path.relative_to(out).as_posix() for path in folders)
     return expected, sorted(name for name in names if name not in places)
+
+
+def _absent(expected: Sequence[Cell], out: Path) -> set[str]:
+    return {cell.records_folder for cell in expected if not cell.folder(out).is_dir()}
 
 
 def _name(cell: Cell) -> str:
