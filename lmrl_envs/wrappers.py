@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,11 +74,60 @@ class TranscriptObservation(gymnasium.Wrapper[str, str, str, str], RecordConstru
         return self._conversation, reward, terminated, truncated, info
 
 
+class Offers:
+    """What some of a task's policies offer to say, see `Candidates`. The same seed and conversation give the same offers.
+
+    Args:
+        id: of the task.
+        seed: of the providers, and of what of theirs is offered.
+        kwargs: of the task's environment.
+        providers, chance, noise, least: see `Candidates`.
+
+    Raises:
+        ValueError: there is no such provider, or no such chance.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        seed: int,
+        kwargs: Mapping[str, Any] | None = None,
+        providers: Iterable[str] = ("random", "suboptimal", "expert"),
+        chance: float = 0.55,
+        noise: float = 0.3,
+        least: int = 2,
+    ) -> None:
+        from lmrl_envs.tasks import make_policy
+
+        if not (0 < chance <= 1 and 0 <= noise <= 1 and least >= 1):
+            raise ValueError(
+                f"chance={chance}, noise={noise}, least={least}: shares in [0, 1], and at least one candidate"
+            )
+        self._chance, self._noise, self._least = chance, noise, least
+        self._random = random.Random(seed)
+        self._players = [make_policy(id, name, seed=seed + i, **(kwargs or {})) for i, name in enumerate(providers)]
+
+    def next(self, transcript: Transcript) -> tuple[str, ...]:
+        """What may be said now; to be asked at every turn of a game, in order."""
+        rng = self._random
+        lines = list(
+            dict.fromkeys(line for line in (player.act(transcript) for player in self._players) if line is not None)
+        )
+        own = [
+            line if rng.random() >= self._noise else rng.choice(lines) for line in lines if rng.random() < self._chance
+        ]
+        own += [line for line in rng.sample(lines, len(lines)) if line not in own][
+            : max(0, self._least - len(set(own)))
+        ]
+        return tuple(dict.fromkeys(own))
+
+
 class Candidates(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
     """Actions to choose from, other ones each turn: what some providers offer (Cohen et al. 2022, arXiv 2208.02294).
 
     ``info["candidates"]`` is the tuple of what may be said next, at ``reset`` and at every ``step`` that does not end the game;
-    ``info["logged"]``, from the first step on, whether what was said was one of them. Any other text is legal all the same.
+    ``info["logged"]``, from the first step on, whether what was said was one of them. Any other text is legal all the same. At the end
+    ``info["offered"]`` holds the candidates of every turn: what `lmrl train planning` learns from.
 
     Args:
         env: a `TextEnv`.
@@ -101,58 +150,33 @@ class Candidates(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs):
     ) -> None:
         RecordConstructorArgs.__init__(self, providers=providers, chance=chance, noise=noise, least=least)
         super().__init__(env)
-        base = _text_env(env)
-        if not (0 < chance <= 1 and 0 <= noise <= 1 and least >= 1):
-            raise ValueError(
-                f"chance={chance}, noise={noise}, least={least}: shares in [0, 1], and at least one candidate"
-            )
-        self._base, self._providers = base, tuple(providers)
-        self._chance, self._noise, self._least = chance, noise, least
-        spec = base.spec
+        self._base, spec = _text_env(env), _text_env(env).spec
         if spec is None:
             raise ValueError("candidates come from a task's own policies: make the environment by its id")
-        self._id, self._kwargs = spec.id, {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
-        self._random = random.Random(0)
-        self._players: list[Any] = []
-        self._offered: tuple[str, ...] = ()
-        self._make(0)
-
-    def _make(self, seed: int) -> None:
-        from lmrl_envs.tasks import make_policy
-
-        self._players = [
-            make_policy(self._id, name, seed=seed + i, **self._kwargs) for i, name in enumerate(self._providers)
-        ]
-
-    def _offer(self) -> tuple[str, ...]:
-        transcript, rng = self._base.transcript, self._random
-        lines = list(
-            dict.fromkeys(line for line in (player.act(transcript) for player in self._players) if line is not None)
+        kwargs = {key: value for key, value in spec.kwargs.items() if key != "render_mode"}
+        self._make: Callable[[int], Offers] = lambda seed: Offers(
+            spec.id, seed, kwargs, providers, chance, noise, least
         )
-        own = [
-            line if rng.random() >= self._noise else rng.choice(lines) for line in lines if rng.random() < self._chance
-        ]
-        own += [line for line in rng.sample(lines, len(lines)) if line not in own][
-            : max(0, self._least - len(set(own)))
-        ]
-        return tuple(dict.fromkeys(own))
+        self._seeds = random.Random(0)
+        self._offers = self._make(0)
+        self._offered: list[tuple[str, ...]] = [()]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         text, info = self.env.reset(seed=seed, options=options)
         # A stream of its own: which candidates there are changes nothing about the game.
-        own = self._random.getrandbits(32) if seed is None else seed
-        self._random = random.Random(own)
-        self._make(own)
-        self._offered = self._offer()
-        return text, {**info, "candidates": self._offered}
+        own = self._seeds.getrandbits(32) if seed is None else seed
+        self._seeds, self._offers = random.Random(own), self._make(own)
+        self._offered = [self._offers.next(self._base.transcript)]
+        return text, {**info, "candidates": self._offered[-1]}
 
     def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
-        offered = self._offered
         text, reward, terminated, truncated, info = self.env.step(action)
-        info["logged"] = action in offered
-        self._offered = () if terminated or truncated else self._offer()
-        if self._offered:
-            info["candidates"] = self._offered
+        info["logged"] = action in self._offered[-1]
+        if terminated or truncated:
+            info["offered"] = tuple(self._offered)
+        else:
+            self._offered.append(self._offers.next(self._base.transcript))
+            info["candidates"] = self._offered[-1]
         return text, reward, terminated, truncated, info
 
 

@@ -49,9 +49,10 @@ MAZE = "lmrl/MazeFullyObserved-v0"
 FROM_GAMES = [
     name
     for name in algorithms()
-    if name != "chai" and not getattr(load_algorithm(name), "__globals__", {}).get("TAKES_PAIRS")
+    if name not in ("chai", "planning") and not getattr(load_algorithm(name), "__globals__", {}).get("TAKES_PAIRS")
 ]
-"""Others are held to the same elsewhere: those that learn from pairs in test_preference_methods.py, chai, which learns only where
+"""Others are held to the same elsewhere: those that learn from pairs in test_preference_methods.py, planning, which learns from logged
+candidates, in test_planning.py, chai, which learns only where
 somebody bargains, in test_chai.py."""
 
 OFFLINE = {"bc", "filtered_bc", "mc", "ilql", "cql", "kl_control", "batch_q", "dbcq"}

@@ -6,6 +6,7 @@ do not depend on the number of workers or on where a killed run was taken up aga
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +24,7 @@ from lmrl_envs import TextEnv, load_task, make_policy
 from lmrl_envs.files import claim, locked, write_atomically, write_json
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import Progress, kill_workers, process_pool
+from lmrl_envs.wrappers import Candidates
 
 SPEC, CARD = "generation.json", "README.md"
 SHARD_SIZE = 20_000
@@ -34,14 +36,18 @@ def play_episode(env: TextEnv, recipe: Recipe, seed: int, index: int) -> Episode
     policy = make_policy(
         recipe.env, recipe.policy, seed=episode_seed("policy", seed, index), **recipe.env_kwargs, **recipe.policy_kwargs
     )
-    _, info = env.reset(seed=env_seed)
+    game: Any = Candidates(env, **recipe.candidates) if recipe.candidates else env
+    choosing = random.Random(env_seed)
+    _, info = game.reset(seed=env_seed)
     terminated = truncated = stopped = False
     while not (terminated or truncated):
         action = policy.act(env.transcript)
         if action is None:
             truncated = stopped = True
             break
-        _, _, terminated, truncated, info = env.step(action)
+        if recipe.candidates and action not in info["candidates"]:
+            action = choosing.choice(info["candidates"])
+        _, _, terminated, truncated, info = game.step(action)
     transcript = env.transcript
     return Episode(
         episode_id=index,

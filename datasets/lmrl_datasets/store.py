@@ -44,6 +44,7 @@ class RecipeValues(Schema, frozen=True):
     notes: str = ""
     shard_size: Count | None = None
     revision: Count = 1
+    candidates: dict[str, Any] = {}
 
 
 class ManifestFile(Schema, frozen=True):

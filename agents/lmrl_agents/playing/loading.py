@@ -12,8 +12,11 @@ from lmrl_envs import doors
 from lmrl_envs.doors import told
 from lmrl_envs.files.missing import ArgumentsError, check_arguments
 
-UTTERANCES = "utterances.json"
-"""Of a model with values of whole utterances (`lmrl_agents.models.utterances`)."""
+OF_FILE = {
+    "utterances.json": "lmrl_agents.playing.utterance_agent:UtteranceAgent",
+    "planning.json": "lmrl_agents.playing.planning_agent:PlanningAgent",
+}
+"""What plays the models in whose folder there is such a file; all others are policies."""
 
 
 def agent_names() -> dict[str, str]:
@@ -37,14 +40,15 @@ def load_agent(spec: str, **kwargs: Any) -> Agent:
             from lmrl_agents.playing.served import ServedAgent
 
             return ServedAgent(spec, **kwargs)
-        if (model_folder(spec) / UTTERANCES).is_file():
-            from lmrl_agents.playing.utterance_agent import UtteranceAgent
-
+        kind = next((kind for file, kind in OF_FILE.items() if (model_folder(spec) / file).is_file()), None)
+        if kind is not None:
+            place, _, name = kind.partition(":")
+            factory: Any = getattr(doors.load(place), name)
             try:
-                check_arguments(UtteranceAgent, kwargs, f"agent {spec!r}")
+                check_arguments(factory, kwargs, f"agent {spec!r}")
             except ArgumentsError as problem:
                 raise AgentArgumentError(str(problem)) from None
-            return UtteranceAgent(spec, **kwargs)
+            return factory(spec, **kwargs)
         from lmrl_agents.playing.policy_agent import LanguageModelAgent
 
         return LanguageModelAgent(spec, **kwargs)

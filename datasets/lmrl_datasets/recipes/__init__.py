@@ -36,12 +36,23 @@ class Recipe:
     """What of the published row cannot be reproduced, and why."""
     shard_size: int | None = None
     """Episodes per file, for games so slow that a lost file matters; None: by the size of the dataset."""
+    candidates: dict[str, Any] = field(default_factory=dict)
+    """Arguments of `lmrl_envs.wrappers.Candidates`: the policy's own line is said where it is among what is offered, else one of these
+    at random, and the last info holds what was offered at each turn. Empty: the policy says what it likes."""
     revision: int = 1
     """Raised whenever a change, of the policy or of the game, changes the episodes that a recipe makes."""
 
     def makes(self) -> dict[str, Any]:
         """The part that determines the episodes; a recipe may be described anew without becoming another one."""
-        kept = ("name", "env", "policy", "env_kwargs", "policy_kwargs", "revision")
+        kept = (
+            "name",
+            "env",
+            "policy",
+            "env_kwargs",
+            "policy_kwargs",
+            "revision",
+            *(["candidates"] if self.candidates else []),
+        )
         return {key: getattr(self, key) for key in kept}
 
 
