@@ -326,6 +326,34 @@ def test_ratios_are_one_before_the_first_step_whatever_the_networks_dropout(
     assert all(abs(value) < 1e-9 for value in logged.get("kl_played", ([], [0.0]))[1])
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce", "grpo", "archer", "online_filtered_bc", "online_dpo"])
+def test_games_values_and_references_are_read_in_the_precision_of_updates(
+    algorithm: str, maze_data: Path, start: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every reading of every network between a round's first move and the end of learning, so that ratios compare like with like."""
+    seen: list[bool] = []
+    real_rounds, real_finish = Session.__iter__, Session.finish
+    hook: list[torch.utils.hooks.RemovableHandle] = []
+
+    def note(module: torch.nn.Module, args: object) -> None:
+        if isinstance(module, torch.nn.LayerNorm):
+            seen.append(torch.is_autocast_enabled("cpu"))
+
+    def counted(self: Session):
+        hook.append(torch.nn.modules.module.register_module_forward_pre_hook(note))
+        yield from real_rounds(self)
+
+    def finish(self: Session, *args: object, **facts: object) -> Path:
+        hook[-1].remove()
+        return real_finish(self, *args, **facts)
+
+    monkeypatch.setattr(Session, "__iter__", counted)
+    monkeypatch.setattr(Session, "finish", finish)
+    overrides = {f"{algorithm}.iterations": 1}
+    train(settings(algorithm, tmp_path, maze_data, start=start, overrides=overrides, dtype="bf16"))
+    assert len(seen) > 20 and all(seen), f"{seen.count(False)} of {len(seen)} readings in float32"
+
+
 @pytest.mark.parametrize("algorithm", ["ilql", "cql", "mc"])
 def test_validation_leaves_frozen_networks_without_dropout(
     algorithm: str, maze_data: Path, dropping: Path, tmp_path: Path, short: None, monkeypatch: pytest.MonkeyPatch

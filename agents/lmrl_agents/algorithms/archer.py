@@ -147,10 +147,12 @@ def _value(
     for update in range(config.critic_updates):
         seed = (run.seed, round_, update)
         drawn = np.random.default_rng(seed).integers(len(turns), size=config.batch_size)
-        said = draws(model, [turns[i] for i in drawn], config.temperature, seed)
+        with precision(run):
+            said = draws(model, [turns[i] for i in drawn], config.temperature, seed)
         for part, more in passes([turns[i] for i in drawn], session.shard(np.arange(len(drawn))), run.pass_tokens):
             own = [turns[drawn[i]] for i in part]
-            goal_q, goal_v = targets(target, own, [turns[drawn[i]].saying(said[i]) for i in part], config, choice)
+            with precision(run):
+                goal_q, goal_v = targets(target, own, [turns[drawn[i]].saying(said[i]) for i in part], config, choice)
             batch = utterances_batch(own, pad, choice).to(run.device)
             with precision(run):
                 values, q = judged(critic, batch, len(own), choice)
@@ -171,18 +173,19 @@ def _improve(
     chosen = np.random.default_rng((run.seed, round_, 2**31 + 1)).integers(len(turns), size=config.positions)
     own = session.shard(np.arange(config.positions))
     seed = (run.seed, round_, 2**31)
-    all_drawn = draws(model, [turns[i] for i in chosen], config.temperature, seed)
+    with precision(run):
+        all_drawn = draws(model, [turns[i] for i in chosen], config.temperature, seed)
     said, drawn = [turns[chosen[i]].saying(all_drawn[i]) for i in own], [all_drawn[i] for i in own]
     worth = np.zeros(len(said))
     for part, _ in passes(said, np.arange(len(said)), run.pass_tokens):
-        with torch.no_grad():
+        with torch.no_grad(), precision(run):
             batch = utterances_batch([said[i] for i in part], pad, choice).to(run.device)
             values, q = judged(critic, batch, len(part), choice)
         worth[part] = (q.amin(dim=0) - values.amin(dim=0)).cpu().numpy()
     if config.least_std:
         worth = normalize(worth, config.least_std, 0.0)
     steps = steps_of_turns(said, drawn, choice, pad)
-    steps.pass_tokens = run.pass_tokens
+    steps.pass_tokens, steps.dtype = run.pass_tokens, run.dtype
     # Means are over tokens: this makes sums over an utterance's tokens of them, and means over utterances.
     advantages = floats(worth[steps.episode] * len(steps) / len(said), run.device)
     rate, facts = config.rate(round_ - config.critic_rounds) * session.state["rate"], {}

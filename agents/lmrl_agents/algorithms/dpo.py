@@ -113,6 +113,7 @@ def optimise(run: TrainingRun, config: DirectConfig, loss_of: Callable[..., torc
     model = start_policy(run)
     episodes = episodes_of(data.sides, model.tokenizer, model.form)
     sides = SideSteps(StepStore.of(episodes, model.form, model.tokenizer.pad), len(episodes))
+    sides.steps.dtype = run.dtype
     reference = np.zeros(len(sides.steps))
     if not config.reference_free:
         reference = predict_logprobs(frozen(model), sides.steps, 1.0)

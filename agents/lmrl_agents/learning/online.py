@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from lmrl_agents.learning.losses import chosen
-from lmrl_agents.learning.optimisation import linear_decay
+from lmrl_agents.learning.optimisation import linear_decay, precision
 from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
@@ -182,7 +182,8 @@ def rounds(
     rewarding = rewarding or Rewarding.of(session, config.episodes * group_size)
     for round_ in session:
         numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
-        episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)
+        with precision(session.run):  # what is sampled is what learns, rounding included
+            episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)
         played = facts_of(episodes)
         session.note = f"return {played['return']:.2f}"
         session.log(**played)
@@ -195,7 +196,7 @@ def steps_of(session: Session, episodes: Sequence[TokenEpisode], config: OnlineC
     """The steps of a round."""
     model = session.policy
     steps = StepStore.of(episodes, model.form, model.tokenizer.pad).count_time(config.discount_unit)
-    steps.pass_tokens = session.run.pass_tokens
+    steps.pass_tokens, steps.dtype = session.run.pass_tokens, session.run.dtype
     return steps
 
 
@@ -274,13 +275,20 @@ def _in_order(steps: StepStore, size: int = 8192) -> Iterator[np.ndarray]:
         yield np.arange(start, min(start + size, len(steps)))
 
 
+def _precision(steps: StepStore, device: torch.device) -> torch.autocast:
+    """As updates of these steps are computed: what is compared with them is rounded as they are."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=steps.dtype == "bf16")
+
+
 @torch.inference_mode()
 def predict_values(critic: Critic, steps: StepStore) -> tuple[np.ndarray, np.ndarray]:
-    """Values of the states of all steps and of the states after them, float [N] each (0 after termination)."""
+    """Values of the states of all steps and of the states after them, float [N] each (0 after termination);
+    in the precision of the steps' run."""
     values, after = np.zeros(len(steps)), np.zeros(len(steps))
     for which in _in_order(steps):
         batch = steps.batch(which).to(critic.device)
-        found = critic.value(critic.states(batch))
+        with _precision(steps, critic.device):
+            found = critic.value(critic.states(batch))
         values[which] = found[batch.state].cpu().numpy()
         after[which] = (found[batch.next_state] * batch.goes_on).cpu().numpy()
     return values, after
@@ -288,11 +296,12 @@ def predict_values(critic: Critic, steps: StepStore) -> tuple[np.ndarray, np.nda
 
 @torch.inference_mode()
 def predict_logprobs(policy: Policy, steps: StepStore, temperature: float) -> np.ndarray:
-    """Log-probability of every step's token under a policy, float [N]."""
+    """Log-probability of every step's token under a policy, float [N]; in the precision of the steps' run."""
     logprobs = np.zeros(len(steps))
     for which in _in_order(steps):
         batch = steps.batch(which, successors=False).to(policy.device)
-        logprobs[which] = new_logprobs(policy, batch, temperature)[0].cpu().numpy()
+        with _precision(steps, policy.device):
+            logprobs[which] = new_logprobs(policy, batch, temperature)[0].cpu().numpy()
     return logprobs
 
 

@@ -201,8 +201,8 @@ class StepStore:
         """bool [N]: the step's episode was cut off and has a state after its last step."""
         self.time = np.ones(len(self.row))
         """float [N]: what passes between a step and the state after it, in units of the discount."""
-        self.pass_tokens = 0
-        """Most tokens of rows that a network reads at once, see `parts`; 0: as many as there are."""
+        self.pass_tokens, self.dtype = 0, "float32"
+        """Most tokens of rows that a network reads at once, see `parts` (0: all); and what it computes in, `TrainingRun.dtype`."""
 
     @classmethod
     def of(
