@@ -140,6 +140,38 @@ def test_assent_stays_assent_with_what_goes_with_it(extra: str) -> None:
             assert sells(said(line), STANDING), (line, said(line))
 
 
+@pytest.mark.parametrize("yes", ["Okay", "Fine", "Yes", "Sure,", "Well, okay,", "Alright,"])
+def test_a_bare_yes_takes_the_offer_with_an_undertaking_and_with_nothing_else(yes: str) -> None:
+    for given in (
+        "you can have it",
+        "you may take it",
+        "you can keep it",
+        "I'll sell it to you",
+        "I will sell it",
+        "I'll give it to you",
+    ):
+        assert sells(said(f"{yes} {given}."), STANDING), (yes, given)
+        for catch in ("tomorrow", "if you pay $27,000", "checked first", "on Saturday maybe"):
+            assert not sells(said(f"{yes} {given} {catch}."), STANDING), (yes, given, catch)
+    for other in (
+        "you could have it",
+        "you can drive it",
+        "I'll give you my number",
+        "I'll let you know",
+        "you can have a look",
+    ):
+        assert not sells(said(f"{yes} {other}."), STANDING), (yes, other)
+
+
+@pytest.mark.parametrize("part", ["half the car", "half of the bike", "half of it", "half a car", "half the wheels"])
+def test_half_the_thing_for_half_the_price_is_no_offer(part: str) -> None:
+    frames = ["Half the price and {}, then it's a deal.", "Half price, {}.", "For half the price you get {}.", "Half the price buys you {}.",
+              "Pay half the price, get {}.", "Half the price is {}, friend.", "At half price I sell you {}. Deal?"]  # fmt: skip
+    for frame in frames:
+        assert said(frame.format(part)) == Meaning("refuse"), frame
+    assert said("Half the price and half the shipping.") == Meaning("offer", 15_000)
+
+
 @pytest.mark.parametrize("catch", ["unless it rains", "if my boss agrees", "but not at that price", "only the fees come on top",
                                    "minus the engine", "when pigs fly", "almost", "or maybe not", "for $30,000"])  # fmt: skip
 def test_assent_with_a_catch_is_none(catch: str) -> None:

@@ -124,6 +124,9 @@ def understand(
         which: indices of the amounts that are about the thing in question; None: all.
     """
     amounts = [amount for i, amount in enumerate(line.amounts) if which is None or i in which]
+    if line.has("mock"):  # "Half the price and half the car": nobody offers that
+        mocked = {at for phrase in line.phrases if phrase.label == "mock" for at in range(phrase.start, phrase.end)}
+        amounts = [amount for amount in amounts if amount.at not in mocked]
     price, how = _price(line, amounts, standing)
     if _queries(line):
         return Meaning("question")
@@ -156,7 +159,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     """The price that a line comes to, and how: offer, discount, assent (it names the other's own price), or ""."""
     other, own = standing.other, standing.own
     asks, lists, less, more, named = [], [], [], [], False
-    supposed = line.has("yes", "close", "commit", "gift") or line.tokens[:2] == ("what", "if")
+    supposed = line.has("yes", "close", "grant", "commit", "gift") or line.tokens[:2] == ("what", "if")
     supposed = supposed or (line.tokens[:2] == ("if", "you") and not _PAYING.isdisjoint(line.tokens[2:4]))
     for amount in amounts:
         value = dollars(amount, standing)
@@ -276,7 +279,7 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         return Meaning("refuse")
     if other is not None and standing.just and not has("praise", "stall") and not _SUPPOSING.isdisjoint(line.tokens):
         told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
-        if not told or (has("commit") and "if" in line.tokens):
+        if not told or (has("grant", "commit") and "if" in line.tokens):
             return Meaning("refuse")  # "I'd get laughed out of the office."
     act = _other_act(line, no, standing, names)
     if act == "unclear" and other is not None and standing.just and not _OF_THE_DEAL.isdisjoint(line.tokens):
@@ -318,7 +321,11 @@ def _is_opinion(line: Line, yes: int) -> bool:
 
 
 def _only_assents(line: Line) -> bool:
-    return {p.label for p in line.phrases} <= {"weak", "aside", "praise", "condition", "gift", "no", "negated"}
+    """Whether what is said beside a bare yes leaves it one: an undertaking does, where nothing in it is supposed ("you can have it")."""
+    beside = {"weak", "aside", "praise", "condition", "gift", "no", "negated"}
+    if _SUPPOSING.isdisjoint(line.tokens):
+        beside.add("grant")
+    return line.labels <= beside
 
 
 def _turn(line: Line, no: int, yes: int) -> int:
@@ -464,13 +471,27 @@ def _mended(word: str) -> str:
 
 
 _DATA = sections(__file__, "bargaining.txt")
-_LABELS = ("negated", "mock", "no", "query", "insult", "close", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
+_LABELS = ("negated", "mock", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
            "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
 """Of phrases of one length the first of these wins."""
-_DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "insult", "close", "commit"})
+_DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "insult", "close", "grant", "commit"})
 """Without one of these a line is neither yes nor no."""
 _WITH_ASSENT = frozenset(
-    {"yes", "weak", "aside", "condition", "gift", "praise", "greet", "urge", "negated", "split", "insult", "close"}
+    {
+        "yes",
+        "weak",
+        "aside",
+        "condition",
+        "gift",
+        "praise",
+        "greet",
+        "urge",
+        "negated",
+        "split",
+        "insult",
+        "close",
+        "grant",
+    }
 )
 _EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
 _HARMLESS = frozenset(listed(_DATA["harmless"])) | BREAKS
