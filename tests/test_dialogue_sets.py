@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from dialogue_sets import TASKS, shares
+from dialogue_sets import FOLDER, TASKS, shares
+
+from lmrl_envs.partners.judged import judge_partner, read_rows
 
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
@@ -21,3 +23,15 @@ def test_readers_keep_their_floor(env_id: str) -> None:
         assert counts["right"] >= least * counts.total(), (speakers, counts)
         assert counts["wrong"] + counts["sold"] <= most * counts.total(), (speakers, counts)
         assert counts["sold"] <= 1, (speakers, counts)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "name", "least", "most"),
+    [("lmrl/TwentyQuestions-v1", "twenty_questions", 0.84, 0.015)],
+)
+def test_lines_that_were_learned_from_stay_read(env_id: str, name: str, least: float, most: float) -> None:
+    rows = read_rows(env_id, FOLDER.parent / "fresh" / f"{name}.jsonl")
+    verdicts = [judged.verdict for judged in judge_partner(env_id, rows)]
+    assert len(verdicts) >= 150
+    assert verdicts.count("right") >= least * len(verdicts)
+    assert verdicts.count("wrong") <= most * len(verdicts)

@@ -87,7 +87,7 @@ ALL = frozenset(("phrase", "quantity"))
 """Senses that stand for any other."""
 
 
-DOING = frozenset(("does", "done", "for", "who", "part", "body"))
+DOING = frozenset(("does", "done", "for", "who", "part", "body", "phrase"))
 """Senses of what may be meant otherwise than alone, beside something else."""
 
 
@@ -154,8 +154,10 @@ class Clause:
                 found &= item.truth
             if k:
                 found = contrary(found, everything)
-        if self.turns or found.possible or len(self.items) < 2:
+        if self.turns or found.yes or len(self.items) < 2 or not any(item.sense in DOING for item in self.items):
             return found
-        if all(item.truth.possible for item in self.items) and any(item.sense in DOING for item in self.items):
+        if all(item.truth.yes for item in self.items) or (
+            not found.possible and all(item.truth.possible for item in self.items)
+        ):
             raise Unread  # parts that nothing has together: one of them means something else
         return found

@@ -45,7 +45,8 @@ class Knowledge:
         return (1 << len(self.names)) - 1
 
     def select(self, expression: str) -> int:
-        """The set meant by attributes, object names (``@desk`` where an attribute has that name too) and measures (``kg>=20``) joined with ``&``, ``|`` and ``!``.
+        """The set meant by attributes, object names (``@desk`` where an attribute has that name too) and measures (``kg>=20``) joined with ``&``, ``|``, ``!``
+        and ``~`` (people would dispute it of these).
 
         What is disputed counts as the table has it; `judge` tells it apart.
 
@@ -70,11 +71,13 @@ class Knowledge:
             sure = likely = self.everything
             for term in alternative.split("&"):
                 name = term.strip()
-                chosen, disputed = self._term(name.lstrip("! "))
+                chosen, disputed = self._term(name.lstrip("!~ "))
                 if not judged:
                     disputed = 0
                 yes, maybe = chosen & ~disputed, chosen | disputed
-                if name.startswith("!"):
+                if name.startswith("~"):
+                    yes, maybe = 0, maybe if judged else 0
+                elif name.startswith("!"):
                     yes, maybe = self.everything & ~maybe, self.everything & ~yes
                 sure, likely = sure & yes, likely & maybe
             true, possible = true | sure, possible | likely

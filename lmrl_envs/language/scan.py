@@ -32,6 +32,10 @@ _OF_SOME = frozenset(("quality", "material", "place", "part", "body", "does", "d
 _USUALLY = frozenset(words(LINES["usually"]))
 _CLAUSE, _LINKING = frozenset("thbp"), frozenset("thbapT")
 """Parts between two phrases with which the second says something of the thing again; with which it is not part of the first."""
+_OWN = frozenset(("its", "their", "his", "her"))
+_ANYBODY = frozenset(words(LINES["anybody does"]))
+"""What whoever has to do with a thing does with it."""
+_WHERE = frozenset(("in", "at", "on", "inside", "near"))
 _JUDGED = frozenset(("considered", "described", "called", "classified", "regarded"))
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
 
@@ -167,6 +171,8 @@ class Scan(Senses):
             elif sense == "phrase" and first in MEANT:
                 # It may go on: "does it have a trunk or ears", "in the kitchen or the bathroom".
                 made = self.context == "made"
+                if made and listed[i].token.word in _WHERE:
+                    raise Unread  # "made at home": of how it came to be
                 self.context, meant = ("made", "material") if made else MEANT[first]
                 self._add(Item(meant, senses["phrase"], i, i + size), listed, i)
             else:
@@ -306,7 +312,7 @@ class Scan(Senses):
                 self._owe("reach", "done", "for", "does")
                 self.reaches = "T" in listed[i + 2].clear
                 return i + 2
-        elif word == "most" and i + 1 < len(listed) and self._is_noun(listed, i + 1):
+        elif word in ("most", "many") and i + 1 < len(listed) and self._is_noun(listed, i + 1):
             return i + 1
         elif word in self.measures.superlatives or (
             word in ("most", "least") and i + 1 < len(listed) and listed[i + 1].token.word in adjectives
@@ -365,6 +371,12 @@ class Scan(Senses):
 
     def _add(self, item: Item, listed: list[Word], i: int) -> None:
         clause, clear = self.clauses[-1], listed[i].clear
+        if item.sense in ("kind", NAME) and self.tokens[listed[i].index - 1].word in _OWN and listed[i].index:
+            raise Unread  # "are its seeds on the outside": of a part of it
+        if item.sense == "quality" and self._is_of_person(listed, i):
+            raise Unread  # "do you need to be strong to use it"
+        if item.sense == "who" and self._is_doing(listed, i):
+            raise Unread  # "driven by a child": nobody told who does that
         connector, self.connector = self.connector, ""
         last = clause.items[-1] if clause.items else None
         own, self.own = self.own or "a" in clear or "b" in clear, False
@@ -428,6 +440,21 @@ class Scan(Senses):
         ):
             raise Unread
         return item
+
+    def _is_doing(self, listed: list[Word], i: int) -> bool:
+        """Whether somebody is named as who does what was said to be done."""
+        last = self.items[-1] if self.items else None
+        if self.context != "by" or last is None or last.sense not in ("done", "phrase"):
+            return False
+        return _ANYBODY.isdisjoint([word.token.base for word in listed[last.start : last.end]])
+
+    def _is_of_person(self, listed: list[Word], i: int) -> bool:
+        """Whether somebody, and not the thing, is said to be like that."""
+        parts = [token.part for token in self.tokens[: listed[i].index]]
+        if "b" not in listed[i].clear or not {"p", "q"} & set(parts):
+            return False
+        subject = next((part for part in reversed(parts[: len(parts) - parts[::-1].index("b")]) if part in "tpqh"), "")
+        return subject in ("p", "q")
 
     def _is_choice(self, listed: list[Word], i: int) -> bool:
         """Whether "A or B?" asks which of the two."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from lmrl_envs.language.grammar import AFTER_PLACE, ORDER, Clause, Item, Language, Memory, Word
 from lmrl_envs.language.lexicon import NAME
+from lmrl_envs.language.lists import words
 from lmrl_envs.language.quantity import Values
-from lmrl_envs.language.tokens import CLEAR, Token
+from lmrl_envs.language.tokens import CLEAR, LINES, Token
 from lmrl_envs.language.truth import Truth
 
+_VOCATIVES = frozenset(words(LINES["vocatives"]))
 SAID = frozenset("tpT")
 """Parts of the words with which something is said of what was named."""
 
@@ -94,8 +96,8 @@ class Senses:
                 return None  # "made of"
             if token.part == "P" and i + 1 < len(listed) and listed[i + 1].token.part not in AFTER_PLACE:
                 return None  # "outside", but not of "outside the house"
-        if self.context == "aux" and size == 1 and token.word.endswith("ing"):
-            return None  # "does cutting it ..."
+        if self.context == "aux" and size == 1 and (token.word.endswith("ing") or token.word in _VOCATIVES):
+            return None  # "does cutting it ...", "would mommy let me"
         sense = None
         for own in order:
             if own in senses:
@@ -106,6 +108,8 @@ class Senses:
                 sense = next((own for own in ("place", "who", "for", "relate") if own in senses), None)
             if sense is None and "does" in senses and token.word.endswith("ing"):
                 sense = "does"  # "capable of swimming"
+        if sense == "for" and self.context == "to" and "t" in self._clear_after(listed, i + size - 1):
+            sense = "done" if "done" in senses else None  # "need to dust it"
         if sense == NAME:
             headed = self._is_headed(listed, i + size)
             if "quality" in senses and ("x" not in clear or headed):
@@ -120,11 +124,19 @@ class Senses:
                 return "kind"  # "a kind of computer"
         elif sense == "kind" and not senses["kind"].possible:
             # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
+            headed = self._is_headed(listed, i + size)
+            if headed and (meant := next((own for own in ("place", "who", "for", "relate") if own in senses), None)):
+                return meant  # "a farm thing"
             named = listed[i].index > 0 and self.tokens[listed[i].index - 1].word in ("a", "an")
             if not (named and self._ends(listed, i + size)):
                 others = [own for own in order if own in senses and own != "kind"]
                 return others[0] if others else "kind" if self._is_alone(listed, i, size, senses) else None
         return sense
+
+    def _clear_after(self, listed: list[Word], i: int) -> str:
+        """The part of the word right after one of a phrase."""
+        index = listed[i].index + 1
+        return self.tokens[index].part if index < len(self.tokens) else ""
 
     def _is_own_name(self, listed: list[Word], i: int, size: int) -> bool:
         """Whether the words are a thing's own name, not another name of it."""

@@ -123,7 +123,9 @@ class Tokenizer:
             return known
         if len(word) < 5:  # short words are near many others: two letters swapped is all
             swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)} & self.vocabulary
-            return swapped.pop() if len(swapped) == 1 else known
+            if len(swapped) == 1:
+                return swapped.pop()
+            return self._slips.missing(word) or known
         if word.endswith("s") and (plural := self._slips.missing(word[:-1])) is not None:
             return plural  # "weels"
         for cut, meant in self._slips.near(word):
@@ -176,7 +178,12 @@ def _tell_ones(tokens: list[Token]) -> None:
             tokens[i] = Token("one", "one", "")
 
 
+_SOUNDS = frozenset(("kc", "ck", "zs", "sz"))
+
+
 def _is_vowel_slip(word: str, meant: str) -> bool:
-    """Whether a long word has one wrong vowel ("vegatable")."""
+    """Whether a long word has one wrong vowel ("vegatable"), or a consonant as it sounds ("musik")."""
     wrong = [(a, b) for a, b in zip(word, meant, strict=True) if a != b]
-    return len(word) >= 6 and len(wrong) == 1 and all(letter in "aeiouy" for letter in wrong[0])
+    if len(wrong) != 1:
+        return False
+    return "".join(wrong[0]) in _SOUNDS or (len(word) >= 6 and all(letter in "aeiouy" for letter in wrong[0]))
