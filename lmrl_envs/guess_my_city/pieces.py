@@ -26,7 +26,8 @@ from lmrl_envs.guess_my_city.names import (
 from lmrl_envs.guess_my_city.table import City, cities, countries, places
 from lmrl_envs.language.grammar import Unread
 from lmrl_envs.language.lists import table, words
-from lmrl_envs.language.quantity import Match, Values
+from lmrl_envs.language.quantity import Match
+from lmrl_envs.language.scales import Values
 from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
 

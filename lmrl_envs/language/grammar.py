@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from lmrl_envs.language.lexicon import NAME, NOT, SKIP, Lexicon
 from lmrl_envs.language.lists import words
-from lmrl_envs.language.quantity import Measures, Values
+from lmrl_envs.language.quantity import Measures
+from lmrl_envs.language.scales import Values
 from lmrl_envs.language.tokens import LINES, Token
 from lmrl_envs.language.truth import Truth, contrary, surely
 

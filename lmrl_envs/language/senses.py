@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lmrl_envs.language.grammar import AFTER_PLACE, ORDER, Clause, Item, Language, Memory, Word
 from lmrl_envs.language.lexicon import NAME
 from lmrl_envs.language.lists import words
-from lmrl_envs.language.quantity import Values
+from lmrl_envs.language.scales import Values
 from lmrl_envs.language.tokens import CLEAR, LINES, Token
 from lmrl_envs.language.truth import Truth
 

@@ -10,8 +10,9 @@ from functools import lru_cache
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
-from lmrl_envs.language.quantity import COMMON, Measures, Values
+from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
+from lmrl_envs.language.scales import COMMON, Values
 from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.truth import Truth
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_knowledge, number, split_names
