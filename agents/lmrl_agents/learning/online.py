@@ -145,14 +145,14 @@ def play(
         config: temperature and slots.
         group_size: how many games are played from each number's seed (GRPO).
         rewarding: what is optimised in place of the task's own reward.
-        acting: what plays, if not the model itself.
+        acting: what plays, if not the model itself; it may name a kind of `Recorder` of its own as ``recorder``.
 
     Raises:
         TrainingError: a game failed.
         RewardError: the reward did.
     """
     sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
-    recorder = Recorder(model if acting is None else acting, model.form, sampling)
+    recorder = getattr(acting, "recorder", Recorder)(model if acting is None else acting, model.form, sampling)
     rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
     wanted = [n * group_size + k for n in numbers[rank() :: world_size()] for k in range(group_size)]
     games: list[Played] = []

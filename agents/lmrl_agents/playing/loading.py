@@ -15,6 +15,7 @@ from lmrl_envs.files.missing import ArgumentsError, check_arguments
 OF_FILE = {
     "utterances.json": "lmrl_agents.playing.utterance_agent:UtteranceAgent",
     "planning.json": "lmrl_agents.playing.planning_agent:PlanningAgent",
+    "manager.safetensors": "lmrl_agents.playing.managed:ManagedAgent",
 }
 """What plays the models in whose folder there is such a file; all others are policies."""
 
