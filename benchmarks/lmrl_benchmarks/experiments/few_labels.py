@@ -1,6 +1,7 @@
 """Rewards learned from few comparisons: bandits, with and without iterative data smoothing (Zhu, Jordan and Jiao, arXiv 2401.16335).
 
-Twelve arms with gold N(0, 1); comparisons between arms that are drawn by unequal shares, each labelled by Bradley-Terry. A table of rewards descends on
+Twelve arms with gold N(0, 1); comparisons between arms that are both drawn by shares of Dirichlet(1/2), so that some are hardly ever compared (where
+one of the two is any other, each is compared often enough and there is nothing to mend), each labelled by Bradley-Terry. A table of rewards descends on
 the cross-entropy; after each epoch labels move to what it says (``ids``), or not. The policy takes the arm of the largest reward, ties shared: what
 optimisation ends in.
 """
@@ -31,8 +32,8 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     for _ in range(BANDITS):
         gold = rng.normal(size=ARMS)
         share = rng.dirichlet(np.full(ARMS, 0.5))
-        first = rng.choice(ARMS, count, p=0.9 * share + 0.1 / ARMS)
-        second = (first + rng.integers(1, ARMS, count)) % ARMS
+        chance = np.outer(share, share) * (1 - np.eye(ARMS))
+        first, second = np.divmod(rng.choice(ARMS**2, count, p=(chance / chance.sum()).ravel()), ARMS)
         labels = (rng.random(count) < 1 / (1 + np.exp(gold[second] - gold[first]))).astype(float)
         held = np.arange(count) % HELD_OUT == HELD_OUT - 1
         rewards, found = descent(first, second, labels, rate), []

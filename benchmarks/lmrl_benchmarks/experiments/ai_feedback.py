@@ -1,0 +1,110 @@
+"""Feedback of a judge in people's place: labels in one order or both, hard or soft; and answers mended or voted on without any label.
+
+The judge reads with noise and prefers what it is shown first, as language models do (Lee et al., arXiv 2309.00267). Ways with labels tell what a reward model
+learns of them: how often its order of two fresh answers is gold's, and gold of the best of n by it. Ways without train the cloned policy: critique and
+revision by a reviser who notices half of the faults (Bai et al., arXiv 2212.08073), a vote on the parts of sixteen answers (Huang et al., arXiv 2210.11610),
+and as a control a vote of one, which imitates the policy's own answers. A policy is told by gold of its games.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lmrl_agents.playing.loading import load_agent
+from lmrl_agents.playing.rollout import Rollout
+from lmrl_benchmarks.experiments.gold_lab import Settings, labelled, learned_scores, samples_of, trained
+from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
+from lmrl_datasets.preferences.store import load_gold, load_preferences
+from lmrl_envs.files.untrusted import Schema, convert
+
+JUDGES = {
+    "one order, hard": "",
+    "one order, soft": ",soft=1",
+    "both orders, hard": ",both=1",
+    "both orders, soft": ",soft=1,both=1",
+}
+"""Way -> what is added to the judge's knobs."""
+WITHOUT: dict[str, dict[str, Any]] = {
+    "critique and revise": {"constitutional.reviser": "scripted:notices=.5"},
+    "vote on parts": {"self_training.vote": "parts"},
+    "own answers": {"self_training.vote": "text", "self_training.group_size": 1},
+}
+"""Way -> settings of the algorithm that their names begin with."""
+
+
+class Feedback(Schema, frozen=True):
+    """Settings of `run`."""
+
+    env: str
+    way: str
+    """One of `JUDGES` or `WITHOUT`."""
+    judge: str = "biased:k=4,e=0,noise=.3,order=1.2"
+    data: str = ""
+    """Dataset that the policy is cloned from, for the ways without labels."""
+    writer: str = "suboptimal"
+    prompts: int = 64
+    samples: int = 16
+    pairs: int = 4000
+    width: int = 32
+    model: dict[str, Any] = {}
+    start: dict[str, Any] = {}
+    """Settings of the cloned policy."""
+    policy: dict[str, Any] = {}
+    """Settings of the ways without labels."""
+    seed: int = 0
+
+
+def run(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """One way: see `lmrl_benchmarks.experiments.grid`.
+
+    Raises:
+        ValueError: settings that are none.
+    """
+    s = convert(dict(settings), Feedback, "settings")
+    if s.way not in (*JUDGES, *WITHOUT):
+        raise ValueError(f"way={s.way!r} is not one of {', '.join((*JUDGES, *WITHOUT))}")
+    with tempfile.TemporaryDirectory() as folder:
+        return {"numbers": _judged(s, Path(folder)) if s.way in JUDGES else _taught(s, Path(folder))}
+
+
+def _judged(s: Feedback, out: Path) -> dict[str, float]:
+    lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples,
+                   reader=s.judge + JUDGES[s.way], pairs=s.pairs, seed=s.seed)  # fmt: skip
+    folder = labelled(lab, out)
+    labels, gold = load_preferences(folder).labelled(), load_gold(folder)
+    said = [(label.label, label.shown_first == "first", sum(gold[pair.pair_id].first) - sum(gold[pair.pair_id].second))
+            for pair, label in labels if label.label is not None]  # fmt: skip
+    told = [(value > 0.5) == (margin > 0) for value, _, margin in said if margin and value != 0.5]
+    model = trained(lab, "reward_model", folder, out / "reward", {"model.width": s.width, **s.model})
+    samples = samples_of(lab)
+    scores = learned_scores(lab, f"learned:{model}", samples)
+    better = np.sign(scores[:, ::2] - scores[:, 1::2]) * np.sign(samples.gold[:, ::2] - samples.gold[:, 1::2])
+    return {
+        "shown first preferred": float(np.mean([value if first else 1 - value for value, first, _ in said])),
+        "labels agree with gold": float(np.mean(told)),
+        "reward model agrees with gold": float(0.5 + better[better != 0].mean() / 2),
+        "gold at the start": float(samples.gold.mean()),
+        "gold": float(best_of_n_means(scores, samples.gold, [s.samples]).mean()),
+    }
+
+
+def _taught(s: Feedback, out: Path) -> dict[str, float]:
+    lab = Settings(s.env, "rl", data=s.data, seed=s.seed)
+    start = trained(lab, "bc", s.data, out / "start", s.start, sample=True)
+    own = WITHOUT[s.way]
+    algorithm = next(iter(own)).partition(".")[0]
+    more = {key: value for key, value in s.policy.items() if key.startswith(f"{algorithm}.")}
+    policy = trained(lab, algorithm, s.data, out / "policy", {**more, **own}, sample=True, start=start)
+    return {"gold at the start": _gold(s, start), "gold": _gold(s, policy)}
+
+
+def _gold(s: Feedback, folder: Path) -> float:
+    rollout = Rollout(load_agent(str(folder)), s.env, slots=256)
+    return float(
+        np.mean([game.transcript.episode_return for game in rollout.play(range(4 * s.prompts), 0, "evaluation")])
+    )
