@@ -28,9 +28,9 @@ ACTS = {
 """What the seller does by people's judgement -> acts of `lmrl_envs.language.bargaining` that say the same."""
 
 
-def verdicts(env_id: str) -> list[tuple[str, str]]:
+def verdicts(env_id: str, folder: Path = FOLDER) -> list[tuple[str, str]]:
     """Kind of speaker and verdict (right, wrong, unread, sold: wrongly taken for a sale) of every line."""
-    path = FOLDER / TASKS[env_id]
+    path = folder / TASKS[env_id]
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     if "line" in rows[0]:
         return [(row["kind"], _of_a_seller(row)) for row in rows]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dialogue_sets import FOLDER, TASKS, shares
-
-from lmrl_envs.partners.judged import judge_partner, read_rows
+from dialogue_sets import FOLDER, TASKS, shares, verdicts
 
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
@@ -25,13 +23,15 @@ def test_readers_keep_their_floor(env_id: str) -> None:
         assert counts["sold"] <= 1, (speakers, counts)
 
 
-@pytest.mark.parametrize(
-    ("env_id", "name", "least", "most"),
-    [("lmrl/TwentyQuestions-v1", "twenty_questions", 0.84, 0.015)],
-)
-def test_lines_that_were_learned_from_stay_read(env_id: str, name: str, least: float, most: float) -> None:
-    rows = read_rows(env_id, FOLDER.parent / "fresh" / f"{name}.jsonl")
-    verdicts = [judged.verdict for judged in judge_partner(env_id, rows)]
-    assert len(verdicts) >= 150
-    assert verdicts.count("right") >= least * len(verdicts)
-    assert verdicts.count("wrong") <= most * len(verdicts)
+# Of lines that were learned from (data/fresh): least share read rightly, greatest share silently wrong.
+LEARNED = {"lmrl/TwentyQuestions-v1": (0.84, 0.015), "lmrl/CarDealer-v1": (0.90, 0.03)}
+
+
+@pytest.mark.parametrize("env_id", LEARNED)
+def test_lines_that_were_learned_from_stay_read(env_id: str) -> None:
+    found = [verdict for _, verdict in verdicts(env_id, FOLDER.parent / "fresh")]
+    least, most = LEARNED[env_id]
+    assert len(found) >= 150
+    assert found.count("right") >= least * len(found)
+    assert found.count("wrong") <= most * len(found)
+    assert found.count("sold") == 0

@@ -159,18 +159,20 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     """The price that a line comes to, and how: offer, discount, assent (it names the other's own price), or ""."""
     other, own = standing.other, standing.own
     asks, lists, less, more, named = [], [], [], [], False
-    supposed = line.has("yes", "close", "grant", "commit", "gift") or line.tokens[:2] == ("what", "if")
+    supposed = (
+        line.has("yes", "close", "grant", "commit", "gift")
+        or line.tokens[:2] == ("what", "if")
+        or line.tokens[:1] == ("suppose",)
+    )
     supposed = supposed or (line.tokens[:2] == ("if", "you") and not _PAYING.isdisjoint(line.tokens[2:4]))
     for amount in amounts:
         value = dollars(amount, standing)
         if value is None:
             continue
         if other is not None and value == other and amount.role not in ("off", "percent", "raise", "rate", "extra"):
-            named = True
-        elif (
-            amount.role == "ask" and value < 0.08 * (other or own or standing.listed or 0) and not _priced(line, amount)
-        ):
-            continue  # "Registration costs $150."
+            named = named or amount.role != "quoted" or line.has("yes")  # "so you're at $24,500": it is only told
+        elif amount.role == "ask" and value < _least(standing) and not _priced(line, amount):
+            continue  # "Registration costs $150.", "we're still $7,000 apart"
         elif amount.role == "ask" or (amount.role == "if" and supposed):
             asks.append((value, amount.at))
         elif amount.role == "list":
@@ -206,6 +208,12 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     if lists and other is None and not line.question:
         return lists[-1], "offer"
     return None, ""
+
+
+def _least(standing: Standing) -> float:
+    """Below it no bare amount is a price: a seller asks for more than half of what is offered."""
+    other, own = standing.other, standing.own
+    return other / 2 if other and own and own > other else 0.08 * (other or own or standing.listed or 0)
 
 
 def _priced(line: Line, amount: Amount) -> bool:
@@ -297,7 +305,7 @@ def _assents(
     if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
         weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
         said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift")) else -1
-        if weak >= 0 and how != "assent" and not _is_bare(line, max(_turn(line, no, said), 0)):
+        if weak >= 0 and not _is_bare(line, max(_turn(line, no, said), 0)):
             return False
     elif how != "assent" and _is_opinion(line, yes):
         return False
@@ -308,6 +316,7 @@ def _assents(
 def _is_bare(line: Line, start: int) -> bool:
     """Whether a bare "Yes." is all that is said from a token on, with courtesies: "Yes, it's a great car." answers something else."""
     covered = {at for p in line.phrases if p.label != "praise" for at in range(p.start, p.end)}
+    covered |= {amount.at for amount in line.amounts}
     return all(at in covered or token in _BESIDE_YES for at, token in enumerate(line.tokens) if at > start)
 
 
