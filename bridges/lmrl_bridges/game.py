@@ -99,13 +99,16 @@ class Game:
         if self.read:
             message = extract(self._form, message, self.env._texts[-1])
         text, _, terminated, truncated, info = outcome = self.env.step(message)
-        self.terminated, self.truncated, self.info = terminated, truncated, info
+        self.info = info
         self.valid_actions += info["valid"]
-        self.over = terminated or truncated
+        if terminated or truncated:
+            self.terminated, self.truncated, self.over = terminated, truncated, True
         if self.rewards == "step":
             return outcome
-        before = self._least if info["turn"] > 1 else 0.0
-        return text, self.score - before, terminated, truncated, info
+        first = info["turn"] == 1
+        if not self.over:
+            return text, self._least if first else 0.0, terminated, truncated, info
+        return text, self.score - (0.0 if first else self._least), terminated, truncated, info
 
     def messages(self) -> list[dict[str, str]]:
         """The chat so far: instructions as the system message, environment as user, player as assistant."""
