@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import inspect
 import json
 import tomllib
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 import lmrl_benchmarks
 import lmrl_envs
-from lmrl_benchmarks.commands.cli import run
+from lmrl_benchmarks.commands.cli import COMMANDS, run
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
@@ -131,6 +133,41 @@ def test_listings_are_json_on_request(command: list[str], capsys: pytest.Capture
     if command == ["data", "list"]:
         assert DATA in [row["name"] for row in found]
     assert found
+
+
+LISTINGS = {
+    "envs": ["envs"],
+    "agents": ["agents", "list"],
+    "datasets": ["data", "list"],
+    "stats": ["data", "stats", DATA, "--sample"],
+    "eval": ["eval", "--agent", "random", "--env", "lmrl/Wordle-v0", "--episodes", "3", "--out", "{out}"],
+    "exploit": ["exploit", "lmrl/CarDealer-v1", "--attempts", "1"],
+    "simulator": ["simulator", "check", "scripted", "--env", "lmrl/TwentyQuestions-v1", "--rows", "12"],
+}
+
+
+@pytest.mark.parametrize("command", LISTINGS.values(), ids=LISTINGS)
+def test_every_listing_is_json_and_both_kinds_of_table(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = [tmp_path / "t.csv", tmp_path / "t.parquet"]
+    words = [word.format(out=tmp_path / "run") for word in command]
+    assert run([*words, "--json", "--csv", str(tables[0]), "--parquet", str(tables[1])]) == 0
+    assert json.loads(capsys.readouterr().out)
+    as_text, typed = pd.read_csv(tables[0]), pd.read_parquet(tables[1])
+    assert len(typed) == len(as_text) > 0 and list(typed.columns) == list(as_text.columns)
+    assert len(typed) == 3 or command[0] != "eval"
+
+
+def test_the_commands_that_list_are_those_tested() -> None:
+    named = {" ".join(words[: 2 if words[0] in ("agents", "data", "simulator") else 1]) for words in LISTINGS.values()}
+    takes = set()
+    for name, (place, _) in COMMANDS.items():
+        module, function = place.split(":")
+        made = getattr(importlib.import_module(f"lmrl_benchmarks.commands.{module}"), function)
+        assert "json" not in inspect.signature(made).parameters or name == "data info", f"{name}: JSON, and no table"
+        takes |= {name} if "listing" in inspect.signature(made).parameters else set()
+    assert takes == named | {"leaderboard contamination", "prefs info"}, "which need runs and pairs of their own"
 
 
 def test_references_are_measured_by_a_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -186,9 +186,13 @@ def rich_run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
     records[3]["error"] = f"RuntimeError: {HOSTILE}"
     (cell / "episodes.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    for path in out.glob("cells/*/expert/seed-0/summary.json"):
-        summary = json.loads(path.read_text())
-        path.write_text(json.dumps({**summary, "prompt_tokens": 4000, "completion_tokens": 800, "cost_usd": 0.02}))
+    for path in out.glob("cells/*/expert/seed-0/episodes.jsonl"):
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        for record in records:
+            first, *others = record.get("details") or [{} for _ in record["actions"]]
+            used = {"prompt_tokens": 500, "completion_tokens": 100, "cost_usd": 0.0025}
+            record["details"] = [{**first, **used}, *others]
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return out
 
 
@@ -255,9 +259,9 @@ def test_learning_curves_come_from_the_trainings(tmp_path: Path, maze_data: Path
             "".join(json.dumps(x) + "\n" for x in lines) + '{"step": 1, "loss": 2}\n{"cut'
         )
     results = load_results(out)
-    assert learning_curves(results) == {
-        "MazeFullyObserved": {"bc-nano": {s: {0: -100.0 + s, 50: -50.0 + s, 100: 0.0 + s} for s in (0, 1)}}
-    }
+    assert learning_curves(results).values.tolist() == [
+        ["MazeFullyObserved", "bc-nano", seed, step, -100.0 + step + seed] for seed in (0, 1) for step in (0, 50, 100)
+    ]
     page = write_report(out, tmp_path / "report.html", results).read_text()
     assert 'id="learning"' in page and ">bc-nano</text>" in page
     row = next(row for row in results.rows if row.agent == "bc")

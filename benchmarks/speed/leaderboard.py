@@ -56,7 +56,7 @@ def suite_speed(name: str, episodes: int | None, workers: int, folder: Path, wit
     wall, cpu, failed = timed(lambda: run_suite(suite, out, agents=suite.only(SCRIPTED), workers=workers))
     assert not failed, failed
     more_wall, more_cpu, _ = timed(lambda: write_report(out, folder / "suite.html"))
-    played = sum(len(cell.seeds) for cell in load_results(out).played)
+    played = len(load_results(out).episodes)
     found = {"suite": name, "tasks": len(tasks), "episodes": played, "workers": workers, "without": without,
              "wall_s": wall + more_wall, "cpu_s": cpu + more_cpu, "report_cpu_s": more_cpu}  # fmt: skip
     print(f"{name}: {played} episodes of {len(tasks)} tasks, {len(SCRIPTED)} scripted agents, with report: "

@@ -47,6 +47,7 @@ class Game:
         self.terminated = self.truncated = self.over = False
         """``over``: whether the game has ended, by its rules or its limit of actions."""
         self.valid_actions = 0
+        self._kind: str | None = None
 
     @property
     def instructions(self) -> str:
@@ -117,6 +118,29 @@ class Game:
     def close(self) -> None:
         """Release what the environment holds."""
         self.env.close()
+
+    def let_go(self) -> None:
+        """Keep a game that was `borrowed` for the next one of its kind; one that holds a partner who lives elsewhere is closed."""
+        if self._kind is None:
+            self.close()
+        else:
+            _IDLE.setdefault(self._kind, []).append(self)
+
+
+_IDLE: dict[str, list[Game]] = {}
+"""Games that were let go of, by task and arguments: to make an environment takes as long as ten games of Wordle."""
+
+
+def borrowed(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Game:
+    """A game for one player, to be let go of when it is played; what `Game` takes."""
+    kwargs = dict(env_kwargs or {})
+    kind = f"{env_id} {sorted(kwargs.items())}" if kwargs else env_id
+    try:  # in threads the last idle game may be taken between a look and a grasp
+        return _IDLE[kind].pop()
+    except (KeyError, IndexError):
+        game = Game(env_id, kwargs)
+        game._kind = None if game.row.is_live(kwargs) else kind
+        return game
 
 
 def game_rows(

@@ -21,7 +21,7 @@ from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import ToolDef, ToolParam, ToolParams
 
-from lmrl_bridges.game import Game, game_rows
+from lmrl_bridges.game import Game, borrowed, game_rows
 from lmrl_datasets.replay import make_recorded, replay_episode
 from lmrl_datasets.schema import Episode, plain
 from lmrl_envs import task as task_row
@@ -65,12 +65,11 @@ def play(tools: bool = False) -> Solver:
     """Play the sample's game to its end, or to a limit of Inspect's."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
-        now = Game(state.metadata["env_id"], state.metadata["env_kwargs"])
+        now = borrowed(state.metadata["env_id"], state.metadata["env_kwargs"])
         now.reset(state.metadata["seed"])
         if tools:
             state.tools = [_tool(now.tool)]
         try:
-            _keep(state, now)
             while not now.over:
                 state = await generate(state, tool_calls="none")
                 call = next(iter(state.output.message.tool_calls or []), None) if tools else None
@@ -84,9 +83,9 @@ def play(tools: bool = False) -> Solver:
                         state.messages.append(
                             ChatMessageTool(content=said, tool_call_id=other.id, function=other.function)
                         )
-                _keep(state, now)  # a limit of Inspect's stops a game in the midst of it
-        finally:
-            now.close()
+        finally:  # a limit of Inspect's stops a game in the midst of it
+            _keep(state, now)
+            now.let_go()
         return state
 
     return solve

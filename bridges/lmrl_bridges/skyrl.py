@@ -10,30 +10,15 @@ group play the same one. Trainers add up the rewards and end games themselves; s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from skyrl_gym import register
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput, ConversationType
 
-from lmrl_bridges.game import Game, game_rows
+from lmrl_bridges.game import borrowed, game_rows
 from lmrl_envs.core import check_choice
 
 ID = "lmrl"
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """Games of one task with the same arguments."""
-
-    turn_limit: int
-    kept: bool
-    """Whether a game that was let go of is played again: not where it holds a partner who lives elsewhere."""
-    idle: list[Game] = field(default_factory=list)
-    """Played and let go of: to make an environment takes as long as ten games of Wordle."""
-
-
-_KINDS: dict[str, _Kind] = {}
 
 
 class LmrlEnv(BaseTextEnv):
@@ -47,10 +32,11 @@ class LmrlEnv(BaseTextEnv):
     def __init__(self, env_config: Mapping[str, Any] | None = None, extras: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         said = {**(env_config or {}), **(extras or {})}
-        self.game, self._kind = _game(said["env_id"], said.get("env_kwargs"))
+        self.game = borrowed(said["env_id"], said.get("env_kwargs"))
         self.game.rewards = check_choice("rewards", said.get("rewards", "score"), ("step", "score"))
         self.seed, self._result, self._closed = said.get("seed"), None, False
-        self.max_turns = int(said.get("max_turns") or self._kind.turn_limit)
+        limit = said.get("max_turns") or self.game.row.surface.turn_limit(self.game.env)
+        self.max_turns = int(limit or 10**9)
 
     def init(self, prompt: ConversationType) -> tuple[ConversationType, dict[str, Any]]:
         """Begin the game; the row's prompt with the opening text as the user's message."""
@@ -78,27 +64,9 @@ class LmrlEnv(BaseTextEnv):
 
     def close(self) -> None:
         """Let go of the game: the next one of its kind is played in its environment."""
-        if self._closed:
-            return
-        self._closed, self._result = True, self.get_metrics()
-        if self._kind.kept:
-            self._kind.idle.append(self.game)
-        else:
-            self.game.close()
-
-
-def _game(env_id: str, env_kwargs: Mapping[str, Any] | None) -> tuple[Game, _Kind]:
-    kwargs = dict(env_kwargs or {})
-    name = f"{env_id} {sorted(kwargs.items())}" if kwargs else env_id
-    kind = _KINDS.get(name)
-    if kind is not None:
-        try:  # trainers close and begin games in threads: the last idle one may be taken between a look and a grasp
-            return kind.idle.pop(), kind
-        except IndexError:
-            return Game(env_id, kwargs), kind
-    game = Game(env_id, kwargs)
-    limit = game.row.surface.turn_limit(game.env) or 10**9
-    return game, _KINDS.setdefault(name, _Kind(limit, not game.row.is_live(kwargs)))
+        if not self._closed:
+            self._closed, self._result = True, self.get_metrics()
+            self.game.let_go()
 
 
 def rows(env_id: str, games: int, seed: int = 0, **arguments: Any) -> list[dict[str, Any]]:

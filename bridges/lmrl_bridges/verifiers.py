@@ -13,7 +13,7 @@ from typing import Any
 import verifiers.v1 as vf
 from pydantic import Field
 
-from lmrl_bridges.game import Game, game_rows
+from lmrl_bridges.game import Game, borrowed, game_rows
 from lmrl_envs.seeding import Stream
 
 
@@ -75,7 +75,7 @@ class LmrlEnv(vf.Env[LmrlEnvConfig]):
 
     async def run(self, task: LmrlTask, agents: vf.Agents) -> None:
         """Play a game. One that is cut off, by a limit or an error, has the task's least return."""
-        game = Game(task.data.env_id, task.data.env_kwargs)
+        game = borrowed(task.data.env_id, task.data.env_kwargs)
         game.reset(task.data.seed)
         try:
             async with agents.player.interaction(task) as interaction:
@@ -91,7 +91,7 @@ class LmrlEnv(vf.Env[LmrlEnvConfig]):
                     interaction.trace.record_metric(name, value)
             interaction.trace.info["actions"] = list(game.transcript.actions)
         finally:
-            game.close()
+            game.let_go()
 
 
 __all__ = ["LmrlConfig", "LmrlEnv", "LmrlEnvConfig", "LmrlTaskset"]

@@ -116,7 +116,7 @@ def replayed(folder: Path) -> dict[str, Any]:
     games = [
         (played.cell.task.slug, played.cell.agent.name, played.cell.seed, r["episode"], r["observations"], r["rewards"])
         for played in found.played
-        for r in (played.record(i) for i in range(len(played.seeds)))
+        for r in (played.record(i) for i in range(len(played.returns)))
     ]
     return {"rows": rows, "games": games, "seed": found.suite.seed, "sealed": found.suite.commitment}
 

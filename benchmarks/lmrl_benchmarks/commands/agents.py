@@ -15,32 +15,35 @@ from lmrl_agents.models.description import read_description
 from lmrl_agents.playing.loading import check_spec
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import as_json, wide_console
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing, wide_console
 from lmrl_envs import doors, load_task
 from lmrl_envs.files import printable
 
 
-def list_agents(json: bool = False) -> None:
+def list_agents(listing: OmitArgPrefixes[Listing] = ON_TERMINAL) -> None:
     """List the agents that can be evaluated by name, the algorithms that train one, and the rewards that these can be trained by.
 
     Args:
-        json: Print JSON.
+        listing: How it is told.
     """
     from lmrl_agents.learning.train import algorithms as algorithm_names
     from lmrl_agents.playing.loading import agent_names
 
     reward_names = {name: doors.owner(point) for name, point in doors.installed("lmrl.rewards").items()}
-    if json:
-        return as_json({"agents": agent_names(), "algorithms": algorithm_names(), "rewards": reward_names})
+    whole = {"agents": agent_names(), "algorithms": algorithm_names(), "rewards": reward_names}
+    if listing.tells(
+        [{"kind": k[:-1], "name": n, "about": about} for k, of in whole.items() for n, about in of.items()], whole
+    ):
+        return
     agents = Table(title="agents (lmrl eval --agent NAME)", title_justify="left")
     agents.add_column("name")
     agents.add_column("from")
-    for name, owner in agent_names().items():
+    for name, owner in whole["agents"].items():
         agents.add_row(name, owner)
     algorithms = Table(title="algorithms (lmrl train NAME)", title_justify="left")
     algorithms.add_column("name")
     algorithms.add_column("what it is")
-    for name, text in algorithm_names().items():
+    for name, text in whole["algorithms"].items():
         algorithms.add_row(name, text)
     rewards = Table(title="rewards (lmrl train ALGORITHM --reward NAME)", title_justify="left")
     rewards.add_column("name")

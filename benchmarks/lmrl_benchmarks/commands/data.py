@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
-from lmrl_benchmarks.commands.terminal import TABLES, as_json, shown, wide_console, write_table
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, TABLES, Listing, as_json, shown, wide_console, write_table
 from lmrl_benchmarks.running.records import read_as_dataset
 from lmrl_datasets import Dataset, load_dataset, read_jsonl
 from lmrl_datasets import generate as make
@@ -21,30 +22,29 @@ from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar
 
 
-def list_datasets(json: bool = False) -> None:
+def list_datasets(listing: OmitArgPrefixes[Listing] = ON_TERMINAL) -> None:
     """List all datasets: what plays, size, and whether it is here (generated, or as a sample in the package).
 
     Args:
-        json: Print JSON.
+        listing: How it is told.
     """
     here, shipped = set(installed_datasets()), set(samples())
-    if json:
-        recipes = [load_recipe(name) for name in dataset_names()]
-        rows = [
-            {
-                "name": recipe.name, "env_id": recipe.env, "policy": recipe.policy, "episodes": recipe.episodes,
-                "generated": recipe.name in here, "sample": recipe.name in shipped,
-            }
-            for recipe in recipes
-        ]  # fmt: skip
-        return as_json(rows)
+    recipes = [load_recipe(name) for name in dataset_names()]
+    rows = [
+        {
+            "name": recipe.name, "env_id": recipe.env, "policy": recipe.policy, "episodes": recipe.episodes,
+            "generated": recipe.name in here, "sample": recipe.name in shipped,
+        }
+        for recipe in recipes
+    ]  # fmt: skip
+    if listing.tells(rows):
+        return
     table = Table()
     for column in ("name", "task", "policy", "episodes", "here"):
         table.add_column(column, no_wrap=True)
-    for name in dataset_names():
-        recipe = load_recipe(name)
-        where = ", ".join(kind for kind, names in (("generated", here), ("sample", shipped)) if name in names)
-        table.add_row(name, recipe.env, recipe.policy, f"{recipe.episodes:,}", where or "-")
+    for row in rows:
+        where = ", ".join(kind for kind in ("generated", "sample") if row[kind])
+        table.add_row(row["name"], row["env_id"], row["policy"], f"{row['episodes']:,}", where or "-")
     wide_console().print(table)
 
 
@@ -118,31 +118,32 @@ def info(name: Positional[str], sample: bool = False, json: bool = False) -> Non
     }.items():
         table.add_row(key, shown(value))
     console.print(table)
-    _print_stats(data, console)
+    _print_stats(data, data.stats(), console)
     console.print("covers:")
     for line in in_words(manifest.get("coverage") or coverage(data)):
         console.print(f"- {shown(line)}", soft_wrap=True)
 
 
-def stats(name: Positional[str], sample: bool = False, json: bool = False) -> None:
+def stats(name: Positional[str], sample: bool = False, listing: OmitArgPrefixes[Listing] = ON_TERMINAL) -> None:
     """Statistics of a dataset, beside those of LMRL-Gym's Table 1 where there are any.
 
     Args:
         name: Dataset name or folder.
         sample: Take the sample that ships with the package.
-        json: Print JSON.
+        listing: How it is told.
     """
-    if json:
-        return as_json(load_dataset(name, sample=sample).stats())
-    _print_stats(load_dataset(name, sample=sample), Console())
+    data = load_dataset(name, sample=sample)
+    found = data.stats()
+    if not listing.tells([{"name": data.name, **found}], found):
+        _print_stats(data, found, Console())
 
 
-def _print_stats(data: Dataset, console: Console) -> None:
+def _print_stats(data: Dataset, found: Mapping[str, Any], console: Console) -> None:
     published = data.manifest["recipe"].get("published", {})
     table = Table(title=f"{shown(data.name)}: {len(data):,} episodes", title_justify="left")
     for column in ("", "here", "published"):
         table.add_column(column, justify="left" if not column else "right")
-    for key, value in data.stats().items():
+    for key, value in found.items():
         here = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
         table.add_row(key, here, f"{published[key]:g}" if key in published else "")
     console.print(table)

@@ -14,6 +14,8 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes
 
 from lmrl_agents.playing.room import DEFAULT, RoomSettings, close, open_agent
+from lmrl_benchmarks import results
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
 from lmrl_benchmarks.running.evaluation import evaluate as run
 from lmrl_benchmarks.running.jobs import problem_of
@@ -31,6 +33,7 @@ def evaluate(
     retry_errors: bool = False,
     versus: str | None = None,
     room: OmitArgPrefixes[RoomSettings] = DEFAULT,
+    listing: OmitArgPrefixes[Listing] = ON_TERMINAL,
 ) -> int:
     """Evaluate an agent on a task. Stopped, the same command goes on where it was.
 
@@ -41,6 +44,7 @@ def evaluate(
         retry_errors: Play the episodes that ended in an error once more.
         versus: Another agent, as --agent takes it, that plays the partner's side (tasks in which somebody bargains).
         room: How agents that do not come with this package are run.
+        listing: How it is told: as JSON the summary, as a table a row for each episode.
     """
     if versus is not None:
         spec = replace(spec, env_kwargs={**spec.env_kwargs, "simulator": f"agent:{versus}"})
@@ -61,13 +65,15 @@ def evaluate(
             )
     finally:
         close(player)
-    Console().print(_table(f"{spec.agent} on {spec.env_id}", summary))
+    episodes = results(out).to_dict("records") if listing.csv or listing.parquet else []
+    if not listing.tells(episodes, summary):
+        Console().print(_table(f"{spec.agent} on {spec.env_id}", summary))
     problem = problem_of(out)
     if summary["errors"] and not problem:
         failed = next(record for record in RecordFile(out).read() if record.error is not None)
         why = " ".join(str(failed.error)[:300].split())
         print(printable(f"the first error, in episode {failed.episode}: {why}"), file=sys.stderr)
-    print(f"records in {out}")
+    print(f"records in {out}", file=sys.stderr if listing.json else sys.stdout)
     if problem:
         print(printable(f"lmrl: {problem}"), file=sys.stderr)
         return 1

@@ -11,26 +11,25 @@ from typing import Any
 import gymnasium
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
+from tyro.conf import OmitArgPrefixes, Positional
 
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import as_json, shown, wide_console
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing, shown, wide_console
 from lmrl_envs import TextEnv, load_task, make_policy, task, task_ids
 from lmrl_envs.surface import Surface
 
 
-def envs(json: bool = False) -> None:
+def envs(listing: OmitArgPrefixes[Listing] = ON_TERMINAL) -> None:
     """List all tasks: capability tags, random and best mean return, LMRL-Gym's scale, simulators.
 
     Args:
-        json: Print JSON.
+        listing: How it is told.
     """
-    if json:
-        kept = ("id", "family", "summary", "tags", "return_range", "context", "partners", "extra")
-        rows = [task(id) for id in task_ids()]
-        return as_json(
-            [{key: getattr(r, key) for key in kept} | {"reference": r.reference and vars(r.reference)} for r in rows]
-        )
+    kept = ("id", "family", "summary", "tags", "return_range", "context", "partners", "extra")
+    told = [task(id) for id in task_ids()]
+    rows = [{key: getattr(r, key) for key in kept} | {"reference": r.reference and vars(r.reference)} for r in told]
+    if listing.tells(rows):
+        return
     table = Table(title=f"{len(task_ids())} tasks", title_justify="left", show_lines=True)
     table.add_column("task", min_width=max(map(len, task_ids())))
     for column in ("random", "optimum", "LMRL-Gym's min, average, max"):

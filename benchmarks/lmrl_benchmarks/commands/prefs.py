@@ -9,13 +9,13 @@ from typing import Annotated
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from lmrl_agents.playing.collecting import Collection
 from lmrl_agents.playing.collecting import collect as sample
 from lmrl_agents.playing.room import close, open_agent
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import TABLES, as_json, shown, write_table
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, TABLES, Listing, shown, write_table
 from lmrl_datasets.preferences.checking import about, verify_preferences
 from lmrl_datasets.preferences.exchange import import_pairs, trl_rows, write_trl
 from lmrl_datasets.preferences.labellers import load_labeller
@@ -79,17 +79,18 @@ def label(folder: Positional[Path], labeller: str, labels: int | None = None, se
     return 0
 
 
-def info(folder: Positional[Path], gold: bool = False, json: bool = False) -> None:
+def info(folder: Positional[Path], gold: bool = False, listing: OmitArgPrefixes[Listing] = ON_TERMINAL) -> None:
     """What preference data are: task, pairs, annotators, ties and skips.
 
     Args:
         folder: Of the data.
         gold: Open the side file, and tell how often each annotator agrees with it.
-        json: Print JSON.
+        listing: How it is told.
     """
     told = about(load_preferences(folder), load_gold(folder) if gold else None)
-    if json:
-        return as_json({key: str(value) for key, value in told})
+    whole = {key: str(value) for key, value in told}
+    if listing.tells([whole], whole):
+        return
     table = Table(show_header=False, box=None)
     for key, value in told:
         table.add_row(shown(key), shown(value))

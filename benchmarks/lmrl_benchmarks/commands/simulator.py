@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import gymnasium
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from lmrl_agents.settings import KeyValues
-from lmrl_benchmarks.commands.terminal import shown, wide_console
+from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing, shown, wide_console
 from lmrl_envs.work import progress_bar
 
 if TYPE_CHECKING:
@@ -92,9 +91,9 @@ def check(
     env_arg: KeyValues = {},
     rows: int | None = None,
     least: float | None = None,
-    json: bool = False,
     misses: int = 0,
     threads: int = 1,
+    listing: OmitArgPrefixes[Listing] = ON_TERMINAL,
 ) -> int:
     """Measure how often a partner is right: it is asked hand-judged questions (or hears hand-judged lines of a seller) that ship with the
     tasks, and its replies are compared with what people expect. Shares come with Wilson's 95 % interval.
@@ -109,9 +108,9 @@ def check(
         env_arg: Arguments of the environment, as key=value.
         rows: Only so many of the lines, drawn evenly from all.
         least: Least share of right replies.
-        json: Print JSON: counts, shares and intervals per task and kind of line, and every reply that was not right.
         misses: Print so many of the replies that were not right, for each task.
         threads: CPU threads of a local model.
+        listing: How counts, shares and intervals per task and kind of line are told; as JSON with every reply that was not right.
     """
     from lmrl_benchmarks.scores.judged import measure
     from lmrl_envs import load_task, task, task_ids
@@ -133,9 +132,8 @@ def check(
         lines = lines[:: max(1, len(lines) // rows)][:rows] if rows is not None else lines
         with progress_bar(f"{id} with {simulator}", "lines") as tell:
             reports.append(measure(id, lines, tell, **kwargs))
-    if json:
-        print(dumps({"simulator": simulator, "tasks": [report.as_json() for report in reports]}, indent=1))
-    else:
+    whole = {"simulator": simulator, "tasks": [report.as_json() for report in reports]}
+    if not listing.tells([row for report in reports for row in report.rows()], whole):
         _print_reports(simulator, reports, misses)
     return 1 if least is not None and any(report.share("right") < least for report in reports) else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +62,15 @@ class Listing:
     parquet: Path | None = None
     """The same as Parquet."""
 
-    def tells(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Print or write rows as it was asked for; False where nothing was."""
+    def tells(self, rows: Sequence[Mapping[str, Any]], whole: Any = None) -> bool:
+        """Print or write rows as it was asked for (as JSON ``whole``, where that is more); False where nothing was."""
         if self.json:
-            as_json(list(rows))
+            as_json(list(rows) if whole is None else whole)
         for path in filter(None, (self.csv, self.parquet)):
             import pandas as pd
 
-            print(f"{path}: {write_table(pd.DataFrame.from_records(list(rows)), path):,} rows")
+            count = write_table(pd.DataFrame.from_records(list(rows)), path)
+            print(f"{path}: {count:,} rows", file=sys.stderr if self.json else sys.stdout)
         return self.json or bool(self.csv or self.parquet)
 
 

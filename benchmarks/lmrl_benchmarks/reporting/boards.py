@@ -9,6 +9,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from lmrl_benchmarks.reporting.results import FinishedCell
 from lmrl_benchmarks.reporting.thoughts import Thoughts, shortened, thoughts_of
@@ -69,7 +70,7 @@ class ShownGame:
 
 def choose(played: FinishedCell, most: int) -> list[tuple[int, str]]:
     """Places of the episodes to show of a cell, with the reason: an error, the median, the worst and the best by return."""
-    order = sorted(range(len(played.returns)), key=lambda i: (played.returns[i], played.numbers[i]))
+    order = np.argsort(played.returns, kind="stable").tolist()
     good = [i for i in order if not played.failed[i]]
     wanted = [(i, "error") for i in order if played.failed[i]][:1]
     if good:

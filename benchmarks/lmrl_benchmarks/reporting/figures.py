@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmrl_agents.learning.curves import read_metrics
+from lmrl_benchmarks.reporting.frames import curves
 from lmrl_benchmarks.scores.comparison import profile, profile_band
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lmrl_benchmarks.reporting.results import Results
 
 COLOURS = 10
@@ -175,51 +177,43 @@ def cost_figure(results: Results) -> str:
         return _svg(figure, "Score against cost", 36.0)
 
 
-Curve = dict[int, dict[int, float]]
-"""Training seed -> step -> mean evaluation return."""
+EVALUATED = ("evaluation_return", "evaluation_return_greedy")
+"""Metrics that are drawn; where a step has both, the first."""
 
 
-def learning_curves(results: Results) -> dict[str, dict[str, Curve]]:
-    """Task -> trained model -> curve, from the ``metrics.jsonl`` of the trainings that evaluated on their way."""
-    found: dict[str, dict[str, Curve]] = {}
-    cells = {
-        (p.cell.task.slug, p.cell.agent.training_key, p.cell.seed, p.cell.training_folder)
-        for p in results.played
-        if p.cell.agent.train
-    }
-    for slug, key, seed, folder in sorted(cells):
-        curve = _curve(results.out / folder / "metrics.jsonl")
-        if curve:
-            found.setdefault(slug, {}).setdefault(key, {})[seed] = curve
-    return found
+def learning_curves(results: Results) -> pd.DataFrame:
+    """Mean evaluation return over the steps of trainings that evaluated on their way: ``task``, ``model``, ``seed``, ``step``, ``value``."""
+    import pandas as pd
+
+    cells = [p.cell for p in results.played if p.cell.agent.train]
+    trained = pd.DataFrame(
+        [(c.training_folder, c.task.slug, c.agent.training_key, c.seed) for c in cells],
+        columns=["folder", "task", "model", "seed"],
+    ).drop_duplicates()
+    told = curves(results.out, EVALUATED) if cells else pd.DataFrame(columns=["folder", "metric", "step", "value"])
+    told = told.sort_values("metric", ascending=False, kind="stable").drop_duplicates(["folder", "step"], keep="last")
+    found = trained.merge(told, on="folder").sort_values(["task", "model", "seed", "step"], ignore_index=True)
+    return found.drop(columns=["folder", "metric"])
 
 
-def _curve(path: Path) -> dict[int, float]:
-    found = read_metrics(path)
-    names = [name for name in ("evaluation_return_greedy", "evaluation_return") if name in found]
-    return {step: value for name in names for step, value in zip(*found[name], strict=True)}
-
-
-def learning_figure(curves: dict[str, dict[str, Curve]]) -> str:
+def learning_figure(trained: pd.DataFrame) -> str:
     """Evaluation return over training steps: the mean over seeds, and the range of the seeds."""
-    if not curves:
+    if trained.empty:
         return ""
-    models = sorted({key for by_model in curves.values() for key in by_model})
+    models, tasks = sorted(trained["model"].unique()), trained["task"].unique()
     with _style("learning") as plt:
-        columns = min(3, len(curves))
-        lines = -(-len(curves) // columns)
+        columns = min(3, len(tasks))
+        lines = -(-len(tasks) // columns)
         figure, axes = plt.subplots(lines, columns, figsize=(3.7 * columns, 2.6 * lines + 0.4), squeeze=False)
-        for axis in axes.flat[len(curves) :]:
+        for axis in axes.flat[len(tasks) :]:
             axis.set_visible(False)
-        for (name, by_model), axis in zip(curves.items(), axes.flat, strict=False):
-            for model, curve in by_model.items():
-                steps = sorted(set.intersection(*(set(line) for line in curve.values())))
-                if not steps:
-                    continue
-                values = np.array([[line[step] for step in steps] for line in curve.values()])
+        for (name, of_task), axis in zip(trained.groupby("task"), axes.flat, strict=False):
+            for model, of_model in of_task.groupby("model"):
+                seeds = of_model.pivot_table(index="step", columns="seed", values="value").dropna()
                 index = models.index(model)
-                axis.fill_between(steps, values.min(0), values.max(0), color=_colour(index), alpha=0.15, lw=0)
-                axis.plot(steps, values.mean(0), color=_colour(index), lw=1.6, label=model)
+                low, high = seeds.min(axis=1), seeds.max(axis=1)
+                axis.fill_between(seeds.index, low, high, color=_colour(index), alpha=0.15, lw=0)
+                axis.plot(seeds.index, seeds.mean(axis=1), color=_colour(index), lw=1.6, label=model)
             axis.set_title(name, loc="left")
             axis.grid(lw=0.6)
             axis.tick_params(length=0)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec.structs import asdict
 
+from lmrl_benchmarks.reporting.frames import Row, about, frame, rows_of
 from lmrl_benchmarks.running.cells import Cell, cells, found_cells, read_problems, read_suite
 from lmrl_benchmarks.running.records import EPISODES, SUMMARY, Record, RecordError, read_summary
 from lmrl_benchmarks.running.suite import Suite
@@ -29,33 +30,42 @@ from lmrl_benchmarks.scores.statistics import (
 from lmrl_envs import task
 from lmrl_envs.files.untrusted import LINE, Refused, decode, opened
 
-Interval = tuple[float, float]
+if TYPE_CHECKING:
+    import pandas as pd
 
+Interval = tuple[float, float]
 
 DAMAGED = "its records are damaged: lmrl leaderboard verify says where; without its folder it is played again"
 
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """A finished cell: its summary, and its episodes in the order of their numbers."""
+    """A finished cell: its summary, and its episodes."""
 
     cell: Cell
     path: Path
     summary: dict[str, Any]
-    numbers: np.ndarray
-    seeds: tuple[int, ...]
-    returns: np.ndarray
-    """Score of each episode: the task's minimum where it ended in an error."""
-    failed: np.ndarray
-    offsets: np.ndarray
+    offsets: tuple[int, ...]
     """Where each episode's line begins in the file."""
-    games: str = ""
+    games: str
     """A hash of all actions."""
+    episodes: pd.DataFrame
+    """Its rows of `Results.episodes`, in the order of their numbers."""
+
+    @cached_property
+    def returns(self) -> np.ndarray:
+        """Score of each episode: the task's minimum where it ended in an error."""
+        return self.episodes["return"].to_numpy()
+
+    @cached_property
+    def failed(self) -> np.ndarray:
+        """Whether each episode ended in an error."""
+        return self.episodes["error"].notna().to_numpy()
 
     def record(self, index: int) -> dict[str, Any]:
         """An episode's record, by its place; what it leaves out is there with its default."""
         with (self.path / EPISODES).open("rb") as file:
-            file.seek(int(self.offsets[index]))
+            file.seek(self.offsets[index])
             return asdict(decode(file.readline(LINE), Record, most=LINE))
 
     def first_error(self) -> str | None:
@@ -63,39 +73,39 @@ class FinishedCell:
         return self.record(int(self.failed.argmax()))["error"] if self.failed.any() else None
 
 
-def read_cell(cell: Cell, path: Path) -> FinishedCell | None:
+@dataclass(frozen=True)
+class _Read:
+    """What the folder of a finished cell holds."""
+
+    cell: Cell
+    path: Path
+    summary: dict[str, Any]
+    offsets: tuple[int, ...]
+    games: str
+    rows: list[Row]
+
+
+def _read(suite: str, cell: Cell, path: Path) -> _Read | None:
     """A cell of a run; None if it is not finished, or its records cannot be read (`verify` tells what is wrong)."""
-    minimum = task(cell.task.id).return_range[0]
-    found: list[tuple[int, int, float, bool, int]] = []
-    games = sha256()
+    found: list[tuple[int, int, Row]] = []
+    minimum, scale = task(cell.task.id).return_range[0], scale_of(cell.task.id, cell.task.kwargs)
+    whose, games = about(suite, cell), sha256()
     try:
         summary = read_summary(path)
         with opened(path / EPISODES) as file:
             offset = 0
             while line := file.readline(LINE):
-                if not line.strip():
-                    offset += len(line)
-                    continue
-                record = decode(line, Record, most=LINE)
-                found.append((record.episode, record.seed, record.score(minimum), record.error is not None, offset))
+                if line.strip():
+                    record = decode(line, Record, most=LINE)
+                    (row,) = rows_of([record], whose, minimum, scale)
+                    found.append((record.episode, offset, row))
+                    games.update(repr((record.episode, record.actions)).encode())
                 offset += len(line)
-                games.update(repr((record.episode, record.actions)).encode())
     except (RecordError, OSError, Refused):
         return None
-    if not found:
-        return None
-    numbers, seeds, returns, failed_ones, offsets = zip(*sorted(found), strict=True)
-    return FinishedCell(
-        cell,
-        path,
-        summary,
-        np.array(numbers),
-        seeds,
-        np.array(returns),
-        np.array(failed_ones, bool),
-        np.array(offsets),
-        games.hexdigest(),
-    )
+    found.sort(key=lambda one: one[:2])
+    _, offsets, rows = zip(*found, strict=True) if found else ((), (), ())
+    return _Read(cell, path, summary, offsets, games.hexdigest(), list(rows)) if found else None
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,8 @@ class Results:
     suite: Suite
     about: dict[str, Any]
     """The whole ``suite.json``."""
+    episodes: pd.DataFrame
+    """A row for each episode of the finished cells, as `lmrl_benchmarks.results` gives them."""
     played: list[FinishedCell]
     rows: list[ResultRow]
     missing: dict[str, str]
@@ -194,13 +206,13 @@ class Results:
     @cached_property
     def capabilities(self) -> dict[str, dict[str, tuple[float, int]]]:
         """Capability -> agent -> (mean score over the tasks that ask for it, number of these tasks)."""
-        tags = list(dict.fromkeys(tag for row in self.rows for tag in row.tags))
+        import pandas as pd
+
+        asked = [(tag, row.agent, row.score) for row in self.rows if row.score is not None for tag in row.tags]
+        scores = pd.DataFrame(asked, columns=["tag", "agent", "score"]).groupby(["tag", "agent"], sort=False)["score"]
         found: dict[str, dict[str, tuple[float, int]]] = {}
-        for tag in tags:
-            for agent in self.agents:
-                scores = [row.score for row in self.scored(agent).values() if tag in row.tags and row.score is not None]
-                if scores:
-                    found.setdefault(tag, {})[agent] = (float(np.mean(scores)), len(scores))
+        for (tag, agent), mean, tasks in scores.agg(["mean", "size"]).itertuples():
+            found.setdefault(tag, {})[agent] = (mean, tasks)
         return found
 
     @cached_property
@@ -222,25 +234,18 @@ class Results:
     def pairs(self) -> list[tuple[str, str, str, Paired | str]]:
         """For every task, the agent with the best mean return against each other one, on equal episodes."""
         found: list[tuple[str, str, str, Paired | str]] = []
+        games = self.episodes.groupby(["task", "agent", "game"])["return"].agg(["mean", "size"])
         for name in self.tasks:
             rows = sorted((row for row in self.rows if row.task == name), key=lambda row: -row.returns)
-            games = {row.agent: self._by_seed(name, row.agent) for row in rows}
-            for row in rows[1:]:
+            # Averaged over training seeds, over those games that all of them played.
+            means = [games.loc[name, row.agent].query("size == @row.seeds")["mean"].to_dict() for row in rows]
+            for row, theirs in zip(rows[1:], means[1:], strict=True):
                 try:
-                    outcome: Paired | str = paired(games[rows[0].agent], games[row.agent])
+                    outcome: Paired | str = paired(means[0], theirs)
                 except NotPairable as problem:
                     outcome = str(problem)
                 found.append((name, rows[0].agent, row.agent, outcome))
         return found
-
-    def _by_seed(self, name: str, agent: str) -> dict[int, float]:
-        """Return by evaluation seed, averaged over training seeds (over those episodes that all of them played)."""
-        found = [p for p in self.played if p.cell.task.slug == name and p.cell.agent.name == agent]
-        sums: dict[int, list[float]] = {}
-        for played in found:
-            for seed, value in zip(played.seeds, played.returns.tolist(), strict=True):
-                sums.setdefault(seed, []).append(value)
-        return {seed: sum(values) / len(values) for seed, values in sums.items() if len(values) == len(found)}
 
 
 def load_results(out: Path) -> Results:
@@ -249,44 +254,70 @@ def load_results(out: Path) -> Results:
     Raises:
         SuiteError: the folder holds no run.
     """
-    suite, about = read_suite(out)
+    suite, told = read_suite(out)
     there = found_cells(suite, out)
-    played = [found for cell in there if (found := read_cell(cell, cell.folder(out))) is not None]
-    groups: dict[tuple[str, str], list[FinishedCell]] = {}
-    for found in played:
-        groups.setdefault((found.cell.task.slug, found.cell.agent.name), []).append(found)
-    done = {found.cell.job_name for found in played}
+    found = [one for cell in there if (one := _read(suite.name, cell, cell.folder(out))) is not None]
+    episodes = frame(row for one in found for row in one.rows)
+    ends = np.cumsum([len(one.rows) for one in found])
+    played = [
+        FinishedCell(o.cell, o.path, o.summary, o.offsets, o.games, episodes.iloc[end - len(o.rows) : end])
+        for o, end in zip(found, ends, strict=True)
+    ]
+    done = {one.cell.job_name for one in found}
     missing = {name: why for name, why in read_problems(out).items() if name not in done}
     present = {cell.agent.name for cell in there}
     for cell in (*cells(suite, [agent for agent in suite.agents if agent.name in present]), *there):
         if cell.job_name not in done:
             damaged = (cell.folder(out) / SUMMARY).is_file()
             missing.setdefault(cell.job_name, DAMAGED if damaged else "not run, or not finished")
-    return Results(out, suite, about, played, [_row(group) for group in groups.values()], missing)
+    return Results(out, suite, told, episodes, played, _rows(episodes, played), missing)
 
 
-def _row(group: list[FinishedCell]) -> ResultRow:
+def _rows(episodes: pd.DataFrame, played: Sequence[FinishedCell]) -> list[ResultRow]:
+    """A row for each agent on each task, of what its training seeds did on the average."""
+    whose = ["task", "agent"]
+    by_seed = (
+        episodes.assign(valid=episodes["valid"] * episodes["turns"])
+        .groupby([*whose, "seed"], sort=False)
+        .agg(
+            episodes=("episode", "size"),
+            returns=("return", "mean"),
+            success=("success", "mean"),
+            length=("turns", "mean"),
+            turns=("turns", "sum"),
+            valid=("valid", "sum"),
+            errors=("error", "count"),
+            optimised=("optimised", "mean"),
+            seconds=("seconds", "sum"),
+            tokens=("tokens", "sum"),
+            usd=("cost_usd", "sum"),
+        )
+    )
+    groups: dict[Any, list[FinishedCell]] = {}
+    for one in played:
+        groups.setdefault((one.cell.task.slug, one.cell.agent.name), []).append(one)
+    return [_row(groups[key], seeds) for key, seeds in by_seed.groupby(whose, sort=False)]
+
+
+def _row(group: list[FinishedCell], seeds: pd.DataFrame) -> ResultRow:
     cell = group[0].cell
     scale = scale_of(cell.task.id, cell.task.kwargs)
-    means = [float(played.returns.mean()) for played in group]
+    of = {key: np.asarray(seeds[key], float) for key in seeds}
+    means = of["returns"].tolist()
     scores = tuple(scale.score(value) for value in means) if scale else ()
+    costs = {key: float(of[key].sum() / of["episodes"].sum()) for key in ("seconds", "tokens", "usd")}
     rng = np.random.default_rng(zlib.crc32(f"{cell.task.slug} {cell.agent.name}".encode()))
     different = len({played.games for played in group})
     several = different > 1
     draws = run_draws(means, rng) if several else bootstrap_means(group[0].returns, rng)[:, None]
     return_low, return_high = percentile_interval(draws.mean(axis=1))
     low, high = (scale.score(return_low), scale.score(return_high)) if scale else (None, None)
-    summaries = [played.summary for played in group]
-
-    def average(key: str) -> float:
-        return float(np.mean([summary[key] for summary in summaries]))
-
-    lmrl = summaries[0].get("normalized_score_lmrl")
+    lmrl = [value for played in group if (value := played.summary.get("normalized_score_lmrl")) is not None]
     return ResultRow(
         task=cell.task.slug,
         agent=cell.agent.name,
         seeds=len(group),
-        episodes=len(group[0].seeds),
+        episodes=len(group[0].returns),
         score=float(np.mean(scores)) if scale else None,
         low=low,
         high=high,
@@ -297,17 +328,17 @@ def _row(group: list[FinishedCell]) -> ResultRow:
         returns=float(np.mean(means)),
         return_low=return_low,
         return_high=return_high,
-        success=average("success_rate"),
-        length=average("length_mean"),
-        valid=average("valid_rate"),
-        errors=int(sum(int(played.failed.sum()) for played in group)),
-        seconds=average("seconds"),
-        lmrl=None if lmrl is None else average("normalized_score_lmrl"),
+        success=float(of["success"].mean()),
+        length=float(of["length"].mean()),
+        valid=float((of["valid"] / np.maximum(1, of["turns"])).mean()),
+        errors=int(of["errors"].sum()),
+        seconds=float(of["seconds"].mean()),
+        lmrl=float(np.mean(lmrl)) if lmrl else None,
         scores=scores,
         scale=scale,
         tags=task(cell.task.id).tags,
-        optimised=average("optimised_mean") if all(s.get("optimised_mean") is not None for s in summaries) else None,
-        costs=_costs(group),
+        optimised=None if np.isnan(of["optimised"]).any() else float(of["optimised"].mean()),
+        costs={key: value for key, value in costs.items() if value > 0},
         draws=scale.score(draws) if scale else draws,  # type: ignore[arg-type]
     )
 
@@ -316,24 +347,7 @@ def _is_above(group: list[FinishedCell], scale: Scale | None) -> bool:
     if scale is None or scale.optimum_is != "exact" or len({len(played.returns) for played in group}) > 1:
         return False
     # Training seeds play the same games: these are no further evidence.
-    return exceeds(np.mean([played.returns[np.argsort(played.numbers)] for played in group], axis=0), scale.optimum)
-
-
-def _costs(group: list[FinishedCell]) -> dict[str, float]:
-    """Seconds, tokens and dollars per episode, from the summaries."""
-    episodes = sum(len(played.seeds) for played in group)
-
-    def total(*keys: str) -> float | None:
-        values = [played.summary.get(key) for played in group for key in keys]
-        known = [float(value) for value in values if isinstance(value, int | float)]
-        return sum(known) / episodes if known else None
-
-    found = {
-        "seconds": total("seconds"),
-        "tokens": total("prompt_tokens", "completion_tokens", "tokens"),
-        "usd": total("cost_usd"),
-    }
-    return {key: value for key, value in found.items() if value is not None and value > 0}
+    return exceeds(np.mean([played.returns for played in group], axis=0), scale.optimum)
 
 
 def overall_of(rows: Sequence[ResultRow]) -> list[Overall]:

@@ -38,6 +38,11 @@ class Report:
             ],
         }
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The figures as a table: a row for the task (its kind is "all") and for each kind of line."""
+        named = {"all": self.counts, **self.kinds}
+        return [{"env": self.env, "kind": kind, **_flat(_figures(counts))} for kind, counts in named.items()]
+
 
 def measure(env_id: str, rows: Sequence[Row], tell: Callable[[int, int], None], **kwargs: Any) -> Report:
     """Say the lines to a partner and count what becomes of them.
@@ -77,3 +82,14 @@ def _figures(counts: Counter[str]) -> dict[str, Any]:
         interval = wilson_interval(counts[verdict], said)
         figures[verdict] = {"count": counts[verdict], "share": counts[verdict] / max(1, said), "interval": interval}
     return figures
+
+
+def _flat(figures: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            low, high = value["interval"]
+            found |= {key: value["count"], f"{key}_share": value["share"], f"{key}_low": low, f"{key}_high": high}
+        else:
+            found[key] = value
+    return found
