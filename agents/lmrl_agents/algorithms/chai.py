@@ -17,7 +17,7 @@ The public code differs from the paper; each difference is a name in ``as_coded`
 softmax(Q), priced U(0, .3) below the agent's last), "push_down" (Q(s, a_data) is never subtracted), "next_features" (A is valued in s'),
 "penalty_sign" (b log mu is subtracted: unlikely prices are rewarded), "critic_plays" (the actor is trained and never used),
 "missing_price" (a missing price is 0 in training and .8 in play), "price_rise" (2 off where the agent's price rises, meant for falls).
-Departures: embeddings of texts are means of the model's token embeddings, not GPT-2's last states; the price is no part of them.
+Departures: embeddings of texts are means of the model's token embeddings of length 1, not GPT-2's last states; the price is no part of them.
 
     lmrl train chai --env lmrl/Negotiation-v0 --data negotiation/casual-v0 --preset nano --seed 0 --set chai.method=cql --out runs/chai
 

@@ -2,7 +2,7 @@
 
 A position is both sides' prices, the partner's first and its last but one, what stands, the turn, the partner's last act and an
 embedding of its words; an utterance is its act, its price and an embedding of its words. Prices are shares of the listed price and never in the words (`BLANK`); a text's embedding is the mean of
-the language model's token embeddings, normalised, so that it costs no pass through the model.
+the language model's token embeddings, of length 1 so that prices, all within 0 to 1, are not lost beside it; it costs no pass through the model.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Texts:
         ids = self._tokenizer.encode(text.replace(BLANK, "$"))[-256:]
         if not ids:
             return torch.zeros(self._table.shape[1])
-        return F.layer_norm(self._table[list(ids)].mean(dim=0).cpu().float(), (self._table.shape[1],))
+        return F.normalize(self._table[list(ids)].mean(dim=0).cpu().float(), dim=0)
 
 
 def prices_of(position: Position, missing: float) -> tuple[float, float]:
