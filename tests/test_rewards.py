@@ -26,6 +26,7 @@ from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import suite_from
 from lmrl_benchmarks.running.verify import verify_run
+from lmrl_datasets import Dataset, load_dataset
 from lmrl_envs import Transcript, doors
 
 HEADLINE, MAZE = "lmrl/Headline-v0", "lmrl/MazeFullyObserved-v0"
@@ -91,7 +92,12 @@ def games(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / GAMES).read_text().splitlines()]
 
 
-REWARDED = [name for name in algorithms() if getattr(load_algorithm(name), "__globals__", {}).get("TAKES_REWARD")]
+OFFLINE = ("mc", "ilql", "cql", "kl_control", "batch_q", "dbcq", "filtered_bc", "planning")
+REWARDED = [
+    name
+    for name in algorithms()
+    if name not in OFFLINE and getattr(load_algorithm(name), "__globals__", {}).get("TAKES_REWARD")
+]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +161,48 @@ def test_a_resumed_run_has_the_games_of_an_uninterrupted_one(
         train(replace(broken, reward=f"{place}:weighted:2", resume=True))
 
 
-def test_offline_algorithms_take_no_reward(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("algorithm", OFFLINE[:-1])
+def test_offline_algorithms_learn_from_the_reward_and_choose_by_it(
+    algorithm: str, start: Path, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gold is not learned from: another payment of the same games trains the same weights; nor is it what beta is chosen by."""
+    short = {"steps": 4, "batch_size": 8, "checkpoint_every": 4}
+    value = {"betas": [1.0], "validation_episodes": 3} if algorithm != "filtered_bc" else {"share": 0.5}
+    overrides = {
+        "model.layers": 1,
+        "model.width": 16,
+        "model.heads": 1,
+        **{f"{algorithm}.{k}": v for k, v in {**short, **value}.items()},
+    }
+    run = TrainingRun(algorithm, HEADLINE, "headline/mixed-v0", tmp_path / "true", sample=True, start=start, overrides=overrides,
+                      reward=f"{place}:Brevity", show_progress=False)  # fmt: skip
+    train(run)
+    data = load_dataset("headline/mixed-v0", split="train", sample=True)
+    paid = load_dataset(tmp_path / "true" / "rewarded")
+    assert len(paid) == len(data)
+    for one, other in zip(paid[:50], data[:50], strict=True):
+        assert one.actions == other.actions and tuple(one.info["gold"]) == other.rewards
+        assert one.rewards == tuple(-len(action) / 100 for action in one.actions)
+    if algorithm != "filtered_bc":
+        told = json.loads((tmp_path / "true" / "final" / "lmrl.json").read_text())["decoding"]["validation_return"]
+        assert all(-3 < value < 0 for value in told.values())
+    train(replace(run, out=tmp_path / "gold", reward="task"))
+    true, gold = weights(tmp_path / "true"), weights(tmp_path / "gold")
+    assert not all(torch.equal(true[name], gold[name]) for name in true)
+    original = Dataset.fetch
+
+    def noisy(self: Dataset, indices: Any) -> Any:
+        return [replace(episode, rewards=tuple(7.0 for _ in episode.rewards)) for episode in original(self, indices)]
+
+    monkeypatch.setattr(Dataset, "fetch", noisy)
+    train(replace(run, out=tmp_path / "noise"))
+    monkeypatch.undo()
+    assert load_dataset(tmp_path / "noise" / "rewarded")[0].info["gold"][0] == 7.0
+    noise = weights(tmp_path / "noise")
+    assert all(torch.equal(true[name], noise[name]) for name in true)
+
+
+def test_cloning_takes_no_reward(place: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="bc takes no --reward"):
         train(settings("bc", tmp_path / "bc", reward=f"{place}:Brevity"))
     with pytest.raises(ValueError, match="give one of them"):

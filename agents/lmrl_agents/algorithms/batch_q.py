@@ -30,6 +30,7 @@ from lmrl_agents.models.guided import GREEDY
 from lmrl_agents.models.steps import StepBatch
 
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

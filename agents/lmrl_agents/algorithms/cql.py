@@ -34,6 +34,7 @@ from lmrl_agents.models.steps import StepBatch
 
 BACKUPS = ("sarsa", "max", "expectile")
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

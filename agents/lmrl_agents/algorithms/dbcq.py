@@ -26,6 +26,7 @@ from lmrl_agents.models.critic import states_of
 from lmrl_agents.models.guided import best_of_draws
 
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

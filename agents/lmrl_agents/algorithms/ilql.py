@@ -33,6 +33,7 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.models.steps import StepBatch
 
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

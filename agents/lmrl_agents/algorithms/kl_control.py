@@ -37,6 +37,7 @@ from lmrl_agents.models.guided import GREEDY, supports
 
 FORMS = ("g", "psi", "q", "klq_coded")
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

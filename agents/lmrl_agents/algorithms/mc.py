@@ -33,6 +33,7 @@ from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepStore
 
 SHARDABLE = True
+TAKES_REWARD = True
 
 
 @dataclass(frozen=True)

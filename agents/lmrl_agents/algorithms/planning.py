@@ -32,6 +32,8 @@ from lmrl_agents.learning.start import fresh_model, start_policy
 from lmrl_agents.models.planning_values import PlanningConfig, PlanningValues, Talks, TextTable, padded
 from lmrl_datasets.schema import Episode
 
+TAKES_REWARD = True
+
 METHODS = ("bc", "supervised", "sarsa", "q", "cql")
 
 

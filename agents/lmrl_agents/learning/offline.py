@@ -11,7 +11,7 @@ import torch
 
 from lmrl_agents.learning.optimisation import adamw, batch_indices, cosine_decay, precision
 from lmrl_agents.learning.returns import returns_to_go
-from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.learning.run import TASK, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig
@@ -93,15 +93,15 @@ def critic_of(
     """A fresh critic beside the policy; ``scale``: what a unit of reward is in its values."""
     initial = config.initial
     if initial is None:
-        initial = mean_value(data, config.discount, task(run.env_id).return_range)
+        limits = task(run.env_id).return_range if run.reward == TASK else (-np.inf, np.inf)
+        initial = mean_value(data, config.discount, limits)
     return Critic.beside(model, CriticConfig(heads, config.hidden, config.compose), initial * scale)
 
 
 def share_of_the_cut(data: StepStore, discount: float) -> np.ndarray:
     """How much of the value after an episode's end counts in the return-to-go of each step: float [N].
 
-    gamma to the time up to the end where the episode was cut off, 0 where it terminated: a recording that was cut off
-    is not a finished game, and its return-to-go is that of the steps seen plus this much of the value of the state it was cut in.
+    gamma to the time up to the end where the episode was cut off, 0 where it terminated: the rest is the value of its last state.
     """
     return returns_to_go(np.zeros(len(data)), data.last, discount**data.time, data.cut_off.astype(float))
 

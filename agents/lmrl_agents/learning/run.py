@@ -14,6 +14,7 @@ from tyro.conf import Positional, Suppress, arg
 from lmrl_agents.models.distributed import rank
 from lmrl_agents.playing.identity import reward_identity
 from lmrl_agents.presets import load_preset
+from lmrl_agents.rewards.offline import rewarded
 from lmrl_agents.rewards.protocol import TASK
 from lmrl_agents.settings import KeyValues
 from lmrl_datasets import Dataset, load_dataset
@@ -61,7 +62,7 @@ class TrainingRun:
     start: Path | None = None
     """Folder of a trained model to start from. Without it, algorithms that need a start clone the data first."""
     reward: str = TASK
-    """What is optimised: task (the task's own reward), learned:DIR, module:factory or file.py:factory. Online algorithms only."""
+    """What is optimised: task (the task's own reward), learned:DIR, text:NAME, module:factory, file.py:factory."""
     overrides: Annotated[KeyValues, arg(name="set")] = field(default_factory=dict)
     """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
     pass_tokens: int = 0
@@ -155,5 +156,6 @@ class TrainingRun:
             write_json(self.out / FACTS, facts)
 
     def load_data(self) -> Dataset:
-        """The training episodes, worded for the task."""
-        return load_dataset(self.data, split="train", sample=self.sample, env_id=self.env_id)
+        """The training episodes, worded for the task, and paid by the run's reward."""
+        data = load_dataset(self.data, split="train", sample=self.sample, env_id=self.env_id)
+        return data if self.reward == TASK else rewarded(data, self.reward, self.out / "rewarded")

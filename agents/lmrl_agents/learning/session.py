@@ -14,7 +14,7 @@ import torch
 from lmrl_agents.learning.checkpoints import load_checkpoint, save_checkpoint, save_final
 from lmrl_agents.learning.memory import tell_memory
 from lmrl_agents.learning.metrics import Metrics
-from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
+from lmrl_agents.learning.run import METRICS, TASK, TrainingError, TrainingRun
 from lmrl_agents.learning.train import code_of
 from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import backward, clip_gradients, join_gradients, rank, unsharded, world_size
@@ -163,18 +163,19 @@ class Session:
     def choose(
         self, name: str, values: Sequence[float], playing: Callable[[float], tuple[Policy, float]], episodes: int
     ) -> dict[str, Any]:
-        """The value of a setting with the best mean return on validation games, and what each reached.
+        """The value of a setting with the best mean return on validation games, by the run's reward, and what each reached.
 
         ``playing`` gives for each value the policy and the temperature that are tried.
         """
         began = time.process_time()
-        tried = {value: self._mean_return(*playing(value), episodes) for value in values}
+        tried = {value: self._mean_return(*playing(value), episodes, self.run.reward) for value in values}
         self.seconds += time.process_time() - began
         return {name: max(tried, key=lambda v: tried[v]), "validation_return": {str(v): r for v, r in tried.items()}}
 
-    def _mean_return(self, policy: Policy, temperature: float, episodes: int) -> float:
+    def _mean_return(self, policy: Policy, temperature: float, episodes: int, reward: str = TASK) -> float:
         with unsharded(cast(torch.nn.Module, policy)):
-            return mean_return(policy, self.policy.form, self.run.env_id, episodes, temperature, self.run.env_kwargs)
+            env_id, kwargs, form = self.run.env_id, self.run.env_kwargs, self.policy.form
+            return mean_return(policy, form, env_id, episodes, temperature, kwargs, reward=reward)
 
     def finish(self, critic: Critic | None = None, **facts: Any) -> Path:
         """Write the trained policy, with its critic and what is to be known of it; returns the folder."""

@@ -65,7 +65,7 @@ def train(run: TrainingRun) -> Path:
 
     An algorithm's module says ``SHARDABLE = True`` if its weights may be sharded over processes: all of them must then call the
     networks equally often, which they do not while they play. It says ``TAKES_REWARD = True`` if it learns from what the run's
-    reward gives: those that play by `online.rounds` do; ``TAKES_PAIRS = True`` if its data are pairs (`preference_pairs`).
+    reward gives: those that play by `online.rounds` do, and those whose data come from `TrainingRun.load_data`; ``TAKES_PAIRS = True`` if its data are pairs (`preference_pairs`).
 
     Raises:
         ValueError: no such algorithm or reward, one that cannot be sharded, or that learns from no reward of one's own.
@@ -76,7 +76,7 @@ def train(run: TrainingRun) -> Path:
         raise ValueError(f"the weights of {run.algorithm} cannot be sharded: its file does not say SHARDABLE")
     check_reward(run.reward, run.env_kwargs)
     if run.reward != TASK and not said.get("TAKES_REWARD", False):
-        raise ValueError(f"{run.algorithm} takes no --reward: it learns from its data; online algorithms take one")
+        raise ValueError(f"{run.algorithm} takes no --reward: it learns from what was said, not from what it was paid")
     if run.shard and run.pass_tokens:
         raise ValueError(
             "pass_tokens goes with whole weights: sharded ones are asked for equally often by all processes"

@@ -22,6 +22,8 @@ from lmrl_agents.playing.identity import model_digest, model_folder
 from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.playing.rerank import Candidate, rank, score_for
 from lmrl_agents.playing.rollout import Rollout
+from lmrl_agents.rewards.loading import load_reward
+from lmrl_agents.rewards.protocol import TASK, Trajectory, scored
 from lmrl_envs import Transcript
 
 MOST_SLOTS = 1024
@@ -350,10 +352,15 @@ def mean_return(
     temperature: float,
     env_kwargs: dict[str, Any] | None = None,
     seed: int = 0,
+    reward: str = TASK,
 ) -> float:
-    """Mean return on the first validation seeds; an episode that fails counts as the task's minimum."""
+    """Mean return on the first validation seeds; an episode that fails counts as the task's minimum, and as none by another reward."""
     agent = PolicyAgent(policy, form, Sampling(temperature, max_tokens=form.max_action_tokens))
     rollout = Rollout(agent, env_id, env_kwargs, slots=min(episodes, 256))
-    return float(
-        np.mean([played.score(rollout.minimum) for played in rollout.play(range(episodes), seed, "validation")])
-    )
+    games = list(rollout.play(range(episodes), seed, "validation"))
+    if reward == TASK:
+        return float(np.mean([played.score(rollout.minimum) for played in games]))
+    told = [
+        Trajectory.of(env_id, p.transcript, p.terminated, p.truncated, env_kwargs) for p in games if p.error is None
+    ]
+    return float(np.mean([sum(own) for own in scored(load_reward(reward), reward, told)] or [0.0]))
