@@ -45,7 +45,14 @@ class Scan(Senses):
 
     @property
     def is_remark(self) -> bool:
-        """Whether it may be said of the game: "this is hard"."""
+        """Whether it may be said of the game, or of something else: "this is hard", "blue is nice"."""
+        parts = [token.part for token in self.tokens]
+        if (
+            "b" in parts[1:]
+            and parts[0] not in ("a", "b", "t", "H", "x")
+            and set("thepqo").isdisjoint(parts[: parts.index("b")])
+        ):
+            return True
         return self.tokens[0].word in ("this", "that") and len(self.items) == 1 and self.items[0].sense == "quality"
 
     def guess(self, truth: Truth) -> int | None:
@@ -411,6 +418,8 @@ class Scan(Senses):
             start = listed[0]
             if start.clear == "bx" and self.tokens[start.index - 1].word not in ("a", "an"):
                 raise Unread  # "is the ball kicked": of something else than the thing
+        if last is not None and last.sense == "phrase" and item.sense == "quantity" and "T" in listed[i].clear[-1:]:
+            raise Unread  # "a ferry to Zanzibar": where to was not read
         if last is None or last.end != i or not _LINKING.isdisjoint(listed[i].clear):
             return item
         if item.sense == "kind" and listed[i - 1].token.word in self.measures.adjectives and last.sense == "quality":
