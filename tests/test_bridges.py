@@ -7,6 +7,7 @@ import pytest
 
 import lmrl_envs
 from lmrl_bridges import Game, game_rows
+from lmrl_bridges.game import borrowed
 from lmrl_envs.seeding import episode_seed
 
 IDS = [id for id in lmrl_envs.task_ids() if id.startswith("lmrl/")]
@@ -67,3 +68,21 @@ def test_rows_are_games_of_their_streams() -> None:
     trained = game_rows("lmrl/Wordle-v0", 3, seed=5)
     assert not {row["seed"] for row in trained} & {row["seed"] for row in rows}
     assert trained[0]["prompt"][0]["role"] == "system"
+
+
+def test_a_game_that_was_let_go_of_is_played_by_one_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = borrowed("lmrl/Wordle-v0")
+    paid = play(one, 3)
+    one.rewards = "score"
+    assert borrowed("lmrl/Wordle-v0") is not one  # it is being played
+    one.let_go()
+    assert borrowed("lmrl/Wordle-v0", {"vocabulary": "full"}) is not one
+    again = borrowed("lmrl/Wordle-v0")
+    assert again is one and again is not borrowed("lmrl/Wordle-v0") and play(again, 3) == paid
+    closed = []
+    live = borrowed(
+        "lmrl/TwentyQuestions-v1", {"simulator": "openai:m", "simulator_options": {"base_url": "http://127.0.0.1:9"}}
+    )
+    monkeypatch.setattr(live.env, "close", lambda: closed.append(live))
+    live.let_go()
+    assert closed == [live]  # its partner lives elsewhere

@@ -136,11 +136,12 @@ def borrowed(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> Game:
     kwargs = dict(env_kwargs or {})
     kind = f"{env_id} {sorted(kwargs.items())}" if kwargs else env_id
     try:  # in threads the last idle game may be taken between a look and a grasp
-        return _IDLE[kind].pop()
+        game = _IDLE[kind].pop()
     except (KeyError, IndexError):
         game = Game(env_id, kwargs)
         game._kind = None if game.row.is_live(kwargs) else kind
-        return game
+    game.rewards = "step"
+    return game
 
 
 def game_rows(
