@@ -63,7 +63,9 @@ def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> 
         return _unread("unread")
     text = _POINT.sub(r"0.\1", _TELEPHONE.sub(" ", text)) if _ODD_NUMBER.search(text) else text
     text = _in_digits(text, partner.listed)
-    line = read(_in_dollars(text, state, partner) if _PORTION.search(text) else text)
+    line = read(text)
+    if _PORTION.search(text) and not line.has("mock"):
+        line = read(_in_dollars(text, state, partner))
     if PAUSES.issuperset(line.tokens) or _has_formal_words(line):
         return _unread("unread")
     listed = partner.listed
@@ -160,6 +162,7 @@ _SHARE = re.compile(
     r"(?P<less> (?:less than|below|under))?(?: of)? (?:the |my |your |that\b|this\b|it\b|what you(?:'re| are)? ask(?:ing)?(?: for)?\b|(?:what )?(?:i|i'm|i am) ask(?:ing)?(?: for)?\b)"
     r"(?:(?:full |asking |listed |list |original )*price\b|$|(?=[ .,!?]))"
 )
+_LIST = re.compile(r"(?i)\b(?:full|listed|list|original) price")
 _PARTS = {
     "half": 1 / 2,
     "two thirds": 2 / 3,
@@ -211,13 +214,14 @@ def _in_digits(text: str, listed: float) -> str:
 
 
 def _in_dollars(text: str, state: State, partner: Partner) -> str:
-    """Shares of a price as amounts: "two thirds of that" is of what a seller asks, and of the listed price where nothing is said yet."""
+    """Shares of a price as amounts: of the listed price if that is named or nothing is said yet, else of what a seller asks."""
     asked = state.mine if partner.role == "seller" else None
     base = partner.listed if asked is None else asked
 
     def amount(found: re.Match[str]) -> str:
         share = float(found["percent"]) / 100 if found["percent"] else _PARTS[found["part"].lower()]
-        return f"${(1 - share if found['less'] else share) * base:.0f}"
+        whole = partner.listed if _LIST.search(found[0]) else base
+        return f"${(1 - share if found['less'] else share) * whole:.0f}"
 
     return _SHARE.sub(amount, text)
 
