@@ -41,7 +41,7 @@ class Key:
                 f"{KEY_VARIABLE} holds a character that no key has: a blank, a newline (at its end, perhaps), or one beyond ASCII"
             )
         spelled = "".join(_spellings(character) for character in self._text)
-        self._pattern = re.compile(spelled) if len(self._text) >= SHORTEST_SECRET else None
+        self._pattern = re.compile(spelled, re.IGNORECASE) if len(self._text) >= SHORTEST_SECRET else None
 
     @property
     def header(self) -> str:
@@ -57,12 +57,11 @@ class Key:
 
 
 def _spellings(character: str) -> str:
-    """A pattern for a character as it is, after backslashes (JSON, repr), as a code in JSON, repr, a URL or HTML."""
+    """A pattern for a character in either case, after backslashes (JSON, repr), as a code in JSON, repr, a URL or HTML."""
     code = f"{ord(character):02x}"
-    digits = "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in code)
     named = html.escape(character)
     plain = re.escape(character) if named == character else f"(?:{re.escape(character)}|{named})"
-    coded = rf"\\{{1,4}}(?:u00|x){digits}|%(?:25){{0,3}}{digits}|&#0{{0,6}}{ord(character)};|&#[xX]0{{0,6}}{digits};"
+    coded = rf"\\{{1,4}}(?:u00|x){code}|%(?:25){{0,3}}{code}|&#0{{0,6}}{ord(character)};|&#[xX]0{{0,6}}{code};"
     return rf"(?:\\{{0,4}}{plain}|{coded})"  # bounded: a text may be all backslashes
 
 
@@ -194,7 +193,7 @@ def _pieces(response: Any, most: int) -> Iterator[bytes]:
     """A body in pieces of bounded size, unpacked if need be: 3 kB, packed twice, can hold a gigabyte."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("identity", "", "gzip", "x-gzip", "deflate"):
-        raise zlib.error(f"the answer is packed in a way ({packing[:40]!r}) that was not asked for")
+        raise zlib.error("the answer is packed in a way that was not asked for")
     unpacker = None if packing in ("identity", "") else zlib.decompressobj(47)  # 47: gzip or zlib, by its beginning
     count = 0
     for data in response.iter_raw():

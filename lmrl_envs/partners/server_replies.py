@@ -24,9 +24,9 @@ BYTES_PER_TOKEN = 16
 """A token stands for no more of them, over a whole text; with tokenizers of today it is 3 or 4."""
 
 _TOO_LONG = re.compile(
-    r"context[ _-]?(?:length|window|size|limit)|max\w*[ _-](?:context|prompt|input|model[ _-]?len|sequence|position)"
+    r"context[ _-]?(?:length|window|size|limit)|max\w{0,40}[ _-](?:context|prompt|input|model[ _-]?len|sequence|position)"
     r"|(?:prompt|input|sequence|context|conversation|messages?)\b.{0,40}\b(?:too long|exceed)|too long|too large to process"
-    r"|too many (?:input )?tokens|exceed\w*.{0,60}\b(?:context|prompt|input|tokens)\b",
+    r"|too many (?:input )?tokens|exceed\w{0,8}.{0,60}\b(?:context|prompt|input|tokens)\b",
     re.I | re.S,
 )
 _NO_SYSTEM = re.compile(

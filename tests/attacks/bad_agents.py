@@ -87,6 +87,27 @@ class Grows:
             kept.append(bytearray(b"x" * (64 << 20)))
 
 
+class Leaks(Good):
+    """Answers soon, and keeps more each time."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        self.kept = [*getattr(self, "kept", ()), b"x" * 10_000_000]
+        time.sleep(0.01)
+        return ["word"] * len(requests)
+
+
+class HandsOver(Good):
+    """Ends, and leaves the answers to a child: no memory of its own to be seen."""
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        if not hasattr(self, "child"):
+            self.child = True
+            if os.fork():
+                os._exit(0)
+        time.sleep(0.01)
+        return ["word"] * len(requests)
+
+
 class Endless(Good):
     def act(self, requests: Sequence[Request]) -> Iterator[str]:
         while True:

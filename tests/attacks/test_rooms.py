@@ -84,6 +84,23 @@ def test_a_process_that_is_lost_again_and_again_stops_the_run(
 
 @pytest.mark.parametrize(
     ("name", "why"),
+    [
+        ("Leaks", r"its process used \d\.\d GB \(most: 0\.4, --memory\)"),
+        ("HandsOver", r"its process ended \(exit status 0\)"),
+    ],
+)
+def test_a_process_that_always_answers_soon_is_looked_at(name: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    agent = open_agent(spec(name), {}, RoomSettings(patience=20.0, memory=0.4))
+    try:
+        for _ in range(100):
+            assert [action.error for action in agent.act_with_details(sample_requests(MAZE)[:1])] == [None]
+    finally:
+        close(agent)
+    assert re.search(why, caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
     [("Exits", "SystemExit: 0"), ("Interrupts", "KeyboardInterrupt"), ("CoroutineExits", "SystemExit: 0")],
 )
 def test_what_only_asks_for_the_end_fails_its_games(name: str, why: str, tmp_path: Path) -> None:

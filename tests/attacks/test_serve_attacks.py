@@ -20,15 +20,18 @@ from fault_tools import wait_for
 from raw_server import RawServer
 from serving import Server
 
+from lmrl_agents import Action
+from lmrl_agents.learning.coached_games import load_coached
 from lmrl_benchmarks.commands.serve import _listen
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.suite import SuiteTask
+from lmrl_benchmarks.serve.coach import Coaching
 from lmrl_benchmarks.serve.connections import BoundedServer, client_of
 from lmrl_benchmarks.serve.environments import EnvironmentPool, Refused
 from lmrl_benchmarks.serve.game import Limits
 from lmrl_benchmarks.serve.guard import Door
 from lmrl_benchmarks.serve.human_records import HumanRecords
-from lmrl_benchmarks.serve.live_games import LEFT, LiveGames
+from lmrl_benchmarks.serve.live_games import LEFT, SIGNALS, LiveGames
 from lmrl_benchmarks.serve.server import THREADS, make_app
 
 pytestmark = pytest.mark.timeout(120)
@@ -323,6 +326,24 @@ def test_a_game_that_is_being_answered_stops_no_sweep(tmp_path: Path) -> None:
         with pytest.raises(Refused):
             games.begin(WORDLE, "practice", None, None)
     games.begin(WORDLE, "practice", None, None)
+
+
+def test_no_feedback_spoils_a_journal_or_fills_it(tmp_path: Path) -> None:
+    coaching = Coaching(tmp_path)
+    games = LiveGames(EnvironmentPool([WORDLE]), None, {"a": None}, coaching=coaching)  # type: ignore[dict-item]
+    game = games.begin(WORDLE, "watch", "a", None)
+    games._watched(game, Action("crane"))
+    for value in (1.0, -1.0, True, "1", None, [1], {}, 2, 10**400):
+        with pytest.raises(Refused) as refused:
+            games.feedback(game.key, value)
+        assert refused.value.status == 422
+    for _ in range(SIGNALS):
+        games.feedback(game.key, -1)
+    with pytest.raises(Refused) as refused:
+        games.feedback(game.key, -1)
+    assert refused.value.status == 429
+    games.give_up(game.key)
+    assert [len(kept.signals) for kept in load_coached(str(tmp_path), WORDLE.id)] == [SIGNALS]
 
 
 # -- agents

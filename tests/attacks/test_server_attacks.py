@@ -8,6 +8,7 @@ import math
 import re
 import tracemalloc
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from lmrl_agents.playing.conformance import sample_requests
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.running.records import RecordFile
 from lmrl_envs.partners.backend import Failure, Query
+from lmrl_envs.partners.chat_http import REFUSAL_BYTES
 from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+from lmrl_envs.partners.server_replies import read_refusal
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -191,6 +194,7 @@ def spellings() -> dict[str, str]:
         "lower url": re.sub("%..", lambda m: m[0].lower(), quote_plus(KEY)), "html": escape(KEY),
         "html codes": "".join(f"&#{ord(c)};" for c in KEY), "html hex": "".join(f"&#x{ord(c):x};" for c in KEY),
         "unicode": coded, "hex": "".join(f"\\x{ord(c):02x}" for c in KEY), "slashes": KEY.replace("/", "\\/"),
+        "lower": KEY.lower(), "upper": KEY.upper(),
     }  # fmt: skip
 
 
@@ -210,6 +214,41 @@ def test_the_key_is_found_in_every_spelling(spelling: str, tmp_path: Path, capsy
         # In JSON files once more escaped.
         assert spellings()[spelling] not in text and json.dumps(spellings()[spelling])[1:-1] not in text
     assert "[key]" in (tmp_path / "out" / "episodes.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Encoding", "Transfer-Encoding", "Content-Length", "Retry-After", "Location", KEY[:9]]
+)
+def test_no_header_shows_the_key_or_a_part_of_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = f"sk-{'Long0123' * 12}"  # more than a message quotes
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    for status in (200, 307, 400, 429):
+        with RawServer(lambda talk, status=status: talk.say(status, completion("crane"), **{name: key})) as server:
+            try:
+                told = repr(ask(server, deadline=1.0, max_retries=0, timeout=1.0))
+            except (AgentError, AgentStopped) as problem:
+                told = str(problem)
+        assert key[:11].lower() not in told.lower()
+
+
+# -- reasons
+
+
+@pytest.mark.parametrize(
+    "word", ["max", "max_", "max_tokens ", "exceed", "exceed ", "context", "prompt ", "system ", "roles "]
+)
+def test_no_refusal_takes_long_to_be_read(word: str) -> None:
+    """A pattern that looks on from every word is quadratic: minutes for 64 KiB, in which no other thread runs."""
+    refusal = read_refusal(400, (word * 2**16)[:REFUSAL_BYTES].encode())
+
+    def read() -> None:
+        assert not (refusal.wants_no_system or refusal.wants_no_tools or refusal.is_too_long)
+
+    reading = get_context("fork").Process(target=read)
+    reading.start()
+    reading.join(30)
+    reading.kill()
+    assert reading.exitcode == 0
 
 
 @pytest.mark.parametrize("key", ["x", "e", "crane", "1234567"])

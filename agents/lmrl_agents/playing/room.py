@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import operator
 import os
 import select
@@ -361,7 +362,7 @@ class _Process:
     def __init__(self, memory: int) -> None:
         flags: Iterable[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
         self._memory, self._number, self._buffer = memory, 0, bytearray()
-        self._patience = 0.0
+        self._patience = self._next_look = 0.0
         self._popen = subprocess.Popen(  # noqa: S603 - this interpreter, fixed words, no shell
             [sys.executable, *flags, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -382,6 +383,7 @@ class _Process:
         """Send a call; returns its number."""
         self._number, self._patience = self._number + 1, patience
         data = _encoded({**message, "number": self._number})
+        self._look()
         with self._guarded(patience):
             self._write(struct.pack(">I", len(data)) + data, time.monotonic() + patience)
         return self._number
@@ -452,6 +454,15 @@ class _Process:
         used = _resident(self._popen.pid)
         if used > self._memory:
             raise Lost(f"its process used {used / 1e9:.1f} GB (most: {self._memory / 1e9:.1f}, --memory)")
+
+    def _look(self) -> None:
+        """Now and then, whether it is still there and within its memory: who answers soon is never waited for."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + _GLANCE
+            if self._popen.poll() is not None:  # and a child of its own answers in its place
+                raise Lost(self._how())
+            self._check(math.inf)
 
     def _guarded(self, seconds: float) -> contextlib.AbstractContextManager[None]:
         return _NOTHING if _POLLS else self._timed(seconds)

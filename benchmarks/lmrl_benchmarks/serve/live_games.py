@@ -25,6 +25,8 @@ from lmrl_envs.seeding import player_seed
 
 LATEST = 30.0
 """Seconds after the last action in which a person may still judge it."""
+SIGNALS = 1000
+"""Judgements of one game; each after its end is a line of the journal."""
 ALONE = 60.0
 """Seconds after which a game that does not count may make room for another."""
 GIVEN_UP, LEFT = "given up by the player", "left by the player"
@@ -237,10 +239,12 @@ class LiveGames:
         game = self.find(key)
         if self.coaching is None or game.mode != "watch":
             raise Refused(409, "Nobody is coached here: lmrl serve --coach does that.")
-        if value not in (1, -1) or isinstance(value, bool):
+        if type(value) is not int or value not in (1, -1):  # 1.0 equals 1, and makes a journal that nobody reads
             raise Refused(422, "value must be 1 or -1.")
         if not game.acted or (game.over and time.monotonic() - game.acted[-1] > LATEST):
             raise Refused(409, "This game has long been over." if game.over else "There is nothing to judge yet.")
+        if len(game.signals) >= SIGNALS:
+            raise Refused(429, "That is all that one game can be told.")
         game.signals.append((time.monotonic(), value))
         if game.over:
             self._keep_coached(game)
