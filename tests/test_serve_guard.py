@@ -103,7 +103,8 @@ def test_other_sites_neither_play_nor_read(server: Server) -> None:
         assert response.status_code == 403 and "another web page" in response.json()["error"]
     assert server.http.get(path, headers={"sec-fetch-site": "cross-site"}).status_code == 403
     # A name that its owner points at this machine.
-    for host in ("elsewhere.example", f"elsewhere.example:{server.port}", "127.0.0.1.elsewhere.example", ""):
+    names = ("elsewhere.example", f"elsewhere.example:{server.port}", "127.0.0.1.elsewhere.example", "")
+    for host in (*names, f"127.0.0.1:{server.port}.elsewhere.example"):
         assert server.http.get(path, headers={"host": host}).status_code in (400, 421)
     # What a form can send without asking.
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):

@@ -161,18 +161,23 @@ def test_one_seed_is_not_ten(out: Path, suite, capsys: pytest.CaptureFixture[str
     assert status == 1 and "cells/Wordle/super-agent/seed-9: the suite has no such cell" in told
 
 
+def took(folder: Path, seconds: Callable[[dict[str, Any]], float]) -> None:
+    """Give the games of a cell other times."""
+    edit_records(folder, lambda records: [record.update(seconds=seconds(record)) for record in records] and None)
+    records = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    edit(folder / "summary.json", lambda s: s.update(seconds=sum(record["seconds"] for record in records)))
+
+
 def test_a_training_seed_is_not_copied(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
     folders = write_agent(out, suite, "bc")
+    for k, folder in enumerate(folders):  # times that come out alike on no machine
+        took(folder, lambda record, k=k: 1 + k + record["episode"] / 100)
+    write_manifest(out)
     assert len(folders) == 6 and verify(out, capsys)[0] == 0  # the same games, played anew: as greedy agents may
     lmrl(["leaderboard", "report", str(out), "--html", str(out.parent / "page.html")])
     row = next(x for x in (out.parent / "page.html").read_text().splitlines() if 'data-agent="bc"' in x)
     assert "*=" in row  # all the same: one seed, whose interval is over episodes
     (copied,) = (folder for folder in folders if folder.parts[-3:] == ("Wordle", "bc", "seed-2"))
-    # Of an agent that takes its time: what takes microseconds may come out alike by chance.
-    edit_records(
-        copied.parent / "seed-0", lambda records: [r.update(seconds=r["seconds"] + 0.5) for r in records] and None
-    )
-    edit(copied.parent / "seed-0/summary.json", lambda s: s.update(seconds=s["seconds"] + 10))
     shutil.copy(copied.parent / "seed-0/episodes.jsonl", copied)
     shutil.copy(copied.parent / "seed-0/summary.json", copied)
     write_manifest(out)
@@ -180,12 +185,10 @@ def test_a_training_seed_is_not_copied(out: Path, suite, capsys: pytest.CaptureF
     assert (
         status == 1 and "bc on Wordle, seed 2: these are the games of bc on Wordle, seed 0, action for action" in told
     )
-    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records[:9]] and None)
-    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 9))
+    took(copied, lambda record: record["seconds"] + (record["episode"] < 9))
     write_manifest(out)
     assert verify(out, capsys)[0] == 1  # most are
-    edit_records(copied, lambda records: [r.update(seconds=r["seconds"] + 1) for r in records[9:]] and None)
-    edit(copied / "summary.json", lambda s: s.update(seconds=s["seconds"] + 11))
+    took(copied, lambda record: record["seconds"] + (record["episode"] >= 9))
     for seed in (0, 2):  # other times, but the same weights
         edit(copied.parent / f"seed-{seed}/run.json", lambda run: run["spec"].update(agent_fingerprint="abc"))
     write_manifest(out)
@@ -227,7 +230,10 @@ def timed(*seconds: float, other: int | None = None) -> dict[int, tuple[bytes, f
         (timed(2 * LONG), timed(2 * LONG, other=3), True, True),
         (timed(LONG, LONG, 1, 1), timed(LONG, LONG, 1, 1, other=3), True, False),  # half of them are
         (timed(LONG, 1, 1, 1), timed(LONG, 1, 1, 1, other=3), True, True),
-        (timed(LONG), timed(LONG), True, True),
+        (timed(LONG), timed(LONG), True, False),  # as two seeds that play alike may in all: twenty games in a batch have three times
+        (timed(LONG), timed(LONG), False, True),
+        (timed(LONG), timed(LONG, other=3), False, False),
+        (timed(2 * LONG), timed(2 * LONG), True, True),
     ],
 )  # fmt: skip
 def test_what_a_copy_is(one: Any, other: Any, same_agent: bool, is_copy: bool) -> None:

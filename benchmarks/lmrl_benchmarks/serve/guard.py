@@ -175,7 +175,9 @@ def _token_of(request: HTTPConnection, cookie: str) -> str:
 
 def _host_name(host: str) -> str:
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        parts = urlsplit(f"//{host}")
+        name, _ = parts.hostname, parts.port  # a port that is none is refused
+        return (name or "").lower()
     except ValueError:
         return ""
 
