@@ -94,6 +94,8 @@ def _pack(out: Path, copy: Path, folder: Path, salt: str) -> Path:
     breaches = [f"{name}: {breach}" for name, found in verify_run(copy, salt=salt) for breach in found]
     if breaches:
         more = f" (and {len(breaches) - 3} more)" if len(breaches) > 3 else ""
+        if any(": missing: " in breach for breach in breaches):
+            more += "; as a part of the suite (--part) it may lack cells"
         raise SubmissionError(f"{out} does not verify, nothing is packed: {'; '.join(breaches[:3])}{more}")
     names = kept_files(copy)
     if len({name.lower() for name in names}) < len(names):
