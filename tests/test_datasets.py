@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_dataset, load_recipe
+from lmrl_datasets.cards import _achievable
 from lmrl_datasets.coverage import coverage
 from lmrl_datasets.reading.columns import Decoder
 from lmrl_datasets.reading.dataset import samples
@@ -55,6 +56,17 @@ def test_every_sample_is_whole_and_loads_by_name(name: str) -> None:
     data.verify()
     assert 250 <= len(data) <= 2500
     assert data.recover_environment().spec.id == data.env_id
+
+
+def test_a_card_tells_the_best_of_the_game_that_was_played() -> None:
+    told = {
+        name: "\n".join(_achievable(load_dataset(f"negotiation/{name}-v0", sample=True).manifest))
+        for name in ("hagglers", "hagglers_buyer")
+    }
+    assert (
+        "mean return is 0.868 (best known)" in told["hagglers"]
+        and "mean return is 0.3369 (best known)" in told["hagglers_buyer"]
+    )
 
 
 def test_the_same_bytes_whatever_the_workers(tmp_path: Path) -> None:

@@ -66,16 +66,21 @@ def card(manifest: dict[str, Any]) -> str:
 
 def _achievable(manifest: dict[str, Any]) -> Iterator[str]:
     """What the best play earns on the average, beside the data."""
-    reference, stats = task(manifest["env_id"]).reference, manifest["statistics"]
-    if reference is None:
+    row, stats = task(manifest["env_id"]), manifest["statistics"]
+    known: dict[str, Any] = vars(row.reference) if row.reference is not None else {}
+    kwargs = {key: value for key, value in manifest["recipe"]["env_kwargs"].items() if key != "split"}
+    if kwargs:  # another game than the row's, with a best of its own
+        variants = row.toml("references").get("variant", [])
+        known = next((one for one in variants if one["id"] == row.id and one["kwargs"] == kwargs), {})
+    if not known:
         return
-    best = manifest["coverage"]["best_return"]
+    best, optimum = manifest["coverage"]["best_return"], known["optimum"]
     line = (
-        f"The best possible mean return is {reference.optimum:.4g} ({reference.optimum_is}); that of the data is "
+        f"The best possible mean return is {optimum:.4g} ({known['optimum_is']}); that of the data is "
         f"{stats['return_mean']:.4g}"
     )
     if best is not None:
-        above = "above" if reference.optimum > best + 1e-9 else "not above"
+        above = "above" if optimum > best + 1e-9 else "not above"
         line += f". As a mean over all starts it is {above} the best single episode of {best:.4g}"
     yield f"{line}."
 
