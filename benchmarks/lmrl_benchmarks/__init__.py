@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["curves", "results"]
+__all__ = ["curves", "ratings", "results"]
 
 
 def results(path: str | Path) -> pd.DataFrame:
@@ -26,5 +26,12 @@ def results(path: str | Path) -> pd.DataFrame:
 def curves(path: str | Path) -> pd.DataFrame:
     """Learning curves as a data frame; see `lmrl_benchmarks.reporting.frames.curves`."""
     from lmrl_benchmarks.reporting.frames import curves as read
+
+    return read(path)
+
+
+def ratings(path: str | Path) -> pd.DataFrame:
+    """Talks that people rated as a data frame; see `lmrl_benchmarks.reporting.ratings.ratings_frame`."""
+    from lmrl_benchmarks.reporting.ratings import ratings_frame as read
 
     return read(path)

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulator train": ("simulator:train", "fine-tune a language model as a task's partner"),
     "simulator check": ("simulator:check", "measure how often a partner gives the answers that people expect"),
     "references measure": ("references:measure", "measure what scores 0 and 100 in a task"),
+    "ratings": ("ratings:ratings", "what people thought of agents they talked with (lmrl serve --ratings)"),
     "exploit": ("exploit:exploit", "attack the partner of a dialogue task and count what succeeds"),
     "agents list": ("agents:list_agents", "list the registered agents, algorithms and rewards"),
     "agents new": ("agents:new", "write a package with an agent of your own"),

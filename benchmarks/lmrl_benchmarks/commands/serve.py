@@ -42,6 +42,7 @@ def serve(
     compare: Path | None = None,
     name: str = "me",
     coach: str | None = None,
+    ratings: bool = False,
 ) -> int:
     """Play tasks in the browser, and watch agents play. Games of people are kept as records and stand on the leaderboard.
 
@@ -63,8 +64,9 @@ def serve(
         agent_seconds: Time of a watched agent for an action.
         verbose: Print every request, and why a simulator failed (which may tell what is hidden).
         compare: Folder of preference data (lmrl prefs collect): its pairs are compared in the page, nothing is played.
-        name: Who compares: labels are by person:NAME.
+        name: Who compares or rates: labels are by person:NAME.
         coach: A task whose games an agent (--agent) plays while you press plus and minus; games and feedback go to --out.
+        ratings: You talk with the agents (--agent), not named, in the other side's seat of one task (--env), and rate each talk; kept in --out.
     """
     from lmrl_benchmarks.running.sealing import read_salt
     from lmrl_benchmarks.serve.coach import Coaching
@@ -75,7 +77,8 @@ def serve(
     from lmrl_benchmarks.serve.guard import Door, is_loopback
     from lmrl_benchmarks.serve.human_records import HumanRecords
     from lmrl_benchmarks.serve.live_games import LiveGames
-    from lmrl_benchmarks.serve.server import make_app, make_compare_app
+    from lmrl_benchmarks.serve.rate import RatingTalks
+    from lmrl_benchmarks.serve.server import make_app, make_compare_app, make_rate_app
     from lmrl_envs.files import locked
 
     if salt_file and not record:
@@ -88,6 +91,10 @@ def serve(
     _log(verbose)
     if coach and (compare or not agent):
         raise ValueError("--coach ID needs an agent that plays: --agent SPEC, and no --compare")
+    if ratings and (compare or coach or len(env) != 1 or not agent):
+        raise ValueError(
+            "--ratings needs agents (--agent SPEC) and one task (--env ID), and neither --compare nor --coach"
+        )
     env = (coach,) if coach else env
     limits = Limits(
         sessions=max_games,
@@ -106,6 +113,13 @@ def serve(
             listener = stack.enter_context(_listen(host, port))
             door, kept = Door(host, listener.getsockname()[1], token), compare
             app = make_compare_app(comparing, door, limits)
+        elif ratings:
+            stack.enter_context(locked(out / ".rating", "rating talks"))
+            kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
+            talks = RatingTalks(out, name, env[0], kwargs, _agents(agent, agent_arg, agent_seconds))
+            listener = stack.enter_context(_listen(host, port))
+            door, kept = Door(host, listener.getsockname()[1], token), out
+            app = make_rate_app(talks, door, limits)
         else:
             kwargs = {**env_arg, **({"simulator": simulator} if simulator else {})}
             tasks = _tasks(env, kwargs, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,6 +26,7 @@ from lmrl_benchmarks.serve.environments import Refused
 from lmrl_benchmarks.serve.game import MODES, Limits, LiveGame
 from lmrl_benchmarks.serve.guard import Door, Guard, answer, body_of, same, set_cookie
 from lmrl_benchmarks.serve.live_games import LiveGames
+from lmrl_benchmarks.serve.rate import RatingTalks, methods
 from lmrl_envs import __version__, task
 from lmrl_envs.files import untrusted
 
@@ -83,7 +84,7 @@ def make_compare_app(comparing: Comparing, door: Door, limits: Limits) -> Guard:
     """The application of a person who compares pairs."""
 
     async def tasks(request: Request) -> Response:
-        return answer(200, {"compare": True, "tasks": [], "agents": [], "version": __version__})
+        return answer(200, {"page": "compare", "tasks": [], "agents": [], "version": __version__})
 
     async def show(request: Request) -> Response:
         return answer(200, await anyio.to_thread.run_sync(comparing.state))
@@ -104,6 +105,27 @@ def make_compare_app(comparing: Comparing, door: Door, limits: Limits) -> Guard:
         Route("/api/compare/undo", undo, methods=["POST"]),
     ]
     return _guarded(routes, door, limits, None)
+
+
+def make_rate_app(talks: RatingTalks, door: Door, limits: Limits) -> Guard:
+    """The application of a person who talks with agents that are not named, and rates them."""
+
+    async def tasks(request: Request) -> Response:
+        return answer(200, {"page": "rate", "tasks": [], "agents": [], "version": __version__})
+
+    async def show(request: Request) -> Response:
+        return answer(200, await anyio.to_thread.run_sync(talks.state))
+
+    async def take(function: Callable[..., Any], names: Sequence[str], request: Request) -> Response:
+        values = await _json(request, limits)
+        call = functools.partial(function, *(values.get(name) for name in names))
+        return answer(200, await anyio.to_thread.run_sync(call))
+
+    posts = [
+        Route(f"/api/rate/{what}", functools.partial(take, function, names), methods=["POST"])
+        for what, (function, names) in methods(talks).items()
+    ]
+    return _guarded([Route("/api/tasks", tasks), Route("/api/rate", show), *posts], door, limits, None)
 
 
 def _guarded(routes: list[Route], door: Door, limits: Limits, lifespan: Any) -> Guard:

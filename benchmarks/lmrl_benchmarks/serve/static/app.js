@@ -1,9 +1,10 @@
-// Which page is shown: #/ lists the tasks, #/game/<key> is a game, #/compare shows pairs.
+// Which page is shown: #/ lists the tasks, #/game/<key> is a game, #/compare shows pairs, #/rate is a talk that is rated.
 
 import { showCompare } from "./compare.js";
 import { fill, h } from "./dom.js";
 import { showGame } from "./game.js";
 import { showHome } from "./home.js";
+import { showRate } from "./rate.js";
 
 let leave = () => {};
 
@@ -15,6 +16,7 @@ function route() {
   document.getElementById("where").textContent = "";
   fill(main, h("p", { class: "soft" }, "Loading\u2026"));
   if (location.hash === "#/compare") leave = showCompare(main);
+  else if (location.hash === "#/rate") showRate(main);
   else if (found) leave = showGame(main, found[1]);
   else showHome(main);
   window.scrollTo(0, 0);

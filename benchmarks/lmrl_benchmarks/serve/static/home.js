@@ -12,8 +12,8 @@ export async function showHome(main) {
     fill(main, h("p", { class: "notice", role: "alert" }, problem.message));
     return;
   }
-  if (offered.compare) {
-    location.replace("#/compare");
+  if (offered.page) {
+    location.replace(`#/${offered.page}`);
     return;
   }
   const notice = h("p", { class: "notice", role: "alert", hidden: true });
