@@ -151,6 +151,9 @@ def test_a_bare_yes_takes_the_offer_with_an_undertaking_and_with_nothing_else(ye
         "I'll give it to you",
     ):
         assert sells(said(f"{yes} {given}."), STANDING), (yes, given)
+        assert sells(said(f"{yes} {given}. When do you pick it up?"), STANDING) and not sells(
+            said(f"{yes} {given}?"), STANDING
+        )
         for catch in ("tomorrow", "if you pay $27,000", "checked first", "on Saturday maybe"):
             assert not sells(said(f"{yes} {given} {catch}."), STANDING), (yes, given, catch)
     for other in (
@@ -161,6 +164,14 @@ def test_a_bare_yes_takes_the_offer_with_an_undertaking_and_with_nothing_else(ye
         "you can have a look",
     ):
         assert not sells(said(f"{yes} {other}."), STANDING), (yes, other)
+
+
+def test_an_undertaking_at_the_others_price_takes_it() -> None:
+    for line in ("You can have it for your $24,500.", "I will sell it for your $24,500."):
+        assert sells(said(line), STANDING), line
+    for line in ("You can't have it for your $24,500.", "You can keep your $24,500.", "You say $24,500 and I will sell it?",
+                 "You can have it, but not for your $24,500.", "You can have it for more than your $24,500."):  # fmt: skip
+        assert not sells(said(line), STANDING), line
 
 
 @pytest.mark.parametrize("part", ["half the car", "half of the bike", "half of it", "half a car", "half the wheels"])

@@ -170,7 +170,9 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         if value is None:
             continue
         if other is not None and value == other and amount.role not in ("off", "percent", "raise", "rate", "extra"):
-            named = named or amount.role != "quoted" or line.has("yes")  # "so you're at $24,500": it is only told
+            named = (
+                named or amount.role != "quoted" or line.has("yes", "grant")
+            )  # "so you're at $24,500": it is only told
         elif amount.role == "ask" and value < _least(standing) and not _priced(line, amount):
             continue  # "Registration costs $150.", "we're still $7,000 apart"
         elif amount.role == "ask" or (amount.role == "if" and supposed):
@@ -304,7 +306,7 @@ def _assents(
     said = yes
     if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
         weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
-        said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift")) else -1
+        said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift", "grant")) else -1
         if weak >= 0 and not _is_bare(line, max(_turn(line, no, said), 0)):
             return False
     elif how != "assent" and _is_opinion(line, yes):
@@ -332,7 +334,8 @@ def _is_opinion(line: Line, yes: int) -> bool:
 def _only_assents(line: Line) -> bool:
     """Whether what is said beside a bare yes leaves it one: an undertaking does, where nothing in it is supposed ("you can have it")."""
     beside = {"weak", "aside", "praise", "condition", "gift", "no", "negated"}
-    if _SUPPOSING.isdisjoint(line.tokens):
+    asked = any(asks and _within(line, "grant", start, end) for start, end, asks in line.pieces)
+    if _SUPPOSING.isdisjoint(line.tokens) and not asked:
         beside.add("grant")
     return line.labels <= beside
 
