@@ -61,11 +61,11 @@ def test_every_sample_is_whole_and_loads_by_name(name: str) -> None:
 def test_a_card_tells_the_best_of_the_game_that_was_played() -> None:
     told = {
         name: "\n".join(_achievable(load_dataset(f"negotiation/{name}-v0", sample=True).manifest))
-        for name in ("hagglers", "hagglers_buyer")
+        for name in ("casual", "casual_buyer")
     }
     assert (
-        "mean return is 0.868 (best known)" in told["hagglers"]
-        and "mean return is 0.3369 (best known)" in told["hagglers_buyer"]
+        "mean return is 0.868 (best known)" in told["casual"]
+        and "mean return is 0.3369 (best known)" in told["casual_buyer"]
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import bisect_right
 from functools import cache, lru_cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -267,27 +265,19 @@ def plans() -> dict[str, Any]:
 
 
 class MixedPolicy(ScriptedPolicy):
-    """One of the speakers: casual (.5), firm (.2), expert (.15), offer at once (.1), random (.05).
+    """One of the speakers: casual (.5), firm (.2), expert (.15), offer at once (.1), random (.05)."""
 
-    Args:
-        seed: of the draw.
-        planner: whether the expert is among them; without, the others speak in proportion.
-    """
-
-    def __init__(self, seed: int = 0, planner: bool = True, **kwargs: Any) -> None:
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed)
         number, own = self.random.random(), self.random.getrandbits(64)
-        shares = [
+        limits = (
             (0.5, CasualPolicy),
-            (0.2, FirmPolicy),
-            (0.15, ExpertPolicy),
-            (0.1, OfferNowPolicy),
-            (0.05, RandomPolicy),
-        ]
-        shares = [(share, make) for share, make in shares if planner or make is not ExpertPolicy]
-        limits = list(accumulate(share for share, _ in shares))
-        chosen = bisect_right(limits[:-1], number * limits[-1])
-        self.speaker = shares[chosen][1](own, **kwargs)
+            (0.7, FirmPolicy),
+            (0.85, ExpertPolicy),
+            (0.95, OfferNowPolicy),
+            (1.0, RandomPolicy),
+        )
+        self.speaker = next(make for limit, make in limits if number < limit)(own, **kwargs)
 
     def act(self, transcript: Transcript) -> str:
         return self.speaker.act(transcript)
