@@ -27,6 +27,7 @@ from lmrl_agents.learning.online import (
     floats,
     minibatches,
     new_logprobs,
+    off_policy_weights,
     predict_logprobs,
     steps_of,
 )
@@ -72,8 +73,12 @@ def train(run: TrainingRun) -> Path:
             PERSON
         ):  # games of another policy: what the guard measures from is the present one's
             steps.logprob = predict_logprobs(model, steps, config.temperature)
+            drawn = np.ones(len(steps))
+        else:
+            drawn = off_policy_weights(session, steps, config)
         weights = [eligible(told, config.trace) for _, told in games]
-        each = floats(np.array([weights[e][t] for e, t in zip(steps.episode, steps.turn, strict=True)]), run.device)
+        credit = np.array([weights[e][t] for e, t in zip(steps.episode, steps.turn, strict=True)])
+        each = floats(drawn * credit, run.device)
         rate, facts = config.rate(round_) * state["rate"], {}
         guard.before()
         for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, [0]):

@@ -47,6 +47,7 @@ from lmrl_agents.learning.online import (
     frozen,
     minibatches,
     new_logprobs,
+    off_policy_weights,
     predict_logprobs,
     rounds,
     steps_of,
@@ -190,7 +191,7 @@ def optimise(
         if config.drop_flat and not same.all():
             episodes = [episode for episode, is_flat in zip(episodes, same, strict=True) if not is_flat]
         steps = steps_of(session, episodes, config)
-        found = advantages_of(episodes, steps, config)
+        found = off_policy_weights(session, steps, config) * advantages_of(episodes, steps, config)
         # "dr_grpo" divides by the first round's mean length, whatever lengths become.
         length = all_reduce(float(len(steps)), "sum") / all_reduce(float(len(episodes)), "sum")
         state.setdefault("tokens", length)

@@ -40,6 +40,7 @@ from lmrl_agents.learning.online import (
     minibatches,
     new_logprobs,
     normalize,
+    off_policy_weights,
     predict_logprobs,
     predict_values,
     rounds,
@@ -154,6 +155,7 @@ def optimise(run: TrainingRun, config: Config, mask: Mask | None = None) -> Path
     guard = RoundGuard(session, config, [critic.heads] if shared else [])
     for round_, episodes in rounds(session, config):
         steps = steps_of(session, episodes, config)
+        drawn = off_policy_weights(session, steps, config)
         old = predict_logprobs(start, steps, config.temperature)
         divergence = moments(steps.logprob - old)[0]
         rewards = config.reward_scale * steps.reward - state["kl_weight"] * (steps.logprob - old)
@@ -161,7 +163,7 @@ def optimise(run: TrainingRun, config: Config, mask: Mask | None = None) -> Path
         advantages, returns = generalized_advantages(
             rewards, values, steps.last, after, config.discount**steps.time, config.decay**steps.time
         )
-        scaled = normalize(advantages, config.least_std)
+        scaled = drawn * normalize(advantages, config.least_std)
         guard.before()
         facts = _learn(session, config, critic, data, steps, (scaled, returns, values), round_)
         facts |= guard.after(steps, steady=not facts["stopped"])

@@ -34,6 +34,7 @@ from lmrl_agents.learning.online import (
     minibatches,
     new_logprobs,
     normalize,
+    off_policy_weights,
     predict_logprobs,
     predict_values,
     rounds,
@@ -102,6 +103,7 @@ def train(run: TrainingRun) -> Path:
     guard = RoundGuard(session, config)
     for round_, episodes in rounds(session, config):
         steps = steps_of(session, episodes, config)
+        drawn = off_policy_weights(session, steps, config)
         rewards = config.reward_scale * steps.reward
         if config.kl_weight:
             old = predict_logprobs(start, steps, config.temperature)
@@ -126,7 +128,7 @@ def train(run: TrainingRun) -> Path:
             # Without a baseline the mean is what there is to learn from: it is not taken away.
             centre = 0.0 if config.baseline == "none" else None
             advantages = normalize(advantages, config.least_std, centre)
-        weight = floats(advantages, run.device)
+        weight = floats(drawn * advantages, run.device)
         guard.before()
         for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, [0]):
             with precision(run):

@@ -17,6 +17,7 @@ import numpy as np
 from lmrl_agents.learning.coached_games import load_coached
 from lmrl_agents.learning.online import OnlineConfig, rounds
 from lmrl_agents.learning.rewarding import Rewarding
+from lmrl_agents.learning.run import ROLLOUT
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.tokens import TokenEpisode
 from lmrl_agents.playing.rollout import Played
@@ -132,6 +133,8 @@ def coached_rounds(session: Session, config: FeedbackConfig) -> Coaches:
         for round_, episodes in rounds(session, config, 1, coached):
             yield round_, [(episode, told_of(episode.rewards, config)) for episode in episodes]
         return
+    if ROLLOUT in session.run.tables():
+        raise ValueError(f"a person's games are played already: there is nothing for {ROLLOUT}.server to play")
     games = load_coached(config.feedback.removeprefix(PERSON), session.run.env_id)
     model, known = session.policy, []
     for game in games:

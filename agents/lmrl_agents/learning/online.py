@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from lmrl_agents.learning.following import Follower, RolloutConfig
 from lmrl_agents.learning.losses import chosen
 from lmrl_agents.learning.optimisation import linear_decay, precision
 from lmrl_agents.learning.rewarding import Rewarding
@@ -153,12 +155,21 @@ def play(
     """
     sampling = Sampling(config.temperature, max_tokens=model.form.max_action_tokens)
     recorder = getattr(acting, "recorder", Recorder)(model if acting is None else acting, model.form, sampling)
+    games = recorded(run, recorder, numbers, config, group_size)
+    if rewarding is not None:
+        rewarding.apply(games, recorder.episodes)
+    return episodes_of(recorder)
+
+
+def recorded(
+    run: TrainingRun, recorder: Recorder, numbers: Sequence[int], config: OnlineConfig, group_size: int
+) -> list[Played]:
+    """Have a recorder play this process's part of some games, as `play`; in order."""
     rollout = Rollout(recorder, run.env_id, run.env_kwargs, slots=config.slots, repeats=group_size)
     wanted = [n * group_size + k for n in numbers[rank() :: world_size()] for k in range(group_size)]
     games: list[Played] = []
     for played in rollout.play(wanted, run.seed, "train"):
-        if rewarding is not None:
-            games.append(played)
+        games.append(played)
         if played.error is not None:
             raise TrainingError(f"game {played.episode} of the training stream (seed {played.seed}): {played.error}")
         episode = recorder.episodes[played.episode]
@@ -167,9 +178,12 @@ def play(
         episode.group = played.episode // group_size
         if played.truncated:
             recorder.observe(episode, played.transcript)
-    if rewarding is not None:
-        rewarding.apply(sorted(games, key=lambda played: played.episode), recorder.episodes)
-    return [recorder.episodes[n] for n in wanted]
+    return sorted(games, key=lambda played: played.episode)
+
+
+def episodes_of(recorder: Recorder) -> list[TokenEpisode]:
+    """What a recorder kept, in order."""
+    return [recorder.episodes[n] for n in sorted(recorder.episodes)]
 
 
 def rounds(
@@ -180,16 +194,89 @@ def rounds(
     What is learned from is ``rewarding``'s; by default that of the run's reward.
     """
     rewarding = rewarding or Rewarding.of(session, config.episodes * group_size)
-    for round_ in session:
-        numbers = range(round_ * config.episodes, (round_ + 1) * config.episodes)
+    with following(session, config, group_size) as follower:
+        for round_ in session:
+            yield round_, games_of(session, config, group_size, rewarding, follower, round_)
+            if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
+                session.validate(session.policy, config.evaluation_episodes)
+
+
+def games_of(
+    session: Session,
+    config: OnlineConfig,
+    group_size: int,
+    rewarding: Rewarding | None,
+    follower: Follower | None,
+    round_: int,
+) -> list[TokenEpisode]:
+    """The games of a round, played here or on a server."""
+    facts = {}
+    if follower is None:
+        numbers = numbers_of(config, round_)
         with precision(session.run):  # what is sampled is what learns, rounding included
             episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)
-        played = facts_of(episodes)
-        session.note = f"return {played['return']:.2f}"
-        session.log(**played)
-        yield round_, episodes
-        if config.evaluate_every and (round_ + 1) % config.evaluate_every == 0:
-            session.validate(session.policy, config.evaluation_episodes)
+    else:
+        (recorder, games), version = follower.round(round_)
+        if rewarding is not None:
+            rewarding.apply(games, recorder.episodes)
+        episodes, facts = episodes_of(recorder), {"lag": float(round_ - version)}
+    played = facts_of(episodes)
+    session.note = f"return {played['return']:.2f}"
+    session.log(**played, **facts)
+    return episodes
+
+
+def numbers_of(config: OnlineConfig, round_: int) -> range:
+    """The games of a round, numbers in the training stream."""
+    return range(round_ * config.episodes, (round_ + 1) * config.episodes)
+
+
+@contextmanager
+def following(session: Session, config: OnlineConfig, group_size: int) -> Iterator[Follower | None]:
+    """The server that plays the rounds, if the run has one.
+
+    Raises:
+        TrainingError: what plays is more than the policy.
+    """
+    run = session.run
+    if not RolloutConfig.of(run).server:
+        yield None
+        return
+    if session.acting is not session.policy:
+        raise TrainingError(f"{run.algorithm} plays by more than the policy's weights: no server has that")
+
+    def play_there(round_: int, recorder: Recorder) -> tuple[Recorder, list[Played]]:
+        return recorder, recorded(run, recorder, numbers_of(config, round_), config, group_size)
+
+    follower = Follower(run, session.policy, config.steps, config.temperature, play_there)
+    try:
+        yield follower
+    finally:
+        follower.close()
+
+
+def off_policy_weights(session: Session, steps: StepStore, config: OnlineConfig) -> np.ndarray:
+    """The truncated importance weight of each step, float [N], where a server played (`following`), else ones; the steps'
+    log-probabilities are those of the policy as it is now afterwards.
+
+    Raises:
+        TrainingError: the server drew by this very version, and says other log-probabilities than it.
+    """
+    rollout = RolloutConfig.of(session.run)
+    if not rollout.server:
+        return np.ones(len(steps))
+    with precision(session.run):
+        told, steps.logprob = steps.logprob, predict_logprobs(session.acting, steps, config.temperature)
+    change = steps.logprob - told
+    apart = -all_reduce(-float(np.abs(change).max()), "min")
+    if rollout.max_lag == 0 and not apart <= rollout.tolerance:
+        raise TrainingError(
+            f"the server's log-probabilities are up to {apart:.3g} from those of the policy that it was sent; start it with "
+            f"--logprobs-mode processed_logprobs --dtype float32 (tolerance {rollout.tolerance:g})"
+        )
+    weights = np.minimum(np.exp(change), rollout.truncation)
+    session.log(server_apart=apart, importance=moments(weights)[0])
+    return weights
 
 
 def steps_of(session: Session, episodes: Sequence[TokenEpisode], config: OnlineConfig) -> StepStore:

@@ -27,6 +27,7 @@ C = TypeVar("C")
 
 FINAL, START, CHECKPOINT = "final", "start", "checkpoint"
 METRICS, RUN, FACTS = "metrics.jsonl", "train.json", "facts.json"
+ROLLOUT = "rollout"  # the table of settings that say where games are played, and so determine no result
 
 
 class TrainingError(RuntimeError):
@@ -88,7 +89,8 @@ class TrainingRun:
         # Sharded sums round differently: a resumed run would not equal an uninterrupted one.
         kept |= {"shard": True} if self.shard else {}
         kept |= {"reward": [self.reward, reward_identity(self.reward)]} if self.reward != TASK else {}
-        return {**kept, "data": self.data_fingerprint(), "tables": self.tables(), "start": self._start_fingerprint()}
+        tables = {name: table for name, table in self.tables().items() if name != ROLLOUT}
+        return {**kept, "data": self.data_fingerprint(), "tables": tables, "start": self._start_fingerprint()}
 
     def data_fingerprint(self) -> str:
         """Name and content of the dataset, wherever it lies; of preference data pairs and labels, never gold."""
@@ -117,9 +119,9 @@ class TrainingRun:
         tables.setdefault(self.table, {})
         for key, value in self.overrides.items():
             table, _, name = key.partition(".")
-            if table not in tables or not name:
+            if table not in (*tables, ROLLOUT) or not name:
                 raise ValueError(f"--set {key}: write table.name=value; tables: {', '.join(tables)}")
-            tables[table] = {**tables[table], name: value}
+            tables[table] = {**tables.get(table, {}), name: value}
         return tables
 
     def config(self, kind: type[C], base: str = "") -> C:

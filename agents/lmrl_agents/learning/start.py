@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium
 
-from lmrl_agents.learning.run import FINAL, START, TrainingError, TrainingRun
+from lmrl_agents.learning.run import FINAL, ROLLOUT, START, TrainingError, TrainingRun
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.chat import examine
 from lmrl_agents.models.description import read_description
@@ -87,7 +87,7 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         if trained != run.env_id:
             raise TrainingError(f"the model in {folder} was trained on {trained}, not on {run.env_id}")
         return _fitting(model)
-    # The preset need not have a table of the algorithm's own, and cloning asks for none.
-    own = {key: value for key, value in run.overrides.items() if not key.startswith(f"{run.table}.")}
+    # The preset need not have a table of the algorithm's own, and cloning asks for none, nor for a server.
+    own = {key: value for key, value in run.overrides.items() if key.partition(".")[0] not in (run.table, ROLLOUT)}
     start = replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True, overrides=own)
     return LanguageModel.load(train(start), run.device)

@@ -14,7 +14,8 @@ from typing import cast
 import torch
 
 from lmrl_agents.learning.curves import draw_curves
-from lmrl_agents.learning.run import FINAL, METRICS, TrainingError, TrainingRun
+from lmrl_agents.learning.following import RolloutConfig
+from lmrl_agents.learning.run import FINAL, METRICS, ROLLOUT, TrainingError, TrainingRun
 from lmrl_agents.learning.trackers import SAMPLES, names_of, open_trackers
 from lmrl_agents.models.distributed import rank, world_size
 from lmrl_agents.playing.loading import load_agent
@@ -77,6 +78,8 @@ def train(run: TrainingRun) -> Path:
     check_reward(run.reward, run.env_kwargs)
     if run.reward != TASK and not said.get("TAKES_REWARD", False):
         raise ValueError(f"{run.algorithm} takes no --reward: it learns from what was said, not from what it was paid")
+    if RolloutConfig.of(run).server and not hasattr(said.get("Config"), "iterations"):
+        raise ValueError(f"{run.algorithm} plays no games to learn from: {ROLLOUT}.server is for online algorithms")
     if run.shard and run.pass_tokens:
         raise ValueError(
             "pass_tokens goes with whole weights: sharded ones are asked for equally often by all processes"

@@ -68,7 +68,7 @@ class TokenServer(ChatServer):
         self, model: str, settings: ServerSettings, user: str, tokenizer: TaskTokenizer, sampling: Sampling
     ) -> None:
         super().__init__(model, settings, user)
-        self.tokenizer, self.sampling = tokenizer, sampling
+        self.tokenizer, self.sampling, self.vocabulary = tokenizer, sampling, len(tokenizer)
 
     path = "/completions"
     optional = ()
@@ -91,13 +91,15 @@ class TokenServer(ChatServer):
 
     def read(self, body: bytes, query: Query, max_tokens: int) -> Continuation | Failure:
         """Drawn ids with their log-probabilities; a final failure where the server does not know of ids."""
-        choice = read_json(body)["choices"][0]
+        reply = read_json(body)
+        choice = reply["choices"][0]
         drawn, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
         if drawn is None or logprobs is None or len(drawn) != len(logprobs):
             why = f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)"
             return Failure(why, is_final=True)
         finish, ids = str(choice.get("finish_reason") or ""), tuple(map(int, drawn))
-        found = Continuation("", finish=finish, ids=ids, logprobs=tuple(map(float, logprobs)))
+        name = str(reply.get("model") or "")
+        found = Continuation("", finish=finish, model=name, ids=ids, logprobs=tuple(map(float, logprobs)))
         if not all(map(math.isfinite, found.logprobs)):
             raise ValueError("a log-probability that is no number")
         problem = self._problem(found, max_tokens)
@@ -107,8 +109,8 @@ class TokenServer(ChatServer):
         ids, eoa = found.ids, self.tokenizer.eoa
         if not 1 <= len(ids) <= max_tokens:
             return f"{len(ids)} tokens, not 1 to {max_tokens}"
-        if not all(0 <= i < len(self.tokenizer) for i in ids):
-            return f"ids that are none of the model's {len(self.tokenizer)}: is it another model?"
+        if not all(0 <= i < self.vocabulary for i in ids):
+            return f"ids that are none of the model's {self.vocabulary}: is it another model?"
         if eoa in ids[:-1]:
             return "tokens after the end of the action"
         if found.finish == "stop" and ids[-1] != eoa:
