@@ -26,8 +26,7 @@ from lmrl_envs.files.untrusted import decode, read
 C = TypeVar("C")
 
 FINAL, START, CHECKPOINT = "final", "start", "checkpoint"
-METRICS, RUN, FACTS = "metrics.jsonl", "train.json", "facts.json"
-ROLLOUT = "rollout"  # the table of settings that say where games are played, and so determine no result
+METRICS, RUN, FACTS, ROLLOUT = "metrics.jsonl", "train.json", "facts.json", "rollout"
 
 
 class TrainingError(RuntimeError):
@@ -86,10 +85,9 @@ class TrainingRun:
     def settings(self) -> dict[str, Any]:
         """The part that determines the result; a resumed run must have the same."""
         kept = {key: getattr(self, key) for key in ("algorithm", "env_id", "env_kwargs", "preset", "seed", "dtype")}
-        # Sharded sums round differently: a resumed run would not equal an uninterrupted one.
-        kept |= {"shard": True} if self.shard else {}
+        kept |= {"shard": True} if self.shard else {}  # sums round differently: what is resumed would not equal one run
         kept |= {"reward": [self.reward, reward_identity(self.reward)]} if self.reward != TASK else {}
-        tables = {name: table for name, table in self.tables().items() if name != ROLLOUT}
+        tables = {name: table for name, table in self.tables().items() if name != ROLLOUT}  # where games are played
         return {**kept, "data": self.data_fingerprint(), "tables": tables, "start": self._start_fingerprint()}
 
     def data_fingerprint(self) -> str:
