@@ -139,9 +139,10 @@ def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def weights_apart(a: Path, b: Path) -> float:
+    """Length of the difference: Adam makes whole steps of single gradients that are nothing but rounding."""
     one, other = load_file(a / "weights.safetensors"), load_file(b / "weights.safetensors")
     assert one.keys() == other.keys()
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
+    return float(sum((one[name] - other[name]).square().sum() for name in one)) ** 0.5
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "grpo", "reinforce", "online_filtered_bc"])
@@ -166,7 +167,7 @@ def test_training_through_a_server_is_training_here(
         for out in (tmp_path / "here", tmp_path / "there")
     ]
     assert facts[0] == facts[1], "the same games"
-    assert weights_apart(here, there) < 1e-4 < weights_apart(here, start)
+    assert weights_apart(here, there) < 0.005 * weights_apart(here, start) > 0
     names = [name for path, name in adapters.ask("/seen") if path == "/v1/load_lora_adapter"][-2:]
     assert [name.rpartition("-")[2] for name in names] == ["v0", "v1"]
     assert [m["id"] for m in adapters.ask("/v1/models")["data"]] == [str(checkpoint)], "the last one is taken off"
@@ -174,7 +175,7 @@ def test_training_through_a_server_is_training_here(
 
 
 def test_whole_weights_go_through_the_folder_that_is_served(wordle_data, tmp_path, monkeypatch) -> None:
-    small = {"preset": "nano", "report_to": "none", "show_progress": False}
+    small: dict[str, Any] = {"preset": "nano", "report_to": "none", "show_progress": False}
     own = {
         "text.max_action_tokens": 12,
         "model.compose": True,
@@ -183,6 +184,8 @@ def test_whole_weights_go_through_the_folder_that_is_served(wordle_data, tmp_pat
     }
     first = train(TrainingRun("bc", ENV, str(wordle_data), tmp_path / "first", overrides=own, **small))
     assert LanguageModel.load(first).config.compose
+    (tmp_path / "lengths.py").write_text(REWARD, "utf-8")
+    small["reward"] = f"{tmp_path / 'lengths.py'}:Lengths"
     folder = tmp_path / "served"
     LanguageModel.load(first).export(folder)
     server = Process(folder)
@@ -207,7 +210,12 @@ def test_whole_weights_go_through_the_folder_that_is_served(wordle_data, tmp_pat
         server.close()
     same_draws(monkeypatch)
     here = train(TrainingRun("ppo", ENV, str(wordle_data), tmp_path / "here", start=first, overrides=own, **small))
-    assert weights_apart(here, there) < 1e-4 < weights_apart(here, first)
+    assert weights_apart(here, there) < 0.005 * weights_apart(here, first) > 0
+    played = [
+        [(m["optimised"], m["action_tokens"]) for m in metrics_of(out)]
+        for out in (tmp_path / "here", tmp_path / "there")
+    ]
+    assert played[0] == played[1], "the same games"
 
 
 def test_a_server_that_fails_is_asked_again_and_the_games_are_the_same(
@@ -223,7 +231,8 @@ def test_a_server_that_fails_is_asked_again_and_the_games_are_the_same(
     # The first adapter is read by halves, then not at all; in the first round an answer is another model's, and the server dies.
     adapters.faults(half=1, stale=1, renamed=1, dies_after=16)
     failed = train(run_of("reinforce", checkpoint, wordle_data, tmp_path / "failed", start, **follows(adapters)))
-    assert adapters.restarts == 0 and weights_apart(plain, failed) < 1e-4
+    assert adapters.restarts == 0
+    assert weights_apart(plain, failed) < 0.005 * weights_apart(plain, start) > 0
     loaded = [name for path, name in adapters.ask("/seen") if path == "/v1/load_lora_adapter"]
     assert [name.rpartition("-")[2] for name in loaded] == ["v0", "v1"], (
         "since it died: the version in play, then the next"
