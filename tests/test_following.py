@@ -35,9 +35,9 @@ COUNTS = {"iterations": 2, "episodes": 3, "slots": 3, "learning_rate": 1e-3, "wa
 
 
 REWARD = """
-class Lengths:  # games of an untrained model are otherwise all alike
+class Sums:  # games of an untrained model are otherwise all alike
     def score(self, trajectories):
-        return [[len(action) / 10 for action in t.transcript.actions] for t in trajectories]
+        return [[sum(action.encode()) % 7 / 7 for action in t.transcript.actions] for t in trajectories]
 """
 
 checkpoint = test_chat_training.instruct
@@ -115,7 +115,7 @@ def run_of(
     if algorithm != "bc" and start is not None:
         place = out.with_suffix(".py")
         place.write_text(REWARD, "utf-8")
-        run.reward = f"{place}:Lengths"
+        run.reward = f"{place}:Sums"
     return run
 
 
@@ -184,8 +184,8 @@ def test_whole_weights_go_through_the_folder_that_is_served(wordle_data, tmp_pat
     }
     first = train(TrainingRun("bc", ENV, str(wordle_data), tmp_path / "first", overrides=own, **small))
     assert LanguageModel.load(first).config.compose
-    (tmp_path / "lengths.py").write_text(REWARD, "utf-8")
-    small["reward"] = f"{tmp_path / 'lengths.py'}:Lengths"
+    (tmp_path / "sums.py").write_text(REWARD, "utf-8")
+    small["reward"] = f"{tmp_path / 'sums.py'}:Sums"
     folder = tmp_path / "served"
     LanguageModel.load(first).export(folder)
     server = Process(folder)
@@ -210,12 +210,11 @@ def test_whole_weights_go_through_the_folder_that_is_served(wordle_data, tmp_pat
         server.close()
     same_draws(monkeypatch)
     here = train(TrainingRun("ppo", ENV, str(wordle_data), tmp_path / "here", start=first, overrides=own, **small))
-    assert weights_apart(here, there) < 0.005 * weights_apart(here, first) > 0
-    played = [
-        [(m["optimised"], m["action_tokens"]) for m in metrics_of(out)]
-        for out in (tmp_path / "here", tmp_path / "there")
-    ]
-    assert played[0] == played[1], "the same games"
+    # Of a network of random weights Adam's steps are largely rounding: what they come to in the end is not compared.
+    for ours, theirs in zip(metrics_of(here.parent), metrics_of(there.parent), strict=True):
+        assert (ours["optimised"], ours["action_tokens"]) == (theirs["optimised"], theirs["action_tokens"])
+        assert theirs["server_apart"] < 1e-5 and theirs["importance"] == pytest.approx(1, abs=1e-5)
+    assert metrics_of(here.parent)[0]["kl_moved"] == pytest.approx(metrics_of(there.parent)[0]["kl_moved"], rel=1e-4)
 
 
 def test_a_server_that_fails_is_asked_again_and_the_games_are_the_same(
