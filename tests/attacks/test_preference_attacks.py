@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from lmrl_benchmarks.commands.cli import run as lmrl
+from lmrl_benchmarks.serve.compare import Comparing
+from lmrl_benchmarks.serve.environments import Refused
 from lmrl_datasets.preferences.schema import Gold, Pair
 from lmrl_datasets.preferences.store import GOLD, LABELS, MANIFEST, OBJECTS, PAIRS
+from lmrl_envs import task_ids
 from tests.attacks.mutations import dumped, mutated, mutated_file, mutated_lines
 
 CHANGES, SHARDS = 120, 2
@@ -95,6 +98,32 @@ def test_a_pair_loads_no_code(data: Path, tmp_path: Path, labeller: str, capsys:
         asked(command, capsys)
     status, told = asked(["verify", str(folder), "--replay"], capsys)
     assert status == 1 and "if you trust" in told and not mark.exists()
+
+
+def test_a_pair_that_is_compared_loads_no_code_and_opens_no_file(data: Path, tmp_path: Path) -> None:
+    """As `lmrl serve --compare` shows it."""
+    folder, mark = Path(shutil.copytree(data, tmp_path / "data")), tmp_path / "was here"
+    (tmp_path / "evil.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    os.mkfifo(tmp_path / "pipe")  # would be waited for
+    wrong: tuple[tuple[str, Any, str], ...] = (
+        (f"{tmp_path}/evil.py:lmrl/Wordle-v0", {}, "if you trust"),
+        ("evil:lmrl/Wordle-v0", {}, "no task"),
+        ("lmrl/Wordle-v0", {"vocabulary": "/proc/self/environ"}, "cannot be made"),
+        ("lmrl/Wordle-v0", {"vocabulary": str(tmp_path / "pipe")}, "cannot be made"),
+        ("lmrl/MazeFullyObserved-v0", {"x": 1}, "cannot be made"),
+    )
+    for env_id, env_kwargs, why in wrong:
+        write_rows(
+            folder, PAIRS, [row | {"env_id": env_id, "env_kwargs": env_kwargs} for row in rows_of(folder, PAIRS)]
+        )
+        with pytest.raises(Refused, match=f"Pair 0: .*{why}") as refused:
+            Comparing(folder, "ann").state()
+        assert refused.value.status == 422 and not mark.exists() and "PATH" not in str(refused.value)
+    for env_id in (
+        id for id in task_ids() if id != "lmrl/Chess-v0"
+    ):  # texts of another game are drawn, or shown as they are
+        write_rows(folder, PAIRS, [row | {"env_id": env_id, "env_kwargs": {}} for row in rows_of(folder, PAIRS)])
+        assert len(Comparing(folder, "ann").state()["sides"]) == 2
 
 
 def test_an_annotator_opens_no_file(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,14 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import msgspec
 
 from lmrl_benchmarks.serve.environments import Refused
 from lmrl_datasets.preferences.schema import Fragment, Label, Pair
 from lmrl_datasets.preferences.store import LABELS, Preferences, load_preferences, read_lines
-from lmrl_datasets.schema import to_json
-from lmrl_envs import load_task
+from lmrl_datasets.replay import make_recorded
+from lmrl_datasets.schema import DatasetError, to_json
+from lmrl_envs import task
 from lmrl_envs.files import JsonLines
+from lmrl_envs.files.untrusted import shown
 from lmrl_envs.seeding import label_seed
 
 REPEAT_EVERY = 10
@@ -140,11 +143,17 @@ class Comparing:
 
 
 def _instructions(pair: Pair) -> str:
-    import gymnasium
+    """What a pair's players were told. The pair is anybody's: its task is looked up, and its arguments name no file.
 
+    Raises:
+        Refused: there is no such game here.
+    """
     if not pair.env_id:
         return "Which answer is better?"
-    env: Any = gymnasium.make(load_task(pair.env_id).id, **pair.env_kwargs)
+    try:
+        env: Any = make_recorded(task(pair.env_id), pair.env_kwargs, "its game")
+    except (DatasetError, gymnasium.error.Error) as problem:
+        raise Refused(422, f"Pair {pair.pair_id}: {shown(str(problem), 300)}") from None
     try:
         return env.unwrapped.instructions
     finally:
@@ -157,8 +166,8 @@ def _side(pair: Pair, side: Fragment) -> dict[str, Any]:
     picture = None
     if pair.env_id:
         try:
-            picture = load_task(pair.env_id).surface.picture(transcript)
-        except (ValueError, KeyError, IndexError):  # a stretch that cannot be drawn without what was before it
+            picture = task(pair.env_id).surface.picture(transcript)
+        except Exception:  # a stretch that cannot be drawn without what was before it, or texts that are no game's
             picture = None
     turns = [{"text": turn.text, "action": turn.is_action} for turn in transcript]
     return {
