@@ -84,10 +84,8 @@ class Position(NamedTuple):
     turn: int
     own: float | None
     """The agent's last price."""
-    theirs: float | None
-    """The partner's last price."""
-    standing: float | None
-    """The partner's formal offer."""
+    theirs: float | None  # the partner's last price
+    standing: float | None  # the partner's formal offer
     said: str
     """The partner's last text, its prices blanked."""
     opening: str
@@ -222,6 +220,8 @@ class Surface:
 
     same_game: frozenset[str] = frozenset({"render_mode", "simulator_options"})
     """Arguments of the environment that change how a game is told or run, not what can be won."""
+    blind: float | None = None
+    """The mean return of the best play known that takes no notice of the answers (the task's policy of that name), in the default game."""
     partner_arguments: frozenset[str] = frozenset({"simulator", "simulator_options", "record"})
     """Arguments that say who answers."""
     equals: Mapping[str, Any] = {}

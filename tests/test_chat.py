@@ -489,3 +489,30 @@ def test_players_are_all_listed():
     game = env()
     game.reset(seed=0)
     assert isinstance(Transcript(game.transcript), Transcript)
+
+
+def test_every_report_says_what_is_had_without_listening(tmp_path, capsys):
+    """The figure stands on the page and in the terminal, for the game that it is of."""
+    from lmrl_benchmarks.reporting.report import print_table, write_report
+    from lmrl_benchmarks.reporting.results import load_results
+    from lmrl_benchmarks.running.runner import run_suite
+    from lmrl_benchmarks.running.suite import suite_from
+
+    assert task("lmrl/Chat-v0").surface.blind == BLIND_RETURN
+    tasks = [{"id": "lmrl/Chat-v0"}, {"id": "lmrl/Chat-v0", "kwargs": {"split": "test"}}]
+    suite = {
+        "name": "own",
+        "version": 1,
+        "description": "d",
+        "episodes": 3,
+        "seed": 1,
+        "training_seeds": [0],
+        "tasks": tasks,
+        "agents": [{"name": "random"}],
+    }
+    run_suite(suite_from(suite), tmp_path / "run", workers=1)
+    results = load_results(tmp_path / "run")
+    page = write_report(tmp_path / "run", tmp_path / "page.html").read_text()
+    print_table(results)
+    out = capsys.readouterr().out
+    assert page.count("data-blind") == 1 and "returns 2.08" in page and "returns 2.08" in out

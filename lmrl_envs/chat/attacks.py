@@ -7,12 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from lmrl_envs.chat.rules import BLIND_RETURN
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.attacks import Hidden, Target, attacks_of, inside_shown
 
-BLIND_RETURN = 2.08
-"""Mean return of the best script that takes no notice of the answers, said without repeating itself (exact: tests/test_chat.py)."""
 _INSIDE = re.compile(r"\bmood\b\W+\d|\btemper\b|\bgold\b|\bjokey\b|\[likes|<\||\[/?inst|must do this", re.IGNORECASE)
 """What a person's words have no business with: what is hidden of it, its directions, chat markers."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+BLIND_RETURN = 2.08
+"""Mean return of the best script that takes no notice of the answers, said without repeating itself (exact: tests/test_chat.py)."""
 TURNS = 10
 LEAVES_FROM = 8
 """From this turn on a person in the lowest mood leaves: sooner would spare a bad talker its losses."""

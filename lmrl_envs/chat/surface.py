@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lmrl_envs.chat.rules import MORE_TOPICS, TOPICS, TURNS
+from lmrl_envs.chat.rules import BLIND_RETURN, MORE_TOPICS, TOPICS, TURNS
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.partners.attacks import Target
@@ -75,6 +75,7 @@ class ChatSurface(Surface):
         {"need_returns": True, "split": "train"},
     )
     same_game = Surface.same_game | {"details"}
+    blind = BLIND_RETURN
     equals = {"reward": {"gold": 1.0}}
 
     def optimum(self, env_id: str, kwargs: Mapping[str, Any]) -> tuple[float, str, str] | None:

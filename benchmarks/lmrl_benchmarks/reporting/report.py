@@ -8,6 +8,8 @@ from lmrl_benchmarks.reporting.boards import ALL_GAMES, GAMES_OF_CELL, SHOWN_TUR
 from lmrl_benchmarks.reporting.figures import all_figures
 from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.reporting.results import DAMAGED, ResultRow, Results, load_results
+from lmrl_benchmarks.scores.references import scale_of, variant_of
+from lmrl_envs import task
 from lmrl_envs.files import printable
 
 
@@ -39,12 +41,26 @@ def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
             for tag in results.capabilities
         },
         pairs=results.pairs(),
+        blind=blind_lines(results),
         figures=figures,
         games=shown_games(results.played),
         most=max(1, min(GAMES_OF_CELL, ALL_GAMES // max(1, len(results.rows)))),
         shown_turns=SHOWN_TURNS,
         sections=_sections(results, figures),
     )
+
+
+def blind_lines(results: Results) -> list[str]:
+    """Of each task of the run, where it is known, what is to be had without taking notice of the answers."""
+    lines = []
+    for entry in results.suite.tasks:
+        blind, scale = task(entry.id).surface.blind, scale_of(entry.id, entry.kwargs)
+        if blind is not None and scale is not None and not variant_of(entry.id, entry.kwargs):
+            lines.append(
+                f"{entry.slug}: the best play known that takes no notice of the answers (policy blind) returns {blind:.2f}, "
+                f"a score of {scale.score(blind):.1f}; up to that nothing shows that anybody listens."
+            )
+    return lines
 
 
 def _sections(results: Results, figures: dict[str, str]) -> list[tuple[str, str]]:
@@ -113,6 +129,8 @@ def print_table(results: Results) -> None:
         )
     if any(row.score is None for row in results.rows):
         console.print("n/a: no references are known for this game")
+    for line in blind_lines(results):
+        console.print(line, soft_wrap=True, markup=False)
     for name, why in results.missing.items():
         if why == DAMAGED:
             console.print(f"{name}: {why}", style="red", markup=False, soft_wrap=True)
