@@ -18,7 +18,7 @@ from lmrl_envs.tasks import register_task
 from lmrl_foreign import ROWS
 
 GAMES = int(os.environ.get("LMRL_GAMES", "50"))
-SLOW = "TextWorld"
+SLOW = "TextWorld-QuestLong"
 SOURCE = os.environ.get("LMRL_SOURCE", "")  # toy_text, reasoning, textarena, gem or textworld: which must be there
 
 for row in ROWS:
