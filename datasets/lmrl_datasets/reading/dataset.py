@@ -23,6 +23,7 @@ from lmrl_datasets.schema import DatasetError, Episode, UnknownDataset, plain
 from lmrl_datasets.store import read_manifest, require_pyarrow, verify_shards
 from lmrl_envs import Task, task
 from lmrl_envs.files.untrusted import shown
+from lmrl_envs.wrappers import Candidates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -332,7 +333,7 @@ class Dataset:
         """
         verify_shards(self.folder, self.manifest)
         _ = self.task  # a task that is not known here is what there is to say, whatever the rows hold
-        env: Any = self.recover_environment().unwrapped if replay else None
+        env: Any = self._played_in() if replay else None
         try:
             check_rows(self.folder, self.manifest)
             stats = Dataset(self.folder, self.manifest).stats()
@@ -343,6 +344,14 @@ class Dataset:
         finally:
             if replay:
                 env.close()
+
+    def _played_in(self) -> Any:
+        """The environment of the episodes, with what was offered in it."""
+        env, offered = self.recover_environment().unwrapped, self.manifest["recipe"].get("candidates")
+        try:
+            return Candidates(env, **offered) if offered else env  # type: ignore[arg-type]
+        except (TypeError, ValueError) as problem:
+            raise DatasetError(f"{self.folder}: candidates: {shown(str(problem), 300)}") from None
 
     def _replay(self, env: Any, progress: Callable[[int, int], None]) -> None:
         done = 0
