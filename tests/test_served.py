@@ -208,6 +208,9 @@ def spoiled(folder: Path, change: Change) -> FaultyServer:
         (lambda choice: choice.update(logprobs={"token_logprobs": []}, token_ids=[]), "0 tokens"),
         (lambda choice: choice.update(logprobs={"token_logprobs": [float("nan")]}, token_ids=[5]), "did not send"),
         (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[float("inf")]), "did not send"),
+        (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[5.7]), "did not send"),
+        (lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids="5"), "did not send"),
+        (lambda choice: choice.update(logprobs={"token_logprobs": [3.0]}, token_ids=[5]), "did not send"),
         (
             lambda choice: choice.update(logprobs={"token_logprobs": [0.0]}, token_ids=[5], finish_reason="stop"),
             "without its end token",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from lmrl_datasets.schema import COLUMNS, SCHEMA_VERSION, DatasetError, Episode, arrow_schema, to_table
 from lmrl_envs.files import needs, package_versions, replacing, sha256_of
@@ -30,6 +30,16 @@ class ShardEntry(Schema, frozen=True):
     sha256: str
 
 
+class CandidatesValues(Schema, frozen=True):
+    """Arguments of `lmrl_envs.wrappers.Candidates`."""
+
+    providers: Annotated[list[str], Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    """Each is made anew for every game that is replayed."""
+    chance: Number | UnsetType = UNSET
+    noise: Number | UnsetType = UNSET
+    least: Count | UnsetType = UNSET
+
+
 class RecipeValues(Schema, frozen=True):
     """The recipe in a manifest: see `lmrl_datasets.recipes.Recipe`."""
 
@@ -44,7 +54,7 @@ class RecipeValues(Schema, frozen=True):
     notes: str = ""
     shard_size: Count | None = None
     revision: Count = 1
-    candidates: dict[str, Any] = {}
+    candidates: CandidatesValues = CandidatesValues()
 
 
 class ManifestFile(Schema, frozen=True):

@@ -25,6 +25,7 @@ from lmrl_datasets.replay import make_recorded
 from lmrl_datasets.store import MANIFEST, describe_shard
 from lmrl_envs import task
 from lmrl_envs.files import write_json
+from tests.attacks.forgery import edit
 
 NAME = "wordle/mine-v0"
 SECRET = "dummy-secret-123"
@@ -212,6 +213,29 @@ def test_damage_of_rows_is_found_and_named(name: str, wordle_data: Path, tmp_pat
     rewritten(folder, change)
     with pytest.raises(DatasetError, match=rf"train-00000-of-00003\.parquet.*{message}"):
         load_dataset(folder).verify()
+
+
+@pytest.mark.parametrize(
+    ("offered", "message"),
+    [
+        ({"providers": ["expert"] * 65}, "manifest.json.*candidates.providers: Expected array of length <= 64"),
+        ({"providers": "expert"}, "manifest.json.*candidates.providers: Expected array, got str"),
+        ({"least": 1.5}, "manifest.json.*candidates.least: Expected int, got float"),
+        ({"chance": True}, "manifest.json.*candidates.chance: Expected float, got bool"),
+        ({"env": 1}, "manifest.json.*candidates: unknown field 'env'"),
+        ({"providers": ["x.py:make"]}, "copy: candidates: lmrl/Wordle-v0 has no policy 'x.py:make'"),
+        ({"noise": -1}, "copy: candidates: .*noise=-1"),
+        ({"least": 2**62}, "copy: episode 0: info is not what the environment says"),
+    ],
+)
+def test_what_was_offered_is_text_and_little(
+    offered: dict[str, Any], message: str, wordle_data: Path, tmp_path: Path
+) -> None:
+    """Each provider is made anew for every game of a replay, by a name of the task's own table."""
+    folder = shutil.copytree(wordle_data, tmp_path / "copy")
+    edit(folder / MANIFEST, lambda manifest: manifest["recipe"].update(candidates=offered))
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(folder).verify(replay=True)
 
 
 def test_a_changed_info_is_found_by_replay(wordle_data: Path, tmp_path: Path) -> None:

@@ -288,11 +288,11 @@ def test_a_part_of_a_run_is_submitted_as_one(out: Path, suite, tmp_path: Path, c
     (part,) = results.iterdir()
     capsys.readouterr()
     status, told = verify(part, capsys)
-    assert status == 0 and told == "5 cells checked (a part: 5 more were not run), 0 breaches\n"
+    assert status == 0 and told == "5 cells checked (a part: 5 more were not submitted), 0 breaches\n"
     status, told, _, found = pages(results, capsys)
     (page,) = found.values()
     lacking = [f"eval bc {name}" for name in ("Wordle seed 1", "Wordle seed 2", "MazeFullyObserved seed 0")]
-    assert status == 0 and all(f'{name}</td><td class="left">not run: a part' in page for name in lacking)
+    assert status == 0 and all(f'{name}</td><td class="left">not submitted, be it' in page for name in lacking)
     assert "eval bc Wordle seed 0" not in page
     changes = {
         "which is no cell that is not there": lambda names: [*names, "cells/Wordle/bc/seed-0"],
@@ -308,6 +308,18 @@ def test_a_part_of_a_run_is_submitted_as_one(out: Path, suite, tmp_path: Path, c
         )
         status, told = verify(other, capsys)
         assert status == 1 and why in told, told
+
+
+def test_tasks_and_seeds_that_were_chosen_are_told(out: Path, suite, tmp_path: Path, capsys) -> None:
+    """The lucky seeds and the easy task alone, as a part, on a page where nobody played more."""
+    write_agent(out, suite, "bc")
+    for folder in (*out.glob("cells/*/[er]*"), out / "cells/MazeFullyObserved/bc", out / "cells/Wordle/bc/seed-1"):
+        shutil.rmtree(folder)
+    write_manifest(out)
+    assert lmrl(["leaderboard", "submit", str(out), "--to", str(tmp_path / "results"), "--part"]) == 0
+    (page,) = pages(tmp_path / "results", capsys)[3].values()
+    assert '<td data-value="1">1 <span class="none">of 2</span></td>' in page, "tasks"
+    assert '<td>2 <span class="none">of 3</span></td>' in page, "seeds"
 
 
 def test_missing_and_doubled_games_are_told(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -628,6 +640,26 @@ def test_nobody_describes_anothers_runs(archive: Path, tmp_path: Path, capsys: p
     )
     status, _, index, found = pages(results, capsys)
     assert status == 0 and "Buy this" not in index + "".join(found.values())
+
+
+def test_nobody_tells_of_anothers_agents(out: Path, suite, tmp_path: Path, capsys) -> None:
+    """A run whose agents are others has neither words nor curves for an agent that it does not hold, though it comes first."""
+    results = tmp_path / "results"
+    curve = '{"step": 1, "evaluation_return": -1.0}\n{"step": 2, "evaluation_return": -2.0}\n'
+    (out / "training/Wordle/bc-nano/seed-0/metrics.jsonl").write_text(curve)
+    edit(out / "problems.json", lambda problems: {"eval bc Wordle seed 7": "was caught cheating"})
+    write_manifest(out)
+    shutil.move(pack(out, tmp_path / "packed"), (results.mkdir(), results / "aaa.tar.xz")[1])
+    shutil.rmtree(out / "training")
+    (out / "problems.json").unlink()
+    for folder in out.glob("cells/*/*"):
+        shutil.rmtree(folder)
+    write_agent(out, suite, "bc")
+    shutil.move(pack(out, tmp_path / "packed", part=True), results / "honest.tar.xz")
+    status, told, _, found = pages(results, capsys)
+    (page,) = found.values()
+    assert status == 0 and 'data-agent="bc"' in page, told
+    assert "caught cheating" not in page and 'href="#learning"' not in page
 
 
 @pytest.mark.parametrize(

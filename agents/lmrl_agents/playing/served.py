@@ -37,6 +37,9 @@ from lmrl_envs.partners.backend import Completion, Failure, Query
 from lmrl_envs.partners.chat_server import ChatServer, Form, ServerSettings
 from lmrl_envs.partners.server_replies import read_json
 
+SURE = 1e-3
+"""No log-probability is above it, rounded as it may be."""
+
 
 @dataclass(frozen=True)
 class TokenQuery(Query):
@@ -97,11 +100,11 @@ class TokenServer(ChatServer):
         if drawn is None or logprobs is None or len(drawn) != len(logprobs):
             why = f"{self.host} sends no token ids with their log-probabilities (vLLM does, from 0.10.2)"
             return Failure(why, is_final=True)
-        finish, ids = str(choice.get("finish_reason") or ""), tuple(map(int, drawn))
+        finish, ids = str(choice.get("finish_reason") or ""), tuple(drawn)
         name = str(reply.get("model") or "")
         found = Continuation("", finish=finish, model=name, ids=ids, logprobs=tuple(map(float, logprobs)))
-        if not all(map(math.isfinite, found.logprobs)):
-            raise ValueError("a log-probability that is no number")
+        if not all(type(i) is int for i in ids) or not all(math.isfinite(p) and p < SURE for p in found.logprobs):
+            raise ValueError("an id or a log-probability that is none")
         problem = self._problem(found, max_tokens)
         return Failure(f"{self.host} sent {problem}", may_be_charged=True) if problem else found
 

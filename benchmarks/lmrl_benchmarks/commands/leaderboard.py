@@ -154,7 +154,9 @@ def verify(out: Positional[Path], workers: int = 1, salt_file: Path | None = Non
                 breaches += 1
                 print(printable(f"{name}: {breach}".replace(f"{folder}/", f"{out}: ")), file=sys.stderr)
         lacking = 0 if breaches else len(read_part(folder))
-    print(f"{checked} cells checked{f' (a part: {lacking} more were not run)' if lacking else ''}, {breaches} breaches")
+    print(
+        f"{checked} cells checked{f' (a part: {lacking} more were not submitted)' if lacking else ''}, {breaches} breaches"
+    )
     return 1 if breaches or not checked else 0
 
 

@@ -19,7 +19,7 @@ from lmrl_benchmarks.reporting.pages import write_page
 from lmrl_benchmarks.reporting.report import write_report
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.reporting.submission import SubmissionError, unpack
-from lmrl_benchmarks.running.cells import PROBLEMS, SUITE, read_part, read_suite
+from lmrl_benchmarks.running.cells import SUITE, found_cells, read_part, read_suite
 from lmrl_benchmarks.running.records import EPISODES
 from lmrl_benchmarks.running.sealing import read_salt, salt_file, why_not_playable
 from lmrl_benchmarks.running.suite import Suite, SuiteError, load_suite, suite_names
@@ -187,7 +187,9 @@ def _page(runs: Sequence[_Run], temporary: Path, out: Path) -> Page:
         for run in runs:
             for _, entry, agent, seed in (name.split("/") for name in sorted(read_part(run.folder))):
                 missing = f"eval {names[run.sha256, agent]} {entry} {seed.replace('-', ' ')}"
-                found.missing[missing] = "not run: a part of the suite was submitted"
+                found.missing[missing] = (
+                    "not submitted, be it that it was not run or did not go well: this is a part of the suite"
+                )
         if not found.rows:
             raise SubmissionError("there are no results in it")
         file = f"{suite.name}-v{suite.version}-{suite.digest}.html"
@@ -238,10 +240,13 @@ def _records(run: _Run, agent: str) -> str:
 
 
 def _merge(run: _Run, merged: Path, names: dict[tuple[str, str], str]) -> None:
-    """Put what a page shows of a run into the folder of the page's, as further names of the same files."""
-    places = {path: path for name in (SUITE, PROBLEMS) if (path := run.folder / name).is_file()}
+    """Put what a page shows of a run into the folder of the page's, as further names of the same files: cells, and the curves of their
+    own trainings. What a run tells of jobs that it did not do (``problems.json``) may be of anybody's agent, and is not shown.
+    """
+    places = {run.folder / SUITE: run.folder / SUITE}
     places |= {path: path.with_name(names[run.sha256, path.name]) for path in run.folder.glob("cells/*/*")}
-    places |= {path: path for path in run.folder.glob("training/*/*")}
+    curves = {run.folder / cell.training_folder for cell in found_cells(run.suite, run.folder) if cell.agent.train}
+    places |= {path: path for path in curves if path.is_dir()}
     for path, place in places.items():
         target = merged / place.relative_to(run.folder)
         if target.exists():

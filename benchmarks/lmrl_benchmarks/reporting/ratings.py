@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import numpy as np
+from msgspec import Meta
 
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
 from lmrl_envs.files import JsonLines, needs
@@ -19,29 +20,35 @@ SCALES = ("quality", "fluency", "diversity", "contingency", "coherence", "on_top
 """Jaques et al. (arXiv 1907.00456): the first four; Saleh et al. (arXiv 1909.07547) and others: the rest. 1 to 5 each."""
 
 
+Name = Annotated[str, Meta(min_length=1, max_length=1000)]
+MOST_AGENTS = 1000
+
+
 class Rating(TypedDict):
     """A talk, as it is kept."""
 
-    rater: str
-    agent: str
+    rater: Name
+    agent: Name
     env_id: str
     env_kwargs: dict[str, Any]
     seed: int
     texts: list[str]
     """The other side's, which is the person's, and the agent's, in turn."""
-    thumbs: list[int]
+    thumbs: list[Literal[-1, 0, 1]]
     """Of the agent's lines."""
-    scores: dict[str, int]
+    scores: dict[str, Annotated[int, Meta(ge=1, le=5)]]
 
 
 def read_ratings(folder: Path) -> list[Rating]:
     """All ratings of a folder.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are none, or a line is none; only the last may be cut.
     """
-    found: list[Rating] = JsonLines(folder / RATINGS).read(Rating) if (folder / RATINGS).is_file() else []
-    wrong = [k for k, own in enumerate(found, 1) if set(own["scores"]) != set(SCALES) or not all(1 <= v <= 5 for v in own["scores"].values())]  # fmt: skip
+    found: list[Rating] = JsonLines(folder / RATINGS).read(Rating, strict=True) if (folder / RATINGS).is_file() else []
+    wrong = [k for k, own in enumerate(found, 1) if set(own["scores"]) != set(SCALES) or len(own["thumbs"]) != len(own["texts"]) // 2]  # fmt: skip
+    if len({own["agent"] for own in found}) > MOST_AGENTS:
+        raise ValueError(f"{folder / RATINGS}: more than {MOST_AGENTS} agents")
     if not found or wrong:
         raise ValueError(f"{folder / RATINGS}: " + (f"line {wrong[0]} is no rating" if wrong else "no ratings"))
     return found

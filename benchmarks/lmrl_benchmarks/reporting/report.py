@@ -34,7 +34,8 @@ def write_report(out: Path, html: Path, results: Results | None = None) -> Path:
         digest=results.about["digest"],
         provenance=results.about["provenance"],
         episodes=len(results.episodes),
-        scored_tasks=len({row.task for row in results.rows if row.score is not None}),
+        scored_tasks=sum(scale_of(entry.id, entry.kwargs) is not None for entry in results.suite.tasks),
+        trained={agent.name for agent in results.suite.agents if agent.train},
         scales={row.task: row.scale for row in results.rows},
         tag_tasks={
             tag: len({row.task for row in results.rows if tag in row.tags and row.score is not None})

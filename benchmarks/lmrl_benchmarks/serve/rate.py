@@ -8,6 +8,7 @@ nothing else of the person. Killed, the server goes on with the next talk; one u
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from lmrl_benchmarks.serve.environments import Refused
 from lmrl_datasets.schema import plain, to_json
 from lmrl_envs import Transcript, load_task
 from lmrl_envs.files import JsonLines
-from lmrl_envs.seeding import episode_seed
+from lmrl_envs.seeding import player_seed
 
 LONGEST = 2000
 """Characters of what a person says."""
@@ -54,7 +55,7 @@ class RatingTalks:
         folder.mkdir(parents=True, exist_ok=True)
         self._env: Any = gymnasium.make(row.id, **self.kwargs).unwrapped
         self._lock, self._lines = threading.RLock(), JsonLines(folder / RATINGS)
-        ratings: list[Rating] = self._lines.read(Rating)
+        ratings: list[Rating] = self._lines.read(Rating, strict=True)
         if self._lines.damaged:  # a line that a kill cut
             self._lines.rewrite(to_json(rating) for rating in ratings)
         self._done = [rating for rating in ratings if rating["rater"] == name]
@@ -66,7 +67,7 @@ class RatingTalks:
         names = sorted(self.agents)
         random.Random(f"{self.name}/{number // len(names)}").shuffle(names)
         self.agent = names[number % len(names)]
-        self.seed = episode_seed("evaluation", 0, number)
+        self.seed = secrets.randbits(62)  # which nothing that an agent is asked names
         opening, _ = self._env.reset(seed=self.seed)
         self.part = plain(self.row.surface.secret(self._env))
         self.texts, self.thumbs, self.closed = [opening], dict[int, int](), False
@@ -90,8 +91,9 @@ class RatingTalks:
         Raises:
             Refused: it failed.
         """
+        number = len(self._done)
         transcript = Transcript.from_texts(self.texts, [0.0] * (len(self.texts) // 2))
-        request = Request(self.row.id, len(self._done), self.seed, transcript, self._env.instructions, self.kwargs)
+        request = Request(self.row.id, number, player_seed(number), transcript, self._env.instructions, self.kwargs)
         (action,) = actions_of(self.agents[self.agent], [request])
         if action.error is not None:
             raise Refused(502, "The other side gave no answer. Try the same again.", retry=True)
