@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 from msgspec import Meta
@@ -34,7 +34,7 @@ class Rating(TypedDict):
     seed: int
     texts: list[str]
     """The other side's, which is the person's, and the agent's, in turn."""
-    thumbs: list[Literal[-1, 0, 1]]
+    thumbs: list[Annotated[int, Meta(ge=-1, le=1)]]
     """Of the agent's lines."""
     scores: dict[str, Annotated[int, Meta(ge=1, le=5)]]
 
