@@ -245,3 +245,15 @@ def test_what_is_written_can_be_read(finished: Path) -> None:
     for path in finished.rglob("*.json*"):
         for written in path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]:
             json.loads(written, parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("game", ["gem:math:Math12K", "textarena:Chess-v0", "textworld:9999999", "reasoning:rush_hour"])
+def test_a_record_of_another_suite_names_a_game_of_the_table(game: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others of these packages are fetched from somewhere, or run code; who asks for one by hand may have it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bridges" / "lmrl_foreign"))
+    from lmrl_foreign.env import ForeignEnv
+
+    with from_elsewhere(), pytest.raises(ForeignArgument, match="name no files and no code"):
+        ForeignEnv(game)
+    with from_elsewhere():
+        ForeignEnv("toy_text:Taxi")

@@ -26,6 +26,8 @@ _LIST = {
     "TextWorld-QuestLong-v0": ("textworld:5", "A quest of five steps in five rooms.", (0.0, 1.0)),
 }  # fmt: skip
 
+GAMES = frozenset(game for game, _, _ in _LIST.values())
+
 ROWS = tuple(
     Task(
         id=f"foreign/{name}",

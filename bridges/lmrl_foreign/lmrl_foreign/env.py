@@ -12,8 +12,10 @@ import numpy as np
 
 from lmrl_envs import TextEnv
 from lmrl_envs.core import Outcome
+from lmrl_envs.files.arguments import refuse
 from lmrl_envs.surface import Invariants, Surface
 from lmrl_envs.vector import vector_of
+from lmrl_foreign import GAMES
 
 
 class Said(NamedTuple):
@@ -69,6 +71,8 @@ class ForeignEnv(TextEnv):
         source, _, name = game.partition(":")
         if source not in ("toy_text", "reasoning", "textarena", "gem", "textworld"):
             raise ValueError(f"game={game!r} is of no known source")
+        if game not in GAMES:  # what others of these packages fetch, or run, is for who asks for it
+            refuse("a game that is none of the table's", game)
         self.game = game
         self._make = importlib.import_module(f"lmrl_foreign.{source}").Game
         self._name = name
