@@ -100,8 +100,8 @@ def test_every_dataset_is_a_frame_by_episode_and_by_turn(name: str) -> None:
     assert episodes["return"].tolist() == [e.episode_return for e in data] and len(episodes) == len(data)
     assert np.array_equal(episodes["turns"], data.lengths) and len(turns) == data.lengths.sum()
     by_game = turns.groupby("episode_id", sort=False)
-    np.testing.assert_allclose(by_game["reward"].sum(), episodes["return"])
-    np.testing.assert_allclose(by_game["return_to_go"].first(), episodes["return"])
+    np.testing.assert_allclose(by_game["reward"].sum(), episodes["return"], atol=1e-9)
+    np.testing.assert_allclose(by_game["return_to_go"].first(), episodes["return"], atol=1e-9)
     np.testing.assert_allclose(turns.loc[turns["last"], "return_to_go"], turns.loc[turns["last"], "reward"], atol=1e-9)
     whole = [text for e in data for text in e.observations[1:]]
     assert turns["next_observation"].tolist() == whole
@@ -167,7 +167,9 @@ def test_the_commands_that_list_are_those_tested() -> None:
         made = getattr(importlib.import_module(f"lmrl_benchmarks.commands.{module}"), function)
         assert "json" not in inspect.signature(made).parameters or name == "data info", f"{name}: JSON, and no table"
         takes |= {name} if "listing" in inspect.signature(made).parameters else set()
-    assert takes == named | {"leaderboard contamination", "prefs info"}, "which need runs and pairs of their own"
+    assert takes == named | {"leaderboard contamination", "prefs info", "ratings"}, (
+        "which need runs, pairs or talks of their own"
+    )
 
 
 def test_references_are_measured_by_a_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -133,6 +133,8 @@ def test_the_table_the_page_and_the_frame(tmp_path: Path, capsys: pytest.Capture
     assert agreement(read_ratings(tmp_path))["quality"] == 1 and agreement(read_ratings(tmp_path))["fluency"] is None
     frame = lmrl_benchmarks.ratings(tmp_path)
     assert len(frame) == 8 and frame.groupby("agent")["quality"].mean().to_dict() == {"expert": 5.0, "random": 2.0}
+    assert lmrl(["ratings", str(tmp_path), "--csv", str(tmp_path / "ratings.csv")]) == 0
+    assert len((tmp_path / "ratings.csv").read_text().splitlines()) == 3 and "2 rows" in capsys.readouterr().out
     assert lmrl(["ratings", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["agents"][0]["agent"] == "expert"
     assert lmrl(["ratings", str(tmp_path)]) == 0 and "expert" in (tmp_path / "ratings.html").read_text()
