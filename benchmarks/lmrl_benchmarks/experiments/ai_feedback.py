@@ -17,7 +17,7 @@ import numpy as np
 
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.rollout import Rollout
-from lmrl_benchmarks.experiments.gold_lab import Settings, labelled, learned_scores, samples_of, trained
+from lmrl_benchmarks.experiments.gold_lab import Settings, learned_scores, reward_model, samples_of, trained
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
 from lmrl_datasets.preferences.store import load_gold, load_preferences
 from lmrl_envs.files.untrusted import Schema, convert
@@ -74,13 +74,12 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _judged(s: Feedback, out: Path) -> dict[str, float]:
     lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples,
-                   reader=s.judge + JUDGES[s.way], pairs=s.pairs, seed=s.seed)  # fmt: skip
-    folder = labelled(lab, out)
+                   reader=s.judge + JUDGES[s.way], pairs=s.pairs, width=s.width, model=s.model, seed=s.seed)  # fmt: skip
+    model, folder = reward_model(lab, out), out / "pairs"
     labels, gold = load_preferences(folder).labelled(), load_gold(folder)
     said = [(label.label, label.shown_first == "first", sum(gold[pair.pair_id].first) - sum(gold[pair.pair_id].second))
             for pair, label in labels if label.label is not None]  # fmt: skip
     told = [(value > 0.5) == (margin > 0) for value, _, margin in said if margin and value != 0.5]
-    model = trained(lab, "reward_model", folder, out / "reward", {"model.width": s.width, **s.model})
     samples = samples_of(lab)
     scores = learned_scores(lab, f"learned:{model}", samples)
     better = np.sign(scores[:, ::2] - scores[:, 1::2]) * np.sign(samples.gold[:, ::2] - samples.gold[:, 1::2])

@@ -197,12 +197,13 @@ def trained(s: Settings, algorithm: str, data: Path | str, out: Path, overrides:
     )
 
 
-def _reward_model(s: Settings, out: Path) -> Path:
+def reward_model(s: Settings, out: Path) -> Path:
+    """A reward model of the writer's pairs, as the reader labels them."""
     return trained(s, "reward_model", labelled(s, out), out / "reward", {"model.width": s.width, **s.model})
 
 
 def _best_of_n(s: Settings, out: Path) -> Curve:
-    folder = _reward_model(s, out)
+    folder = reward_model(s, out)
     samples = samples_of(s)
     scores = learned_scores(s, f"learned:{folder}", samples)
     about = read(folder / "lmrl.json", dict[str, Any])
@@ -238,7 +239,7 @@ def _rl(s: Settings, out: Path) -> Curve:
         overrides,
         sample=True,
         start=_start(s, out),
-        reward=f"learned:{_reward_model(s, out)}",
+        reward=f"learned:{reward_model(s, out)}",
     )
     found = {name: np.array(values) for name, (_, values) in read_metrics(target / METRICS).items()}
     games = JsonLines(target / GAMES).read(dict[str, Any])

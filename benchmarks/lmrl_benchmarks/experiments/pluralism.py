@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
-from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, labelled, learned_scores, samples_of, trained
+from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, learned_scores, reward_model, samples_of
 from lmrl_benchmarks.experiments.people_lab import utilities
 from lmrl_datasets.preferences.labellers import Groups, feature, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
@@ -62,7 +63,8 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"groups={s.groups!r}, policy={s.policy!r}, learner={s.learner!r}: a labeller groups:... of two or more, {', '.join(POLICIES)}, {', '.join(LEARNERS)}"
         )
-    lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.answers * s.tried, seed=s.seed)
+    lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.answers * s.tried, width=s.width,
+                   model=s.model, seed=s.seed)  # fmt: skip
     samples = samples_of(lab)
     worth = [utilities(one, s.env, samples) for one in crowd.readers]
     with tempfile.TemporaryDirectory() as folder:
@@ -116,9 +118,7 @@ def _scores(
 
 def _learned(s: Pluralism, lab: Settings, reader: str, pairs: int, samples: Samples, out: Path) -> np.ndarray:
     out.mkdir(exist_ok=True)
-    own = Settings(s.env, lab.method, writer=s.writer, reader=reader, pairs=pairs, seed=s.seed)
-    model = trained(own, "reward_model", labelled(own, out), out / "reward", {"model.width": s.width, **s.model})
-    return learned_scores(lab, f"learned:{model}", samples)
+    return learned_scores(lab, f"learned:{reward_model(replace(lab, reader=reader, pairs=pairs), out)}", samples)
 
 
 def _best(s: Pluralism, scores: np.ndarray | None) -> np.ndarray:

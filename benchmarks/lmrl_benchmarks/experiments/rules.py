@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
-from lmrl_benchmarks.experiments.gold_lab import Settings, labelled, learned_scores, samples_of, trained
+from lmrl_benchmarks.experiments.gold_lab import Settings, learned_scores, reward_model, samples_of
 from lmrl_benchmarks.experiments.people_lab import utilities
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
@@ -60,7 +61,8 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     s = convert(dict(settings), Rules, "settings")
     reader = load_labeller(s.reader)
-    lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples, seed=s.seed)
+    lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples, width=s.width,
+                   model=s.model, seed=s.seed)  # fmt: skip
     samples = samples_of(lab)
     if (
         s.way not in WAYS
@@ -78,10 +80,8 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
             """What answers are worth by one kind of labels, in standard deviations: [prompts, samples]."""
             scores = exact
             if s.learner != "exact":
-                out = Path(folder) / spec.partition(":")[0]
-                own = Settings(s.env, lab.method, writer=s.writer, reader=spec, pairs=pairs, seed=s.seed)
-                told = {"model.width": s.width, **s.model}
-                model = trained(own, "reward_model", labelled(own, out), out / "reward", told)
+                own = replace(lab, reader=spec, pairs=pairs)
+                model = reward_model(own, Path(folder) / spec.partition(":")[0])
                 scores = learned_scores(lab, f"learned:{model}", samples)
             return (scores - scores.mean()) / max(scores.std(), 1e-9)
 
