@@ -6,8 +6,10 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from quiet_server import QuietServer, posted
 
 MODES = (
     "good",
@@ -84,9 +86,7 @@ class FaultyServer:
         class Handler(_Handler):
             owner = faulty
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
+        self._http = QuietServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         owner = self.owner
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = posted(self)
         with owner.lock:
             number = len(owner.bodies)
             owner.bodies.append(body)

@@ -8,8 +8,10 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from quiet_server import QuietServer, posted
 
 Answer = Callable[["Talk"], None]
 
@@ -22,7 +24,7 @@ class Talk(BaseHTTPRequestHandler):
     body: dict[str, Any]
 
     def do_POST(self) -> None:
-        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.body = posted(self)
         with self.owner.lock:
             self.owner.bodies.append(self.body)
         self._answer(self.owner.answer)
@@ -85,9 +87,7 @@ class RawServer:
         class Own(Talk):
             owner = raw
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Own)
-        self._http.daemon_threads = True
-        self._http.block_on_close = False
+        self._http = QuietServer(("127.0.0.1", 0), Own)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
