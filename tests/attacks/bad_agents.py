@@ -405,7 +405,7 @@ class Drips:
     """Begins a frame of a million bytes itself, and sends the rest one by one: there is always something to read."""
 
     def act(self, requests):
-        from lmrl_agents.playing.room import ANSWER, HEAD
+        from lmrl_agents.playing.room_process import ANSWER, HEAD
 
         (inside,) = (thing for thing in gc.get_objects() if type(thing).__name__ == "_Inside")
         inside.frames.write(HEAD.pack(ANSWER, inside.number, 1_000_000, 0, 0))

@@ -18,7 +18,7 @@ from fault_tools import lmrl
 from serving import environment
 
 from lmrl_agents import AgentError, AgentStopped, Request
-from lmrl_agents.playing import room
+from lmrl_agents.playing import room_process
 from lmrl_agents.playing.answers import QUIT
 from lmrl_agents.playing.conformance import sample_requests
 from lmrl_agents.playing.room import Room, RoomSettings, close, open_agent
@@ -141,7 +141,7 @@ def test_what_it_is_given_to_keep_is_a_folder_of_its_own(tmp_path: Path) -> None
 def test_where_pipes_cannot_be_waited_for_patience_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows."""
     played("Good", tmp_path / "polls")
-    monkeypatch.setattr(room, "_POLLS", False)
+    monkeypatch.setattr(room_process, "_POLLS", False)
     played("Good", tmp_path / "good")
     assert records(tmp_path / "good") == records(tmp_path / "polls")
     with pytest.raises(AgentStopped, match=r"no answer within 0\.3 s \(--patience\)"):
@@ -378,7 +378,7 @@ def test_arguments_that_are_none_are_told_with_those_that_are(arguments: list[st
 
 def test_brief_waits_are_looked_through_and_a_busy_machine_is_slept_on(monkeypatch: pytest.MonkeyPatch) -> None:
     hear, tell = os.pipe()
-    watch, now, slept = room.Watch(hear), [100.0], []
+    watch, now, slept = room_process.Watch(hear), [100.0], []
     looks: list[tuple[float, bool]] = []  # seconds that a look takes; whether something comes in it
 
     def clock() -> float:
@@ -388,7 +388,7 @@ def test_brief_waits_are_looked_through_and_a_busy_machine_is_slept_on(monkeypat
             os.write(tell, b"x")
         return now[0]
 
-    monkeypatch.setattr(room.time, "perf_counter", clock)
+    monkeypatch.setattr(room_process.time, "perf_counter", clock)
 
     def wait(*seen: tuple[float, bool], sleeps: float = 0.0) -> bool:
         """One wait; whether it slept."""
@@ -404,14 +404,14 @@ def test_brief_waits_are_looked_through_and_a_busy_machine_is_slept_on(monkeypat
         watch.wait(take)
         return slept[-1]
 
-    quick = (room.GAP / 2, False)
-    assert wait(sleeps=1.0) and wait(sleeps=room.BRIEF / 2)  # the first waits are slept through
-    assert not wait(quick, quick, (room.GAP / 2, True))  # the last one was brief
-    assert not wait((room.GAP / 2, True))
-    assert wait(quick, (room.GAP * 2, False))  # others had the processor
+    quick = (room_process.GAP / 2, False)
+    assert wait(sleeps=1.0) and wait(sleeps=room_process.BRIEF / 2)  # the first waits are slept through
+    assert not wait(quick, quick, (room_process.GAP / 2, True))  # the last one was brief
+    assert not wait((room_process.GAP / 2, True))
+    assert wait(quick, (room_process.GAP * 2, False))  # others had the processor
     assert wait() and wait()  # for a second it is slept
-    now[0] += 1.1 * room.REST
-    assert not wait((room.GAP / 2, True))
+    now[0] += 1.1 * room_process.REST
+    assert not wait((room_process.GAP / 2, True))
     assert wait(*[quick] * 61)  # in vain: longer than a brief wait
     assert wait()
     os.close(hear)

@@ -17,7 +17,7 @@ from lmrl_agents.playing import answers
 from lmrl_agents.playing.answers import MAX_ERROR, actions_of, introduction, recorded
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, AgentStopped, Request
-from lmrl_agents.playing.room import ANSWER, BEAT, FAILED, HEAD, STOPPED, Watch
+from lmrl_agents.playing.room_process import ANSWER, BEAT, FAILED, HEAD, STOPPED, Watch
 from lmrl_envs import Transcript, Turn
 from lmrl_envs.doors import told
 from lmrl_envs.files.untrusted import Schema, decode
