@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_benchmarks.scores.statistics import wilson_interval
-from lmrl_envs.language.bargaining import Standing, read, understand
+from lmrl_envs.language.bargaining import Standing, understand
+from lmrl_envs.language.bargaining_line import read
 from lmrl_envs.partners.judged import judge_partner, read_rows
 
 FOLDER = Path(__file__).parent / "data" / "dialogue"

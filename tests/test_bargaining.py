@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lmrl_envs.contract import HOSTILE_ACTIONS
-from lmrl_envs.language.bargaining import READ_LENGTH, Meaning, Standing, read, understand
+from lmrl_envs.language.bargaining import Meaning, Standing, understand
+from lmrl_envs.language.bargaining_line import READ_LENGTH, read
 
 NAMES = {"honda", "suv", "kia", "minivan", "bmw", "truck", "ford", "van", "volvo"}
 STANDING = Standing(other=24_500, own=28_500, listed=30_000)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import MAX_TURNS, least_offer
 from lmrl_envs.car_dealer.stock import Car, money, opening_text, short
-from lmrl_envs.language import bargaining
-from lmrl_envs.language.bargaining import NOTHING, dollars
+from lmrl_envs.language import bargaining_line
+from lmrl_envs.language.bargaining import NOTHING, Standing, dollars, understand
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import CUT, quote, quote_dialogue
@@ -173,7 +173,7 @@ _NO_PRICE = {"off", "percent", "raise", "rate", "extra"}
 
 def _amounts(texts: Iterable[str]) -> set[int]:
     """Prices named in texts."""
-    found = (amount for text in texts for amount in bargaining.read(text).amounts)
+    found = (amount for text in texts for amount in bargaining_line.read(text).amounts)
     worth = (dollars(amount, NOTHING) for amount in found if amount.role not in _NO_PRICE)
     return {round(price) for price in worth if price is not None and price < 1e9}
 
@@ -187,8 +187,8 @@ def _agreed(request: PartnerRequest, car: Car) -> set[int]:
     texts = [_seen(text, EARLIER_LENGTH) for text in request.texts[first:]] + [_seen(request.action, QUOTED_LENGTH)]
     sellers, own = texts[(first + 1) % 2 :: 2], texts[first % 2 :: 2]
     offers = _amounts(own)
-    standing = bargaining.Standing(other=max(_amounts(own[-1:]), default=None), listed=car["msrp"])
-    meant = bargaining.understand(bargaining.read(texts[-1]), standing, short(car).lower().split())
+    standing = Standing(other=max(_amounts(own[-1:]), default=None), listed=car["msrp"])
+    meant = understand(bargaining_line.read(texts[-1]), standing, short(car).lower().split())
     agreed = said_prices(sellers, car["msrp"]) - offers
     if meant.act not in _TURNED_DOWN or (meant.price or 0) in offers:
         agreed |= offers
@@ -205,7 +205,7 @@ def said_prices(texts: list[str], msrp: int) -> set[int]:
     said: set[int] = set()
     for text in texts:
         said |= _amounts([text])
-        for amount in bargaining.read(text).amounts:
+        for amount in bargaining_line.read(text).amounts:
             value = dollars(amount, NOTHING)
             if amount.role in ("off", "percent") and value is not None and len(said) < 200:
                 factor, less = (1 - value / 100, 0.0) if amount.role == "percent" else (1.0, value)

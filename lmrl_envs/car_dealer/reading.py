@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lmrl_envs.car_dealer.stock import BRANDS, TYPES, Car
-from lmrl_envs.language import bargaining
-from lmrl_envs.language.bargaining import REMEMBERED_LENGTH, Line, Meaning, Standing, understand
+from lmrl_envs.language import bargaining_line
+from lmrl_envs.language.bargaining import Meaning, Standing, understand
+from lmrl_envs.language.bargaining_line import REMEMBERED_LENGTH, Line
 from lmrl_envs.language.lists import sections, table
 from lmrl_envs.language.lists import words as listed
 from lmrl_envs.language.prices import PAUSES, find_amounts
@@ -79,7 +80,7 @@ def read(line: str) -> Reading:
 
 @lru_cache(maxsize=4096)
 def _read(text: str) -> Reading:
-    line = bargaining.read(text)
+    line = bargaining_line.read(text)
     of_the_trade = _of_the_trade if len(line.tokens) <= REMEMBERED_LENGTH // 4 else _of_the_trade.__wrapped__
     words, brands, types, features, acts, others = of_the_trade(line.tokens, line.question)
     return Reading(

@@ -4,57 +4,24 @@ understood.
     meant = understand(read("I could let you have it for $13,600."), Standing(other=13_000, own=14_000, listed=15_000))
     meant.act, meant.price      # "offer", 13600.0
 
-`read` goes by the words alone and is remembered; `understand` holds them against what stands between the two. The principle: a line
-is **assent** only if every word of it is accounted for, by a phrase of ``bargaining.txt`` or as harmless; a refusal, a question or a
-number by itself never is. What is not accounted for is told as such (``unclear``), and never guessed.
+`lmrl_envs.language.bargaining_line.read` goes by the words alone and is remembered; `understand` holds them against what stands between
+the two. The principle: a line is **assent** only if every word of it is accounted for, by a phrase of ``bargaining.txt`` or as harmless; a
+refusal, a question or a number by itself never is. What is not accounted for is told as such (``unclear``), and never guessed.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, NamedTuple
 
-from lmrl_envs.language.lists import sections
+from lmrl_envs.language.bargaining_line import ASKING, DATA, HARMLESS, NEGATIONS, TOPICS, WITH_ASSENT, Line
 from lmrl_envs.language.lists import words as listed
-from lmrl_envs.language.phrases import Phrase, Phrasebook
-from lmrl_envs.language.prices import BREAKS, PAUSES, Amount, find_amounts, normalise
-from lmrl_envs.language.words import Slips
+from lmrl_envs.language.prices import BREAKS, PAUSES, Amount
 
 Act = Literal[
     "offer", "discount", "accept", "refuse", "question", "close", "inform", "greet", "goodbye", "insult", "praise", "other", "unclear"
 ]  # fmt: skip
 """close: asks to bring it to an end ("Shall we sign?"). inform: says something of the thing or the shop. other: stalls, is polite."""
-
-READ_LENGTH = 2000
-"""Characters of a line that are read."""
-REMEMBERED_LENGTH = 300
-"""A reading of a longer line is not kept: few are said twice, and memory is bounded by it."""
-
-
-class Line(NamedTuple):
-    """A line, read by its words alone."""
-
-    text: str
-    """Normalised and cut."""
-    tokens: tuple[str, ...]
-    """Words, pauses, and "$", "%", "#" for amounts; contractions written out, adverbs left out."""
-    amounts: tuple[Amount, ...]
-    phrases: tuple[Phrase, ...]
-    """In order; they do not overlap."""
-    labels: frozenset[str]
-    """Of the phrases."""
-    pieces: tuple[tuple[int, int, bool], ...]
-    """The clauses: first token, last one excluded, and whether a question mark ends it."""
-    denials: tuple[int, ...]
-    """Where a "not" or "never" stands that no phrase accounts for."""
-    question: bool
-    """It ends by asking."""
-
-    def has(self, *labels: str) -> bool:
-        """Whether a phrase of one of these sorts is in it."""
-        return not self.labels.isdisjoint(labels)
 
 
 class Standing(NamedTuple):
@@ -83,33 +50,6 @@ class Meaning(NamedTuple):
     """offer, discount, close: the price asked; accept: the other's offer. Never one that was not said, or reckoned from what was."""
     almost: bool = False
     """Unclear, but with words of assent: to be asked back about."""
-
-
-def read(line: str) -> Line:
-    """Read any string; never raises. Linear time in its first `READ_LENGTH` characters."""
-    return _read(line) if len(line) <= REMEMBERED_LENGTH else _read.__wrapped__(line[:READ_LENGTH])
-
-
-@lru_cache(maxsize=4096)
-def _read(line: str) -> Line:
-    text = normalise(line)
-    tokens, amounts = find_amounts(text)
-    mended = [token if token in _KNOWN or len(token) < 4 else _mended(token) for token in tokens]
-    structure = _structure if len(mended) <= REMEMBERED_LENGTH // 4 else _structure.__wrapped__
-    return Line(text, tuple(mended), tuple(amounts), *structure(tuple(mended)))
-
-
-@lru_cache(maxsize=4096)
-def _structure(tokens: tuple[str, ...]) -> tuple[Any, ...]:
-    """What follows from the words of a line, whatever its amounts: the other fields of `Line`."""
-    phrases = tuple(_BOOK.find(tokens))
-    labels = frozenset(phrase.label for phrase in phrases)
-    clauses = tuple(pieces(tokens))
-    denials: tuple[int, ...] = ()
-    if not _NEGATIONS.isdisjoint(tokens):
-        covered = {at for phrase in phrases for at in range(phrase.start, phrase.end)}
-        denials = tuple(at for at, token in enumerate(tokens) if token in _NEGATIONS and at not in covered)
-    return phrases, labels, clauses, denials, _asks(tokens, clauses)
 
 
 def understand(
@@ -288,7 +228,7 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
     if other is not None and any(a.role in ("denied", "if") and a.at not in other_price for a in amounts):
         return Meaning("refuse")
     if other is not None and standing.just and not has("praise", "stall") and not _SUPPOSING.isdisjoint(line.tokens):
-        told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
+        told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
         if not told or (has("grant", "commit") and "if" in line.tokens):
             return Meaning("refuse")  # "I'd get laughed out of the office."
     act = _other_act(line, no, standing, names)
@@ -354,7 +294,7 @@ def _other_act(line: Line, no: int, standing: Standing, names: Collection[str]) 
     has = line.has
     if has("bye"):
         return "goodbye"
-    told = not _TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
+    told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
     if no >= 0 and (not told or (standing.other is not None and has("no"))):
         return "refuse" if standing.other is not None or has("no") else "inform"
     for label, act in _ACTS:
@@ -374,6 +314,10 @@ def _queries(line: Line) -> bool:
         return False
     asked = [start for start, end, asks in line.pieces if asks and _within(line, "query", start, end)]
     return bool(asked) and not any(p.label == "yes" and p.start > asked[-1] for p in line.phrases)
+
+
+def _asks_more(line: Line) -> bool:
+    return any(asked and not ASKING.isdisjoint(line.tokens[start:end]) for start, end, asked in line.pieces)
 
 
 def _within(line: Line, label: str, start: int, end: int) -> bool:
@@ -420,116 +364,32 @@ def _unaccounted(
     """The words of a clause that are part of no phrase that goes with assent, and not harmless."""
     covered = {a.at for a in amounts if dollars(a, standing) == standing.other}
     for phrase in line.phrases:
-        if phrase.label in _WITH_ASSENT:
+        if phrase.label in WITH_ASSENT:
             gaps = phrase.open if phrase.label in ("yes", "weak", "condition", "close") else ()
             covered.update(at for at in range(phrase.start, phrase.end) if at not in gaps)
     tokens = line.tokens
-    return [
-        tokens[at] for at in within if at not in covered and tokens[at] not in _HARMLESS and tokens[at] not in names
-    ]
+    return [tokens[at] for at in within if at not in covered and tokens[at] not in HARMLESS and tokens[at] not in names]
 
 
 def _beside_the_point(line: Line, left: Sequence[str], start: int, end: int, yes: int) -> bool:
     """Whether words that are not accounted for, in a clause beside that of the assent, leave it as it is."""
     risky = _DANGER.intersection(left)
     if end <= yes:  # another sentence before it may deny something: the last word counts
-        return not risky or (risky <= _NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:yes]))
+        return not risky or (risky <= NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:yes]))
     return not risky and line.tokens[start - 1] not in _TURNS and line.tokens[start] not in _BUT
 
 
-# -- phrases
-
-
-def pieces(tokens: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
-    """The clauses of a line: first token, last one excluded, and whether it ends with a question mark."""
-    start = 0
-    for at, token in enumerate(tokens):
-        if token in BREAKS:
-            if at > start:
-                yield start, at, token == "?"  # noqa: S105 - a mark
-            start = at + 1
-    if start < len(tokens):
-        yield start, len(tokens), False
-
-
-def _asks(tokens: tuple[str, ...], clauses: Sequence[tuple[int, int, bool]]) -> bool:
-    """Whether a line ends by asking: a question mark last, or the form of a question."""
-    if tokens and tokens[-1] == "?":
-        return True
-    for start, end, _ in clauses:
-        head = tokens[start : start + 2]
-        asks = end - start > 2 and (head[0] in _ASKING or head in _INVERTED)
-        if asks and head[1] != "a":  # "What a car!"
-            return True
-    return False
-
-
-def _asks_more(line: Line) -> bool:
-    return any(asked and not _ASKING.isdisjoint(line.tokens[start:end]) for start, end, asked in line.pieces)
-
-
-@lru_cache(maxsize=4096)
-def _mended(word: str) -> str:
-    """What a mistyped word is meant for: two letters swapped, one missing or one too many; in long words a wrong one."""
-    for cut, whole in _SLIPS.near(word):
-        if cut == word:
-            if whole:
-                return whole
-        elif len(word) >= 5 and cut in _MENDED:
-            return cut
-        elif whole and len(whole) == len(word) and (len(word) >= 6 or sorted(whole) == sorted(word)):
-            return whole
-    return word
-
-
-_DATA = sections(__file__, "bargaining.txt")
-_LABELS = ("negated", "mock", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
-           "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
-"""Of phrases of one length the first of these wins."""
 _DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "insult", "close", "grant", "commit"})
 """Without one of these a line is neither yes nor no."""
-_WITH_ASSENT = frozenset(
-    {
-        "yes",
-        "weak",
-        "aside",
-        "condition",
-        "gift",
-        "praise",
-        "greet",
-        "urge",
-        "negated",
-        "split",
-        "insult",
-        "close",
-        "grant",
-    }
-)
 _EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
-_HARMLESS = frozenset(listed(_DATA["harmless"])) | BREAKS
-_TOPICS = frozenset(listed(_DATA["topics"]))
-_NEGATIONS = frozenset({"not", "never", "nobody", "neither", "nor", "without", "none", "nothing"})
-_DANGER = _NEGATIONS | frozenset(listed(_DATA["danger"]))
+_DANGER = NEGATIONS | frozenset(listed(DATA["danger"]))
 _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "or", "before", "after"})
-_OF_THE_DEAL = frozenset(listed(_DATA["of the deal"]))
+_OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
 _SUPPOSED = frozenset({"suppose", "supposing", "imagine", "assume", "assuming", "pretend"})
-_BESIDE_YES = frozenset(listed(_DATA["beside yes"])) | PAUSES | frozenset("$#")
+_BESIDE_YES = frozenset(listed(DATA["beside yes"])) | PAUSES | frozenset("$#")
 _PAYING = frozenset({"pay", "give", "get", "go", "come", "make", "offer", "do", "bring", "raise"})
 _AGREEING = frozenset({"i", "we", "agree", "agreed", "do"})
 _LINKS = frozenset({"and", "so", "now", "then"})
-_CONCEDING = frozenset(listed(_DATA["conceding"]))
-_ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
-_INVERTED = frozenset(tuple(pair.split()) for pair in _DATA["inverted"])
-_BOOK = Phrasebook(
-    _DATA, _LABELS, _WITH_ASSENT - {"yes", "weak", "close"}, PAUSES,
-    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes"},
-    behind=PAUSES | {"and", "but", "so", "then"},
-    weights={"close": 3},
-)  # fmt: skip
-_MENDED = frozenset(listed(_DATA["mended"]))
-_SLIPS = Slips(_MENDED)
-_KNOWN = _MENDED | _HARMLESS | _TOPICS | {
-    word for label in _LABELS for line in _DATA[label] for word in re.findall("[a-z]+", line)
-} | frozenset(listed(_DATA["no slips"]))  # fmt: skip
+_CONCEDING = frozenset(listed(DATA["conceding"]))

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from lmrl_envs.language.bargaining import Line, Meaning, Standing, read, understand
+from lmrl_envs.language.bargaining import Meaning, Standing, understand
+from lmrl_envs.language.bargaining_line import Line, read
 from lmrl_envs.language.lists import sections, words
 from lmrl_envs.language.numbers import SMALL, TENS
 from lmrl_envs.language.phrases import Phrasebook
