@@ -197,6 +197,21 @@ def test_what_is_no_experiment_is_one_line(experiment, change, why, capsys):
     assert why in error and len(error.splitlines()) == 1
 
 
+def test_a_folder_of_an_experiment_from_elsewhere(experiment, capsys):
+    """Its page runs no code, counts no cells without end, and reads results that are results."""
+    out = experiment / "out"
+    (out / "cells").mkdir(parents=True)
+    report = ["leaderboard", "report", str(out), "--html", str(experiment / "page.html")]
+    grid_of = "".join(f"k{number} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" for number in range(5))
+    (out / "experiment.toml").write_text(f"{TOML.format(run=f'{experiment}/own.py:run')}{grid_of}")
+    assert main(report) == 2 and "more than 100000 cells" in capsys.readouterr().err
+    (out / "experiment.toml").write_text(TOML.format(run=f"{experiment}/own.py:run"))
+    for result in ({}, {"result": {"numbers": {"y": "x"}}}, {"result": {"numbers": {"y": True}}}, {"result": []}):
+        (out / "cells" / f"{grid.cell_name({'x': 1, 'seed': 0})}.json").write_text(json.dumps(result))
+        assert main(report) == 2 and len(capsys.readouterr().err.splitlines()) == 1
+    assert not (experiment / "runs").exists() and not (experiment / "page.html").exists()
+
+
 def test_a_number_that_is_none_is_an_error(experiment):
     (experiment / "own.toml").write_text(TOML.format(run=f"{experiment}/own.py:nan"))
     own = grid.find(str(experiment / "own.toml"))

@@ -60,6 +60,8 @@ FILE, LINE = 16 << 20, 32 << 20
 """Bytes of a JSON file, and of one line of a file of JSON lines. What is parsed weighs up to some 20 times as much."""
 UNPACKED, MEMBERS = 4 << 30, 100_000
 """Bytes and files that an archive may unpack to."""
+VALUES = 64_000_000
+"""Values in an archive's files: some 100 bytes each once they are read, whatever they weigh there."""
 RATIO, SMALL = 2000, 64 << 20
 """Bytes that one compressed byte may become, once it is more than the second number in all."""
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,79}(?<!\.)")
@@ -321,9 +323,9 @@ def unpack(archive: Path, folder: Path) -> dict[str, tuple[str, int]]:
 
     Raises:
         Refused: no archive; a member that is no plain file inside the folder (links, devices, folders, files with holes, odd
-            names), or there twice, case apart; more than `MEMBERS` files or `UNPACKED` bytes.
+            names), or there twice, case apart; more than `MEMBERS` files, `UNPACKED` bytes or `VALUES`.
     """
-    found = {}
+    found, values = {}, 0
     with _archive_errors(archive), opened(archive) as file, lzma.open(file) as packed:
         for path, size, source in members(_Forward(packed, os.fstat(file.fileno()).st_size)):
             target = folder / path
@@ -333,6 +335,9 @@ def unpack(archive: Path, folder: Path) -> dict[str, tuple[str, int]]:
                 while block := source.read(BLOCK):
                     digest.update(block)
                     copy.write(block)
+                    values += sum(map(block.count, (b",", b"[", b"{")))
+                    if values > VALUES:
+                        raise Refused(f"{shown(path)!r}: more values than are read")
             found[path] = (digest.hexdigest(), size)
     return found
 

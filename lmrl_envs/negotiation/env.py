@@ -194,6 +194,11 @@ class NegotiationEnv(PartnerTextEnv):
             if act is None or act.name != "offer" or act.price is None:
                 raise SimulatorError("the partner accepted where nothing was formally offered")
             self._price = act.price
+        offer, most = reply.state.get("offer"), rules.MOST_PAID * self._hidden["card"]["listed"]
+        if offer is not None and not (type(offer) in (int, float) and 0 < offer <= most):
+            raise SimulatorError(f"the partner offers {offer!r:.40}: the price must be above 0 and at most {most:g}")
+        if decision not in (None, "accept", "reject", "leave"):
+            raise SimulatorError(f"the partner decided {decision!r:.40}, which is no decision")
         self._partner = reply.state
         info["understood"] = reply.understood
         if self.details and "read" in reply.outcome:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lmrl_envs.files import JsonLines
 from lmrl_envs.files.arguments import named_file, refuse
 from lmrl_envs.files.untrusted import Count, Schema
 from lmrl_envs.partners.base import Partner, PartnerPrompt, PartnerReply, PartnerRequest, SimulatorError
+from lmrl_envs.partners.prompting import reply_text
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ def describe(partner_prompt: str, request: PartnerRequest) -> str:
     action = request.action if len(request.action) <= 80 else request.action[:80] + "..."
     key = request_key(partner_prompt, request)[:12]
     return f"request {key} of {partner_prompt!r} (turn {len(request.texts) // 2 + 1}, action {action!r}, seed {request.seed})"
+
+
+def _values(reply: PartnerReply) -> dict[str, Any]:
+    return {**vars(reply), "outcome": dict(reply.outcome), "state": dict(reply.state)}
 
 
 class RecordedReply(Schema, frozen=True):
@@ -95,11 +100,7 @@ class Recording:
                 "role": self._task,
                 "model": self._model,
                 "text": answer.text,
-                "reply": {
-                    **vars(answer.reply),
-                    "outcome": dict(answer.reply.outcome),
-                    "state": dict(answer.reply.state),
-                },
+                "reply": _values(answer.reply),
                 "attempts": answer.attempts,
             }
             for request, answer in zip(requests, answers, strict=True)
@@ -127,21 +128,41 @@ class RecordingPartner:
         self.partner.close()
 
 
+WORDED = ("openai", "transformers")
+"""Partners that record the words their replies are read from."""
+
+
+def replayed_kwargs(env_kwargs: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Arguments of an environment whose partner answers from a recording that lies in the folder that the arguments came with.
+
+    What a language model is said to have answered must stand in its words.
+    """
+    is_worded = str(env_kwargs["simulator"]).partition(":")[0] in WORDED
+    return {**env_kwargs, "simulator": f"replay:{file}", "simulator_options": {"own_words": is_worded}}
+
+
 class ReplayPartner:
     """Answers from a recording; never calls a model.
 
     The n-th time a request is made it gets the n-th answer that was recorded for it; after the last one the answers
     start again, so that a recorded run can be replayed more than once. A line cut by a crash is skipped with a warning.
 
+    Args:
+        file: the recording.
+        partner_prompt: the task's `PartnerPrompt`.
+        own_words: a reply must be what the prompt reads from the words that are recorded with it: of a language model's
+            recording (`WORDED`), which may be anybody's.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: the file holds no recorded reply of this task.
     """
 
-    def __init__(self, file: str | os.PathLike[str], partner_prompt: PartnerPrompt) -> None:
+    def __init__(self, file: str | os.PathLike[str], partner_prompt: PartnerPrompt, *, own_words: bool = False) -> None:
         self.path, self.partner_prompt = named_file("a recording", os.fspath(file)), partner_prompt
+        self.own_words = own_words
         self._lock = threading.Lock()
-        self._replies: dict[str, list[PartnerReply]] = {}
+        self._replies: dict[str, list[ModelReply]] = {}
         self._used: dict[str, int] = {}
         tasks = self._load()
         if not self._replies:
@@ -156,7 +177,8 @@ class ReplayPartner:
         entries = lines.read(RecordedAnswer)
         for entry in entries:
             if entry.role == self.partner_prompt.name:
-                self._replies.setdefault(entry.key, []).append(PartnerReply(**structs.asdict(entry.reply)))
+                reply = PartnerReply(**structs.asdict(entry.reply))
+                self._replies.setdefault(entry.key, []).append(ModelReply(entry.text if self.own_words else "", reply))
         if lines.damaged:
             shown = ", ".join(map(str, lines.damaged[:5]))
             warnings.warn(f"{self.path}: {len(lines.damaged)} cut line(s) skipped (line {shown})", stacklevel=4)
@@ -166,15 +188,27 @@ class ReplayPartner:
         """The recorded replies.
 
         Raises:
-            SimulatorError: a request that was not recorded; no reply of the batch is used up then.
+            SimulatorError: a request that was not recorded (no reply of the batch is used up then), or a reply that is not in
+                the words that it was read from.
         """
         keys = [request_key(self.partner_prompt.name, request) for request in requests]
         for key, request in zip(keys, requests, strict=True):
             if key not in self._replies:
                 raise SimulatorError(f"{self.path} holds no reply to {describe(self.partner_prompt.name, request)}")
-        return [self._next(key) for key in keys]
+        found = [self._next(key) for key in keys]
+        if self.own_words:
+            for request, own in zip(requests, found, strict=True):
+                self._check(request, own)
+        return [own.reply for own in found]
 
-    def _next(self, key: str) -> PartnerReply:
+    def _check(self, request: PartnerRequest, own: ModelReply) -> None:
+        prompt, said = self.partner_prompt, reply_text(own.text)
+        readings = [read(said, request) for read in (prompt.parse, getattr(prompt, "settle", None)) if read and said]
+        if json.dumps(_values(own.reply)) not in [json.dumps(_values(reply)) for reply in readings if reply]:
+            what = describe(prompt.name, request)
+            raise SimulatorError(f"{self.path}: the reply to {what} is not what the model's words amount to")
+
+    def _next(self, key: str) -> ModelReply:
         with self._lock:
             used = self._used.get(key, 0)
             self._used[key] = used + 1

@@ -16,7 +16,7 @@ import pytest
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.reporting.submission import MANIFEST, SubmissionError, unpack
-from lmrl_envs.files.untrusted import Refused
+from lmrl_envs.files.untrusted import VALUES, Refused
 from lmrl_envs.files.untrusted import unpack as unpack_files
 
 LARGE = 3 << 30
@@ -152,6 +152,23 @@ def test_what_a_small_archive_unpacks_to_is_bounded(tmp_path: Path) -> None:
             file.write(bytes(1 << 20))
     (tmp_path / "there").mkdir()
     with pytest.raises(Refused, match=r"bomb\.tar\.xz: \d+ bytes have become \d+"):
+        unpack_files(tmp_path / "bomb.tar.xz", tmp_path / "there")
+
+
+def test_no_values_without_end_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty objects take 24 times the room that they have in a file: an archive of 2 MB would have taken 100 GB."""
+    assert VALUES < 10**8
+    monkeypatch.setattr("lmrl_envs.files.untrusted.VALUES", 10**6)
+    with lzma.open(tmp_path / "bomb.tar.xz", "wb", preset=0) as file:
+        for name, size, block in (("noise", 1, random.randbytes(1 << 16)), ("episodes.jsonl", 2, b"{}," * (1 << 18))):
+            member = tarfile.TarInfo(name)
+            member.size = size * (len(block) // 3 * 3 if size > 1 else len(block))
+            file.write(member.tobuf())
+            for _ in range(size):
+                file.write(block)
+            file.write(bytes(-member.size % 512))
+    (tmp_path / "there").mkdir()
+    with pytest.raises(Refused, match=r"bomb\.tar\.xz: 'episodes\.jsonl': more values than are read"):
         unpack_files(tmp_path / "bomb.tar.xz", tmp_path / "there")
 
 

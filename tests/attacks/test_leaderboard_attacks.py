@@ -16,12 +16,13 @@ from lmrl_benchmarks.commands.cli import run as lmrl
 from lmrl_benchmarks.reporting import publish as publishing
 from lmrl_benchmarks.reporting import submission
 from lmrl_benchmarks.reporting.submission import MANIFEST, pack
-from lmrl_benchmarks.running.cells import cells, evaluation_of
+from lmrl_benchmarks.running.cells import SUITE, cells, evaluation_of
 from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import kept_files, write_manifest
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite
 from lmrl_benchmarks.running.verify import LONG, Checked
+from lmrl_envs.files import provenance, write_json
 from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
 
 WORDLE, MAZE = "cells/Wordle/expert/seed-0", "cells/MazeFullyObserved/expert/seed-0"
@@ -671,3 +672,22 @@ def test_quick_games_that_come_out_alike_are_no_copy(seconds: float, alike: int,
     one = Checked(games={k: (b"up", seconds) for k in range(20)})
     other = Checked(games={k: (b"up", seconds if k < alike else seconds + 1e-6) for k in range(20)})
     assert one.copy_of(other, same_agent=False) == is_copy
+
+
+def test_the_matrix_runs_no_code_of_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether an algorithm's file has changed since is looked up among those that packages bring."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("open('evil', 'w')\n\ndef learn(run):\n    pass\n")
+    text = TOY.replace('train = "bc"', 'train = "evil.py:learn"').replace("[0, 1, 2]", "[0]").replace("20", "2")
+    (tmp_path / "toy.toml").write_text(text)
+    suite, run = load_suite("toy.toml"), tmp_path / "run"
+    run.mkdir()
+    write_json(run / SUITE, {"suite": suite.as_dict(), "digest": suite.digest, "provenance": provenance()})
+    write_agent(run, suite, "bc")
+    assert pack(run, tmp_path / "results").is_file()
+    empty = "".join(f'["{entry.id}"]\nall = "nobody tried"\n' for entry in load_suite("matrix").tasks)
+    (tmp_path / "results/empty.toml").write_text(empty)
+    assert lmrl(["leaderboard", "matrix", "results", "--out", "page.md"]) == 0
+    assert "evil.py:learn" in (tmp_path / "page.md").read_text() and not (tmp_path / "evil").exists()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,11 @@ from lmrl_benchmarks.running.evaluation import EvaluationSpec, evaluate
 from lmrl_benchmarks.running.manifest import write_manifest
 from lmrl_benchmarks.running.records import EPISODES, PARTNER, SUMMARY
 from lmrl_benchmarks.running.verify import verify_records
+from lmrl_envs.car_dealer.prompt import CarBuyerPrompt
+from lmrl_envs.negotiation.prompt import NegotiationPrompt
+from lmrl_envs.partners.base import PartnerReply
+from lmrl_envs.twenty_questions.prompt import OraclePrompt
+from tests.attacks.raw_server import RawServer, completion
 
 PARTNER_CODE = """
 import random
@@ -92,3 +99,82 @@ def test_a_stopped_run_keeps_the_answers_of_its_games(run: Path, tmp_path: Path)
     spec.pop("agent_fingerprint")
     evaluate(EvaluationSpec(**spec), folder)
     assert list(verify_records(folder)) == []
+
+
+# -- replies that a language model never gave
+
+
+class Says:
+    """Says the same in every game."""
+
+    slots = 1
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def act(self, requests: Any) -> list[str]:
+        return [self.lines[min(len(request.transcript) // 2, len(self.lines) - 1)] for request in requests]
+
+
+def tells(request: Any) -> PartnerReply:
+    return PartnerReply(f"Yes. It is a {request.hidden['secret']}.")
+
+
+def buys(request: Any) -> PartnerReply:
+    car, most = request.hidden["stock"][0], request.hidden["buyer"]["budget"]
+    return PartnerReply("Sold.", True, {"decision": "accept", "car": car["name"], "price": min(most, car["msrp"])}, {})
+
+
+def offers(shares: float) -> Callable[[Any], PartnerReply]:
+    return lambda request: PartnerReply("Hm.", True, {}, {"offer": shares * request.hidden["card"]["listed"]})
+
+
+@pytest.mark.parametrize(
+    ("task", "prompt", "forged", "said"),
+    [
+        ("TwentyQuestions-v1", OraclePrompt, tells, "Yes."),
+        ("CarDealer-v1", CarBuyerPrompt, buys, "How much is it?"),
+        ("Negotiation-v0", NegotiationPrompt, offers(1.0), '{"message": "Hm.", "act": "message"}'),
+    ],
+)
+def test_a_reply_stands_in_the_models_words(
+    task: str,
+    prompt: Any,
+    forged: Callable[[Any], PartnerReply],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who writes into a recording what no reading of the model's words gives is found, though records and sums fit."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-Dummy0123456789")
+    kwargs = {"simulator": "openai:m"}
+    spec = EvaluationSpec(env_id=f"lmrl/{task}", agent="accepts", episodes=2, env_kwargs=kwargs)
+    with RawServer(lambda talk: talk.say(200, completion(said))) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        evaluate(spec, tmp_path / "honest", agent=Says(["Hello.", "accept"]))
+        assert list(verify_records(tmp_path / "honest")) == []
+        monkeypatch.setattr(prompt, "parse", lambda self, text, request: forged(request))
+        evaluate(spec, tmp_path / "forged", agent=Says(["Hello.", "accept"]))
+    monkeypatch.undo()
+    found = list(verify_records(tmp_path / "forged"))
+    assert len(found) == 2 and all("is not what the model's words amount to" in breach for breach in found)
+
+
+@pytest.mark.parametrize(
+    "reply", ["{'offer': 50.0 * listed}", "{'offer': True}", "{'offer': -1.0}", "{'offer': 'much'}"]
+)
+def test_no_partner_offers_what_is_no_price(reply: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever the partner is: what stands is what an agent may take."""
+    monkeypatch.chdir(tmp_path)
+    code = PARTNER_CODE.replace(
+        'self.prompt.parse(random.choice(["Yes.", "No."]), request)',
+        "PartnerReply('Hm.', True, {}, OFFER)".replace(
+            "OFFER", reply.replace("listed", "request.hidden['card']['listed']")
+        ),
+    )
+    (tmp_path / "coin.py").write_text("from lmrl_envs.partners import PartnerReply\n" + code)
+    kwargs = {"simulator": "coin.py:make"}
+    spec = EvaluationSpec(env_id="lmrl/Negotiation-v0", agent="accepts", episodes=1, env_kwargs=kwargs)
+    evaluate(spec, tmp_path / "out", agent=Says(["Hello.", "accept"]))
+    (record,) = [json.loads(line) for line in (tmp_path / "out" / EPISODES).read_text().splitlines()]
+    assert "the price must be above 0" in record["error"] and not record["success"]

@@ -31,6 +31,7 @@ from lmrl_envs.files.untrusted import read
 
 KIND = "experiment"
 CELLS, OWN = "cells", "experiment.toml"
+MOST_CELLS = 100_000
 Cell = dict[str, Any]
 
 
@@ -96,6 +97,8 @@ def parsed(text: str, data: Mapping[str, Any]) -> Experiment:
     grid = data["grid"]
     if not grid or not all(isinstance(values, list) and values for values in grid.values()):
         raise ExperimentError("experiment: the grid is lists, none of them empty")
+    if math.prod(map(len, grid.values())) > MOST_CELLS:
+        raise ExperimentError(f"experiment: the grid has more than {MOST_CELLS} cells")
     return Experiment(data["name"], text, data["description"], data["run"], data.get("settings", {}), grid)
 
 
@@ -182,5 +185,5 @@ def results(experiment: Experiment, out: Path) -> list[tuple[Cell, dict[str, Any
     for cell in experiment.cells():
         path = out / CELLS / f"{cell_name(cell)}.json"
         if path.is_file():
-            found.append((cell, read(path, dict[str, Any])["result"]))
+            found.append((cell, checked(read(path, dict[str, Any]).get("result"))))
     return found

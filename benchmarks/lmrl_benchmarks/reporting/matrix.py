@@ -19,6 +19,7 @@ from lmrl_benchmarks.reporting.submission import run_folder
 from lmrl_benchmarks.running.cells import Cell, found_cells, read_suite
 from lmrl_benchmarks.running.suite import Suite, SuiteAgent, SuiteTask, load_suite
 from lmrl_envs import doors
+from lmrl_envs.files.arguments import from_elsewhere
 from lmrl_envs.files.untrusted import read
 
 SUITE, EMPTY = "matrix", "empty.toml"
@@ -41,7 +42,16 @@ class Entry:
     @property
     def changed(self) -> bool:
         """Whether the algorithm's file is another one now, or nobody knows."""
-        return self.about.get("code") != code_of(self.agent.train)
+        return self.about.get("code") != _code(self.agent.train)
+
+
+def _code(algorithm: str) -> str:
+    """Hash of the file of an algorithm that packages bring; "" for others: code that an archive names is not run."""
+    with from_elsewhere():
+        try:
+            return code_of(algorithm)
+        except ValueError:
+            return ""
 
 
 def entries_of(archive: Path) -> Iterable[tuple[str, str, Entry]]:
@@ -71,7 +81,7 @@ def changed_since(archive: Path) -> list[str]:
             if agent.train and agent.name in there:
                 told = [_about(folder, suite, entry, agent).get("code") for entry in suite.tasks]
                 known = {code for code in told if code is not None}
-                found[agent.train] = found.get(agent.train, False) or known != {code_of(agent.train)}
+                found[agent.train] = found.get(agent.train, False) or known != {_code(agent.train)}
     return sorted(name for name, changed in found.items() if changed)
 
 
@@ -118,6 +128,7 @@ def page(archives: Sequence[Path], empty: Mapping[str, Mapping[str, str]]) -> st
                 continue
             count += 1
             seconds = entry.about.get("cpu_seconds")
+            seconds = seconds if isinstance(seconds, int | float) else None
             sources.append(
                 f"| {task.id} | {algorithm} | {entry.row.returns:.2f} | {entry.row.return_low:.2f} to {entry.row.return_high:.2f} "
                 f"| {entry.row.success:.2f} | {entry.row.valid:.2f} | {entry.row.seeds} | {'' if seconds is None else f'{seconds:.0f}'} "

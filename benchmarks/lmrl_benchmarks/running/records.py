@@ -44,12 +44,6 @@ def recorded_kwargs(env_kwargs: dict[str, Any], path: Path) -> dict[str, Any]:
     return {**env_kwargs, "simulator_options": {"record": str(path), **(env_kwargs.get("simulator_options") or {})}}
 
 
-def replayed_kwargs(env_kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of an environment whose partner answers from the recording in the folder that the arguments came with."""
-    kept = {key: value for key, value in env_kwargs.items() if key != "simulator_options"}
-    return {**kept, "simulator": f"replay:{PARTNER}"}
-
-
 def keep_last_answers(path: Path) -> None:
     """Leave out of a recording the answers in games that a kill cut off: they were played, and answered, once more."""
     if path.is_file():

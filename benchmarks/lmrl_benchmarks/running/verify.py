@@ -31,7 +31,6 @@ from lmrl_benchmarks.running.records import (
     read_run,
     read_summary,
     recorded_version,
-    replayed_kwargs,
 )
 from lmrl_benchmarks.running.sealing import why_not_playable
 from lmrl_benchmarks.running.suite import HUMAN, NAME, Suite, SuiteAgent, borrowed_name
@@ -42,6 +41,7 @@ from lmrl_datasets.schema import plain
 from lmrl_envs import SimulatorError, Task, __version__, task
 from lmrl_envs.files import untrusted
 from lmrl_envs.files.untrusted import shown
+from lmrl_envs.partners.replay import replayed_kwargs
 from lmrl_envs.seeding import episode_seed
 from lmrl_envs.work import process_pool
 
@@ -254,7 +254,7 @@ def _replay_kwargs(folder: Path, row: Task, env_kwargs: dict[str, Any]) -> dict[
     """Arguments of the environment in which records are replayed; None where nobody can say what its partner answered."""
     if not is_partner_recorded(row.id, env_kwargs):
         return row.surface.replay_kwargs(env_kwargs)
-    return replayed_kwargs(env_kwargs) if (folder / PARTNER).is_file() else None
+    return replayed_kwargs(env_kwargs, PARTNER) if (folder / PARTNER).is_file() else None
 
 
 def _replayed(env: Any, row: Task, spec: dict[str, Any], record: Record) -> Iterator[str]:
