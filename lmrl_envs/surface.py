@@ -111,6 +111,10 @@ class Bargaining(Protocol):
         """An utterance's act, its price as a share, and its text with the price blanked where it stands in digits."""
         ...
 
+    def open_acts(self, position: Position) -> Sequence[str]:
+        """Whole lines that answer what stands in a position, at most two: each is thought of, however seldom it is said."""
+        ...
+
     def fill(self, text: str, share: float, position: Position) -> str:
         """A text whose price is blank with a price."""
         ...

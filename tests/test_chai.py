@@ -27,11 +27,12 @@ from lmrl_agents.algorithms.chai import (
 )
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
-from lmrl_agents.learning.talks import Talks
+from lmrl_agents.learning.talks import Talks, cached_talks
 from lmrl_agents.learning.train import train
+from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.utterances import UtteranceConfig, UtteranceValues, facts_of, price_grid
 from lmrl_agents.playing.protocol import Request
-from lmrl_agents.playing.utterance_agent import Proposal, with_prices
+from lmrl_agents.playing.utterance_agent import Proposal, Reader
 from lmrl_envs import Transcript, make_policy, task
 from lmrl_envs.surface import Position
 
@@ -107,13 +108,45 @@ def test_a_missing_price_is_marked_and_stands_at_four_fifths() -> None:
     assert facts_of(position(role="buyer", own=None), 0.8)[1:5] == [0.5, 1.0, 1.0, 1.0]
 
 
-def test_proposals_with_a_price_stand_at_each_price_of_the_grid_once() -> None:
+def test_proposals_stand_at_each_price_of_the_grid_once_as_what_the_game_reads_there() -> None:
+    """Saying one's own price again is insisting; the partner's price with a question mark names no price."""
+    bargaining = task(ID).surface.bargaining
+    assert bargaining is not None
     drawn = [Proposal("How about {price}?", 4, 0.9), Proposal("How about {price}?", 4, 0.7), Proposal("No.", 7)]
-    found = with_prices(drawn, position(theirs=0.6), 0.8)
-    assert [(one.text, round(one.price, 3)) for one in found[:-1]] == [
-        ("How about {price}?", price) for price in (0.6, 0.7, 0.8, 0.9, 1.0)
+    at = position(theirs=0.6, opening="You are selling: Old bike (bike)\nListed at $450.\nHello.")
+    found = Reader(bargaining).choices(drawn, at, 0.8)
+    told = [(bargaining.acts[one.act], None if np.isnan(one.price) else round(one.price, 3)) for one in found]
+    assert told == [
+        ("ask", None),
+        ("propose", 0.7),
+        ("propose", 0.8),
+        ("propose", 0.9),
+        ("insist", 1.0),
+        ("refuse", None),
     ]
-    assert found[-1].text == "No."
+    assert [one.text for one in found] == ["How about $270?", *["How about {price}?"] * 4, "No."]
+
+
+@pytest.mark.parametrize("name", ["casual", "firm", "offer_now"])
+@pytest.mark.parametrize("role", ["seller", "buyer"])
+def test_a_proposal_is_scored_as_the_act_that_it_is_read_as(name: str, role: str) -> None:
+    bargaining = task(ID).surface.bargaining
+    assert bargaining is not None
+    reader, seen = Reader(bargaining), set()
+    for seed in range(6):
+        env = gym.make(ID, role=role).unwrapped
+        env.reset(seed=seed)
+        policy, over = make_policy(ID, name, seed=seed, role=role), False
+        while not over:
+            at = bargaining.positions(env.transcript)[-1]  # type: ignore[attr-defined]
+            line = policy.act(env.transcript)  # type: ignore[attr-defined]
+            for one in reader.choices([reader.read(line, at)], at, 0.8):
+                said = one.text if np.isnan(one.price) else bargaining.fill(one.text, one.price, at)
+                assert reader.read(said, at) == one
+                seen.add(bargaining.acts[one.act])
+            assert bargaining.open_acts(at) == (("accept", "reject") if at.standing else ())
+            *_, over, _, _ = env.step(line)
+    assert {"propose", "insist"} <= seen or name == "offer_now"
 
 
 # -- the switches in the losses
@@ -124,6 +157,10 @@ class Words:
         return torch.full((2,), float(len(text)))
 
 
+def five(table: list[list[int]]) -> np.ndarray:
+    return np.repeat(np.array(table)[..., None], 5, axis=2)
+
+
 def learner(method: str = "cql", as_coded: tuple[str, ...] = (), **changes) -> chai._Learner:
     """Two positions of a talk: a question, then an offer at the listed price that is taken."""
     none = np.nan
@@ -131,8 +168,9 @@ def learner(method: str = "cql", as_coded: tuple[str, ...] = (), **changes) -> c
         "facts": np.array([facts_of(position(turn=0, own=None), 0.8), facts_of(position(theirs=0.6), 0.8)]),
         "heard": np.array([0, 1]), "said": np.array([0, 0]), "own": np.array([1.0, 1.0]), "acts": np.array([1, 0]), "prices": np.array([none, 1.0]),
         "word_ids": np.array([0, 1]), "last": np.array([False, True]), "success": np.array([True, True]),
-        "returns": np.array([1.0, 1.0]), "offered_acts": np.array([[0, 1], [0, 1]]), "offered_words": np.array([[1, 0], [1, 0]]),
-        "offered_prices": np.array([[0.0, none], [0.0, none]], np.float32),
+        "returns": np.array([1.0, 1.0]), "offered_acts": five([[0, 1], [0, 1]]), "offered_words": five([[1, 0], [1, 0]]),
+        "offered_prices": np.array([[price_grid(0.8, 1.0), [none] * 5], [price_grid(0.6, 1.0), [none] * 5]], np.float32),
+        "priced": np.array([[True, False], [True, False]]),
     }  # fmt: skip
     talks = Talks(arrays, ["a", "bc"], Words(), 2, 3)  # type: ignore[arg-type]
     torch.manual_seed(0)
@@ -174,7 +212,10 @@ def test_every_difference_of_the_code_changes_the_loss_of_its_method(switch: str
 
 def test_as_coded_the_missing_price_is_nothing_in_training() -> None:
     assert learner().states[:, 3].tolist() == pytest.approx([0.8, 0.6])
-    assert learner(as_coded=("missing_price",)).states[:, 3].tolist() == pytest.approx([0.0, 0.6])
+    coded = learner(as_coded=("missing_price",))
+    assert coded.states[:, 3].tolist() == pytest.approx([0.0, 0.6])
+    assert learner().offered[1][:, :5].tolist() == [pytest.approx(price_grid(low, 1.0)) for low in (0.8, 0.6)]
+    assert coded.offered[1][:, :5].tolist() == [pytest.approx(price_grid(low, 1.0)) for low in (0.0, 0.6)]
 
 
 def test_as_coded_the_conservative_term_is_valued_in_the_next_position() -> None:
@@ -246,6 +287,21 @@ def test_every_method_trains_and_plays(method: str, start: Path, tmp_path: Path)
     assert said == [
         load_agent(str(tmp_path / "run")).act([request])[0] for request in requests
     ]  # the batch does not count
+
+
+def test_what_answers_a_standing_offer_is_always_proposed(start: Path, tmp_path: Path) -> None:
+    """Five proposals of a language model may all be `reject`."""
+    run, bargaining = run_of(tmp_path / "run", start), task(ID).surface.bargaining
+    assert bargaining is not None
+    talks = cached_talks(run, LanguageModel.load(start / "final"), 40, 2, 0.95)
+    standing = talks.states(0.8)[:, 6] > 0
+    offered = talks.offered_acts[..., 0]
+    assert offered.shape[1] == 4
+    for act in ("accept", "reject"):
+        proposed = (offered == list(bargaining.acts).index(act)).any(dim=1)
+        assert proposed[standing].all()
+        assert not proposed[~standing].all()
+    assert standing.any()
 
 
 def test_as_coded_brac_is_played_by_its_critic(start: Path, tmp_path: Path) -> None:

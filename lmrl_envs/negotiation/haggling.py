@@ -69,6 +69,10 @@ class Haggling(Bargaining):
         text = f"{action[: at[-1].start()]}{BLANK}{action[at[-1].end() :]}" if at else action
         return act.name, act.price / position.listed, text
 
+    def open_acts(self, position: Position) -> tuple[str, ...]:
+        """A formal offer is taken or turned down."""
+        return () if position.standing is None else ("accept", "reject")
+
     def fill(self, text: str, share: float, position: Position) -> str:
         """The text with a price in money."""
         return text.replace(BLANK, money(in_money(share, position.listed, position.role)))

@@ -202,7 +202,9 @@ class _Learner:
         self.reward = torch.tensor(reward, dtype=torch.float32)
         missing = 0.0 if "missing_price" in config.as_coded else values.config.missing
         self.states = talks.states(missing)
-        self.grid = talks.grid(missing)
+        self.offered = tuple(
+            part.flatten(1) for part in (talks.offered_acts, talks.offered_prices(missing), talks.offered_words)
+        )
         self.goes_on = torch.tensor(~talks.last, dtype=torch.float32)
         self.following = torch.arange(len(talks.last)) + self.goes_on.long()
         self.partner = self.states[:, 3]
@@ -220,26 +222,24 @@ class _Learner:
             :, None
         ]
 
-    def proposed(self, index: torch.Tensor, random: torch.Generator, number: int | None = None) -> torch.Tensor:
-        """Proposals in positions at one price of the grid each, float [B, N, A]; all prices of each where no number is asked for."""
-        talks = self.talks
-        acts, prices, words = talks.offered_acts[index], talks.offered_prices[index], talks.offered_words[index]
+    def proposed(
+        self, index: torch.Tensor, random: torch.Generator, number: int | None = None, priced: bool = True
+    ) -> torch.Tensor:
+        """Proposals in positions at one price of the grid each, float [B, N, A]; all prices of each where no number is asked for.
+
+        ``priced``: whether they keep these prices; else they are what they are between both sides', for a price from elsewhere.
+        """
+        acts, prices, words = (part[index] for part in self.offered)
+        drawn = "drawn_backup" in self.config.as_coded
+        middle = torch.arange(2, acts.shape[1], 5).expand(len(index), -1)
+        cells = torch.arange(acts.shape[1]).expand(len(index), -1) if priced and not drawn else middle
         if number is not None:
-            few = torch.randint(acts.shape[1], (len(index), number), generator=random)
-            acts, prices, words = acts.gather(1, few), prices.gather(1, few), words.gather(1, few)
-        if "drawn_backup" in self.config.as_coded:
+            cells = cells.gather(1, torch.randint(cells.shape[1], (len(index), number), generator=random))
+        acts, prices, words = (part.gather(1, cells) for part in (acts, prices, words))
+        if drawn:
             uniform = torch.rand(prices.shape, generator=random)
-            priced = drawn_price(self.states[index, 1][:, None], uniform)
-            prices = torch.where(prices.isnan(), prices, priced)
-        elif number is not None:
-            which = torch.randint(5, prices.shape, generator=random)
-            prices = torch.where(prices.isnan(), prices, self.grid[index].gather(1, which))
-        else:
-            acts, words = (part.repeat_interleave(5, dim=1) for part in (acts, words))
-            spread = self.grid[index].repeat(1, prices.shape[1])
-            prices = prices.repeat_interleave(5, dim=1)
-            prices = torch.where(prices.isnan(), prices, spread)
-        return self.values.actions(acts, prices, talks.words[words])
+            prices = torch.where(prices.isnan(), prices, drawn_price(self.states[index, 1][:, None], uniform))
+        return self.values.actions(acts, prices, self.talks.words[words])
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         config, index, values = self.config, batch.index, self.values
@@ -267,7 +267,7 @@ class _Learner:
         if self.target.actor is None:
             q = self.target.least_q(states, self.proposed(following, random))
             return backup(q, "drawn_backup" in config.as_coded, random)
-        actions = self.proposed(following, random, config.candidates)
+        actions = self.proposed(following, random, config.candidates, priced=False)
         priced, prices, _ = self._acted(self.values, states, actions, random)
         q = self.target.least_q(states, priced)
         if not config.regularise:
@@ -306,7 +306,7 @@ class _Learner:
         """Entropy-regularised: alpha log pi - Q, and alpha by how far the entropy is from its target."""
         config, index = self.config, batch.index
         states = self.states[index]
-        actions = self.proposed(index, batch.random, config.candidates)
+        actions = self.proposed(index, batch.random, config.candidates, priced=False)
         priced, prices, density = self._acted(self.values, states, actions, batch.random)
         blank = (actions[..., -1] == 0).float()
         worth = self.target.least_q(states, priced)

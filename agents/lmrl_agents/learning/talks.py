@@ -17,9 +17,9 @@ from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.step_cache import cache_home
-from lmrl_agents.models.utterances import Texts, facts_of, price_grid, prices_of
+from lmrl_agents.models.utterances import MISSING, Texts, facts_of, price_grid, prices_of
 from lmrl_agents.playing.protocol import Request
-from lmrl_agents.playing.utterance_agent import NO_PRICE, Proposal, Proposer
+from lmrl_agents.playing.utterance_agent import Proposal, Proposer
 from lmrl_datasets import Dataset
 from lmrl_envs import Transcript, task
 from lmrl_envs.files import lock
@@ -33,8 +33,8 @@ class Talks:
     """Arrays over all positions of some talks in which an utterance was said, S in all; one talk after the other.
 
     ``last``, ``success`` bool [S], ``returns`` float [S] (of the whole talk); of what was said ``act_ids`` int64, ``prices`` float (NaN:
-    none), ``word_ids`` int64 [S]; of the N proposals ``offered_acts``, ``offered_words`` int64, ``offered_prices`` float [S, N] (0 where
-    the price is blank); ``words`` float [U, width], the embeddings of all texts.
+    none), ``word_ids`` int64 [S]; of the M proposals at each of CHAI's five prices ``offered_acts``, ``offered_words`` int64, ``offered_prices`` float [S, M, 5], and
+    ``priced`` bool [S, M]: whether they have a price at all; ``words`` float [U, width], the embeddings of all texts.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], texts: list[str], embed: Texts, kinds: int, answers: int) -> None:
@@ -50,19 +50,26 @@ class Talks:
         self.offered_acts, self.offered_words = (
             torch.from_numpy(arrays[key]) for key in ("offered_acts", "offered_words")
         )
-        self.offered_prices = torch.tensor(arrays["offered_prices"], dtype=torch.float32)
+        self._offered_prices = torch.tensor(arrays["offered_prices"], dtype=torch.float32)
+        self._priced = torch.from_numpy(arrays["priced"])
 
     def states(self, missing: float) -> torch.Tensor:
         """float [S, FACTS + answers + width], with ``missing`` for a price that a buyer has not named."""
         facts = torch.tensor(self._facts, dtype=torch.float32)
-        absent = (facts[:, 4] > 0) & (facts[:, 3] < 1)
-        facts[:, 3] = torch.where(absent, torch.tensor(missing), facts[:, 3])
+        facts[:, 3] = torch.where(self._absent(facts), torch.tensor(missing), facts[:, 3])
         return torch.cat([facts, self._heard, self.words[self._said]], dim=1)
 
-    def grid(self, missing: float) -> torch.Tensor:
-        """The five prices of each position, float [S, 5]."""
-        facts = self.states(missing)
-        return torch.stack([facts[:, 3] + share * (facts[:, 1] - facts[:, 3]) for share in price_grid(0.0, 1.0)], dim=1)
+    @staticmethod
+    def _absent(facts: torch.Tensor) -> torch.Tensor:
+        """Where a buyer has named no price, bool [S]."""
+        return (facts[:, 4] > 0) & (facts[:, 3] < 1)
+
+    def offered_prices(self, missing: float) -> torch.Tensor:
+        """The proposals' prices where ``missing`` stands for a buyer's that is not known, float [S, M, 5]."""
+        facts = torch.tensor(self._facts, dtype=torch.float32)
+        where = self._absent(facts)[:, None, None] & self._priced[..., None] & (missing != MISSING)
+        grid = torch.stack([missing + share * (facts[:, 1] - missing) for share in price_grid(0.0, 1.0)], dim=1)
+        return torch.where(where, grid[:, None], self._offered_prices)
 
 
 def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidates: int, top_p: float) -> Talks:
@@ -79,7 +86,7 @@ def cached_talks(run: TrainingRun, model: LanguageModel, episodes: int, candidat
     )
     weights = hashlib.sha256(model.lm.get_input_embeddings().weight.detach().cpu().numpy().tobytes()).hexdigest()
     what = [
-        "talks 3",
+        "talks 4",
         run.data_fingerprint(),
         weights,
         model.tokenizer.fingerprint(),
@@ -132,32 +139,34 @@ def _drawn(
         turns.append(len(transcript.actions))
         for turn in range(turns[k]):
             position = positions[turn]
-            said = proposer.read(transcript.actions[turn], position)
+            said = proposer.reader.read(transcript.actions[turn], position)
             request = Request(run.env_id, k, k, Transcript(transcript[: 2 * turn + 1]))
             waiting.append((request, position))
             row = (
-                facts_of(position, 0.8), position.heard, number(position.said), prices_of(position, 0.8)[0], said.act, said.price, number(said.text),
+                facts_of(position, MISSING), position.heard, number(position.said), prices_of(position, MISSING)[0], said.act, said.price, number(said.text),
                 turn == turns[k] - 1, bool(episode.success), float(sum(transcript.rewards)),
             )  # fmt: skip
             for column, value in zip(columns.values(), row, strict=True):
                 column.append(value)
-    offered: list[list[Proposal]] = [[]] * len(waiting)
+    offered: list[list[list[Proposal]]] = [[]] * len(waiting)
+    priced: list[list[bool]] = [[]] * len(waiting)
     for first in range(0, len(turns), AT_ONCE):
         talks = range(first, min(first + AT_ONCE, len(turns)))
         for turn in range(max(turns[k] for k in talks)):
             rows = [starts[k] + turn for k in talks if turn < turns[k]]
             drawn = proposer.propose([waiting[row][0] for row in rows], [waiting[row][1] for row in rows])
             for row, proposals in zip(rows, drawn, strict=True):
-                offered[row] = proposals
+                group = [*proposals, *proposals][
+                    : proposer.candidates + 2
+                ]  # two acts at most are open: as many everywhere
+                offered[row] = [proposer.reader.at_prices(one, waiting[row][1], MISSING) for one in group]
+                priced[row] = [BLANK in one.text for one in group]
         proposer.finished(talks)
     arrays = {key: np.array(column) for key, column in columns.items()}
-    arrays["offered_acts"] = np.array([[one.act for one in group] for group in offered], np.int64)
-    arrays["offered_words"] = np.array([[number(one.text) for one in group] for group in offered], np.int64)
-    # A price that is said in words stays what it is; a blank one is any.
-    priced = [
-        [0.0 if BLANK in one.text else one.price if one.price == one.price else NO_PRICE for one in group]
-        for group in offered
-    ]
-    arrays["offered_prices"] = np.array(priced, np.float32)
+    cells = {"acts": lambda one: one.act, "words": lambda one: number(one.text), "prices": lambda one: one.price}
+    for key, value in cells.items():
+        kind = np.float32 if key == "prices" else np.int64
+        arrays[f"offered_{key}"] = np.array([[[value(one) for one in at] for at in group] for group in offered], kind)
+    arrays["priced"] = np.array(priced)
     arrays["texts"] = np.array(list(table))
     return arrays

@@ -23,6 +23,8 @@ from lmrl_envs.files.untrusted import read
 from lmrl_envs.surface import BLANK, Bargaining, Position
 
 WEIGHTS, DESCRIPTION = "utterances.safetensors", "utterances.json"
+MISSING = 0.8
+"""What stands for a buyer's price where there is none yet, as a share of the listed price."""
 FACTS = 12
 """Numbers that are known of a position beside what the partner did last and its words."""
 
@@ -43,7 +45,7 @@ class UtteranceConfig:
     """Whether there is a V network beside the two of Q."""
     actor: bool = False
     """Whether there is a price actor."""
-    missing: float = 0.8
+    missing: float = MISSING
     """What stands for a buyer's price where there is none yet."""
 
 

@@ -1,7 +1,8 @@
 """Agents that choose among whole utterances: a language model proposes, values choose (CHAI, Verma et al., arXiv 2204.08426).
 
-For each request N utterances are drawn from the model at once, the conversation before them read once. An utterance with a price gives
-five proposals, one for each price of `price_grid`, or one with the actor's price. All proposals of all requests are scored in one call,
+For each request N utterances are drawn from the model at once, the conversation before them read once; `Bargaining.open_acts` are proposed, too. An
+utterance with a price gives five proposals, one for each price of `price_grid`, each read as the game will read it, or one with the
+actor's price. All proposals of all requests are scored in one call,
 and one is drawn from softmax(Q / temperature).
 """
 
@@ -39,6 +40,32 @@ class Proposal:
     price: float = NO_PRICE
 
 
+class Reader:
+    """Reads utterances as the game will."""
+
+    def __init__(self, bargaining: Bargaining) -> None:
+        self.bargaining = bargaining
+        self._number = {act: k for k, act in enumerate(bargaining.acts)}
+
+    def read(self, action: str, position: Position) -> Proposal:
+        """An utterance as a proposal."""
+        act, price, text = self.bargaining.read(action, position)
+        return Proposal(text, self._number[act], NO_PRICE if price is None else price)
+
+    def at_prices(self, one: Proposal, position: Position, missing: float) -> list[Proposal]:
+        """What an utterance is at each of CHAI's five prices: at the agent's own it insists, at the partner's it may be a question."""
+        if BLANK not in one.text:
+            return [one] * 5
+        own, theirs = prices_of(position, missing)
+        said = [self.bargaining.fill(one.text, share, position) for share in price_grid(theirs, own)]
+        return [self.read(text, position) for text in said]
+
+    def choices(self, drawn: Sequence[Proposal], position: Position, missing: float) -> list[Proposal]:
+        """The distinct ones of what was drawn, at each price."""
+        texts = {one.text if BLANK in one.text else one: one for one in drawn}
+        return list(dict.fromkeys(said for one in texts.values() for said in self.at_prices(one, position, missing)))
+
+
 class Proposer(TokenAgent):
     """Draws utterances from a language model and reads them.
 
@@ -52,9 +79,8 @@ class Proposer(TokenAgent):
 
     def __init__(self, policy: Policy, form: Any, sampling: Sampling, bargaining: Bargaining, candidates: int) -> None:
         super().__init__(policy.tokenizer, form, sampling)
-        self.policy, self.bargaining, self.candidates = policy, bargaining, candidates
+        self.policy, self.reader, self.candidates = policy, Reader(bargaining), candidates
         self._engine = None if unsupported(policy) else SlotEngine(policy, sampling, MOST_SLOTS)
-        self._number = {act: k for k, act in enumerate(bargaining.acts)}
 
     def generate(self, keys: Any, contexts: Any, uniforms: Any) -> list[Generated]:
         """As `TokenAgent.generate`; what was read of a talk is kept, and read once for all its proposals."""
@@ -70,29 +96,18 @@ class Proposer(TokenAgent):
         if self._engine is not None:
             self._engine.release([(episode, k) for episode in episodes for k in range(self.candidates)])
 
-    def read(self, action: str, position: Position) -> Proposal:
-        """An utterance as a proposal."""
-        act, price, text = self.bargaining.read(action, position)
-        return Proposal(text, self._number[act], NO_PRICE if price is None else price)
-
     def propose(self, requests: Sequence[Request], positions: Sequence[Position]) -> list[list[Proposal]]:
-        """What is drawn for each request."""
+        """What is drawn for each request, and the lines that answer what stands."""
         drawn = self.draw(requests, self.contexts(requests))
         said = [self._said(requests[k // self.candidates], one) for k, one in enumerate(drawn)]
-        read = [self.read(text, positions[k // self.candidates]) for k, text in enumerate(said)]
-        return [read[k : k + self.candidates] for k in range(0, len(read), self.candidates)]
-
-
-def with_prices(proposals: Sequence[Proposal], position: Position, missing: float) -> list[Proposal]:
-    """The distinct proposals, those with a blank at each price of the grid."""
-    own, theirs = prices_of(position, missing)
-    grid = price_grid(theirs, own)
-    found = [
-        Proposal(one.text, one.act, price)
-        for one in dict.fromkeys(Proposal(p.text, p.act, 0.0 if BLANK in p.text else p.price) for p in proposals)
-        for price in (grid if BLANK in one.text else [one.price])
-    ]
-    return found
+        found = []
+        for k, position in enumerate(positions):
+            lines = [
+                *said[k * self.candidates : (k + 1) * self.candidates],
+                *self.reader.bargaining.open_acts(position),
+            ]
+            found.append([self.reader.read(line, position) for line in lines])
+        return found
 
 
 class UtteranceAgent(Proposer):
@@ -143,18 +158,21 @@ class UtteranceAgent(Proposer):
     @torch.inference_mode()
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """As `act`, with how many tokens were drawn and the value of what is said."""
-        positions = [self.bargaining.positions(Transcript(request.transcript))[-1] for request in requests]
+        bargaining, missing = self.reader.bargaining, self.values.config.missing
+        positions = [bargaining.positions(Transcript(request.transcript))[-1] for request in requests]
         before = self.tokens_generated
         drawn = self.propose(requests, positions)
         tokens = (self.tokens_generated - before) // max(1, len(requests))
         noises = [np.random.default_rng((request.seed, len(request.transcript), 2**31)) for request in requests]
         states = self.values.states(positions, self.texts)
-        if self.use_actor:
-            proposals = [list(dict.fromkeys(group)) for group in drawn]
-        else:
+        if self.use_actor:  # an utterance is what it is at some price between both
+            reader = self.reader
             proposals = [
-                with_prices(group, p, self.values.config.missing) for group, p in zip(drawn, positions, strict=True)
+                list(dict.fromkeys(reader.at_prices(one, p, missing)[2] for one in group))
+                for group, p in zip(drawn, positions, strict=True)
             ]
+        else:
+            proposals = [self.reader.choices(group, p, missing) for group, p in zip(drawn, positions, strict=True)]
         prices, scores = self._scores(states, proposals, noises)
         actions = []
         for k, (group, position) in enumerate(zip(proposals, positions, strict=True)):
@@ -162,7 +180,7 @@ class UtteranceAgent(Proposer):
             chosen = group[best]
             text = chosen.text
             if BLANK in text:
-                text = self.bargaining.fill(text, float(prices[k, best]), position)
+                text = bargaining.fill(text, float(prices[k, best]), position)
             actions.append(Action(text, {"completion_tokens": tokens, "value": round(float(scores[k, best]), 3)}))
         return actions
 
