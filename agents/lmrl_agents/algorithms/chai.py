@@ -11,7 +11,8 @@ with r = 10 (p / L - 1) on a deal at p of the listed price L, -20 without one or
   least -10 (Wu et al., arXiv 1911.11361, value penalty); ``regularise`` puts b log mu into the actor's loss instead;
 - "ilql": ILQL with one "token" per turn: y = r + gamma V(s'), V the expectile of min_j Qbar_j(s, a_data).
 
-Acting: softmax(10 Q) over the proposals at the five prices of CHAI's grid, or the actor's price (``actor_plays``).
+Acting: softmax(10 Q) over the proposals at the five prices of CHAI's grid, or the actor's price (``actor_plays``). The public code's
+proposals are beams and differ; ours are draws, with `accept` and `reject` added where an offer stands. Each is the act that it is read as.
 
 The public code differs from the paper; each difference is a name in ``as_coded``: "drawn_backup" (y takes one proposal drawn from
 softmax(Q), priced U(0, .3) below the agent's last), "push_down" (Q(s, a_data) is never subtracted), "next_features" (A is valued in s'),
