@@ -68,6 +68,13 @@ def not_finite(folder: Path) -> None:
     save_file({**weights, name: torch.full_like(weights[name], float("nan"))}, folder / "weights.safetensors")
 
 
+def many_tokens(folder: Path) -> None:
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    whole["added_tokens"] += [{"id": 1000 + k, "content": f"x{k}", **flags} for k in range(20_000)]
+    (folder / "tokenizer.json").write_text(json.dumps(whole))
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a million layers": (edited("config.json", n_layer=10**6), "n_layer is 1000000"),
     "a million heads": (edited("config.json", n_head=10**6), "n_head is 1000000"),
@@ -87,6 +94,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "endless actions": (edited("lmrl.json", format__max_action_tokens=10**9), "max_action_tokens: Expected int <="),
     "a width that is none": (edited("lmrl.json", model__width=10**9), "width: Expected int <="),
     "a model that is true": (edited("lmrl.json", model__layers=True), "layers: Expected int, got bool"),
+    "tokens without end": (many_tokens, r"tokenizer\.json: more than 10000 added tokens"),
+    "special tokens without end": (edited("tokenizer_config.json", extra_special_tokens=[f"x{k}" for k in range(20_000)]), "more than 10000 added"),
     "weights that are NaN": (not_finite, "no finite numbers"),
 }  # fmt: skip
 

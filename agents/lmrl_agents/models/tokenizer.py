@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_agents.models.chat import ChatLayout, ChatText
-from lmrl_envs.files.untrusted import read_bytes
+from lmrl_envs.files.untrusted import FILE, Schema, read, read_bytes
 
 PAD, OBS, ACT, EOA = "<pad>", "<obs>", "<act>", "<eoa>"
 SPECIAL = (PAD, OBS, ACT, EOA)
 _CLASS = re.compile(rb'"tokenizer_class": *"(\w+)"')
 _KEPT = 50_000
 """Texts whose ids a tokenizer remembers."""
+ADDED = 10_000
+"""Tokens beside the vocabulary proper that a folder may have: the time to load them grows with their square."""
 
 UNITS = {
     # One token per word, number or mark, with the space before it.
@@ -98,12 +100,34 @@ class TaskTokenizer:
         """Read a tokenizer from a folder (never runs code from it, nor its chat template)."""
         from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+        _check_added(Path(folder))
         config = Path(folder) / "tokenizer_config.json"
         told = _CLASS.search(read_bytes(config)) if config.is_file() else None
         kind = told[1].decode() if told else ""
         # By itself transformers would take the class of the model's family, which splits text in its own way.
         loader = PreTrainedTokenizerFast if kind in ("PreTrainedTokenizerFast", "TokenizersBackend") else AutoTokenizer
         return cls(loader.from_pretrained(str(folder), trust_remote_code=False), layout)
+
+
+class _Added(Schema, frozen=True, forbid_unknown_fields=False):
+    """What a tokenizer's settings have of added tokens."""
+
+    extra_special_tokens: list[Any] | dict[str, Any] | None = None
+    additional_special_tokens: list[Any] | dict[str, Any] | None = None
+    added_tokens_decoder: dict[str, Any] | None = None
+
+
+def _check_added(folder: Path) -> None:
+    for path in (folder / name for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")):
+        if not path.is_file():
+            continue
+        if path.stem == "tokenizer":
+            count = read_bytes(path, 4 * FILE).count(b'"content"')
+        else:
+            told = read(path, _Added)
+            count = sum(len(getattr(told, name) or ()) for name in told.__struct_fields__)
+        if count > ADDED:
+            raise ValueError(f"{path}: more than {ADDED} added tokens")
 
 
 def train_tokenizer(
