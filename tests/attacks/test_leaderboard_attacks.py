@@ -691,3 +691,17 @@ def test_the_matrix_runs_no_code_of_an_archive(
     (tmp_path / "results/empty.toml").write_text(empty)
     assert lmrl(["leaderboard", "matrix", "results", "--out", "page.md"]) == 0
     assert "evil.py:learn" in (tmp_path / "page.md").read_text() and not (tmp_path / "evil").exists()
+
+
+def test_no_file_that_a_link_leads_to_is_packed(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run's folder from elsewhere: what its links name on this machine would go into an archive, and be published."""
+    (tmp_path / "credentials.json").write_text('{"token": "dummy-secret-123"}')
+    (out / MAZE / "agent.json").unlink(missing_ok=True)
+    (out / MAZE / "agent.json").symlink_to(tmp_path / "credentials.json")
+    assert lmrl(["leaderboard", "submit", str(out), "--to", str(tmp_path / "results")]) == 2
+    assert f"{MAZE}/agent.json is missing" in capsys.readouterr().err
+    (out / "digests.json").unlink()
+    assert lmrl(["leaderboard", "submit", str(out), "--to", str(tmp_path / "results")]) == 0
+    (archive,) = (tmp_path / "results").iterdir()
+    submission.unpack(archive, tmp_path / "there")
+    assert not [path for path in (tmp_path / "there").rglob("*") if path.is_file() and b"dummy" in path.read_bytes()]

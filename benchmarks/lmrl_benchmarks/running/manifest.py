@@ -38,9 +38,9 @@ class ManifestFile(Schema, frozen=True):
 
 
 def kept_files(out: Path) -> dict[str, Path]:
-    """The files of a run that are kept: path within the run -> path, sorted."""
-    found = {path.relative_to(out).as_posix(): path for pattern in KEPT for path in out.glob(pattern) if path.is_file()}
-    return dict(sorted(found.items()))
+    """The files of a run that are kept: path within the run -> path, sorted. A link may lead anywhere, and is none of them."""
+    paths = (path for pattern in KEPT for path in out.glob(pattern) if path.is_file() and not path.is_symlink())
+    return dict(sorted((path.relative_to(out).as_posix(), path) for path in paths))
 
 
 def digests(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
