@@ -382,6 +382,30 @@ def test_words_lead_back_to_acts(role):
     assert len(wordings("propose", role)) >= 12
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_answers_before_anything_was_said_nor_goes_on_after_the_end(role):
+    for manner, seed in itertools.product(MANNERS, range(150)):
+        assert say("greet", role, manner, seed, item="bike").startswith(
+            tuple(line.format(item="bike") for line in wordings("greet", role))
+        )
+        for act in ("closed", "refuse", "leave"):
+            text = say(act, role, manner, seed, 300.0, item="bike")
+            assert text.endswith(tuple(line.format(price="$300", item="bike") for line in wordings(act, role)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_buyer_asks_for_another_thing_each_time(seed):
+    game = env(partner="length")
+    game.reset(seed=seed)
+    card = game.get_state()["game"]["hidden"]["card"]
+    titles = [f"ask {topic}" for topic in ("condition", "age", "reason", "handover")]
+    asked = []
+    for _ in range(3):
+        text = game.step("It's a lovely thing.")[0]
+        asked += [title for title in titles if any(line.format(item=card["title"]) in text for line in LINES[title])]
+    assert len(asked) == len(set(asked)) == 3
+
+
 def test_items():
     assert len(TITLES) == 240
     assert len(CATEGORIES) == 6

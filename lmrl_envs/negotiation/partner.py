@@ -63,7 +63,8 @@ def _words(step: Step, heard: Heard, hidden: Mapping[str, Any], seed: int) -> st
     values = clauses(card)
     name, price = step.act
     if name == "ask":
-        topic = "seller" if role == "seller" else TOPICS[(step.state.asked + seed) % len(TOPICS)]
+        # One topic after the other, from one that the talk has to itself: nobody asks at once for what was just answered.
+        topic = "seller" if role == "seller" else TOPICS[(step.state.asked + len(card["title"])) % len(TOPICS)]
         return say(f"ask {topic}", role, manner, seed, **values)
     if name == "unread":
         return say(heard.problem or "unread", role, manner, seed, **values)

@@ -10,6 +10,7 @@ from lmrl_envs.language.lists import sections
 from lmrl_envs.negotiation.rules import Act, Role
 
 LINES = {title: tuple(lines) for title, lines in sections(__file__, "lines.txt").items()}
+_NOTHING = ("-",)
 MANNERS = ("brisk", "chatty", "formal")
 _ONE_OF = 0x9E3779B1
 """Spreads the digits of a seed, so that the parts of a line are chosen apart."""
@@ -28,8 +29,9 @@ def wordings(act: str, role: Role) -> tuple[str, ...]:
 def say(act: str, role: Role, manner: str | None, seed: int, price: float | None = None, **values: Any) -> str:
     """An act in words, chosen by the seed; a formal offer ends in a line of its own, ``offer $320``. Without a manner: nothing about it."""
     parts = []
-    around = [LINES[f"{manner} {where}"] if manner else ("-",) for where in ("before", "after")]
-    for lines in (around[0], wordings(act, role), around[1]):
+    before, after = (LINES[f"{manner} {where}"] if manner else _NOTHING for where in ("before", "after"))
+    before, after = _NOTHING if act == "greet" else before, _NOTHING if act in ("closed", "refuse", "leave") else after
+    for lines in (before, wordings(act, role), after):
         line = lines[seed % len(lines)]
         seed = (seed * _ONE_OF >> 7) & 0x7FFFFFFF
         if line != "-":
