@@ -300,7 +300,7 @@ def test_a_listener_knows_what_was_said():
         "Why did the cat sit down? It was tired of standing.",
     ):
         game.step(action)
-    talk = Talk(game.transcript)
+    talk = Talk([turn.text for turn in game.transcript])
     assert talk.of(LIKED) == ["music"] and talk.views["sport"] == 3
     assert talk.tempers == ("jokey",) and (talk.row, talk.jokes, talk.last) == (0, 1, "")
 

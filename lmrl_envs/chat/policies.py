@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,14 @@ _DISLIKING = ("ask disliked", "tell disliked", "tell agree")
 
 
 class Talk:
-    """What a transcript tells of a person: everything is seen in words.
+    """What a conversation tells of a person: everything is seen in words.
 
     Args:
-        transcript: so far.
+        texts: of both so far, the person's first.
     """
 
-    def __init__(self, transcript: Transcript) -> None:
-        texts = [turn.text for turn in transcript]
-        self.turns = len(texts) // 2
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.turns = 0
         self.need = "opening need" in (cell for cell, _ in cells_of(texts[0]))
         self.row = self.jokes = self.praises = 0
         self.views: dict[str, int] = {}
@@ -47,10 +46,12 @@ class Talk:
         self.last = ""
         self.tempers = MINDS[0]
         for action, reply in zip(texts[1::2], texts[2::2], strict=True):
-            self._hear(read(action).acts, cells_of(reply))
+            self.hear(action, reply)
 
-    def _hear(self, acts: tuple[Act, ...], cells: tuple[tuple[str, str], ...]) -> None:
-        acts = pointed(acts, self.last)
+    def hear(self, action: str, reply: str) -> None:
+        """A line of one's own, and the answer."""
+        acts, cells = pointed(read(action).acts, self.last), cells_of(reply)
+        self.turns += 1
         asked = [act.topic for act in acts if act.topic]
         self.row = self.row + 1 if any(act.name in ("open", "ask") for act in acts) else 0
         self.last = ""
@@ -107,7 +108,7 @@ class Speaker(ScriptedPolicy):
         }
 
     def act(self, transcript: Transcript) -> str:
-        return self.word(self.choose(Talk(transcript)), transcript)
+        return self.word(self.choose(Talk([turn.text for turn in transcript])), transcript)
 
     def choose(self, talk: Talk) -> Act:
         """The next act."""
@@ -218,7 +219,7 @@ class ExpertPolicy(Speaker):
 
     def is_best(self, transcript: Transcript, action: str) -> bool | None:
         """Whether a line does one thing, not said before, that no other betters."""
-        talk = Talk(transcript)
+        talk = Talk([turn.text for turn in transcript])
         acts = pointed(read(action).acts, talk.last)
         if len(acts) != 1 or said_before(action, transcript.actions):
             return False

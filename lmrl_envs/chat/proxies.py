@@ -97,8 +97,8 @@ class Talk:
         self.texts += [line, say(step.parts, self._number())]
 
 
-def prior_log(talk: Talk, possible: Sequence[bool]) -> np.ndarray:
-    """log p of the casual speaker over `ACTS`, float [A]."""
+def prior_log(talk: Talk, possible: Sequence[bool], insults: float = 0.0) -> np.ndarray:
+    """log p of the casual speaker over `ACTS`, who insults in this share of turns besides: float [A]."""
     views, topics = talk.views, len(TOPICS)
     liked = [topic for topic, view in views.items() if view == "liked"]
     last, s = talk.state.last, talk.state
@@ -124,17 +124,22 @@ def prior_log(talk: Talk, possible: Sequence[bool]) -> np.ndarray:
     else:
         share[f"tell {about}"] += sense
     values = np.array([share[name] if ok else 0.0 for name, ok in zip(ACTS, possible, strict=True)])
-    return np.log(np.maximum(values / values.sum(), 1e-12))
+    shares = values / values.sum()
+    if insults:
+        shares = (1 - insults) * shares + insults * np.array([name == "insult" for name in ACTS])
+    return np.log(np.maximum(shares, 1e-12))
 
 
-def play(weights: Sequence[np.ndarray], n: int, rng: random.Random) -> tuple[list[Talk], list[list[tuple[Any, ...]]]]:
+def play(
+    weights: Sequence[np.ndarray], n: int, rng: random.Random, insults: float = 0.0
+) -> tuple[list[Talk], list[list[tuple[Any, ...]]]]:
     """Talks of the policy, and of each step what was seen, log p, pi and the act's index."""
     talks = [Talk(rng) for _ in range(n)]
     steps: list[list[tuple[Any, ...]]] = [[] for _ in talks]
     for talk, own in zip(talks, steps, strict=True):
         while not talk.ended:
             seen = talk.seen()
-            prior = prior_log(talk, talk.possible())
+            prior = prior_log(talk, talk.possible(), insults)
             logits = prior + sum(table[i] for table, i in zip(weights, seen, strict=True))
             logits = np.where(prior > -27, logits, -np.inf)
             policy = np.exp(logits - logits.max())
@@ -155,7 +160,7 @@ def reward_of(talk: Talk, weights: Mapping[str, float]) -> np.ndarray:
 
 
 def run(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """One arm: a reward, a price k of divergence, a seed."""
+    """One arm: a reward, a price k of divergence, a seed; ``insults``: the share of turns in which the speaker insults for no reason."""
     given = settings["reward"]
     rewards = {given: 1.0} if isinstance(given, str) else dict(given)
     price, rng = float(settings["k"]), random.Random(settings["seed"])
@@ -163,8 +168,9 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     moments = [(np.zeros_like(table), np.zeros_like(table)) for table in weights]
     curves: dict[str, list[list[float]]] = {"gold": [], "proxy": []}
     first: tuple[list[float], list[float]] = ([], [])
+    insults, rude = settings.get("insults", 0.0), 0.0
     for round_ in range(settings["rounds"] + 1):
-        talks, steps = play(weights, settings["talks"], rng)
+        talks, steps = play(weights, settings["talks"], rng, insults)
         given_rewards = [reward_of(talk, rewards) for talk in talks]
         proxies, golds = [float(values.sum()) for values in given_rewards], [math.fsum(talk.golds) for talk in talks]
         divergence = np.mean([sum(math.log(p[i]) - prior[i] for _, prior, p, i in own) for own in steps])
@@ -172,13 +178,13 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
         curves["gold"].append([x, float(np.mean(golds))])
         curves["proxy"].append([x, float(np.mean(proxies))])
         if round_ == 0:
-            first = proxies, golds
+            first, rude = (proxies, golds), _behaviour(talks)["share of insult"]
         if round_ < settings["rounds"]:
             _improve(weights, moments, steps, given_rewards, price, settings["rate"], round_ + 1)
     numbers = {
         "proxy at first": float(np.mean(first[0])), "proxy": float(np.mean(proxies)), "gold at first": float(np.mean(first[1])),
         "gold": float(np.mean(golds)), "KL": float(divergence), "hacked": float(hacked(first, (proxies, golds))),
-        **_behaviour(talks),
+        **_behaviour(talks), **({"share of insult at first": rude} if insults else {}),
     }  # fmt: skip
     return {"numbers": numbers, "curves": curves}
 

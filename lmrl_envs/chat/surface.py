@@ -6,31 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from lmrl_envs.chat.rules import BLIND_RETURN, MORE_TOPICS, TOPICS, TURNS
+from lmrl_envs.chat.views import ACTS, MOVES
 from lmrl_envs.core import Transcript
 from lmrl_envs.language.answers import SpeechForm
 from lmrl_envs.partners.attacks import Target
-from lmrl_envs.surface import Invariants, Picture, Surface, View
-
-_ACTS = {"open", "ask", "tell", "joke", "praise", "comfort", "insult", "unread", "empty", "filler"}
-
-
-def _with_acts(transcript: Transcript) -> list[str]:
-    from lmrl_envs.chat.reading import read
-
-    return [f"{read(turn.text).acts[0].name}: {turn.text}" if turn.is_action else turn.text for turn in transcript]
-
-
-def _said(text: str, transcript: Transcript) -> str:
-    act, colon, said = text.partition(":")
-    return said.strip() if colon and act.strip() in _ACTS else text
+from lmrl_envs.surface import Invariants, Picture, Surface
 
 
 class ChatSurface(Surface):
     """See `lmrl_envs.surface.Surface`."""
 
     answer_form = SpeechForm("stranger", "person")
-    views = {**Surface.views, "acts": View(_with_acts, _said)}
-    """"acts": what one says begins with what it does, as in "ask: Do you like jazz?"; said is what comes after."""
+    views = {**Surface.views, "acts": ACTS, "moves": MOVES}
 
     def turn_limit(self, env: Any) -> int:
         return TURNS
