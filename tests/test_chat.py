@@ -22,7 +22,7 @@ from lmrl_envs.chat.prompt import PersonPrompt
 from lmrl_envs.chat.reading import read, said_before
 from lmrl_envs.chat.rules import MORE_TOPICS, TEMPERS, TOPICS, Act, Person, State, start, take, worth
 from lmrl_envs.chat.wording import BACK, FACETS, LINES, STORIES, WEAK, WORDS, _table, cells_of, filled, of_split, say
-from lmrl_envs.core import Transcript
+from lmrl_envs.core import Transcript, Turn
 from lmrl_envs.language import conversation
 from lmrl_envs.language.lists import sections
 from lmrl_envs.partners import PartnerRequest
@@ -233,6 +233,13 @@ def test_what_is_pointed_at_is_the_topic_of_the_last_line():
         seed=0, options={"person": {"likes": ["music", "games"], "dislikes": "sport", "need": False, "temper": "jokey"}}
     )
     assert game.step("How did you get into that?")[4]["read"] == "open"  # nothing has been spoken of
+    assert (
+        read("Me too. And what do you do all day?").acts[0].topic
+    )  # points at nothing yet, and is passed over beside a question
+    assert (
+        take(read("Me too. And what do you do all day?").acts, persons()[0][0], start(persons()[1][0])).act.name
+        == "open"
+    )
     assert game.step("Me too!")[4]["read"] == "tell music"
     assert game.step("What do you like about it?")[4]["read"] == "ask music"
     text, reward, *_, info = game.step("Thank you so much.")
@@ -516,3 +523,30 @@ def test_every_report_says_what_is_had_without_listening(tmp_path, capsys):
     print_table(results)
     out = capsys.readouterr().out
     assert page.count("data-blind") == 1 and "returns 2.08" in page and "returns 2.08" in out
+
+
+# -- how a small model reads it
+
+
+def test_moves_are_worded_as_lines_that_are_those_moves():
+    """Every line of every speaker is a move; the move is worded as a line that is the same one; facts tell what was heard before, and nothing else."""
+    view, seen = task(ID).surface.views["moves"], set()
+    for seed in range(40):
+        game, policy = env(), POLICIES["mixed"](seed)
+        game.reset(seed=seed)
+        while True:
+            action = policy.act(game.transcript)
+            heard = view.texts(game.transcript)
+            move = view.texts(Transcript([*game.transcript, Turn(action, True, 0.0)]))[-1]
+            worded = view.action(move, game.transcript)
+            again = view.texts(Transcript([*game.transcript, Turn(worded, True, 0.0)]))
+            assert again == [*heard, move] and heard[-1].startswith(f"turn{len(game.transcript) // 2} ")
+            assert not said_before(worded, game.transcript.actions) or said_before(action, game.transcript.actions)
+            seen.add(move)
+            if game.step(action)[2]:
+                break
+    assert {"open", "ask:new", "ask:last", "tell:liked", "joke", "comfort", "unread", "insult"} <= seen
+    assert (
+        view.action("ask:nothing", game.transcript) == "ask:nothing"
+        and view.action("joke:last", game.transcript) == "joke:last"
+    )

@@ -17,6 +17,8 @@ from lmrl_envs import Transcript
 from lmrl_envs.chat import proxies
 from lmrl_envs.chat.candidates import Step, Unlogged, fit
 from lmrl_envs.chat.candidates import run as run_planning
+from lmrl_envs.chat.policies import SPOKEN
+from lmrl_envs.language.conversation import text_reward
 
 # -- the tree of two tokens
 
@@ -70,6 +72,21 @@ def test_the_speaker_of_acts_is_the_casual_one():
     talks, steps = proxies.play(still, 150, rng)
     assert 1.1 < np.mean([sum(talk.golds) for talk in talks]) < 2.1
     assert all(np.exp(prior).sum() == pytest.approx(1) for own in steps for _, prior, _, _ in own)
+
+
+def test_a_speaker_who_insults_and_a_list_that_knows_few_insults():
+    pytest.importorskip("better_profanity")
+    rng, still = proxies.random.Random(0), [np.zeros((count, len(proxies.ACTS))) for count in proxies._COUNTS]
+    talks, steps = proxies.play(still, 60, rng, 0.2)
+    assert all(np.exp(prior).sum() == pytest.approx(1) for own in steps for _, prior, _, _ in own)
+    assert 0.17 < np.mean([name == "insult" for talk in talks for name in talk.acts]) < 0.28
+    listed = [text_reward("toxicity", ["Hi.", line, "Oh."], True) == [-1.0] for line in SPOKEN["insult"]]
+    assert (sum(listed), len(listed)) == (1, 8)
+    settings = {"k": 0.3, "seed": 0, "rounds": 12, "talks": 48, "rate": 0.3, "insults": 0.2}
+    mild, hard = (
+        proxies.run({**settings, "reward": {"toxicity": w}})["numbers"]["share of insult"] for w in (1.0, 20.0)
+    )
+    assert hard < 0.02 < mild
 
 
 # -- planning over candidates, on the tree: prior (.7, .3), ((.6, .4), (.2, .8)), reward ((0, 1), (3, -1)) at the end

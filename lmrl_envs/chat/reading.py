@@ -46,9 +46,9 @@ _ME, _YOU, _QUESTION, _AUXILIARY, _LEADS, _LIKES, _INSULTS, _OTHERS, _POINTING, 
         "they",
     )
 )
-_BEHIND = frozenset(listed(_DATA["behind"]))
+_BEHIND, _ITS, _ELSEWHERE = (frozenset(listed(_DATA[title])) for title in ("behind", "its", "no pointing"))
 _NOT = frozenset(("not", "never", "no", "nor"))
-_SHORT_JOKE, _SHORT_COMFORT = 6, 4
+_SHORT_JOKE, _SHORT_COMFORT, _ECHO = 6, 4, 3
 
 
 class Line(NamedTuple):
@@ -109,7 +109,8 @@ def _acts(tokens: Sequence[str], size: int) -> Iterator[Act]:
         else:
             acts = list(_plain_acts(sentence, asks, labels))
             if not acts and topics and not asks and not _ME.isdisjoint(sentence):
-                acts = [Act("tell", topic) for topic in topics]
+                against = "dislike" in labels or _denies(sentence)  # "Climbing! I'm scared of heights."
+                acts = [Act("tell", topic, against) for topic in topics]
             topics = [] if acts else [*topics, *_topics(sentence)]
             yield from acts
 
@@ -143,20 +144,20 @@ def _plain_acts(sentence: Sequence[str], asks: bool, labels: set[str]) -> Iterat
     if asks or "more" in labels or "open" in labels or ("request" in labels and (you or topics)):
         if topics:
             yield from (Act("ask", topic) for topic in topics)
-        elif "more" in labels or (you and "open" not in labels and _points(sentence)):
+        elif "more" in labels or ("open" not in labels and (_points(sentence) if you else _about_it(sentence))):
             yield Act("ask", THAT)
         elif you or "open" in labels:
             yield Act("open")
-        elif _FILLERS.issuperset(sentence):
-            return
-        else:
+        elif not (_FILLERS.issuperset(sentence) or _is_echo(sentence)):
             yield Act("unread")
     elif "praise" in labels and "dislike" not in labels:
         yield Act("praise")
+    elif topics and you and not mine and not _LIKES.isdisjoint(sentence):
+        yield from (Act("ask", topic) for topic in topics)  # "So you really like jazz."
     elif topics and (mine or not _LIKES.isdisjoint(sentence) or "dislike" in labels):
         against = "dislike" in labels or ("undislike" not in labels and _denies(sentence))
         yield from (Act("tell", topic, against) for topic in topics)
-    elif "same" in labels or (mine and not topics and _points(sentence) and not _LIKES.isdisjoint(sentence)):
+    elif "same" in labels or (mine and not topics and _points_with_taste(sentence, labels)):
         against = "neither" in sentence or "dislike" in labels or _denies(sentence)
         yield Act("tell", THAT, against)
 
@@ -167,6 +168,22 @@ def _points(sentence: Sequence[str]) -> bool:
     while len(own) > 1 and own[-1] in _BEHIND:
         own.pop()
     return own[-1] in _POINTING
+
+
+def _points_with_taste(sentence: Sequence[str], labels: set[str]) -> bool:
+    """Whether one likes or dislikes what was just said: "I love that", "I tried once, it was dreadful"."""
+    return ("dislike" in labels and "it" in sentence) or (_points(sentence) and not _LIKES.isdisjoint(sentence))
+
+
+def _is_echo(sentence: Sequence[str]) -> bool:
+    """Whether a question is a word or two of what was said, as in "By post?": no act of its own."""
+    own = [word for word in sentence if word not in _PAUSES]
+    return len(own) <= _ECHO and _QUESTION.isdisjoint(own) and own[0] not in _AUXILIARY
+
+
+def _about_it(sentence: Sequence[str]) -> bool:
+    """Whether a question that is not about "you" is about a thing that was spoken of: "What was its name?", but not "What time is it?"."""
+    return not _ITS.isdisjoint(sentence) and _ELSEWHERE.isdisjoint(sentence)
 
 
 def _is_filler(tokens: Sequence[str]) -> bool:

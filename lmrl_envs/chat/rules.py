@@ -111,11 +111,13 @@ class Step(NamedTuple):
 
 
 def pointed(acts: Sequence[Act], last: str) -> tuple[Act, ...]:
-    """Acts about `THAT` made acts about the topic of the other's last line: without one, a question is open, and the rest says nothing."""
+    """Acts about `THAT` made acts about the topic of the other's last line: without one, a question is open, and the rest says nothing
+    ("Me too!"), which is passed over beside anything else."""
     if all(act.topic != THAT for act in acts):
         return tuple(acts)
     bare = {"ask": Act("open"), "tell": Act("filler")}
-    return tuple((act._replace(topic=last) if last else bare[act.name]) if act.topic == THAT else act for act in acts)
+    meant = [(act._replace(topic=last) if last else bare[act.name]) if act.topic == THAT else act for act in acts]
+    return tuple(act for act in meant if act.name != "filler") or (Act("filler"),)
 
 
 def start(person: Person) -> State:
