@@ -214,14 +214,16 @@ def test_what_is_no_experiment_is_one_line(experiment, change, why, capsys):
     assert why in error and len(error.splitlines()) == 1
 
 
-def test_a_folder_of_an_experiment_from_elsewhere(experiment, capsys):
+def test_a_folder_of_an_experiment_from_elsewhere(experiment, capsys, monkeypatch):
     """Its page runs no code, counts no cells without end, and reads results that are results."""
     out = experiment / "out"
     (out / "cells").mkdir(parents=True)
     report = ["leaderboard", "report", str(out), "--html", str(experiment / "page.html")]
-    grid_of = "".join(f"k{number} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" for number in range(5))
+    grid_of = "".join(f"k{number} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" for number in range(3))
+    assert grid.MOST_CELLS <= 10**5
+    monkeypatch.setattr(grid, "MOST_CELLS", 1000)
     (out / "experiment.toml").write_text(f"{TOML.format(run=f'{experiment}/own.py:run')}{grid_of}")
-    assert main(report) == 2 and "more than 100000 cells" in capsys.readouterr().err
+    assert main(report) == 2 and "more than 1000 cells" in capsys.readouterr().err
     (out / "experiment.toml").write_text(TOML.format(run=f"{experiment}/own.py:run"))
     for result in ({}, {"result": {"numbers": {"y": "x"}}}, {"result": {"numbers": {"y": True}}}, {"result": []}):
         (out / "cells" / f"{grid.cell_name({'x': 1, 'seed': 0})}.json").write_text(json.dumps(result))

@@ -21,7 +21,7 @@ from lmrl_benchmarks.running.evaluation import evaluate
 from lmrl_benchmarks.running.manifest import kept_files, write_manifest
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import SuiteAgent, load_suite
-from lmrl_benchmarks.running.verify import LONG, Checked
+from lmrl_benchmarks.running.verify import LONG, Checked, verify_records, verify_run
 from lmrl_envs.files import provenance, write_json
 from tests.attacks.forgery import TOY, as_json, edit, edit_records, repack, write_agent
 
@@ -342,6 +342,68 @@ def test_no_folder_is_passed_over(out: Path, name: str, capsys: pytest.CaptureFi
     status, told = verify(out, capsys)
     assert status == 1 and "the suite has no such cell" in told
     assert lmrl(["leaderboard", "submit", str(out), "--to", str(out.parent / "results")]) == 2
+
+
+# -- sums
+
+
+def again(summary: dict[str, Any]) -> dict[str, Any]:
+    """As another machine may sum: other last digits, and another order of keys."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, dict):
+            return dict(sorted(value.items(), reverse=True))
+        return [of(item) for item in value] if isinstance(value, list) else value * (1 + 1e-12)
+
+    return {key: of(value) if isinstance(value, float | list | dict) else value for key, value in summary.items()}
+
+
+SUMS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "as another machine sums": (again, ""),
+    "an older run": (lambda s: s.pop("records_sha256") and None, ""),
+    "a mean": (lambda s: s.update(return_mean=s["return_mean"] + 1e-6), "summary: return_mean is"),
+    "a half more": (lambda s: s.update(length_mean=s["length_mean"] * 1.5), "summary: length_mean is"),
+    "a share": (lambda s: s.update(success_rate=s["success_rate"] - 0.01), "summary: success_rate is"),
+    "an end": (lambda s: s.update(return_ci95=[s["return_ci95"][0] - 0.1, s["return_ci95"][1]]), "summary: return_ci95 is"),
+    "a number that is not there": (lambda s: s.update(optimised_mean=1.0), "summary: optimised_mean is 1.0, the records give None"),
+    "ends that are not there": (lambda s: s.update(optimised_ci95=[0.0, 1.0]), "summary: optimised_ci95 is [0.0, 1.0], the records give None"),
+    "a number that is gone": (lambda s: s.update(normalized_score=None), "summary: normalized_score is None, the records give"),
+    "a reference": (lambda s: s["reference"].update(optimum=0.0), "summary: reference is"),
+    "a hash": (lambda s: s.update(records_sha256="0" * 64), "has been changed since it was written"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SUMS)
+def test_sums_are_those_of_the_records(out: Path, what: str) -> None:
+    change, why = SUMS[what]
+    edit(out / MAZE / "summary.json", change)
+    found = list(verify_records(out / MAZE))
+    assert len(found) == bool(why) and all(why in breach for breach in found), found
+
+
+def test_every_game_is_replayed_unless_less_is_asked_for(out: Path) -> None:
+    def change(records: list[dict[str, Any]]) -> None:
+        records[3]["observations"][0] += " "
+
+    edit_records(out / MAZE, change)
+    assert [breach for breach in verify_records(out / MAZE) if breach.startswith("episode 3 (seed ")]
+    assert not list(verify_records(out / MAZE, every=2))
+
+
+def test_specs_are_compared_whatever_the_order_of_their_keys(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(
+        TOY.replace("20", "1").replace(
+            '"lmrl/Wordle-v0"', '"lmrl/Wordle-v0"\nkwargs = { feedback = "plain", vocabulary = "common" }'
+        )
+    )
+    suite, run = load_suite(str(tmp_path / "toy.toml")), tmp_path / "run"
+    run.mkdir()
+    write_json(run / SUITE, {"suite": suite.as_dict(), "digest": suite.digest, "provenance": provenance()})
+    folder, _ = write_agent(run, suite, "expert")
+    edit(folder / "run.json", lambda r: r["spec"].update(env_kwargs=dict(reversed(r["spec"]["env_kwargs"].items()))))
+    assert list(json.loads((folder / "run.json").read_text())["spec"]["env_kwargs"]) == ["vocabulary", "feedback"]
+    write_manifest(run)
+    assert not [breach for _, found in verify_run(run) for breach in found]
 
 
 # -- knowing what is hidden

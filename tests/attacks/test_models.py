@@ -116,6 +116,24 @@ def test_hostile_folders_are_named_soon_and_for_little(name: str, model: Path, t
     assert str(folder) in str(refused.value) and most < 200 << 20 and time.process_time() - started < 60
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tokenizer_file": "/dev/zero", "vocab_file": "/dev/zero", "merges_file": "/dev/zero", "gguf_file": "/dev/zero"},
+        {"auto_map": {"AutoTokenizer": ["evil.Own", "evil.Own"]}, "tokenizer_class": "Own"},
+        {"auto_map": {"AutoTokenizer": ["owner/name--evil.Own", None]}, "tokenizer_class": "Own", "name_or_path": "owner/name"},
+    ],
+)  # fmt: skip
+def test_a_tokenizers_settings_name_no_file_and_no_code(
+    settings: dict[str, Any], model: Path, tmp_path: Path, no_network: list[Any]
+) -> None:
+    folder = shutil.copytree(model, tmp_path / "final")
+    (folder / "evil.py").write_text("import pathlib\n\npathlib.Path(__file__).with_name('ran').touch()\n")
+    edited("tokenizer_config.json", **settings)(folder)
+    assert load_agent(str(folder)).act([]) == []  # its own tokenizer.json is what counts
+    assert not (folder / "ran").exists() and not no_network
+
+
 def test_the_model_itself_is_loaded(model: Path) -> None:
     assert load_agent(str(model)).act([]) == []
 

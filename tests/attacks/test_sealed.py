@@ -132,6 +132,8 @@ def test_chosen_games_do_not_pass_as_held_ones(place: Path, tmp_path: Path, caps
     capsys.readouterr()
     assert lmrl(["leaderboard", "verify", str(out), "--salt-file", str(place / "secret")]) == 1
     assert "expert on Wordle, seed 0: episode 0 was played with another seed than the spec's" in told(capsys)
+    assert lmrl(["leaderboard", "verify", str(place / "sealed-run")]) == 1
+    assert ", 1 breaches" in told(capsys)  # without the salt nothing is known of the seeds, and nothing said of each
 
 
 @pytest.mark.parametrize(
