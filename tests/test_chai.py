@@ -109,7 +109,7 @@ def test_a_missing_price_is_marked_and_stands_at_four_fifths() -> None:
 
 
 def test_proposals_stand_at_each_price_of_the_grid_once_as_what_the_game_reads_there() -> None:
-    """Saying one's own price again is insisting; the partner's price with a question mark names no price."""
+    """Saying one's own price again is insisting."""
     bargaining = task(ID).surface.bargaining
     assert bargaining is not None
     drawn = [Proposal("How about {price}?", 4, 0.9), Proposal("How about {price}?", 4, 0.7), Proposal("No.", 7)]
@@ -117,14 +117,14 @@ def test_proposals_stand_at_each_price_of_the_grid_once_as_what_the_game_reads_t
     found = Reader(bargaining).choices(drawn, at, 0.8)
     told = [(bargaining.acts[one.act], None if np.isnan(one.price) else round(one.price, 3)) for one in found]
     assert told == [
-        ("ask", None),
+        ("propose", 0.6),
         ("propose", 0.7),
         ("propose", 0.8),
         ("propose", 0.9),
         ("insist", 1.0),
         ("refuse", None),
     ]
-    assert [one.text for one in found] == ["How about $270?", *["How about {price}?"] * 4, "No."]
+    assert [one.text for one in found] == [*["How about {price}?"] * 5, "No."]
 
 
 @pytest.mark.parametrize("name", ["casual", "firm", "offer_now"])

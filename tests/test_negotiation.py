@@ -383,6 +383,25 @@ def test_words_lead_back_to_acts(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_the_other_sides_price_said_as_ones_own_is_met(role):
+    """What is only quoted, asked or turned down is not."""
+    other = "buyer" if role == "seller" else "seller"
+    partner = Partner(Hidden("utility", 0.7, 10), 450.0, other)
+    state = State(turns=1, mine=300.0, theirs=400.0) if role == "seller" else State(turns=1, mine=400.0, theirs=300.0)
+    price = state.mine
+    for line in ("My price is {}.", "I'd say {}.", "Let's say {}.", "I was thinking of {}.", "How about {}?", "Could we meet at {}?",
+                 "I'm staying at {}.", "Would {} work for you?", "I'll meet you at {}.", "I could do {}.", "So {} it is."):  # fmt: skip
+        said = line.format(f"${price:.0f}")
+        act = hear(said, state, partner, BIKE).act
+        assert act in (Act("propose", price), Act("agree")), said
+        assert partner.answer(act, state).act == Act("agree" if act.price else "offer", price), said
+    for line in ("{}?", "Why {}?", "You said {}.", "I can't do {}.", "{} is not enough.", "I wouldn't say {}.", "Your price is {}.",
+                 "How about {}? No way.", "Is {} your best?", "Forget {}."):  # fmt: skip
+        said = line.format(f"${price:.0f}")
+        assert hear(said, state, partner, BIKE).act.name in ("ask", "refuse", "inform", "vague", "unread"), said
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_nobody_answers_before_anything_was_said_nor_goes_on_after_the_end(role):
     for manner, seed in itertools.product(MANNERS, range(150)):
         assert say("greet", role, manner, seed, item="bike").startswith(

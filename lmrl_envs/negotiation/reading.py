@@ -24,7 +24,7 @@ _FORMAL = re.compile(
 _TRIED = re.compile(r"offer\s*\S*")
 """A formal offer of something that is no price."""
 _TOPICS = {title: frozenset(words(lines)) for title, lines in sections(__file__, "topics.txt").items() if title}
-_LABELS = ("no price", "at list", "claimed", "bundle", "sure", "farewell", "refuse", "vague", "told")
+_LABELS = ("no price", "at list", "met", "claimed", "bundle", "sure", "farewell", "refuse", "vague", "told")
 _SAYINGS = Phrasebook(
     sections(__file__, "sayings.txt"), _LABELS, (), PAUSES,
     before=PAUSES | {"and", "but", "so", "then", "okay", "well", "no"}, behind=PAUSES | {"and", "but", "so", "then"}, weights={},
@@ -102,6 +102,8 @@ def _said(tokens: tuple[str, ...]) -> frozenset[str]:
 def _act(line: Line, meaning: Meaning, state: State, listed: float, said: frozenset[str], standing: Standing) -> Heard:
     """The act that a meaning is in this game."""
     price = meaning.price
+    if price is None and meaning.act != "accept" and "met" in said and _meets(line, standing):
+        price = standing.other
     if meaning.act == "accept":
         weak = {"yes", "deal", "agreed", "take", "sold", "done"}.isdisjoint(line.tokens)
         if said & {"claimed", "sure"} or (
@@ -143,6 +145,12 @@ def _act(line: Line, meaning: Meaning, state: State, listed: float, said: frozen
 
 def _unread(problem: str) -> Heard:
     return Heard(Act("unread"), problem=problem)
+
+
+def _meets(line: Line, standing: Standing) -> bool:
+    """Whether the only price of a line is the other side's, and nobody says no to it."""
+    values = {amount.value for amount in line.amounts}
+    return values == {standing.other} and not line.denials and not line.has("no", "mock")
 
 
 _ASKING, _NOES = {"how", "which", "where", "when", "does"}, {"no", "not", "never", "cannot"}
