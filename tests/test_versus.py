@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -105,3 +106,27 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert run(command) == 0
     assert "deals better for both than none" in capsys.readouterr().out
     assert run([*command[:6], "nobody", *command[7:-1], str(tmp_path / "y")]) != 0
+
+
+def test_self_play_in_the_persons_seat(tmp_path: Path) -> None:
+    """Chat with an agent for the person: it hears the talk from its own side, ten turns always, rewards of words alone; a policy learns from it."""
+    (tmp_path / "seat.py").write_text(
+        "class A:\n    def act(self, requests):\n"
+        "        return [f'You said {r.transcript[-1].text} and\\nI said {len(r.transcript.actions)}, haha' for r in requests]\n"
+        "def make(): return A()\n"
+    )
+    env: Any = gym.make("lmrl/Chat-v0", simulator=f"agent:{tmp_path}/seat.py:make", reward="laughter").unwrapped
+    env.reset(seed=0)
+    ended, info = False, {}
+    for turn in range(10):
+        assert not ended
+        text, reward, ended, _, info = env.step("You are so annoying.")
+        assert text == f"You said You are so annoying. and I said {turn}, haha" and reward == 1.0
+    assert ended and info["rewards"]["laughter"] == 10 and not {"gold", "votes"} & info["rewards"].keys()
+    assert "person" not in info and not info["success"]
+    for reward in ("gold", "votes", {"question": 1.0, "gold": 0.1}):
+        with pytest.raises(ValueError, match="enjoys nothing"):
+            gym.make("lmrl/Chat-v0", simulator="agent:policy:casual", reward=reward)
+    batch: Any = gym.make_vec("lmrl/Chat-v0", 3, simulator="agent:policy:casual", reward="question")
+    batch.reset(seed=1)
+    assert all(batch.step(("And you?",) * 3)[0])

@@ -20,6 +20,8 @@ from lmrl_envs.vector import vector_of
 
 _TEXTS = toml(__file__, "instructions.toml")
 REWARDS = ("gold", "votes", *conversation.NAMES)
+HIDDEN = frozenset(("gold", "votes"))
+"""Rewards that there is a hidden person to."""
 VOTES = 0.15
 """How often a person gives a thumb, up or down, for a line."""
 
@@ -46,6 +48,8 @@ class ChatEnv(PartnerTextEnv):
         need_returns: whether a comforted person is in need again some turns later.
         details: whether ``info`` tells what was read.
         simulator: ``scripted``, ``transformers:<path-or-id>``, ``openai:<model>`` or ``replay:<file>``: who words what the person says.
+            ``agent:<spec>``: an agent is the other side and says what it likes (self-play): there is no hidden person, all talks have
+            ten turns, and rewards are read off the words alone.
         simulator_options: keyword arguments of that simulator.
 
     Version history: v0, initial.
@@ -66,6 +70,12 @@ class ChatEnv(PartnerTextEnv):
     ) -> None:
         super().__init__(render_mode=render_mode)
         self.weights = _weights(reward)
+        self.self_play = str(simulator).startswith("agent:")
+        if self.self_play and not self.weights.keys().isdisjoint(HIDDEN):
+            raise ValueError(
+                f"simulator={simulator!r} with reward={reward!r}: an agent in the person's seat enjoys nothing; choose rewards that "
+                "are read off the words"
+            )
         self.reward = reward
         self.split: Split = check_choice("split", split, SPLITS)
         self.more_topics = check_choice("more_topics", more_topics, (False, True))
@@ -104,13 +114,16 @@ class ChatEnv(PartnerTextEnv):
         """What an action comes to; the game stays as it is."""
         line = read(action)
         shown = (self._turn_seed() * 0x85EBCA6B >> 7) % 1000 < 1000 * rules.SHOWN
-        return rules.take(
+        step = rules.take(
             line.acts, self._person, self._state, before=said_before(action, self._texts[1::2]), long=line.long,
             shown=shown, returns=self.need_returns,
         )  # fmt: skip
+        return step._replace(ended=step.state.turns >= TURNS) if self.self_play else step
 
     def _ask(self, action: str) -> PartnerRequest | None:
         parts = [list(part) for part in self._step(action).parts]
+        if self.self_play:
+            return PartnerRequest({"seed": self._seed}, tuple(self._texts), action, self._turn_seed())
         hidden = {"person": self._person._asdict(), "parts": parts, "split": self.split}
         return PartnerRequest(hidden, tuple(self._texts), action, self._turn_seed())
 
@@ -142,8 +155,10 @@ class ChatEnv(PartnerTextEnv):
         rewards = {
             name: round(math.fsum(self._of_turn(name, self._texts, True)), 6)
             for name in REWARDS
-            if conversation.available(name)
+            if conversation.available(name) and not (self.self_play and name in HIDDEN)
         }
+        if self.self_play:
+            return {"success": False, "rewards": rewards, "acts": list(self._acts)}
         person = {**self._person._asdict(), "likes": list(self._person.likes)}
         return {
             "success": state.mood >= rules.GLAD_MOOD,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from lmrl_envs.chat.reading import read
 from lmrl_envs.chat.wording import cells_of
+from lmrl_envs.core import Transcript
 from lmrl_envs.language.conversation import laughs
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
@@ -31,6 +33,18 @@ class PersonPrompt:
 
     name = "chat_person"
     max_new_tokens = 80
+    env_id = "lmrl/Chat-v0"
+
+    # -- the person's seat as an agent's (`lmrl_agents.playing.versus.OtherSide`)
+
+    def seen(self, request: PartnerRequest) -> tuple[Transcript, dict[str, Any]]:
+        """The talk from that seat: it begins with what the agent said first."""
+        texts = (*request.texts[1:], request.action)
+        return Transcript.from_texts(texts, [0.0] * (len(texts) // 2)), {}
+
+    def played(self, action: str, request: PartnerRequest) -> PartnerReply:
+        """What it says, on one line."""
+        return PartnerReply(" ".join(action.split())[:LONGEST] or "...")
 
     def messages(self, request: PartnerRequest) -> list[dict[str, str]]:
         """The part as the system message, then the talk and what is to be said."""
