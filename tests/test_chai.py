@@ -289,14 +289,15 @@ def test_every_method_trains_and_plays(method: str, start: Path, tmp_path: Path)
     ]  # the batch does not count
 
 
-def test_what_answers_a_standing_offer_is_always_proposed(start: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("drawn", [1, 2])
+def test_what_answers_a_standing_offer_is_always_proposed(drawn: int, start: Path, tmp_path: Path) -> None:
     """Five proposals of a language model may all be `reject`."""
     run, bargaining = run_of(tmp_path / "run", start), task(ID).surface.bargaining
     assert bargaining is not None
-    talks = cached_talks(run, LanguageModel.load(start / "final"), 40, 2, 0.95)
+    talks = cached_talks(run, LanguageModel.load(start / "final"), 40, drawn, 0.95)
     standing = talks.states(0.8)[:, 6] > 0
     offered = talks.offered_acts[..., 0]
-    assert offered.shape[1] == 4
+    assert offered.shape[1] == drawn + 2
     for act in ("accept", "reject"):
         proposed = (offered == list(bargaining.acts).index(act)).any(dim=1)
         assert proposed[standing].all()

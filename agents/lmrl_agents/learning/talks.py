@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -156,10 +157,11 @@ def _drawn(
             rows = [starts[k] + turn for k in talks if turn < turns[k]]
             drawn = proposer.propose([waiting[row][0] for row in rows], [waiting[row][1] for row in rows])
             for row, proposals in zip(rows, drawn, strict=True):
-                group = [*proposals, *proposals][
-                    : proposer.candidates + 2
-                ]  # two acts at most are open: as many everywhere
-                offered[row] = [proposer.reader.at_prices(one, waiting[row][1], MISSING) for one in group]
+                # Two acts at most are open: as many everywhere.
+                group = list(islice(cycle(proposals), proposer.candidates + 2))
+                distinct = {one.text: one for one in group}
+                said = {key: proposer.reader.at_prices(one, waiting[row][1], MISSING) for key, one in distinct.items()}
+                offered[row] = [said[one.text] for one in group]
                 priced[row] = [BLANK in one.text for one in group]
         proposer.finished(talks)
     arrays = {key: np.array(column) for key, column in columns.items()}

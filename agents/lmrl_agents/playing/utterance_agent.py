@@ -106,7 +106,8 @@ class Proposer(TokenAgent):
                 *said[k * self.candidates : (k + 1) * self.candidates],
                 *self.reader.bargaining.open_acts(position),
             ]
-            found.append([self.reader.read(line, position) for line in lines])
+            read = {line: self.reader.read(line, position) for line in set(lines)}
+            found.append([read[line] for line in lines])
         return found
 
 
