@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from lmrl_envs.guess_my_city.knowledge import load_knowledge
 from lmrl_envs.guess_my_city.names import names_of_places
@@ -15,6 +14,7 @@ from lmrl_envs.language.knowledge import Knowledge, to_set
 from lmrl_envs.language.lexicon import SKIP, Lexicon
 from lmrl_envs.language.lists import sections, words
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
+from lmrl_envs.language.rewrites import Rewrites
 from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.tokens import PARTS
 from lmrl_envs.language.truth import Truth, surely
@@ -26,48 +26,7 @@ MAX_FOLLOW_UP = 60
 _FACTS = ("landmarks", "rivers", "clubs", "people", "nicknames", "airports", "universities", "foods", "known")
 
 
-class _Rewrite(NamedTuple):
-    """A line of data/rewrites.txt."""
-
-    pattern: re.Pattern[str]
-    replacement: str
-
-
-class _Rewrites:
-    """The lines of data/rewrites.txt by the words that they concern: most texts hold none of them."""
-
-    _WORD, _PLAIN_WORD = re.compile(r"[^\W\d_]+|\d+"), re.compile("[a-z]+|[0-9]+")
-
-    def __init__(self) -> None:
-        self._rewrites: list[_Rewrite] = []
-        self._by_word: dict[str, list[int]] = {}
-        self._first: list[tuple[frozenset[str], bool, int]] = []
-        for order, line in enumerate(sections(__file__, "data/rewrites.txt")["rewrite"]):
-            needs, _, rule = line.partition(" ~ ")
-            pattern, _, replacement = rule.partition(" =>")
-            self._rewrites.append(_Rewrite(re.compile(pattern), replacement.strip()))
-            if needs[0] in "@!":
-                self._first.append((frozenset(needs[1:].split("|")), needs[0] == "@", order))
-                continue
-            for word in needs.split("|"):
-                self._by_word.setdefault(word, []).append(order)
-
-    def __call__(self, text: str) -> str:
-        words_ = (self._PLAIN_WORD if text.isascii() else self._WORD).findall(text.lower())
-        if not words_:
-            return text
-        concerned = [order for own, wanted, order in self._first if (words_[0] in own) == wanted]
-        by_word = self._by_word
-        for word in words_:
-            if word in by_word:
-                concerned += by_word[word]
-        for order in sorted(set(concerned)) if concerned else ():
-            pattern, replacement = self._rewrites[order]
-            text = pattern.sub(replacement, text)
-        return text
-
-
-prepared = _Rewrites()
+prepared = Rewrites(sections(__file__, "data/rewrites.txt")["rewrite"])
 """A text in the words that the engine takes: the US by its name, introductions left out (see data/rewrites.txt)."""
 _NUMBER = r"\d[\d,.]*|one|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|fifty"
 _MORE = "more|less|over|under|higher|lower|bigger|fewer|older"
@@ -208,7 +167,13 @@ class CityReader(Reader):
                 lexicon.phrases[key] = {"phrase": surely(to_set(knowledge.index[name] for name in names))}
                 parts = key.split(" ")
                 lexicon.prefixes.update(" ".join(parts[:size]) for size in range(1, len(parts) + 1))
-        super().__init__(lexicon, Pieces(knowledge, lexicon.tokenizer), len(knowledge.names), leans=False)
+        super().__init__(
+            lexicon,
+            Pieces(knowledge, lexicon.tokenizer),
+            len(knowledge.names),
+            leans=False,
+            rewordings=sections(__file__, "data/rewordings.txt")["rewrite"],
+        )
         self._aliases: dict[str, int] = {}
         for index, own in enumerate(knowledge.aliases):
             for name in own:

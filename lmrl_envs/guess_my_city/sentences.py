@@ -258,8 +258,8 @@ def answer(request: PartnerRequest) -> PartnerReply:
     return replies[request.seed % len(replies)]
 
 
-_SHORT = {True: (PartnerReply(YES),), False: (PartnerReply(NO),), None: (PartnerReply(DEPENDS),)}
 _UNREAD, _NOT_YES_NO = (PartnerReply(UNREAD, understood=False),), (PartnerReply(NOT_YES_NO, understood=False),)
+_SHORT = {True: (PartnerReply(YES),), False: (PartnerReply(NO),), None: (PartnerReply(DEPENDS),), "unread": _UNREAD}
 _UNCLEAR_GUESS = (PartnerReply(UNCLEAR_GUESS, understood=False),)
 _ONE_AT_A_TIME = tuple(PartnerReply(text, understood=False) for text in ONE_AT_A_TIME)
 
@@ -269,7 +269,7 @@ def _followed(question: str, texts: Sequence[str], secret: str) -> tuple[Partner
     reading = read_after(question, texts)
     if reading.truth is None or reading.truth == read(question).truth:
         return None
-    return _SHORT[reading.truth.answer(load_knowledge().index[secret])]
+    return _SHORT[reading.answer(load_knowledge().index[secret])]
 
 
 @lru_cache(maxsize=16384)
@@ -283,7 +283,7 @@ def _answers(question: str, secret: str, is_open: bool, reveal_country: bool) ->
     if reading.guess is not None:
         return _UNCLEAR_GUESS  # the rules take every plain guess before it comes here
     if reading.truth is not None:
-        return _SHORT[reading.truth.answer(load_knowledge().index[secret])]
+        return _SHORT[reading.answer(load_knowledge().index[secret])]
     if not is_open:
         asks_which = reading.is_open or (_CHOICE.search(question) is not None and topic_of(question) is not None)
         return _NOT_YES_NO if asks_which else _UNREAD

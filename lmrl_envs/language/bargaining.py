@@ -363,6 +363,7 @@ def _unaccounted(
 ) -> list[str]:
     """The words of a clause that are part of no phrase that goes with assent, and not harmless."""
     covered = {a.at for a in amounts if dollars(a, standing) == standing.other}
+    covered |= {a.at for a in line.amounts if f"{a.value:.0f}" in names}  # the year in the name of the car
     for phrase in line.phrases:
         if phrase.label in WITH_ASSENT:
             gaps = phrase.open if phrase.label in ("yes", "weak", "condition", "close") else ()

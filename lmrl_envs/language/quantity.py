@@ -308,7 +308,7 @@ class Measures(Scales):
             and (other := self.reference(tokens, end + 1)) is not None
         ):
             end = other[1]
-        return Match(self.compare(measure, sign, limit * (0.8 if sign == ">=" else 1.25), 1.25), end, found[0])
+        return Match(self.compare(measure, sign, limit * (0.7 if sign == ">=" else 1.5), 1.25), end, found[0])
 
     def _same(self, tokens: Sequence[Token], i: int) -> Match | None:
         """ "the size of a car", "the same size as"."""
@@ -325,7 +325,7 @@ class Measures(Scales):
         if found is None or limit is None:
             return None
         return Match(
-            self.compare(measure, ">=", limit / 1.45, 1.25) & self.compare(measure, "<=", limit * 1.45, 1.25),
+            self.compare(measure, ">=", limit / 1.6, 1.2) & self.compare(measure, "<=", limit * 1.6, 1.2),
             found[1],
             found[0],
         )

@@ -13,12 +13,14 @@ ask for the contrary. "Only", "always", "every" leave a no and turn a yes into "
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Literal, NamedTuple
 
 from lmrl_envs.language.grammar import NEGATED, TRIES, Language, Memory, Unread
 from lmrl_envs.language.lexicon import Lexicon
+from lmrl_envs.language.lists import sections
 from lmrl_envs.language.quantity import Measures
+from lmrl_envs.language.rewrites import Rewrites
 from lmrl_envs.language.scan import Scan
 from lmrl_envs.language.sentence import Sentence, question_in
 from lmrl_envs.language.tokens import CLEAR, Token, clean
@@ -36,6 +38,15 @@ class Reading(NamedTuple):
     """Not answered by yes or no."""
     memory: Memory | None = None
     """What a follow-up ("and bigger than a car?", "what about smaller?") goes on from."""
+    is_vague: bool = False
+    """People would dispute it of most things: where they would, there is nothing to answer."""
+
+    def answer(self, index: int) -> bool | Literal["unread"] | None:
+        """Of a thing: yes, no, None for "it depends", or "unread" where it was not understood or says nothing."""
+        if self.truth is None:
+            return "unread"
+        answer = self.truth.answer(index)
+        return "unread" if answer is None and self.is_vague else answer
 
 
 UNREAD, OPEN = Reading(None), Reading(None, is_open=True)
@@ -50,22 +61,40 @@ class Reader:
         count: how many things there are.
         subjects: words that stand for the thing where they are the subject ("Is the animal a dog?").
         leans: whether the table knows what more people say of what is disputed.
+        rewordings: lines of `Rewrites` for what is not understood as it stands, beside those of rewordings.txt.
     """
 
     def __init__(
-        self, lexicon: Lexicon, measures: Measures, count: int, subjects: Collection[str] = (), leans: bool = True
+        self,
+        lexicon: Lexicon,
+        measures: Measures,
+        count: int,
+        subjects: Collection[str] = (),
+        leans: bool = True,
+        rewordings: Sequence[str] = (),
     ) -> None:
+        self._count = count
+        self._reworded = Rewrites([*sections(__file__, "rewordings.txt")["rewrite"], *rewordings])
         self.lexicon, self.measures = lexicon, measures
         self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1, leans)
         self._loose: Language | None = None
 
     def read(self, text: str, memory: Memory | None = None) -> Reading:
-        """The meaning of a question; `UNREAD` when there is none that accounts for all of it.
+        """The meaning of a question; `UNREAD` when there is none that accounts for all of it, even in other words.
 
         Args:
             text: anything.
             memory: of the question before, for follow-ups.
         """
+        reading = self._as_it_stands(text, memory)
+        if reading.truth is None and memory is None:
+            reworded = self._reworded(text)
+            if reworded != text:
+                other = self._as_it_stands(reworded, None)
+                return other if other.truth is not None else reading
+        return reading
+
+    def _as_it_stands(self, text: str, memory: Memory | None) -> Reading:
         sentence = question_in(clean(text).strip())
         if sentence.asked > 1:
             return UNREAD
@@ -121,7 +150,8 @@ class Reader:
             guess = None
         if guess is None and not sentence.mark and not sentence.agree and scan.is_remark:
             return UNREAD
-        return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun))
+        is_vague = 6 * (truth.possible & ~truth.yes).bit_count() > 5 * self._count
+        return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun), is_vague)
 
     def special(self, text: str) -> Truth | None:
         """What a question of a kind of its own means (spelling), from a cleaned sentence; None for any other."""

@@ -121,10 +121,10 @@ class Tokenizer:
             return known
         if word in _REAL or any(form in _REAL for form in base_forms(word)):
             return known
-        if len(word) < 5:  # short words are near many others: two letters swapped is all
-            swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)} & self.vocabulary
-            if len(swapped) == 1:
-                return swapped.pop()
+        swapped = {word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1)} & self.vocabulary
+        if len(swapped) == 1:
+            return swapped.pop()
+        if len(word) < 5:  # short words are near many others: two letters swapped is all, or one missing
             return self._slips.missing(word) or known
         if word.endswith("s") and (plural := self._slips.missing(word[:-1])) is not None:
             return plural  # "weels"

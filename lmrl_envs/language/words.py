@@ -46,10 +46,11 @@ class Slips:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._whole: dict[str, str] = {}
+        self._whole: dict[str, str | None] = {}
         for word in sorted(words):
             for cut in cuts(word):
-                self._whole.setdefault(cut, word)
+                # A short one that two words may be meant by ("swet") is neither.
+                self._whole[cut] = word if cut not in self._whole else None if len(cut) < 5 else self._whole[cut]
 
     def missing(self, word: str) -> str | None:
         """The word that this one is with a letter left out."""

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 from lmrl_envs.twenty_questions.rules import DEPENDS, NO, UNREAD, YES, load_knowledge
 
-_REPLIES = {True: PartnerReply(YES), False: PartnerReply(NO), None: PartnerReply(DEPENDS)}
-_UNREAD = PartnerReply(UNREAD, understood=False)
+_REPLIES = {
+    True: PartnerReply(YES),
+    False: PartnerReply(NO),
+    None: PartnerReply(DEPENDS),
+    "unread": PartnerReply(UNREAD, understood=False),
+}
 
 
 class ScriptedOracle:
@@ -21,8 +25,8 @@ class ScriptedOracle:
     def _answer(self, request: PartnerRequest) -> PartnerReply:
         from lmrl_envs.twenty_questions.reader import read_after  # at the first question: making the game stays fast
 
-        truth = read_after(request.action, request.texts).truth
-        return _UNREAD if truth is None else _REPLIES[truth.answer(load_knowledge().index[request.hidden["secret"]])]
+        reading = read_after(request.action, request.texts)
+        return _REPLIES[reading.answer(load_knowledge().index[request.hidden["secret"]])]
 
     def close(self) -> None:
         """Nothing to release."""

@@ -112,7 +112,11 @@ class ObjectReader(Reader):
             ],
         )
         super().__init__(
-            lexicon, Measures(lists, columns, references, lexicon.tokenizer), len(knowledge.names), _SUBJECTS.split()
+            lexicon,
+            Measures(lists, columns, references, lexicon.tokenizer),
+            len(knowledge.names),
+            _SUBJECTS.split(),
+            rewordings=sections(__file__, "rewordings.txt")["rewrite"],
         )
 
     def read(self, text: str, memory: Memory | None = None) -> Reading:

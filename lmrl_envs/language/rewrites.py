@@ -1,0 +1,51 @@
+"""Texts in the words that a reader takes: rules of a file, ``words ~ pattern => replacement``.
+
+The rules are tried one after the other, each only where one of its words stands in the text ("@": where the first word is one of
+them, "!": where it is none of them): most texts hold none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+_WORD, _PLAIN_WORD = re.compile(r"[^\W\d_]+|\d+"), re.compile("[a-z]+|[0-9]+")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern, from when it is first needed."""
+    return re.compile(pattern)
+
+
+class Rewrites:
+    """The rules of some lines by the words that they concern."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._rewrites: list[tuple[str, str]] = []
+        self._by_word: dict[str, list[int]] = {}
+        self._first: list[tuple[frozenset[str], bool, int]] = []
+        for order, line in enumerate(lines):
+            needs, _, rule = line.partition(" ~ ")
+            pattern, _, replacement = rule.partition(" =>")
+            self._rewrites.append((pattern, replacement.strip()))
+            if needs[0] in "@!":
+                self._first.append((frozenset(needs[1:].split("|")), needs[0] == "@", order))
+                continue
+            for word in needs.split("|"):
+                self._by_word.setdefault(word, []).append(order)
+
+    def __call__(self, text: str) -> str:
+        words = (_PLAIN_WORD if text.isascii() else _WORD).findall(text.lower())
+        if not words:
+            return text
+        concerned = [order for own, wanted, order in self._first if (words[0] in own) == wanted]
+        by_word = self._by_word
+        for word in words:
+            if word in by_word:
+                concerned += by_word[word]
+        for order in sorted(set(concerned)) if concerned else ():
+            pattern, replacement = self._rewrites[order]
+            text = _compiled(pattern).sub(replacement, text)
+        return text
