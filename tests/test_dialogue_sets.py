@@ -7,8 +7,8 @@ from dialogue_sets import FOLDER, TASKS, shares, verdicts
 
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
-    "lmrl/TwentyQuestions-v1": {"natural": (0.83, 0.05), "harder": (0.77, 0.03)},
-    "lmrl/GuessMyCity-v1": {"natural": (0.84, 0.05), "harder": (0.79, 0.05)},
+    "lmrl/TwentyQuestions-v1": {"natural": (0.88, 0.03), "harder": (0.80, 0.02)},
+    "lmrl/GuessMyCity-v1": {"natural": (0.88, 0.035), "harder": (0.81, 0.035)},
     "lmrl/CarDealer-v1": {"natural": (0.91, 0.08), "harder": (0.81, 0.10)},
 }
 
@@ -25,9 +25,9 @@ def test_readers_keep_their_floor(env_id: str) -> None:
 
 # Of lines that were learned from (data/fresh): least share read rightly, greatest share silently wrong.
 LEARNED = {
-    "lmrl/TwentyQuestions-v1": (0.84, 0.015),
-    "lmrl/GuessMyCity-v1": (0.82, 0.03),
-    "lmrl/CarDealer-v1": (0.90, 0.03),
+    "lmrl/TwentyQuestions-v1": (0.88, 0.015),
+    "lmrl/GuessMyCity-v1": (0.88, 0.02),
+    "lmrl/CarDealer-v1": (0.93, 0.025),
 }
 
 

@@ -253,3 +253,30 @@ def test_a_phrase_of_every_sense_is_read(sense: str) -> None:
 )
 def test_two_nouns_are_not_read_one_by_one(text: str) -> None:
     assert read(text).truth is None, text
+
+
+@pytest.mark.parametrize(
+    ("asked", "same"),
+    [
+        ("I put it to you that the object is alive. Is that correct?", "Is it alive?"),
+        ("Haha okay, this may sound silly, but can you eat it?", "Can you eat it?"),
+        ("With this I can to hear music?", "Can I hear music with it?"),
+        ("is it biger than a car", "Is it bigger than a car?"),
+        ("Could leather be used to make it?", "Is it sometimes made of leather?"),
+    ],
+)
+def test_what_is_not_understood_is_tried_in_other_words(asked: str, same: str) -> None:
+    assert read(asked).truth is not None
+    assert read(asked).truth == read(same).truth
+
+
+def test_what_most_things_would_be_disputed_of_says_nothing() -> None:
+    reading = read("Is it shared by many people?")
+    assert reading.is_vague
+    assert reading.answer(0) == "unread"
+    assert not read("Is it alive?").is_vague
+
+
+def test_a_part_of_who_uses_it_is_no_part_of_the_thing() -> None:
+    for question in ("Do you need a finger for it?", "Does it require a foot?"):
+        assert read(question).truth is None, question
