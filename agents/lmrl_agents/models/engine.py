@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch.nn.utils import parametrize
-from transformers import DynamicCache
 
+from lmrl_agents.models.families import forgets
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2, last_states
 from lmrl_agents.models.sampling import Generated, Policy, Sampling, Tables, draw, evaluating, tables_of
 from lmrl_agents.models.slot_cache import ATTENTION, Rows, SlotCache
@@ -319,13 +319,9 @@ class SlotEngine:
 def unsupported(policy: Policy) -> str | None:
     """Why a policy's caches cannot be kept in slots, or None."""
     for network in policy.networks:
+        if reason := forgets(network):
+            return reason
         config = network.config.get_text_config()
-        layers = DynamicCache(config=config)
-        local = config.model_type == "gpt_neo" and "local" in config.attention_layers
-        if local or any(layers.is_sliding) or any(layers.is_linear):
-            return f"{type(network).__name__} has layers that do not attend to all earlier tokens"
-        if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
-            return f"{type(network).__name__} takes its positions from the attention mask"
         if config._attn_implementation not in ("sdpa", "eager", ATTENTION):
             return f"attention {config._attn_implementation!r} takes no masks of this kind (sdpa and eager do)"
     return None

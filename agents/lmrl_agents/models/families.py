@@ -57,6 +57,20 @@ _CAPS = ("final_logit_softcapping", "logits_soft_cap")
 """Gemma 2 and later, RecurrentGemma."""
 
 
+def forgets(network: Any) -> str | None:
+    """Why the keys and values of a network's earlier tokens do not do for later ones, or None."""
+    from transformers import DynamicCache
+
+    config = network.config.get_text_config()
+    layers = DynamicCache(config=config)
+    local = config.model_type == "gpt_neo" and "local" in config.attention_layers
+    if local or any(layers.is_sliding) or any(layers.is_linear):
+        return f"{type(network).__name__} has layers that do not attend to all earlier tokens"
+    if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
+        return f"{type(network).__name__} takes its positions from the attention mask"
+    return None
+
+
 @torch.no_grad()
 def check(lm: Any) -> None:
     """Hold `logits_of` to the model's own forward pass, and its base model to what playing needs.

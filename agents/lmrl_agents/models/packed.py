@@ -2,7 +2,8 @@
 
 A batch of conversations is a fifth to a half padding, and only the states before action tokens are asked for. For GPT-2
 everything but attention therefore runs over the real tokens, one after the other, and what follows the last layer's attention
-over the chosen ones alone. Any other network, and a GPT-2 that was changed or drops out, goes through its own ``forward``.
+over the chosen ones alone. Any other network, and a GPT-2 that was changed or drops out, goes through its own ``forward``; what all
+rows begin with (the instructions of a chat) is read once then, and the rows attend to its keys and values.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
+from lmrl_agents.models.distributed import is_sharded
+from lmrl_agents.models.families import forgets
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2, norm, project
 
 
@@ -34,6 +37,9 @@ def states_at(
     """
     places = torch.arange(tokens.shape[1], device=tokens.device)
     if not _packs(network):
+        start = _shared_start(network, tokens, columns)
+        if start:
+            return _after(network, tokens, length, start)[rows, columns - start]
         with _checkpointing(network):
             hidden = network(
                 input_ids=tokens,
@@ -49,12 +55,52 @@ def states_at(
     return _packed(network, tokens, kept.flatten().nonzero()[:, 0], numbers[rows * tokens.shape[1] + columns])
 
 
+WORTH = 32
+"""A beginning of so many tokens is worth a pass of its own."""
+
+
+def _shared_start(network: Any, tokens: torch.Tensor, columns: torch.Tensor) -> int:
+    """How many tokens all rows begin with, before the first state that is asked for; 0 where they are not to be read by themselves."""
+    if len(tokens) < 2 or tokens.shape[1] <= WORTH or _computed_twice(network):
+        return 0
+    if is_sharded(next(network.parameters())) or forgets(network):
+        return 0
+    differs = (tokens != tokens[0]).any(dim=0).int()
+    same = int(differs.argmax()) if bool(differs.any()) else tokens.shape[1]
+    start = min(same, int(columns.min()))
+    return start if start >= WORTH else 0
+
+
+def _after(network: Any, tokens: torch.Tensor, length: torch.Tensor, start: int) -> torch.Tensor:
+    """States after the first ``start`` tokens, which are the same in all rows: float [B, T - start, width]."""
+    from transformers import DynamicCache
+
+    places = torch.arange(tokens.shape[1], device=tokens.device)
+    cache = DynamicCache(config=network.config.get_text_config())
+    first = {"input_ids": tokens[:1, :start], "position_ids": places[None, :start]}
+    network(**first, past_key_values=cache, use_cache=True)
+    for layer in cache.layers:
+        layer.keys, layer.values = (x.expand(len(tokens), -1, -1, -1) for x in (layer.keys, layer.values))
+    return network(
+        input_ids=tokens[:, start:],
+        attention_mask=(places < length[:, None]).long(),
+        position_ids=places[start:].expand(len(tokens), -1),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+
+
+def _computed_twice(network: Any) -> list[Any]:
+    """The layers whose activations are computed again for the gradient."""
+    return [m for m in network.modules() if getattr(m, "gradient_checkpointing", False)]
+
+
 @contextmanager
 def _checkpointing(network: Any) -> Iterator[None]:
     """Layers that are to be computed twice are so within, where there is a gradient to come: transformers asks whether they are
     being trained, but what is inside them stays in the mode that it is in (no dropout).
     """
-    layers = [m for m in network.modules() if getattr(m, "gradient_checkpointing", False) and not m.training]
+    layers = [m for m in _computed_twice(network) if not m.training]
     layers = layers if torch.is_grad_enabled() else []
     for layer in layers:
         layer.training = True
