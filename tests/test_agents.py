@@ -361,6 +361,21 @@ def test_saved_model_is_the_same(tmp_path: Path, compose: bool) -> None:
     assert not list(tmp_path.glob("*.bin")) and not list(tmp_path.glob("*.pt"))
 
 
+@pytest.mark.parametrize("compose", [False, True])
+def test_an_export_changes_neither_the_model_nor_what_it_is_a_copy_of(tmp_path: Path, compose: bool) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = small_model(tokenizer_of(TALK), compose)
+    before, names = _loss(model, TALK).item(), list(model.state_dict())
+    twin = copy.deepcopy(model)
+    for k, one in enumerate((twin, model)):
+        one.export(tmp_path / str(k))
+        assert [_loss(m, TALK).item() for m in (model, twin)] == [before, before] and list(one.state_dict()) == names
+    ids = torch.tensor([[1, 2, 3, 4]])
+    own = model.logits([model.lm.base_model(input_ids=ids).last_hidden_state[0]])
+    assert torch.allclose(AutoModelForCausalLM.from_pretrained(tmp_path / "0")(input_ids=ids).logits[0], own, atol=1e-6)
+
+
 def test_a_model_with_another_tokenizer_is_refused(tmp_path: Path) -> None:
     small_model(tokenizer_of(TALK)).save(tmp_path)
     tokenizer_of(Transcript.from_texts(["other words here"], [])).save(tmp_path)

@@ -974,8 +974,8 @@ def test_sharded_weights_learn_what_whole_ones_learn(together, tmp_path: Path) -
 
 
 def test_sharding_that_cannot_be_is_refused(maze_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="ppo cannot be sharded"):
-        train(TrainingRun("ppo", MAZE, str(maze_data), tmp_path / "ppo", shard=True))
+    with pytest.raises(ValueError, match="nlpo cannot be sharded"):
+        train(TrainingRun("nlpo", MAZE, str(maze_data), tmp_path / "nlpo", shard=True))
     sharded = TrainingRun("bc", MAZE, str(maze_data), tmp_path / "sharded", shard=True)
     sharded.claim()
     dataclasses.replace(sharded, resume=True).claim()

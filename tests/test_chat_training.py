@@ -182,7 +182,7 @@ def test_exported_adapters_are_the_policy(adapted, instruct, tmp_path) -> None:
     with torch.no_grad():
         own = model.lm(input_ids=ids).logits
         model.export(tmp_path / "adapter")
-        LanguageModel.load(adapted).export(tmp_path / "merged", merged=True)
+        LanguageModel.load(adapted).export(tmp_path / "merged", whole=True)
         source = AutoModelForCausalLM.from_pretrained(instruct, dtype=torch.float32)
         plain = source(input_ids=ids).logits
         beside = PeftModel.from_pretrained(source, tmp_path / "adapter")(input_ids=ids).logits

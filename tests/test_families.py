@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.engine import SlotEngine, unsupported
-from lmrl_agents.models.families import UnknownFamily, check, logits_of, without_dropout
+from lmrl_agents.models.families import WORTH, UnknownFamily, check, logits_of, without_dropout
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.packed import states_at
-from lmrl_agents.models.sampling import NoNumbers, Sampling, generate
+from lmrl_agents.models.sampling import Memo, NoNumbers, Sampling, generate
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
@@ -114,6 +114,54 @@ def own_logprobs(lm: Any, ids: list[int]) -> torch.Tensor:
 
 FORM = TextFormat(max_tokens=80, max_action_tokens=6)
 """Without an end of game, rows of up to 80 tokens: longer than the windows of the sliding families."""
+
+
+class Plain:
+    """What `generate` and `Memo` need of a policy."""
+
+    def __init__(self, lm: Any, tokenizer: Any) -> None:
+        self.lm, self.networks, self.tokenizer, self.max_positions = lm, [lm.base_model], tokenizer, 90
+        self.device = torch.device("cpu")
+
+    def logits(self, states: Any) -> torch.Tensor:
+        return logits_of(self.lm, states[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_rows_begin_with_is_read_once_where_that_changes_nothing(family, tokenizer, monkeypatch) -> None:
+    lm = tiny(family, FAMILIES[family], len(tokenizer))
+    generator = np.random.default_rng(0)
+    start, lengths = generator.integers(8, len(tokenizer), WORTH + 5).tolist(), (6, 12, 9)
+    rows = [
+        [*start, k + 8, *generator.integers(8, len(tokenizer), length - 1).tolist()] for k, length in enumerate(lengths)
+    ]
+    tokens = torch.tensor([[*row, *[0] * (WORTH + 17 - len(row))] for row in rows])
+    number, column = torch.tensor([0, 1, 1, 2]), torch.tensor([WORTH + 8, WORTH + 5, WORTH + 16, WORTH + 13])
+    passes: list[int] = []
+    counted = lm.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    found = [
+        states_at(lm.base_model, tokens, torch.tensor([len(row) for row in rows]), number, column),
+        torch.stack([lm.base_model(input_ids=torch.tensor([rows[k]])).last_hidden_state[0, c] for k, c in zip(number, column, strict=True)]),
+    ]  # fmt: skip
+    counted.remove()
+    assert torch.allclose(*found, atol=2e-4), family
+    if family in ("llama", "qwen3", "mixtral"):
+        assert passes[:2] == [WORTH + 5, 3 * 12]
+    learned = []
+    for states in found:
+        lm.zero_grad()
+        states.square().sum().backward()
+        learned.append(torch.cat([p.grad.flatten() for p in lm.parameters() if p.grad is not None]))
+    assert torch.allclose(*learned, rtol=1e-3, atol=1e-3 * learned[0].abs().max().item()), family
+    policy, sampling = Plain(lm, tokenizer), Sampling(1.0, max_tokens=4)
+    memo = Memo(policy, sampling)
+    plain, kept = (
+        [generate(policy, part, [np.random.default_rng(k).random for k in range(3)], sampling, own) for part in ([*rows[:2], rows[0]], rows)]
+        for own in (None, memo)
+    )  # fmt: skip
+    assert [[g.ids for g in games] for games in plain] == [[g.ids for g in games] for games in kept], family
 
 
 @pytest.mark.parametrize("family", FAMILIES)

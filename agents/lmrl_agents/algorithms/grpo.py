@@ -58,11 +58,12 @@ from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
-from lmrl_agents.models.distributed import all_reduce
+from lmrl_agents.models.distributed import all_reduce, shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
 
+SHARDABLE = True
 TAKES_REWARD = True
 
 LOSS_TYPES = ("dapo", "grpo", "dr_grpo")
@@ -180,6 +181,8 @@ def optimise(
     if level not in LEVELS:
         raise ValueError(f"importance_sampling_level={level!r} is not known; choose one of {', '.join(LEVELS)}")
     start = frozen(model)
+    if run.shard:
+        shard(model, start)
     state = {"rate": 1.0}
     parts = {"policy": (model, adamw(config.learning_rate, config.weight_decay, model)), **(beside or {})}
     modules, optimizers = ({name: pair[k] for name, pair in parts.items()} for k in (0, 1))

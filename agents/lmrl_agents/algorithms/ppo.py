@@ -52,12 +52,13 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
-from lmrl_agents.models.distributed import all_reduce, moments
+from lmrl_agents.models.distributed import all_reduce, moments, shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Policy
 from lmrl_agents.models.step_cache import cached_steps
 from lmrl_agents.models.steps import StepStore
 
+SHARDABLE = True
 TAKES_REWARD = True
 
 TRUNKS = ("separate", "shared")
@@ -138,6 +139,8 @@ def optimise(run: TrainingRun, config: Config, mask: Mask | None = None) -> Path
     model = start_policy(run)
     start = frozen(model)
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden), shared=shared)
+    if run.shard:
+        shard(model, start, *([] if shared else [critic]))
     if shared:
         scales = (1.0, config.value_rate / config.learning_rate)
         optimizers = {"policy": adamw(config.learning_rate, config.weight_decay, model, critic.heads, scales=scales)}

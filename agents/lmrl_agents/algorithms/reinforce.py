@@ -46,9 +46,10 @@ from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
 from lmrl_agents.models.critic import Critic, CriticConfig
-from lmrl_agents.models.distributed import all_reduce, all_reduce_array, moments
+from lmrl_agents.models.distributed import all_reduce, all_reduce_array, moments, shard
 from lmrl_agents.models.steps import StepStore
 
+SHARDABLE = True
 TAKES_REWARD = True
 
 BASELINES = ("value", "batch", "running", "none")
@@ -94,6 +95,8 @@ def train(run: TrainingRun) -> Path:
     model = start_policy(run)
     start = frozen(model)
     critic = Critic.beside(model, CriticConfig(("value",), config.value_hidden))
+    if run.shard:
+        shard(model, start, critic)
     state = {"running": 0.0, "rounds": 0, "rate": 1.0}
     optimizers = {
         "policy": adamw(config.learning_rate, config.weight_decay, model),

@@ -242,15 +242,9 @@ class Follower:
     def publish(self, version: int) -> None:
         """Write the policy as a version, and keep what it says of the prompts."""
         if rank() == 0:
-            folder, policy = self._folder(version), self.policy
+            folder = self._folder(version)
             self._drop(folder)
-            if (
-                policy.config.compose
-            ):  # an export puts whole rows in the place of composed ones: another model is made for it
-                policy.save(folder)
-                policy = LanguageModel.load(folder)
-                self._drop(folder)
-            policy.export(folder)
+            self.policy.export(folder)
         if world_size() > 1:
             torch.distributed.barrier()
         for old in [v for v in self.expected if v < version - self.config.max_lag]:  # no process plays by it any more

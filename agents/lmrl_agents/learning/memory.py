@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from lmrl_agents.learning.run import TrainingError, TrainingRun
+from lmrl_agents.models.distributed import local_tensor
 from lmrl_agents.models.families import text_config
 from lmrl_agents.models.model import LanguageModel
 
@@ -63,7 +64,7 @@ def memory_of(
         config: ``slots`` and ``batch_size`` where the algorithm has them.
     """
     trained = {p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-    size = sum(p.numel() * p.element_size() for p in trained)
+    size = sum(own.numel() * own.element_size() for own in map(local_tensor, trained))
     shape, form = text_config(policy.lm), policy.form
     heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
     head = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads

@@ -20,7 +20,7 @@ from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.adapters import copied, without_base
 from lmrl_agents.models.critic import Critic, states_of
-from lmrl_agents.models.distributed import all_reduce, moments, rank, world_size
+from lmrl_agents.models.distributed import all_reduce, moments, rank, unsharded, world_size
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.sampling import Policy, Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
@@ -213,7 +213,7 @@ def games_of(
     facts = {}
     if follower is None:
         numbers = numbers_of(config, round_)
-        with precision(session.run):  # what is sampled is what learns, rounding included
+        with unsharded(session.policy), precision(session.run):  # what is sampled is what learns, rounding included
             episodes = play(session.run, session.policy, numbers, config, group_size, rewarding, session.acting)
     else:
         (recorder, games), version = follower.round(round_)
@@ -244,6 +244,8 @@ def following(session: Session, config: OnlineConfig, group_size: int) -> Iterat
         return
     if session.acting is not session.policy:
         raise TrainingError(f"{run.algorithm} plays by more than the policy's weights: no server has that")
+    if run.shard:
+        raise TrainingError("a server is sent whole weights: leave out --shard, or rollout.server")
 
     def play_there(round_: int, recorder: Recorder) -> tuple[Recorder, list[Played]]:
         return recorder, recorded(run, recorder, numbers_of(config, round_), config, group_size)
@@ -367,28 +369,29 @@ def _precision(steps: StepStore, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=steps.dtype == "bf16")
 
 
-@torch.inference_mode()
 def predict_values(critic: Critic, steps: StepStore) -> tuple[np.ndarray, np.ndarray]:
     """Values of the states of all steps and of the states after them, float [N] each (0 after termination);
     in the precision of the steps' run."""
     values, after = np.zeros(len(steps)), np.zeros(len(steps))
-    for which in _in_order(steps):
-        batch = steps.batch(which).to(critic.device)
-        with _precision(steps, critic.device):
-            found = critic.value(critic.states(batch))
-        values[which] = found[batch.state].cpu().numpy()
-        after[which] = (found[batch.next_state] * batch.goes_on).cpu().numpy()
+    with unsharded(critic), torch.inference_mode():
+        for which in _in_order(steps):
+            batch = steps.batch(which).to(critic.device)
+            with _precision(steps, critic.device):
+                found = critic.value(critic.states(batch))
+            values[which] = found[batch.state].cpu().numpy()
+            after[which] = (found[batch.next_state] * batch.goes_on).cpu().numpy()
     return values, after
 
 
-@torch.inference_mode()
 def predict_logprobs(policy: Policy, steps: StepStore, temperature: float) -> np.ndarray:
     """Log-probability of every step's token under a policy, float [N]; in the precision of the steps' run."""
     logprobs = np.zeros(len(steps))
-    for which in _in_order(steps):
-        batch = steps.batch(which, successors=False).to(policy.device)
-        with _precision(steps, policy.device):
-            logprobs[which] = new_logprobs(policy, batch, temperature)[0].cpu().numpy()
+    networks = [network for network in policy.networks if isinstance(network, torch.nn.Module)]
+    with unsharded(*networks), torch.inference_mode():
+        for which in _in_order(steps):
+            batch = steps.batch(which, successors=False).to(policy.device)
+            with _precision(steps, policy.device):
+                logprobs[which] = new_logprobs(policy, batch, temperature)[0].cpu().numpy()
     return logprobs
 
 

@@ -65,7 +65,7 @@ def train(run: TrainingRun) -> Path:
     """Train with the algorithm that the run names; returns the folder of the model.
 
     An algorithm's module says ``SHARDABLE = True`` if its weights may be sharded over processes: all of them must then call the
-    networks equally often, which they do not while they play. It says ``TAKES_REWARD = True`` if it learns from what the run's
+    networks equally often, or within `distributed.unsharded` (as the games of `online.rounds` are played). It says ``TAKES_REWARD = True`` if it learns from what the run's
     reward gives: those that play by `online.rounds` do, and those whose data come from `TrainingRun.load_data`; ``TAKES_PAIRS = True`` if its data are pairs (`preference_pairs`).
 
     Raises:

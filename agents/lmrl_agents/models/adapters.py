@@ -74,15 +74,22 @@ def _is_own(name: str) -> bool:
 
 
 @torch.no_grad()
-def merge(lm: Any) -> None:
-    """Add the adapters to the weights and take them away, in place."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+def merged(lm: Any) -> dict[str, torch.Tensor]:
+    """The weights by name, adapters added to those that they stand beside, as a model without adapters has them."""
+    weights = dict(lm.state_dict())
+    if not has_adapters(lm):
+        return weights
+    from peft.tuners.lora import LoraLayer
 
-    for name, layer in list(lm.named_modules()):
-        if isinstance(layer, BaseTunerLayer):
-            layer.merge()
-            parent, _, own = name.rpartition(".")
-            setattr(lm.get_submodule(parent), own, layer.get_base_layer())
+    for name, layer in lm.named_modules():
+        if isinstance(layer, LoraLayer):
+            own = {
+                key.removeprefix(f"{name}."): weights.pop(key) for key in list(weights) if key.startswith(f"{name}.")
+            }
+            base = {key.removeprefix("base_layer."): w for key, w in own.items() if key.startswith("base_layer.")}
+            base["weight"] = base["weight"] + layer.get_delta_weight(NAME)  # type: ignore[operator]
+            weights |= {f"{name}.{key}": w for key, w in base.items()}
+    return weights
 
 
 def export_adapters(lm: Any, source: str, rank: int, alpha: float, folder: Path) -> None:

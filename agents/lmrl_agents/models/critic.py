@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -149,8 +150,9 @@ class Critic(nn.Module):
 
     @torch.no_grad()
     def scaled(self, factor: float) -> Critic:
-        """A copy whose values are ``factor`` times as large."""
-        twin = self.target()
+        """One with the same transformer whose values are ``factor`` times as large."""
+        twin = copy.copy(self)
+        twin._modules = {**self._modules, "heads": copy.deepcopy(self.heads).requires_grad_(False)}
         for name, parameter in twin.heads.named_parameters():
             if ".body." not in name:  # the hidden layer
                 parameter.mul_(factor)

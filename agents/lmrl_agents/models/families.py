@@ -16,6 +16,9 @@ M = TypeVar("M", bound=Any)
 CLOSE = 2e-3
 """Largest difference of log-probabilities, in nats, that rounding explains."""
 
+WORTH = 32
+"""What rows begin with is worth a pass of its own from so many tokens on."""
+
 
 class UnknownFamily(ValueError):
     """A model whose logits, states or caches are not to be had in the usual way."""

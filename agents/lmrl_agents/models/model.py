@@ -16,7 +16,7 @@ from lmrl_agents.models.adapters import (
     add_adapters,
     export_adapters,
     load_adapters,
-    merge,
+    merged,
     without_base,
 )
 from lmrl_agents.models.composition import CharacterComposition, token_texts
@@ -122,21 +122,21 @@ class LanguageModel(nn.Module):
         }
         (folder / "lmrl.json").write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", "utf-8")
 
-    def export(self, folder: Path, merged: bool = False) -> None:
-        """Write the network and its tokenizer the way Hugging Face does, for servers and other tools. The network's output
-        rows are whole ones afterwards, see `ModelConfig.compose`; its adapters are part of it where that is asked for, and else
-        written alone.
+    def export(self, folder: Path, whole: bool = False) -> None:
+        """Write the network and its tokenizer the way Hugging Face does, for servers and other tools: output rows whole, see
+        `ModelConfig.compose`, adapters as part of the weights where that is asked for, and else alone. The model stays as it is.
         """
-        if self.config.lora_rank and not merged:
+        if self.config.lora_rank and not whole:
             export_adapters(self.lm, self.config.source, self.config.lora_rank, self.config.lora_alpha, folder)
             self.tokenizer.save(folder)
             return
-        merge(self.lm)
-        head = self.lm.get_output_embeddings()
+        weights, head = merged(self.lm), self.lm.get_output_embeddings()
         if parametrize.is_parametrized(head, "weight"):
-            parametrize.remove_parametrizations(head, "weight")
+            name = next(name for name, module in self.lm.named_modules() if module is head)
+            weights = {key: w for key, w in weights.items() if not key.startswith(f"{name}.parametrizations.")}
+            weights[f"{name}.weight"] = head.weight.detach()
         self.lm.generation_config.eos_token_id = self.tokenizer.eoa  # where a server stops
-        self.lm.save_pretrained(folder)
+        self.lm.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save(folder)
 
     @classmethod

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from lmrl_agents.models.distributed import is_sharded
-from lmrl_agents.models.families import forgets
+from lmrl_agents.models.families import WORTH, forgets
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2, norm, project
 
 
@@ -55,15 +55,11 @@ def states_at(
     return _packed(network, tokens, kept.flatten().nonzero()[:, 0], numbers[rows * tokens.shape[1] + columns])
 
 
-WORTH = 32
-"""A beginning of so many tokens is worth a pass of its own."""
-
-
 def _shared_start(network: Any, tokens: torch.Tensor, columns: torch.Tensor) -> int:
     """How many tokens all rows begin with, before the first state that is asked for; 0 where they are not to be read by themselves."""
     if len(tokens) < 2 or tokens.shape[1] <= WORTH or _computed_twice(network):
         return 0
-    if is_sharded(next(network.parameters())) or forgets(network):
+    if any(map(is_sharded, network.parameters())) or forgets(network):  # a sharded one is called once for each gradient
         return 0
     differs = (tokens != tokens[0]).any(dim=0).int()
     same = int(differs.argmax()) if bool(differs.any()) else tokens.shape[1]

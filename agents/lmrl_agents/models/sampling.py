@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch.nn.utils import parametrize
+from transformers import DynamicCache
 
+from lmrl_agents.models.families import WORTH, forgets
 from lmrl_agents.models.tokenizer import TaskTokenizer
 
 Ids = tuple[int, ...]
@@ -111,22 +113,52 @@ def _beyond(logits: torch.Tensor, share: float) -> torch.Tensor:
         most = min(16 * most, chance.shape[1])
 
 
+class _Start:
+    """What contexts begin with, read once."""
+
+    def __init__(self, policy: Policy, ids: Ids) -> None:
+        self.networks, self.ids = policy.networks, ids
+        tokens = torch.tensor(ids, device=policy.device)[None]
+        read = [network(input_ids=tokens, use_cache=True).past_key_values for network in policy.networks]
+        self._read = [[(layer.keys, layer.values) for layer in cache.layers] for cache in read]
+
+    @classmethod
+    def of(cls, policy: Policy, contexts: list[Ids]) -> _Start | None:
+        """Of what these have in common, where that is much and its keys and values do for what comes after it."""
+        first, last = min(contexts), max(contexts)
+        same = next(
+            (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(map(len, contexts)) - 1
+        )
+        if same < WORTH or len(contexts) < 2 or any(map(forgets, policy.networks)):
+            return None
+        return cls(policy, first[:same])
+
+    def caches(self, rows: int) -> list[Any]:
+        """Key-value caches of so many rows, one for each network."""
+        caches: list[Any] = [DynamicCache(config=network.config.get_text_config()) for network in self.networks]
+        for cache, layers in zip(caches, self._read, strict=True):
+            for number, (keys, values) in enumerate(layers):
+                cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
+        return caches
+
+
 class _Tree:
     """Decoding state of distinct (context, beginning of action) pairs: one row of the key-value caches each."""
 
-    def __init__(self, policy: Policy, contexts: list[Ids], sampling: Sampling) -> None:
+    def __init__(self, policy: Policy, contexts: list[Ids], sampling: Sampling, start: _Start | None = None) -> None:
         self.policy, self.sampling = policy, sampling
-        device = policy.device
+        device, known = policy.device, len(start.ids) if start else 0
         self.lengths = torch.tensor([len(context) for context in contexts], device=device)
         size = int(self.lengths.max())
         # Padded on the left: new tokens of all rows then stand in the same cache column.
-        tokens = torch.full((len(contexts), size), policy.tokenizer.pad, device=device)
+        tokens = torch.full((len(contexts), size - known), policy.tokenizer.pad, device=device)
         self.mask = torch.zeros((len(contexts), size), dtype=torch.long, device=device)
+        self.mask[:, :known] = 1
         for i, context in enumerate(contexts):
-            tokens[i, size - len(context) :] = torch.tensor(context, device=device)
-            self.mask[i, size - len(context) :] = 1
-        self.caches: list[Any] = [None] * len(policy.networks)
-        self._forward(tokens, (self.mask.cumsum(dim=1) - 1).clamp(min=0))
+            tokens[i, size - len(context) :] = torch.tensor(context[known:], device=device)
+            self.mask[i, known + size - len(context) :] = 1
+        self.caches: list[Any] = start.caches(len(contexts)) if start else [None] * len(policy.networks)
+        self._forward(tokens, (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, known:])
 
     def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> None:
         states = []
@@ -164,12 +196,13 @@ class Memo:
     Valid as long as the weights and the sampling stay the same. Keeps at most ``most_bytes`` of them.
     """
 
-    def __init__(self, policy: Policy, sampling: Sampling, most_bytes: int = 2**27) -> None:
+    def __init__(self, policy: Policy, sampling: Sampling, most_bytes: int = 2**29) -> None:
         self.policy, self.sampling = policy, sampling
         self.size = max(1, most_bytes // (16 * len(policy.tokenizer)))  # two tables of float64 each
         self._known: dict[Ids, tuple[np.ndarray, np.ndarray]] = {}
         self._rows: list[Ids] = []
         self._trees: list[tuple[_Tree, dict[Ids, int]]] = []
+        self._start: _Start | None = None
 
     def begin(self, contexts: list[Ids]) -> Memo:
         self._rows, self._trees = contexts, []
@@ -195,7 +228,12 @@ class Memo:
                 grown.append((tree, {row: i for i, row in enumerate(further)}))
                 missing = [row for row in missing if row[:-1] not in place]
         if missing:
-            grown.append((_Tree(self.policy, missing, self.sampling), {row: i for i, row in enumerate(missing)}))
+            self._start = self._start or _Start.of(self.policy, missing)
+            begins = self._start is not None and all(
+                row[: len(self._start.ids)] == self._start.ids and len(row) > len(self._start.ids) for row in missing
+            )
+            tree = _Tree(self.policy, missing, self.sampling, self._start if begins else None)
+            grown.append((tree, {row: i for i, row in enumerate(missing)}))
         self._trees = grown
         return grown
 

@@ -91,7 +91,7 @@ def export(run: Positional[Path], out: Path, merge: bool = False) -> int:
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 1
-    model.export(out, merged=merge)
+    model.export(out, whole=merge)
     description = read_description(model_folder(run))
     (out / "README.md").write_text(_model_card(description), "utf-8")
     print(out)
