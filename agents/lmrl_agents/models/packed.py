@@ -72,7 +72,7 @@ def _after(network: Any, tokens: torch.Tensor, length: torch.Tensor, start: int)
     from transformers import DynamicCache
 
     places = torch.arange(tokens.shape[1], device=tokens.device)
-    cache = DynamicCache(config=network.config.get_text_config())
+    cache: Any = DynamicCache(config=network.config.get_text_config())
     first = {"input_ids": tokens[:1, :start], "position_ids": places[None, :start]}
     network(**first, past_key_values=cache, use_cache=True)
     for layer in cache.layers:
