@@ -65,7 +65,7 @@ check: $(VENV)/test.stamp lint
 	touch $@
 
 test-bridges: $(BRIDGES:%=.bridges/%/done) $(FOREIGN:%=.bridges/foreign-%/done)
-	set -e; for name in $(BRIDGES); do .bridges/$$name/bin/python -m pytest bridges/tests/test_$$name.py; done
+	set -e; for name in $(BRIDGES); do .bridges/$$name/bin/python -m pytest bridges/tests/test_$$name*.py; done
 	set -e; for name in $(FOREIGN); do LMRL_SOURCE=$$name .bridges/foreign-$$name/bin/python -m pytest bridges/tests/test_foreign.py; done
 
 NEEDS_reasoning := "reasoning-gym>=0.1.25,<0.2"
