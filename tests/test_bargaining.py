@@ -203,6 +203,11 @@ def test_jokes_conditions_and_other_meanings_do_not_sell() -> None:
     assert not wrong
 
 
+def test_having_a_lovely_one_is_no_farewell() -> None:
+    assert said("I have a lovely one here, let me show you.").act != "goodbye"
+    assert said("Have a lovely one!").act == "goodbye"
+
+
 def test_nothing_sells_where_nothing_stands() -> None:
     for _, line, *_ in ROWS:
         meant = said(line, Standing(own=28_500, listed=30_000))
