@@ -138,8 +138,9 @@ def test_what_is_known_of_distributions_is_bounded_in_bytes() -> None:
     class Policy:
         tokenizer = range(2048)
 
+    # By default half a gigabyte: of 49,000 tokens, as a small instruct model has, 680 distributions.
     memo = Memo(Policy(), Sampling(), most_bytes=2**20)  # type: ignore[arg-type]
-    assert memo.size == 32 and Memo(Policy(), Sampling()).size * 2048 * 16 <= 2**27  # type: ignore[arg-type]
+    assert memo.size == 32 and Memo(Policy(), Sampling()).size * 2048 * 16 <= 2**29  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("module", [reader, reading, lines])

@@ -178,7 +178,7 @@ def _points_with_taste(sentence: Sequence[str], labels: set[str]) -> bool:
 def _is_echo(sentence: Sequence[str]) -> bool:
     """Whether a question is a word or two of what was said, as in "By post?": no act of its own."""
     own = [word for word in sentence if word not in _PAUSES]
-    return len(own) <= _ECHO and _QUESTION.isdisjoint(own) and own[0] not in _AUXILIARY
+    return 0 < len(own) <= _ECHO and _QUESTION.isdisjoint(own) and own[0] not in _AUXILIARY
 
 
 def _about_it(sentence: Sequence[str]) -> bool:
