@@ -246,6 +246,11 @@ def test_what_is_pointed_at_is_the_topic_of_the_last_line():
     assert (info["read"], info["valid"], reward) == ("filler", False, -0.5) and "filler" in dict(cells_of(text))
 
 
+@pytest.mark.parametrize("line", [";?a", ",?.:a", ":?a", ",,?a"])
+def test_a_pause_that_asks_is_not_understood(line):
+    assert read(line).acts == read(line.lstrip(";,:?. ")).acts
+
+
 def test_slips_and_negation():
     assert acts_of("Do you like jaz and musci?") == ["ask music"]
     assert acts_of("I would not say that I love football.") == ["tell against sport"]

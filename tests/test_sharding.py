@@ -22,6 +22,8 @@ algorithm, source, data, start, out, adapters, shard = sys.argv[1:]
 settings = {"iterations": 1, "episodes": 6, "slots": 4, "batch_size": 100_000, "epochs": 1, "warmup": 0, "clip": 1e9, "kl_limit": 0.0,
             "learning_rate": 1e-3}
 settings |= {"episodes": 4, "group_size": 2, "scale_rewards": "batch", "kl_weight": 0.01} if algorithm == "grpo" else {}
+if algorithm == "reinforce":
+    del settings["epochs"]
 overrides = {"model.source": source, "text.max_tokens": 320, "text.max_action_tokens": 8}
 overrides |= {"model.lora_rank": 4, "model.lora_alpha": 8.0} if adapters == "lora" else {}
 overrides |= {f"{algorithm}.{key}": value for key, value in settings.items()}
@@ -38,7 +40,7 @@ class Lengths:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("algorithm", "adapters"), [("ppo", "lora"), ("grpo", "whole")])
+@pytest.mark.parametrize(("algorithm", "adapters"), [("ppo", "lora"), ("grpo", "whole"), ("reinforce", "whole")])
 def test_sharded_weights_take_the_step_of_whole_ones(algorithm, adapters, instruct, wordle_data, tmp_path) -> None:  # noqa: F811
     folder = train(run_of("bc", instruct, wordle_data, tmp_path / "start", **(LORA if adapters == "lora" else {})))
     script, found = tmp_path / "run.py", {}
