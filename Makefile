@@ -1,5 +1,6 @@
 # make bench   install into .venv, run the quick leaderboard and one curve of over-optimisation; prints where the reports are
 # make test    install into .venv and run the tests, in as many processes as there are cores (at most 4)
+# make test-all  those too that are marked slow: guides run as written, sharded training, servers of real models
 # make test-bridges  each bridge and tracker against the real package, in environments of their own under .bridges (BRIDGES: only these)
 # make check   formatting, lint, types and tests
 # make audit  ask for known vulnerabilities of the pinned packages (needs the network)
@@ -30,7 +31,7 @@ HOURS ?= 2
 SEED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: bench test test-bridges check lint audit speed gpu fuzz attacks mutants soak docs pictures dist clean
+.PHONY: bench test test-all test-bridges check lint audit speed gpu fuzz attacks mutants soak docs pictures dist clean
 
 $(VENV)/bench.stamp: pyproject.toml constraints.txt hatch_build.py lmrl_envs/chess/search.c
 	$(PYTHON) -m venv $(VENV)
@@ -48,10 +49,14 @@ bench: $(VENV)/bench.stamp
 
 test: $(VENV)/test.stamp
 	sh .ci/system-packages
+	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
+
+test-all: $(VENV)/test.stamp
+	sh .ci/system-packages
 	$(BIN)/python -m pytest -n $(TESTERS)
 
 check: $(VENV)/test.stamp lint
-	$(BIN)/python -m pytest -n $(TESTERS)
+	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
 
 # Nothing is pinned: what is tested is what an installation of the extra brings.
 .bridges/%/done: pyproject.toml
