@@ -13,6 +13,7 @@ ask for the contrary. "Only", "always", "every" leave a no and turn a yes into "
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
@@ -50,6 +51,11 @@ class Reading(NamedTuple):
 
 
 UNREAD, OPEN = Reading(None), Reading(None, is_open=True)
+_OF_THOSE = re.compile(
+    r"\b(?:is|would) (?:it|this|that)(?: be)? (?:one of|something like|anything like|like) (?:those|these|them|that|this)\W*$"
+)
+_POINTING = tuple(word + mark for word in ("those", "these", "them", "that", "this") for mark in ("", "?"))
+"""Asks about what was said before, as in "My aunt had two by the fire, is it one of those?"."""
 
 
 class Reader:
@@ -96,20 +102,20 @@ class Reader:
 
     def _as_it_stands(self, text: str, memory: Memory | None) -> Reading:
         sentence = question_in(clean(text).strip())
-        if sentence.asked > 1:
+        if sentence.asked > 1 or (sentence.text.endswith(_POINTING) and _OF_THOSE.search(sentence.text)):
             return UNREAD
         if sentence.is_open:
             return OPEN
         reading = self._read(sentence, sentence.text, memory)
-        if reading.truth is None and memory is not None and sentence.text.count(" ") < 5:
+        if (reading.truth is None or reading.is_vague) and memory is not None and sentence.text.count(" ") < 5:
             # A piece goes in the place of the end of the former question: "on your head?" - "the hands, then?"
             former = memory.text.rstrip("?!. ").split(" ")
             for k in (1, 2, 3):
                 if k < len(former):
-                    reading = self._read(sentence, " ".join(former[:-k]) + " " + sentence.text, memory)
-                    if reading.truth is not None and reading.guess is None:
-                        return reading
-            return UNREAD
+                    whole = self._read(sentence, " ".join(former[:-k]) + " " + sentence.text, memory)
+                    if whole.truth is not None and whole.guess is None:
+                        return whole
+            return reading if reading.truth is not None else UNREAD
         return reading
 
     def _read(self, sentence: Sentence, text: str, memory: Memory | None) -> Reading:
@@ -150,6 +156,8 @@ class Reader:
             guess = None
         if guess is None and not sentence.mark and not sentence.agree and scan.is_remark:
             return UNREAD
+        if (either := scan.either()) is not None:
+            return Reading(either, None, False, Memory(text, None, ""), True)
         is_vague = 6 * (truth.possible & ~truth.yes).bit_count() > 5 * self._count
         return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun), is_vague)
 

@@ -38,6 +38,9 @@ _ANYBODY = frozenset(words(LINES["anybody does"]))
 """What whoever has to do with a thing does with it."""
 _OF_A_PERSON = frozenset(words(LINES["of a person"]))
 """Parts of whoever uses it, where it "needs" them."""
+_COSTING = frozenset(("cost", "price", "worth", "expensive"))
+_LIVING = frozenset(("live", "inhabit", "survive", "grow", "exist", "last", "work", "function", "run"))
+"""What a thing does without what it does not need."""
 _WHERE = frozenset(("in", "at", "on", "inside", "near"))
 _JUDGED = frozenset(("considered", "described", "called", "classified", "regarded"))
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
@@ -50,6 +53,8 @@ class Scan(Senses):
     def is_remark(self) -> bool:
         """Whether it may be said of the game, or of something else: "this is hard", "blue is nice"."""
         parts = [token.part for token in self.tokens]
+        while parts[0] == "v" and len(parts) > 1:
+            parts.pop(0)  # "so is it lowkey scary"
         if (
             "b" in parts[1:]
             and parts[0] not in ("a", "b", "t", "H", "x")
@@ -57,6 +62,16 @@ class Scan(Senses):
         ):
             return True
         return self.tokens[0].word in ("this", "that") and len(self.items) == 1 and self.items[0].sense == "quality"
+
+    def either(self) -> Truth | None:
+        """What a bare word ("Neck?") says where it has two meanings: of a part of the thing, and of where it is worn; else None."""
+        if len(self.tokens) > 2 or len(self.listed) != 1 or self.listed[0].clear not in ("", "x"):
+            return None
+        senses = self.phrases.get(self.listed[0].token.base, {})
+        if "part" not in senses or "body" not in senses:
+            return None
+        one, other = senses["part"], senses["body"]
+        return Truth(one.yes & other.yes, one.possible | other.possible)
 
     def guess(self, truth: Truth) -> int | None:
         """The one thing that is named, if nothing else is said, or nothing that is not true of it ("is it the sun in the sky")."""
@@ -112,6 +127,22 @@ class Scan(Senses):
             raise Unread  # no thing is two
         if len(self.items) > 1 and any(item.sense == "who" and not item.truth.possible for item in self.items):
             raise Unread  # "do surgeons wear them": nothing is told of surgeons
+        first = self.items[0]
+        if first.sense == "kind" and not first.truth.possible and not first.start:
+            clear = self.listed[0].clear
+            if clear == "bx" and len(self.listed) == first.end and self.tokens[1].word == "the":
+                raise Unread  # "are the seeds on the outside": of something else than the thing
+            if len(self.items) > 1 and "b" not in clear:
+                raise Unread  # "a gentleman would take it off"
+        if self.listed[0].clear.startswith("bep"):
+            raise Unread  # "is there somebody called": of people who have to do with it
+        if self.tokens[0].word in _ABLE and any(
+            word.token.base in _COSTING
+            for item in self.items
+            if item.sense == "quantity"
+            for word in self.listed[: item.end]
+        ):
+            raise Unread  # "could it cost more than a car": not whether it usually does
         if self.superlative is not None:
             if self.turned or ways or not any(item.sense == "kind" for item in self.items):
                 raise Unread
@@ -360,6 +391,8 @@ class Scan(Senses):
         if self.agrees:  # "It isn't alive, is it?"
             self.agrees = False
             return
+        if word == "without" and self.items and self.items[-1].sense == "does" and self._does_live():
+            raise Unread  # "can it live without water": it is not said to have none
         self.turned = True
         self.clauses[-1].turns.append(len(self.clauses[-1].items))
         if self.connector in ("and", "but", ","):
@@ -375,6 +408,10 @@ class Scan(Senses):
             self.context = "able"
         elif word == "nobody":
             self.context = "do"
+
+    def _does_live(self) -> bool:
+        last = self.items[-1]
+        return not _LIVING.isdisjoint([word.token.base for word in self.listed[last.start : last.end]])
 
     def _connect(self, word: str, part: str) -> None:
         if part == ",":

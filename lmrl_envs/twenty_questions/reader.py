@@ -70,12 +70,15 @@ def read_after(question: str, texts: Sequence[str]) -> Reading:
         texts: the conversation so far: the opening, then questions and answers by turns.
     """
     reading = read(question)
-    if reading.truth is not None or reading.is_open or len(texts) < 3:
+    if (reading.truth is not None and not reading.is_vague) or reading.is_open or len(texts) < 3:
         return reading
     if not 0 < len(question.split()) <= _FOLLOW_UP_WORDS or _WHOLE(question):
         return reading
     memory = read_after(texts[-2], texts[:-2]).memory
-    return reading if memory is None else load_reader().read(question, memory)
+    if memory is None:
+        return reading
+    later = load_reader().read(question, memory)
+    return later if later.truth is not None or reading.truth is None else reading
 
 
 class ObjectReader(Reader):
