@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -420,8 +419,3 @@ class Measures(Scales):
                     end += 1
                 return found, end
         return None
-
-
-def is_number(value: float | None) -> bool:
-    """Whether a measure is known and finite."""
-    return value is not None and math.isfinite(value)

@@ -172,11 +172,6 @@ def _tell_insides(tokens: list[Token]) -> None:
             tokens[i] = Token(word, "in", "P")
 
 
-_PARTICLES = frozenset(
-    ("up", "out", "off", "around", "down", "away", "over", "together", "every", "everyday", "nowadays")
-)
-
-
 def _tell_ones(tokens: list[Token]) -> None:
     """Makes "one" a number where it counts what follows: one wheel, but: does one wear it, own one, one of those."""
     for i, token in enumerate(tokens):

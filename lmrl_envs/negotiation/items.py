@@ -38,7 +38,6 @@ def _read() -> dict[str, Title]:
 
 
 TITLES = _read()
-CATEGORIES = tuple(dict.fromkeys(title.category for title in TITLES.values()))
 _CARDS = toml(__file__, "item_cards.toml")
 CONDITIONS: Mapping[str, float] = _CARDS["conditions"]
 _SHORT = {

@@ -12,7 +12,6 @@ from lmrl_envs.negotiation.wording import say
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 
 TOPICS = ("condition", "age", "reason", "handover")
-_CLARIFY = ("odd_price", "which_price")
 
 
 class ScriptedPartner:

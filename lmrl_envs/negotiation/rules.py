@@ -74,9 +74,6 @@ class Act(NamedTuple):
     """Money."""
 
 
-FORMAL = ("offer", "accept", "reject", "quit")
-
-
 class State(NamedTuple):
     """What a partner remembers."""
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import copy
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
-from lmrl_agents.models.adapters import copied, has_adapters, train_only_adapters, without_base
+from lmrl_agents.models.adapters import copied, train_only_adapters
 from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import shapes_of
-from lmrl_agents.models.distributed import full_state, is_sharded, rank
 from lmrl_agents.models.families import text_config
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_envs.files.untrusted import read
+from lmrl_agents.models.value_network import ValueNetwork
 
 WEIGHTS, DESCRIPTION = "critic.safetensors", "critic.json"
 
@@ -58,7 +56,7 @@ class Head(nn.Module):
         return self.body(states) @ weight.T + self.bias
 
 
-class Critic(nn.Module):
+class Critic(ValueNetwork):
     """Values of states and tokens.
 
     Args:
@@ -69,6 +67,8 @@ class Critic(nn.Module):
         initial: what every head says before it is trained.
         outputs: of the Q heads; default: as many as the tokenizer has tokens.
     """
+
+    files = WEIGHTS, DESCRIPTION
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Critic(nn.Module):
         )
 
     @classmethod
-    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Critic:
+    def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Self:
         """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
         trunk: Any = model.lm.base_model
         if not shared:
@@ -131,23 +131,6 @@ class Critic(nn.Module):
         """Whether it gives states one number."""
         return "value" in self.heads
 
-    def target(self) -> Critic:
-        """A copy that is never trained; `follow` moves it."""
-        twin = copied(self)
-        return twin.requires_grad_(False).eval()
-
-    @torch.no_grad()
-    def follow(self, source: Critic, rate: float) -> None:
-        """Move every weight by ``rate`` of its way towards the source's."""
-        pairs = [(a, b) for a, b in zip(self.parameters(), source.parameters(), strict=True) if a is not b]
-        own: list[torch.Tensor] = [a for a, _ in pairs]
-        other: list[torch.Tensor] = [b for _, b in pairs]
-        if any(is_sharded(weight) for weight in own):  # the two kinds do not go together in one call
-            for weight, goal in zip(own, other, strict=True):
-                weight.lerp_(goal, rate)
-        else:
-            torch._foreach_lerp_(own, other, rate)
-
     @torch.no_grad()
     def scaled(self, factor: float) -> Critic:
         """One with the same transformer whose values are ``factor`` times as large."""
@@ -158,42 +141,21 @@ class Critic(nn.Module):
                 parameter.mul_(factor)
         return twin
 
-    # -- files
-
-    def save(self, folder: Path) -> None:
-        """Write weights and description beside a saved policy; every process must call."""
-        from safetensors.torch import save_file
-
-        weights, _ = full_state(self)
-        weights = without_base(weights)
-        if rank() != 0:
-            return
-        save_file(weights, folder / WEIGHTS)
-        (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
-
     @classmethod
-    def load(cls, folder: Path, model: LanguageModel) -> Critic:
+    def load(cls, folder: Path, model: LanguageModel) -> Self:
         """Read a critic that was saved beside this policy.
 
         Raises:
             ValueError: the weights do not fit.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        try:
-            config = read(folder / DESCRIPTION, CriticConfig)
+        def make(config: CriticConfig) -> Self:
             largest = max((size for shape in shapes_of(folder / WEIGHTS).values() for size in shape), default=0)
             if not max(config.hidden, config.outputs) <= largest or config.hidden < 0 or len(config.heads) > 16:
                 raise ValueError(f"{config.hidden} units in {len(config.heads)} heads")
-            critic = cls.beside(model, config)
-            weights = load_file(folder / WEIGHTS)
-            if has_adapters(critic.trunk):
-                weights = {**critic.state_dict(), **weights}  # beside the policy's checkpoint
-            critic.load_state_dict(weights)
-        except (RuntimeError, OSError, ValueError, SafetensorError) as problem:
-            raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
-        return critic.to(model.device).eval()
+            return cls.beside(model, config)
+
+        return cls.read(folder, CriticConfig, make).to(model.device)
 
 
 def states_of(trunk: Any, batch: StepBatch) -> torch.Tensor:

@@ -6,20 +6,18 @@ Q(s, a) is a hidden layer over its state and the candidate's text. All of it is 
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lmrl_agents.models.tokenizer import TaskTokenizer
-from lmrl_envs.files.untrusted import read
+from lmrl_agents.models.value_network import ValueNetwork
 
-WEIGHTS, DESCRIPTION = "planning.safetensors", "planning.json"
 LONGEST = 256
 """Tokens of a text that are read, its last."""
 
@@ -49,12 +47,14 @@ class Talks:
     """bool [B, T, K]: a candidate is there."""
 
 
-class PlanningValues(nn.Module):
+class PlanningValues(ValueNetwork):
     """Q of candidates.
 
     Args:
         config: sizes.
     """
+
+    files = "planning.safetensors", "planning.json"
 
     def __init__(self, config: PlanningConfig) -> None:
         super().__init__()
@@ -77,41 +77,20 @@ class PlanningValues(nn.Module):
         hidden = F.relu(self.state(states)[:, :, None] + self.action(texts)[talks.offered])
         return self.out(hidden)[..., 0].masked_fill(~talks.open, -torch.inf)
 
-    def target(self) -> PlanningValues:
-        """A copy that is never trained."""
-        return copy.deepcopy(self).requires_grad_(False)
-
-    @torch.no_grad()
-    def follow(self, source: PlanningValues, rate: float) -> None:
-        """Move every weight by ``rate`` of its way towards the source's."""
-        torch._foreach_lerp_(list(self.parameters()), list(source.parameters()), rate)  # type: ignore[arg-type]
-
-    def save(self, folder: Path) -> None:
-        """Write weights and sizes beside a saved language model."""
-        from safetensors.torch import save_file
-
-        save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, folder / WEIGHTS)
-        (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
-
     @classmethod
-    def load(cls, folder: Path, tokenizer: TaskTokenizer) -> PlanningValues:
+    def load(cls, folder: Path, tokenizer: TaskTokenizer) -> Self:
         """Read what `save` wrote.
 
         Raises:
             ValueError: it is damaged, or of another tokenizer.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        try:
-            config = read(folder / DESCRIPTION, PlanningConfig)
+        def make(config: PlanningConfig) -> Self:
             if config.vocabulary != len(tokenizer) or not (1 <= config.width <= 8192 and 1 <= config.hidden <= 8192):
                 raise ValueError(f"sizes {config}")
-            values = cls(config)
-            values.load_state_dict(load_file(folder / WEIGHTS))
-        except (RuntimeError, OSError, ValueError, SafetensorError) as problem:
-            raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
-        return values.eval()
+            return cls(config)
+
+        return cls.read(folder, PlanningConfig, make)
 
 
 class TextTable:

@@ -7,22 +7,20 @@ the language model's token embeddings, of length 1 so that prices, all within 0 
 
 from __future__ import annotations
 
-import copy
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from lmrl_agents.models.model import LanguageModel
-from lmrl_envs.files.untrusted import read
+from lmrl_agents.models.value_network import ValueNetwork
 from lmrl_envs.surface import BLANK, Bargaining, Position
 
-WEIGHTS, DESCRIPTION = "utterances.safetensors", "utterances.json"
 MISSING = 0.8
 """What stands for a buyer's price where there is none yet, as a share of the listed price."""
 FACTS = 12
@@ -106,13 +104,15 @@ class _Net(nn.Module):
         return self.out(F.relu(self.middle(F.relu(x))))
 
 
-class UtteranceValues(nn.Module):
+class UtteranceValues(ValueNetwork):
     """Two Q networks, and if asked for V and a price actor.
 
     Args:
         config: sizes.
         initial: what every value is at first.
     """
+
+    files = "utterances.safetensors", "utterances.json"
 
     def __init__(self, config: UtteranceConfig, initial: float = 0.0) -> None:
         super().__init__()
@@ -163,42 +163,19 @@ class UtteranceValues(nn.Module):
         price = 0.3 + 0.8 * torch.sigmoid(mean) + spread.exp() * noise
         return price, -0.5 * noise.square() - spread - 0.9189385
 
-    def target(self) -> UtteranceValues:
-        """A copy that is never trained."""
-        return copy.deepcopy(self).requires_grad_(False)
-
-    @torch.no_grad()
-    def follow(self, source: UtteranceValues, rate: float) -> None:
-        """Move every weight by ``rate`` of its way towards the source's."""
-        own: list[torch.Tensor] = list(self.parameters())
-        other: list[torch.Tensor] = list(source.parameters())
-        torch._foreach_lerp_(own, other, rate)
-
-    def save(self, folder: Path) -> None:
-        """Write weights and sizes beside a saved language model."""
-        from safetensors.torch import save_file
-
-        save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, folder / WEIGHTS)
-        (folder / DESCRIPTION).write_text(json.dumps(asdict(self.config)) + "\n", "utf-8")
-
     @classmethod
-    def load(cls, folder: Path, model: LanguageModel, bargaining: Bargaining) -> UtteranceValues:
+    def load(cls, folder: Path, model: LanguageModel, bargaining: Bargaining) -> Self:
         """Read what `save` wrote.
 
         Raises:
             ValueError: it is damaged, or of another language model or task.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        try:
-            config = read(folder / DESCRIPTION, UtteranceConfig)
+        def make(config: UtteranceConfig) -> Self:
             width = model.lm.get_input_embeddings().weight.shape[1]
             sizes = (width, len(bargaining.acts), len(bargaining.answers))
             if (config.width, config.acts, config.answers) != sizes or not 1 <= config.hidden <= 8192:
                 raise ValueError(f"sizes {config}")
-            values = cls(config)
-            values.load_state_dict(load_file(folder / WEIGHTS))
-        except (RuntimeError, OSError, ValueError, SafetensorError) as problem:
-            raise ValueError(f"{folder / WEIGHTS} is damaged or does not fit the model: {problem}") from problem
-        return values.eval()
+            return cls(config)
+
+        return cls.read(folder, UtteranceConfig, make)
