@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lmrl_benchmarks.experiments.gold_lab import METHODS, run
+from lmrl_benchmarks.experiments import gold_lab
+from lmrl_benchmarks.experiments.gold_lab import METHODS, run, run_way
 from lmrl_benchmarks.experiments.grid import checked
 
 HEADLINE = "lmrl/Headline-v0"
@@ -33,12 +34,29 @@ def test_a_cell_of_every_method(method: str) -> None:
         "env": HEADLINE, "data": "headline/mixed-v0", "method": method, "prompts": 4, "samples": 8, "pairs": 30,
         "width": 16, "model": {"model.layers": 1, "model.heads": 1, "reward_model.epochs": 1},
         "start": {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 4, "bc.batch_size": 16},
-        "policy": {"ppo.iterations": 4, "ppo.episodes": 4, "dpo.steps": 2, "dpo.batch_size": 4},
+        "policy": {"ppo.iterations": 4, "ppo.episodes": 4, "dpo.steps": 2, "dpo.batch_size": 4, "online_dpo.iterations": 1,
+                   "online_dpo.episodes": 4},
     }  # fmt: skip
     found = run(settings)
+    made = gold_lab._made.cache_info()
+    run({**settings, "kl": 0.5, "beta": 0.2})
+    assert gold_lab._made.cache_info().misses == made.misses  # the clone, pairs and reward models of cells are shared
+    gold_lab._made.cache_clear()
+    gold_lab._sampled.cache_clear()
     assert checked(found) == checked(run(settings))  # equal settings, equal cells
     assert {"start", "peak", "end", "wrong at the end"} <= found["numbers"].keys()
-    assert len(found["curves"]["gold"]) == {"dpo": 2}.get(method, 4)
+    assert len(found["curves"]["gold"]) == {"dpo": 2, "online dpo": 2}.get(method, 4)
+
+
+def test_a_way_has_settings_of_its_own() -> None:
+    own = {"env": HEADLINE, "method": "reader", "prompts": 4, "samples": 8}
+    ways = {"kind": {"reader": "lazy:check=0"}, "gold": {"reader": "gold", "policy": {"dpo.steps": 2}}}
+    given = {**own, "ways": ways, "policy": {"dpo.batch_size": 4}}
+    assert (
+        run_way({**given, "way": "kind"}) == run({**own, "reader": "lazy:check=0"}) != run_way({**given, "way": "gold"})
+    )
+    with pytest.raises(ValueError, match="is not one of kind, gold"):
+        run_way({**given, "way": "odd"})
 
 
 def test_cells_that_are_none() -> None:

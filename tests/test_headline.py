@@ -241,7 +241,7 @@ def test_writers_of_the_tiny_desk_write_its_answers() -> None:
         env.reset(seed=seed)
         text = make_policy(ID, name, seed=seed, tiny=True).act(env.transcript)
         seen.add(text)
-        assert name in ("random", "honest") or len(read(text).facts) == 1  # those may say nothing
+        assert name in ("random", "honest", "severe") or len(read(text).facts) == 1  # those may say nothing
         assert read(text).valid and read(text).hype <= 1 and len(read(text).facts) <= 1
     assert len(seen) > 20
 

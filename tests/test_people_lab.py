@@ -11,8 +11,8 @@ from lmrl_benchmarks.experiments import ai_feedback, few_labels, grid, pluralism
 from lmrl_benchmarks.experiments.grid import checked
 from lmrl_benchmarks.experiments.page import write_page
 from lmrl_benchmarks.experiments.people_lab import conflict, hidden_context, red_team, rounds
-from lmrl_envs import make_policy, task
-from lmrl_envs.headline.rules import judge, opening, parse_opening
+from lmrl_envs import Transcript, make_policy, task
+from lmrl_envs.headline.rules import best_facts, judge, opening, parse_opening
 from lmrl_envs.maze import people
 from lmrl_envs.maze.people import Table, from_feedback, from_preferences, greedy
 from lmrl_envs.maze.rules import named_maze
@@ -107,7 +107,8 @@ def test_labels_that_move_hold_the_reward_near_what_they_say() -> None:
 # -- headlines
 
 
-def test_the_honest_writer_writes_true_facts() -> None:
+@pytest.mark.parametrize("writer", ["honest", "severe"])
+def test_an_honest_writer_writes_true_facts(writer: str) -> None:
     notes = (
         ("record", "crowds"),
         ("steady", "rain"),
@@ -118,15 +119,15 @@ def test_the_honest_writer_writes_true_facts() -> None:
     )
     counts, hype = [], 0
     for seed in range(60):
-        policy = make_policy(HEADLINE, "honest", seed=seed)
-        from lmrl_envs import Transcript
-
-        verdict = judge(policy.act(Transcript.from_texts([opening("Harwick", notes)], [])) or "", notes)
+        said = Transcript.from_texts([opening("Harwick", notes)], [])
+        verdict = judge(make_policy(HEADLINE, writer, seed=seed).act(said) or "", notes)
+        if writer == "severe":
+            assert set(verdict.true) == set(best_facts(notes)[: len(verdict.true)])
         assert not (verdict.wrong or verdict.repeated or verdict.headline.bad or verdict.headline.cut)
         counts.append(len(verdict.true))
         hype += verdict.headline.hype
     assert set(counts) == {0, 1, 2, 3} and 15 < hype < 45
-    assert parse_opening(opening("Harwick", notes))[1] == notes and "honest" in task(HEADLINE).policy_names
+    assert parse_opening(opening("Harwick", notes))[1] == notes and writer in task(HEADLINE).policy_names
 
 
 def test_who_is_harmed_by_what_a_crowd_likes() -> None:
@@ -141,6 +142,13 @@ def test_who_is_harmed_by_what_a_crowd_likes() -> None:
     assert {"mean by mean-variance, mean", "mean by mean-variance, mean - sd"} <= told.keys()
     with pytest.raises(ValueError, match="a labeller groups"):
         hidden_context({**base, "groups": "gold", "learner": "exact"})
+
+
+def test_what_everybody_would_have_is_among_a_severe_writers_answers() -> None:
+    """Chosen by the exact mean, those who hate hype lose little with him, and nearly half of what they could have with an honest one."""
+    own = {"env": HEADLINE, "groups": CROWD, "prompts": 40, "learner": "exact"}
+    severe, honest = (numbers(hidden_context({**own, "writer": f"policy:{name}"})) for name in ("severe", "honest"))
+    assert severe["group 2 by exact"] > 0.8 and severe["mean by exact"] > 0.98 and honest["group 2 by exact"] < 0.5
 
 
 def test_a_group_that_loses_is_red_on_the_page(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -417,6 +418,19 @@ def test_dpo_moves_towards_what_was_preferred(pairs: Path, start: Path, tmp_path
     train(run)
     lines = [json.loads(line) for line in (run.out / METRICS).read_text().splitlines()]
     assert lines[-1]["accuracy"] > 0.6 and lines[-1]["chosen"] > lines[-1]["rejected"]
+
+
+@pytest.mark.parametrize("algorithm", ["reward_model", "dpo"])
+@pytest.mark.parametrize("pair", [3, 9])
+def test_a_single_label_is_learned_from(algorithm: str, pair: int, pairs: Path, start: Path, tmp_path: Path) -> None:
+    """An annotator who gave one, of a pair that would validate (9), too: weights stay numbers."""
+    data = tmp_path / "pairs"
+    shutil.copytree(pairs, data)
+    (data / LABELS).write_text(f'{{"pair_id":{pair},"annotator":"person:once","label":1.0}}\n')
+    run = run_of(algorithm, data, tmp_path / "out", start=start)
+    train(run)
+    losses = [json.loads(line)["loss"] for line in (run.out / METRICS).read_text().splitlines()]
+    assert np.isfinite(losses).all() and all(value.isfinite().all() for value in weights(run.out).values())
 
 
 def test_what_cannot_be_learned_from_is_one_line(pairs: Path, start: Path, tmp_path: Path) -> None:

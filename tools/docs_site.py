@@ -32,6 +32,7 @@ WRITTEN = {
         "train-your-llm",
         "learn-from-people",
         "preferences",
+        "methods",
         "notebooks",
         "leaderboard",
         "scale",

@@ -14,6 +14,7 @@ TITLES = {
     "environments": "Environments",
     "rollouts": "Rollouts",
     "training": "Training",
+    "preferences": "Learning from pairs",
     "streaming": "Datasets",
     "cluster": "Two nodes",
     "trust": "Agents in their own process, verification, import",
@@ -84,6 +85,8 @@ def _table(parts: Mapping[str, Any]) -> list[str]:
             (_row(row) for row in rows),
         )
         notes = dict.fromkeys(note for row in rows for note in _notes(row))
+        whole = parts[name]["findings"].get("CPU seconds of commands", {})
+        notes |= dict.fromkeys(f"{what}: {one['seconds']:.0f} CPU s (aim: {one['aim']})" for what, one in whole.items())
         lines += ["", *(f"- {note}" for note in notes), ""]
     return lines[:-1]
 

@@ -1,7 +1,6 @@
 """Training beside other ways of computing the same, in tokens per CPU second of one thread: same model, rows and sizes.
 
 - BC: our trainer beside TRL's SFTTrainer, loss on the actions.
-- A DPO step: the suite has no DPO; what an author of one would write over `states_at` stands beside TRL's DPOTrainer.
 - ILQL: our trainer beside plain PyTorch with values of all tokens at all positions.
 
 The network has GPT-2's own activation, as its checkpoints have; rows that say "one kernel" have the same function as our models of
@@ -29,12 +28,9 @@ from table import Contender, Table
 
 import lmrl_agents.learning.run
 import lmrl_agents.learning.start
-from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.train import train
-from lmrl_agents.models.model import LanguageModel
-from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import TaskTokenizer
 
@@ -118,58 +114,6 @@ class Saved:
         self.action_share = sum(sum(mask) for _, mask in data) / sum(len(ids) for ids, _ in data)
 
 
-# -- DPO
-
-PAIRS = BATCH // 2
-
-
-def dpo_pairs(rows: list[Row], count: int) -> list[tuple[Row, Row]]:
-    """Pairs of games with the same opening; everything after it is judged, as TRL's trainer does."""
-    opening = rows[0][1].index(True)
-
-    def judged(row: Row) -> Row:
-        return row[0], [place >= opening for place in range(len(row[0]))]
-
-    return [(judged(rows[2 * i % len(rows)]), judged(rows[(2 * i + 1) % len(rows)])) for i in range(count)]
-
-
-def dpo_logprobs(model: LanguageModel, rows: list[Row]) -> torch.Tensor:
-    """Log-probability of what is judged in each row, float [rows]."""
-    pad = torch.nn.utils.rnn.pad_sequence
-    tokens = pad([torch.tensor(ids) for ids, _ in rows], batch_first=True, padding_value=model.tokenizer.pad)
-    judged = pad([torch.tensor(mask) for _, mask in rows], batch_first=True)
-    length = torch.tensor([len(ids) for ids, _ in rows])
-    which, columns = torch.nonzero(judged[:, 1:], as_tuple=True)
-    logits = model.logits([states_at(model.lm.base_model, tokens, length, which, columns)])
-    chosen = torch.log_softmax(logits, dim=1).gather(1, tokens[which, columns + 1][:, None])[:, 0]
-    return torch.zeros(len(rows)).index_add(0, which, chosen)
-
-
-def dpo_rate(tokenizer: TaskTokenizer, rows: list[Row], warm: int, steps: int) -> float:
-    """Tokens per CPU second of DPO steps (Rafailov et al., arXiv 2305.18290) over our shared path."""
-    model = as_published(fresh(tokenizer))
-    reference = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = adamw(1e-3, 0.01, model.train())
-    pairs = dpo_pairs(rows, (warm + steps) * PAIRS)
-    spent, tokens = 0.0, 0
-    for step in range(warm + steps):
-        started = time.process_time()
-        part = pairs[step * PAIRS : (step + 1) * PAIRS]
-        both = [a for a, _ in part] + [b for _, b in part]
-        with torch.no_grad():
-            before = dpo_logprobs(reference, both)
-        margin = (dpo_logprobs(model, both) - before).view(2, PAIRS)
-        loss = -F.logsigmoid(0.1 * (margin[0] - margin[1])).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        if step >= warm:
-            spent += time.process_time() - started
-            tokens += sum(len(ids) for ids, _ in both)
-    return tokens / spent
-
-
 # -- ILQL
 
 
@@ -250,17 +194,6 @@ def rows(table: Table, peers: Peers) -> None:
                 target=1.5,
                 limit=bound(len(tokenizer), saved.action_share),
             )
-            if published and not size:
-                opening = saved.data[0][1].index(True)
-                table.compare(
-                    f"a DPO step, {PAIRS} pairs a step, {len(tokenizer):,} tokens",
-                    lambda t=tokenizer, d=saved.data: dpo_rate(t, d, warm, steps),
-                    {"TRL DPOTrainer": lambda o={**order, "opening": opening}: peers.ask("trl", "trl_dpo", o)["rate"]},
-                    unit="tokens/s",
-                    target=1.5,
-                    limit=bound(len(tokenizer), 1.0, passes=4 / 3),
-                    note="the suite has no DPO: a step written over its shared path",
-                )
             plain = "plain PyTorch, all tokens at all positions"
             table.compare(
                 f"ILQL, {title}",

@@ -82,9 +82,20 @@ class HonestWriter(_Writer):
     """No to three true facts (tiny: at most one), each as often, drawn alike; a word of hype every second time."""
 
     def act(self, transcript: Transcript) -> str:
-        left = list(parse_opening(transcript[0].text)[1])
-        facts = [left.pop(int(self.random.random() * len(left))) for _ in range(self.pick(range(self.desk.most + 1)))]
+        facts = self.facts(list(parse_opening(transcript[0].text)[1]), self.pick(range(self.desk.most + 1)))
         return written(facts, [self.pick(HYPE)] if self.random.random() < 0.5 else [])
+
+    def facts(self, left: list[Fact], count: int) -> list[Fact]:
+        """So many facts of the notes."""
+        return [left.pop(int(self.random.random() * len(left))) for _ in range(count)]
+
+
+class SevereWriter(HonestWriter):
+    """As `HonestWriter`, the most severe facts first: answers with as many facts differ in hype alone."""
+
+    def facts(self, left: list[Fact], count: int) -> list[Fact]:
+        """So many facts of the notes."""
+        return best_facts(left, self.desk)[:count]
 
 
 class ExpertPolicy(_Writer):
@@ -117,5 +128,6 @@ POLICIES = {
     "expert": ExpertPolicy,
     "writer": Writer,
     "honest": HonestWriter,
+    "severe": SevereWriter,
     "mixed": MixedPolicy,
 }

@@ -11,7 +11,7 @@ import numpy as np
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
-from lmrl_datasets.preferences import Fragment, Label, Pair, load_preferences
+from lmrl_datasets.preferences import Fragment, Pair, load_preferences
 from lmrl_envs import Transcript
 
 HELD_OUT = 10
@@ -34,8 +34,9 @@ class LabelledPairs:
         return [side for pair in self.pairs for side in (pair.first, pair.second)]
 
     def split(self) -> tuple[np.ndarray, np.ndarray]:
-        """The labels to train on and those that validate: one pair in ten, with all its labels; int64 each."""
+        """The labels to train on and those that validate: one pair in ten, with all its labels, unless none would be left; int64 each."""
         held = self.pair % HELD_OUT == HELD_OUT - 1
+        held &= not held.all()
         return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -49,8 +50,7 @@ def labelled_pairs(run: TrainingRun, annotators: Sequence[str] = (), first: int 
     found = load_preferences(Path(run.data))
     if other := next((pair.env_id for pair in found.pairs if pair.env_id != run.env_id), None):
         raise TrainingError(f"{run.data} holds pairs of {other}, not of {run.env_id}")
-    given: list[tuple[Pair, Label]] = found.labelled(tuple(annotators))
-    given = [(pair, label) for pair, label in given if not first or pair.pair_id < first]
+    given = [own for own in found.labelled(tuple(annotators)) if not first or own[0].pair_id < first]
     if all(label.label == 0.5 for _, label in given):
         why = "only ties" if given else f"no labels by {', '.join(annotators)}" if annotators else "no labels"
         raise TrainingError(f"{run.data} holds {why}: there is nothing to learn from")

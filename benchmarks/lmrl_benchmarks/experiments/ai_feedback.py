@@ -15,9 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.playing.loading import load_agent
-from lmrl_agents.playing.rollout import Rollout
-from lmrl_benchmarks.experiments.gold_lab import Settings, learned_scores, reward_model, samples_of, trained
+from lmrl_benchmarks.experiments.gold_lab import (
+    Settings,
+    labelled,
+    learned_scores,
+    played_by,
+    reward_model,
+    samples_of,
+    start_of,
+    trained,
+)
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
 from lmrl_datasets.preferences.store import load_gold, load_preferences
 from lmrl_envs.files.untrusted import Schema, convert
@@ -68,14 +75,16 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     s = convert(dict(settings), Feedback, "settings")
     if s.way not in (*JUDGES, *WITHOUT):
         raise ValueError(f"way={s.way!r} is not one of {', '.join((*JUDGES, *WITHOUT))}")
+    if s.way in JUDGES:
+        return {"numbers": _judged(s)}
     with tempfile.TemporaryDirectory() as folder:
-        return {"numbers": _judged(s, Path(folder)) if s.way in JUDGES else _taught(s, Path(folder))}
+        return {"numbers": _taught(s, Path(folder))}
 
 
-def _judged(s: Feedback, out: Path) -> dict[str, float]:
+def _judged(s: Feedback) -> dict[str, float]:
     lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples,
                    reader=s.judge + JUDGES[s.way], pairs=s.pairs, width=s.width, model=s.model, seed=s.seed)  # fmt: skip
-    model, folder = reward_model(lab, out), out / "pairs"
+    model, folder = reward_model(lab), labelled(lab)
     labels, gold = load_preferences(folder).labelled(), load_gold(folder)
     said = [(label.label, label.shown_first == "first", sum(gold[pair.pair_id].first) - sum(gold[pair.pair_id].second))
             for pair, label in labels if label.label is not None]  # fmt: skip
@@ -93,17 +102,11 @@ def _judged(s: Feedback, out: Path) -> dict[str, float]:
 
 
 def _taught(s: Feedback, out: Path) -> dict[str, float]:
-    lab = Settings(s.env, "rl", data=s.data, seed=s.seed)
-    start = trained(lab, "bc", s.data, out / "start", s.start, sample=True)
+    lab = Settings(s.env, "rl", data=s.data, start=s.start, prompts=s.prompts, seed=s.seed)
+    start = start_of(lab)
     own = WITHOUT[s.way]
     algorithm = next(iter(own)).partition(".")[0]
     more = {key: value for key, value in s.policy.items() if key.startswith(f"{algorithm}.")}
     policy = trained(lab, algorithm, s.data, out / "policy", {**more, **own}, sample=True, start=start)
-    return {"gold at the start": _gold(s, start), "gold": _gold(s, policy)}
-
-
-def _gold(s: Feedback, folder: Path) -> float:
-    rollout = Rollout(load_agent(str(folder)), s.env, slots=256)
-    return float(
-        np.mean([game.transcript.episode_return for game in rollout.play(range(4 * s.prompts), 0, "evaluation")])
-    )
+    gold = [float(np.mean([game.episode_return for game in played_by(lab, one)])) for one in (start, policy)]
+    return {"gold at the start": gold[0], "gold": gold[1]}

@@ -1,16 +1,19 @@
 """The gold-reward laboratory: gold beside proxy as a proxy is optimised (Gao, Schulman and Hilton, arXiv 2210.10760).
 
 A task of one turn has an exact reward, gold. A reader with known faults judges pairs of a writer's answers; a reward model learns from
-that; best of n, reinforcement learning or DPO optimises what was learned; or best of n goes by the reader's own utility. A cell is one of these.
+that; best of n, reinforcement learning or DPO optimises what was learned; or best of n goes by the reader's own utility. A cell is one of these. Cells that one process runs share what is equal in
+them: the clone, pairs, reward models, the writer's answers.
 Curves are over the square root of the KL from the start, in nats; the proxy is in standard deviations of the start.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +61,11 @@ class Settings(Schema, frozen=True):
     start: dict[str, Any] = {}
     """Settings of the cloned policy."""
     policy: dict[str, Any] = {}
-    """Settings of rl and dpo."""
+    """Settings of rl, dpo and online dpo."""
     kl: float = 0.0
     """Weight of the KL in rl."""
     beta: float = 0.1
-    """Of DPO."""
+    """Of dpo and online dpo."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,20 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def run_way(settings: dict[str, Any]) -> dict[str, Any]:
+    """One cell, with the settings of ``ways`` that ``way`` names; see `run`.
+
+    Raises:
+        ValueError: settings that are none.
+    """
+    given = dict(settings)
+    ways, way = given.pop("ways", {}), given.pop("way", None)
+    if way not in ways:
+        raise ValueError(f"way={way!r} is not one of {', '.join(ways)}")
+    own = dict(ways[way])
+    return run({**given, **own, "policy": {**given.get("policy", {}), **own.get("policy", {})}})
+
+
 # -- what the best is chosen of
 
 
@@ -125,6 +142,12 @@ class Samples:
 
 def samples_of(s: Settings) -> Samples:
     """A writer's answers to the prompts of the evaluation stream."""
+    return _sampled(_about(s, "env", "env_kwargs", "writer", "prompts", "samples"))
+
+
+@lru_cache(2)
+def _sampled(about: str) -> Samples:
+    s = Settings(**json.loads(about))
     rollout = Rollout(load_agent(s.writer), s.env, s.env_kwargs, slots=256, repeats=s.samples)
     played = sorted(rollout.play(range(s.prompts * s.samples), 0, "evaluation"), key=lambda game: game.episode)
     surface = load_task(s.env).surface
@@ -165,8 +188,41 @@ def _by_reader(s: Settings, out: Path) -> Curve:
 # -- what is learned
 
 
-def labelled(s: Settings, out: Path) -> Path:
+def _about(s: Settings, *names: str) -> str:
+    """What something depends on, as a text that `Settings` can be read from."""
+    return json.dumps({"method": "", **{name: getattr(s, name) for name in names}}, sort_keys=True)
+
+
+@cache
+def _made(kind: Callable[[Settings, Path], Path], about: str) -> Path:
+    """A folder that the cells of this process share."""
+    folder = tempfile.TemporaryDirectory()
+    _FOLDERS.append(folder)
+    return kind(Settings(**json.loads(about)), Path(folder.name))
+
+
+_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
+"""They go when the process ends."""
+
+PAIRS = ("env", "env_kwargs", "seed", "writer", "reader", "pairs")
+
+
+def labelled(s: Settings) -> Path:
     """The pairs, labelled."""
+    return _made(_label, _about(s, *PAIRS))
+
+
+def reward_model(s: Settings) -> Path:
+    """A reward model of the writer's pairs, as the reader labels them."""
+    return _made(_fit, _about(s, *PAIRS, "width", "model"))
+
+
+def start_of(s: Settings) -> Path:
+    """The cloned policy that training goes on from."""
+    return _made(_clone, _about(s, "env", "env_kwargs", "seed", "data", "start"))
+
+
+def _label(s: Settings, out: Path) -> Path:
     folder = out / "pairs"
     collect(
         Collection(s.env, [s.writer], s.pairs, 1000 + s.seed, env_kwargs=s.env_kwargs),
@@ -197,13 +253,16 @@ def trained(s: Settings, algorithm: str, data: Path | str, out: Path, overrides:
     )
 
 
-def reward_model(s: Settings, out: Path) -> Path:
-    """A reward model of the writer's pairs, as the reader labels them."""
-    return trained(s, "reward_model", labelled(s, out), out / "reward", {"model.width": s.width, **s.model})
+def _fit(s: Settings, out: Path) -> Path:
+    return trained(s, "reward_model", labelled(s), out / "reward", {"model.width": s.width, **s.model})
+
+
+def _clone(s: Settings, out: Path) -> Path:
+    return trained(s, "bc", s.data, out / "start", s.start, sample=True)
 
 
 def _best_of_n(s: Settings, out: Path) -> Curve:
-    folder = reward_model(s, out)
+    folder = reward_model(s)
     samples = samples_of(s)
     scores = learned_scores(s, f"learned:{folder}", samples)
     about = read(folder / "lmrl.json", dict[str, Any])
@@ -222,25 +281,12 @@ def learned_scores(s: Settings, spec: str, samples: Samples) -> np.ndarray:
     return scores
 
 
-def _start(s: Settings, out: Path) -> Path:
-    """The cloned policy that DPO and reinforcement learning start from."""
-    return trained(s, "bc", s.data, out / "start", s.start, sample=True)
-
-
 def _rl(s: Settings, out: Path) -> Curve:
     """PPO by the reward model; its own record holds gold and proxy of every game."""
     overrides = {**_own(s, "ppo"), "ppo.kl_weight": s.kl}
     target = out / "policy"
-    trained(
-        s,
-        "ppo",
-        s.data,
-        target,
-        overrides,
-        sample=True,
-        start=_start(s, out),
-        reward=f"learned:{reward_model(s, out)}",
-    )
+    reward = f"learned:{reward_model(s)}"
+    trained(s, "ppo", s.data, target, overrides, sample=True, start=start_of(s), reward=reward)
     found = {name: np.array(values) for name, (_, values) in read_metrics(target / METRICS).items()}
     games = JsonLines(target / GAMES).read(dict[str, Any])
     size = len(games) // len(found["return"])
@@ -270,20 +316,34 @@ def _features(s: Settings, games: list[Transcript]) -> dict[str, float]:
 
 
 def _dpo(s: Settings, out: Path) -> Curve:
+    """DPO, or another loss of its, from the reader's labels."""
+    policy = trained(s, "dpo", labelled(s), out / "policy", {"dpo.beta": s.beta, **_own(s, "dpo")}, start=start_of(s))
+    found = {name: float(values[-1]) for name, (_, values) in read_metrics(out / "policy" / METRICS).items()}
+    return _moved(s, policy, {f"log-ratio of the {name}": found[name] for name in ("chosen", "rejected")})
+
+
+def _online_dpo(s: Settings, out: Path) -> Curve:
+    """Online DPO; the reader judges the policy's own answers."""
+    own = {"online_dpo.beta": s.beta, "online_dpo.labeller": s.reader, **_own(s, "online_dpo")}
+    return _moved(s, trained(s, "online_dpo", s.data, out / "policy", own, sample=True, start=start_of(s)), {})
+
+
+def _moved(s: Settings, policy: Path, about: dict[str, float]) -> Curve:
     """Before and after: no proxy stands beside gold here."""
-    start = _start(s, out)
-    policy = trained(s, "dpo", labelled(s, out), out / "policy", {**_own(s, "dpo"), "dpo.beta": s.beta}, start=start)
-    played = [_played(s, folder) for folder in (start, policy)]
+    start = start_of(s)
+    played = [played_by(s, folder) for folder in (start, policy)]
     gold = [[game.episode_return for game in games] for games in played]
     told = [_features(s, games) for games in played]
+    distance = _distance(s, policy, start)
     return Curve(
-        "", [0.0, _distance(s, policy, start)], [float(np.mean(one)) for one in gold],
+        "", [0.0, distance], [float(np.mean(one)) for one in gold],
         [float(np.std(one, ddof=1) / np.sqrt(len(one))) for one in gold], [0.0, 0.0],
-        {name: [one[name] for one in told] for name in told[0]}, {},
+        {name: [one[name] for one in told] for name in told[0]}, {"moved by": distance, **about},
     )  # fmt: skip
 
 
-def _played(s: Settings, folder: Path) -> list[Transcript]:
+def played_by(s: Settings, folder: Path) -> list[Transcript]:
+    """Four times ``prompts`` games of a policy, of the evaluation stream."""
     rollout = Rollout(load_agent(str(folder)), s.env, s.env_kwargs, slots=256)
     return [game.transcript for game in rollout.play(range(4 * s.prompts), 0, "evaluation")]
 
@@ -306,5 +366,5 @@ def _distance(s: Settings, folder: Path, start: Path) -> float:
 
 
 METHODS: dict[str, Callable[[Settings, Path], Curve]] = {
-    "reader": _by_reader, "best of n": _best_of_n, "rl": _rl, "dpo": _dpo,
+    "reader": _by_reader, "best of n": _best_of_n, "rl": _rl, "dpo": _dpo, "online dpo": _online_dpo,
 }  # fmt: skip

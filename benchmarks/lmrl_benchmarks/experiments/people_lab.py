@@ -86,7 +86,7 @@ def _learned(s: Hidden, lab: Settings, out: Path, samples: Samples) -> dict[str,
     own |= {"model.width": s.width, **{key: value for key, value in s.model.items() if "." in key}}
     if algorithm == "dpl":
         own["dpl.kind"] = s.learner
-    folder = trained(lab, algorithm, labelled(lab, out), out / "model", own)
+    folder = trained(lab, algorithm, labelled(lab), out / "model", own)
     names = {"": "mean", "risk=1:": "mean - sd", "quantile=.1:": "10 %"}
     return {
         f"{s.learner}, {names[how]}": learned_scores(lab, f"learned:{how}{folder}", samples) for how in WAYS[s.learner]

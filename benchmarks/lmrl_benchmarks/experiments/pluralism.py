@@ -8,9 +8,7 @@ whether a group that is told is served (steerable), whether answers differ as pe
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,8 +65,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
                    model=s.model, seed=s.seed)  # fmt: skip
     samples = samples_of(lab)
     worth = [utilities(one, s.env, samples) for one in crowd.readers]
-    with tempfile.TemporaryDirectory() as folder:
-        scores = _scores(s, lab, crowd.shares, samples, worth, Path(folder))
+    scores = _scores(s, lab, crowd.shares, samples, worth)
     given = [_best(s, own) for own in scores]  # to each group: [prompts, answers], places in the samples
     shares = np.array(crowd.shares)
     if s.policy == "drawn":
@@ -99,7 +96,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scores(
-    s: Pluralism, lab: Settings, shares: Sequence[float], samples: Samples, worth: list[np.ndarray], out: Path
+    s: Pluralism, lab: Settings, shares: Sequence[float], samples: Samples, worth: list[np.ndarray]
 ) -> list[np.ndarray | None]:
     """By what the answers to each group are chosen; None: by nothing."""
     if s.policy == "writer":
@@ -108,17 +105,16 @@ def _scores(
         mean = np.sum([p * w for p, w in zip(shares, worth, strict=True)], axis=0)
         return [mean] * len(shares) if s.policy == "crowd" else list(worth)
     if s.policy == "crowd":
-        return [_learned(s, lab, s.groups, s.pairs, samples, out)] * len(shares)
+        return [_learned(lab, s.groups, s.pairs, samples)] * len(shares)
     tastes = [part.partition("*")[2] for part in s.groups.removeprefix("groups:").split("/") if part]
     return [
-        _learned(s, lab, f"groups:1*{taste}", round(s.pairs * share), samples, out / str(k))
-        for k, (taste, share) in enumerate(zip(tastes, shares, strict=True))
+        _learned(lab, f"groups:1*{taste}", round(s.pairs * share), samples)
+        for taste, share in zip(tastes, shares, strict=True)
     ]
 
 
-def _learned(s: Pluralism, lab: Settings, reader: str, pairs: int, samples: Samples, out: Path) -> np.ndarray:
-    out.mkdir(exist_ok=True)
-    return learned_scores(lab, f"learned:{reward_model(replace(lab, reader=reader, pairs=pairs), out)}", samples)
+def _learned(lab: Settings, reader: str, pairs: int, samples: Samples) -> np.ndarray:
+    return learned_scores(lab, f"learned:{reward_model(replace(lab, reader=reader, pairs=pairs))}", samples)
 
 
 def _best(s: Pluralism, scores: np.ndarray | None) -> np.ndarray:

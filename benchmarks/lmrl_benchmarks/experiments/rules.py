@@ -80,8 +80,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
             """What answers are worth by one kind of labels, in standard deviations: [prompts, samples]."""
             scores = exact
             if s.learner != "exact":
-                own = replace(lab, reader=spec, pairs=pairs)
-                model = reward_model(own, Path(folder) / spec.partition(":")[0])
+                model = reward_model(replace(lab, reader=spec, pairs=pairs))
                 scores = learned_scores(lab, f"learned:{model}", samples)
             return (scores - scores.mean()) / max(scores.std(), 1e-9)
 

@@ -1,6 +1,7 @@
-"""TRL's DPOTrainer on pairs of given rows: tokens per CPU second of one thread, both games of a pair counted.
+"""TRL's DPOTrainer on pairs of given rows: pairs per CPU second of one thread.
 
-Order: as `trl_sft`, with ``"opening"``: how many tokens all rows begin with; the rest of a row is its completion.
+Order: as `trl_sft`. The rows are those of chosen and rejected games in turn; openings.json says how many tokens of each are its prompt, and the rest is
+its completion.
 """
 
 from __future__ import annotations
@@ -15,29 +16,34 @@ from orders import serve
 from trl_sft import COMMON, clock
 
 
-def answer(order: dict[str, Any]) -> dict[str, Any]:
-    import torch
-    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-    from trl import DPOConfig, DPOTrainer
+def pairs_of(order: dict[str, Any]) -> tuple[Any, Any, list[int]]:
+    """Tokenizer, dataset of prompt, chosen and rejected, and the length of each row in tokens."""
+    from transformers import PreTrainedTokenizerFast
 
     from datasets import Dataset
 
-    torch.set_num_threads(1)
-    warm, steps, opening = order["warm"], order["steps"], order["opening"]
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(order["folder"])
+    folder = Path(order["folder"])
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     # What rows end with; the trainer adds one where it is missing.
     tokenizer.eos_token_id = tokenizer.convert_tokens_to_ids("<eoa>")
-    rows = [row["input_ids"] for row in json.loads(Path(order["folder"], "rows.json").read_text())]
-    pairs = order["batch"] // 2
-    chosen, rejected = rows[::2], rows[1::2]
+    rows = [row["input_ids"] for row in json.loads((folder / "rows.json").read_text())]
+    openings = json.loads((folder / "openings.json").read_text())
+    texts = [(tokenizer.decode(ids[:k]), tokenizer.decode(ids[k:-1])) for ids, k in zip(rows, openings, strict=True)]
     data = [
-        {
-            "prompt": tokenizer.decode(a[:opening]),
-            "chosen": tokenizer.decode(a[opening:-1]),
-            "rejected": tokenizer.decode(b[opening:-1]),
-        }
-        for a, b in zip(chosen, rejected, strict=True)
+        {"prompt": better[0], "chosen": better[1], "rejected": worse[1]}
+        for better, worse in zip(texts[::2], texts[1::2], strict=True)
     ]
+    return tokenizer, Dataset.from_list(data), list(map(len, rows))
+
+
+def answer(order: dict[str, Any]) -> dict[str, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl import DPOConfig, DPOTrainer
+
+    torch.set_num_threads(1)
+    warm, steps, pairs = order["warm"], order["steps"], order["batch"] // 2
+    tokenizer, data, lengths = pairs_of(order)
     callback, marks = clock()
     config = DPOConfig(
         output_dir=tempfile.mkdtemp(),
@@ -49,19 +55,18 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
     trainer = DPOTrainer(
         model=AutoModelForCausalLM.from_pretrained(order["folder"]),
         args=config,
-        train_dataset=Dataset.from_list(data),
+        train_dataset=data,
         processing_class=tokenizer,
         callbacks=[callback],
     )
     read = trainer.train_dataset[0]
     length = len(read["prompt_ids"]) + len(read["chosen_ids"])
-    if length != len(chosen[0]):
+    if length != lengths[0]:
         raise RuntimeError(
-            f"the trainer reads {length} tokens where {len(chosen[0])} were meant: this is not the same work"
+            f"the trainer reads {length} tokens where {lengths[0]} were meant: this is not the same work"
         )
     trainer.train()
-    rate = steps * pairs * 2 * sum(map(len, rows)) / len(rows) / (marks[-1] - marks[warm - 1])
-    return {"rate": rate, "version": importlib.metadata.version("trl")}
+    return {"pairs": steps * pairs / (marks[-1] - marks[warm - 1]), "version": importlib.metadata.version("trl")}
 
 
 if __name__ == "__main__":
