@@ -39,7 +39,7 @@ def verdicts(env_id: str, folder: Path = FOLDER) -> list[tuple[str, str]]:
 
 
 def _of_a_seller(row: dict[str, Any]) -> str:
-    standing = Standing(other=row["counter"], own=row["asked"], listed=row["list"])
+    standing = Standing(other=row["counter"], own=row["asked"], listed=row["list"], sells=True)
     meant, expected = understand(read(row["line"]), standing, row["car"].lower().split()), row["expected"]
     price = (
         None if meant.price is None or meant.act not in ("offer", "discount", "close", "accept") else round(meant.price)

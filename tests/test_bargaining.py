@@ -191,12 +191,25 @@ def test_assent_with_a_catch_is_none(catch: str) -> None:
         assert not sells(said(f"{yes}, {catch}."), STANDING), (yes, catch, said(f"{yes}, {catch}."))
 
 
+def test_a_seller_asks_for_less_than_is_offered_only_in_so_many_words() -> None:
+    selling = STANDING._replace(sells=True)
+    for line in ("How about $24,000?", "I can offer it for $24,000.", "$24,000 and it's yours."):
+        assert said(line, selling).price == 24_000, line
+    for line in (
+        "It cost me $24,000.",
+        "$24,000 gets you the base model.",
+        "It's got 24k on the clock.",
+        "That's 15% off already.",
+    ):
+        assert said(line, selling).price is None and not sells(said(line, selling), selling), line
+
+
 def test_jokes_conditions_and_other_meanings_do_not_sell() -> None:
     lines = (Path(__file__).parent / "data" / "no_sales.txt").read_text("utf-8").splitlines()[1:]
     assert len(lines) > 250
     wrong = []
     for line in lines:
-        meant = understand(read(line), STANDING, {"honda", "suv"})
+        meant = understand(read(line), STANDING._replace(sells=True), {"honda", "suv"})
         takes_less = meant.act in ("offer", "discount") and (meant.price or 0) <= 24_500 and meant.price is not None
         if sells(meant, STANDING) or takes_less:
             wrong.append(line)

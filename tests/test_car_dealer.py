@@ -887,3 +887,13 @@ def test_moves_about_nothing_do_no_harm(move: str) -> None:
     )
     assert isinstance(view.action(move, strange), str)
     assert view.texts(strange)[1] == "chat" and view.texts(Transcript()) == []
+
+
+def test_what_is_said_of_one_car_is_no_claim_of_another() -> None:
+    for seed in range(20):
+        env = start(seed)
+        pairs = itertools.permutations(env._hidden["stock"], 2)
+        one, other = next((a, b) for a, b in pairs if set(a["features"]) - set(b["features"]))
+        own = next(feature for feature in one["features"] if feature not in other["features"])
+        line = f"There is the {short(one)} with {own}, and the {short(other)} with {other['features'][0]}."
+        assert "listed" not in say(env, line)[0]

@@ -102,12 +102,13 @@ def _of_the_trade(tokens: tuple[str, ...], question: bool) -> tuple[Any, ...]:
         acts -= _QUESTIONS
     else:
         acts.add("question")
-        if brands or types or features:
+        asked = range(*_asking(tokens))
+        if features or any(at in asked for at, _ in (*brands, *types)):
             about = not words.isdisjoint(_ABOUT_YOU) and "you" in words
             if (
                 about
                 or ("or" in words and len(words) < 9)
-                or any(tokens[at - 1] in ("a", "an", "any", "some") for at, _ in (*brands, *types))
+                or any(tokens[at - 1] in ("a", "an", "any", "some") for at, _ in (*brands, *types) if at in asked)
             ):
                 acts.add("about_you")
         if words & {"features", "feature"} and words & {"any", "what", "which"}:
@@ -117,6 +118,12 @@ def _of_the_trade(tokens: tuple[str, ...], question: bool) -> tuple[Any, ...]:
         if "ask_features" in acts:
             acts.discard("ask_needs")
     return words, brands, types, features, frozenset(acts), others
+
+
+def _asking(tokens: Sequence[str]) -> tuple[int, int]:
+    """The sentence that asks: the tokens up to the last question mark, from the full stop before it; all without a mark."""
+    end = max((at for at, token in enumerate(tokens) if token == "?"), default=len(tokens))  # noqa: S105 - a mark
+    return max((at for at, token in enumerate(tokens[:end]) if token in (".", "!", "?")), default=-1) + 1, end
 
 
 def _said(phrases: Mapping[str, list[tuple[str, str]]], words: frozenset[str], text: str) -> list[str]:
@@ -186,4 +193,6 @@ def meaning(reading: Reading, cars: Sequence[tuple[int, int]], index: int, stand
 def standing(state: Mapping[str, Any], index: int, car: Car, before: str, counter: str) -> Standing:
     """What stands between seller and buyer for a car."""
     other = state["counter"] if state["counter_car"] == index and state["counter"] > 0 else None
-    return Standing(other, state["heard"].get(str(index)), car["msrp"], other is not None and counter in before)
+    return Standing(
+        other, state["heard"].get(str(index)), car["msrp"], other is not None and counter in before, sells=True
+    )

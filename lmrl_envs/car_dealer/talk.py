@@ -36,6 +36,8 @@ def answer_question(turn: Turn) -> str:
         return turn.say("other_make", make=line.others[0])
     if "test_drive" in acts and turn.focus and not turn.cars:
         return f"{turn.say('drive', car=short(turn.focus))} {turn.nudge()}"
+    if "ask_budget" in acts and turn.cars and state["counter"] > 0 and "pay" in line.words:
+        return turn.say("nudge_counter", **turn.counter_values())  # "What do you want to pay for the Subaru?"
     if "ask_budget" in acts:
         if not acts & _BOTH or turn.cars:
             return _tell_budget(turn)
@@ -183,7 +185,10 @@ def claims(turn: Turn, index: int) -> bool:
     if not turn.line.features or ("question" in turn.line.acts and not turn.line.line.amounts):
         return False
     denied = not turn.line.words.isdisjoint(("no", "not", "without", "lacks"))
+    others = [turn.stock[i]["features"] for _, i in turn.cars if i != index]
     for feature in turn.line.features:
+        if feature not in car["features"] and any(feature in own for own in others):
+            continue  # said of another car that the line names
         if feature in car["features"]:
             if feature in turn.buyer["features"] and feature not in state["praised"] and not denied:
                 state["praised"] = (*state["praised"], feature)

@@ -37,6 +37,8 @@ class Standing(NamedTuple):
     """The other's offer was in the text that this line answers: a bare "Yes." takes it."""
     halfway: bool = False
     """The other's offer was itself a meeting in the middle."""
+    sells: bool = False
+    """The speaker sells: for less than is offered only where every word says so."""
 
 
 NOTHING = Standing()
@@ -73,6 +75,10 @@ def understand(
     if price is not None and how != "assent":
         if line.has("mock") and how == "offer" and price == standing.other:
             return Meaning("refuse")
+        if standing.sells and standing.other is not None and price < standing.other:
+            left = _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
+            if line.has("no") or line.denials or not _OFFERING.issuperset(left):
+                return Meaning("unclear", almost=True)  # "It cost me $23,000.": not asked for
         if line.has("close") and line.question:
             return Meaning("close", price)
         return Meaning("discount" if how == "discount" else "offer", price)
@@ -139,8 +145,8 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         return price, "offer"
     if less and any(ask[0] == own for ask in asks) and (less[0].base == "list" or _CONCEDING.isdisjoint(line.tokens)):
         return own, "offer"  # "$23,600, a discount of $1,400": the price stands, and the discount says how good it is
-    if less and not named:
-        return _lessened(less, standing)
+    if less and not named and not any(p.label == "no" and 0 < p.start - less[0].at < 3 for p in line.phrases):
+        return _lessened(less, standing)  # but "four thousand below what I'm asking" tells of an offer
     if more and other is not None and not named:
         return other + sum(more), "offer"
     if named:
@@ -197,10 +203,15 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
     noes = [p.start for p in line.phrases
             if p.label in ("no", "mock") and other_price.isdisjoint(range(p.start, p.end))]  # fmt: skip
     yes = max((p.start for p in line.phrases if p.label == "yes"), default=-1)
-    noes += [at for at in line.denials if at > yes or {".", "!"}.isdisjoint(line.tokens[at:yes])]
+    noes += [
+        at for at in line.denials if not _asks_with(line, at) if at > yes or {".", "!"}.isdisjoint(line.tokens[at:yes])
+    ]
     no = max(noes, default=-1)
     if has("insult") and yes < 0:
-        return Meaning("insult")
+        apart = any(
+            not _within(line, "insult", start, end) for start, end, _ in line.pieces for at in noes if start <= at < end
+        )
+        return Meaning("refuse" if other is not None and (has("no", "mock") or apart) else "insult")
     if has("mock") and (other is not None or yes >= 0):
         return Meaning("refuse")
     told = ("rate", "extra") if no < 0 else ("rate",)
@@ -227,14 +238,26 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         return Meaning("goodbye")
     if other is not None and any(a.role in ("denied", "if") and a.at not in other_price for a in amounts):
         return Meaning("refuse")
-    if other is not None and standing.just and not has("praise", "stall") and not _SUPPOSING.isdisjoint(line.tokens):
+    supposed = [at for at, token in enumerate(line.tokens) if token in _SUPPOSING]
+    if all(at and line.tokens[at - 1] in _OF_OTHERS for at in supposed) and _OURS.isdisjoint(line.tokens):
+        supposed = []  # "it would look great on you"
+    if other is not None and standing.just and not has("praise", "stall") and supposed:
         told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
         if not told or (has("grant", "commit") and "if" in line.tokens):
             return Meaning("refuse")  # "I'd get laughed out of the office."
-    act = _other_act(line, no, standing, names)
-    if act == "unclear" and other is not None and standing.just and not _OF_THE_DEAL.isdisjoint(line.tokens):
-        return Meaning("refuse")  # something said of the offer that is no assent
+    act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
     return Meaning("unclear", almost=True) if how == "assent" and act in ("inform", "unclear") else Meaning(act)
+
+
+def _asks_with(line: Line, at: int) -> bool:
+    """Whether a "not" is part of how a clause asks: "isn't it lovely today?"."""
+    return any(asked and start + 1 == at and line.tokens[start] in _AUXILIARIES for start, _, asked in line.pieces)
+
+
+def _of_the_offer(act: Act, line: Line, standing: Standing) -> Act:
+    """What is said of an offer just made, and is no assent, refuses it."""
+    told = act == "unclear" and standing.other is not None and standing.just
+    return "refuse" if told and not _OF_THE_DEAL.isdisjoint(line.tokens) else act
 
 
 def _assents(
@@ -249,8 +272,8 @@ def _assents(
         said = max(weak, 0) if weak >= 0 or (how == "assent" and line.has("gift", "grant")) else -1
         if weak >= 0 and not _is_bare(line, max(_turn(line, no, said), 0)):
             return False
-    elif how != "assent" and _is_opinion(line, yes):
-        return False
+    elif how != "assent" and (_is_opinion(line, yes) or not _BYE.isdisjoint(line.tokens)):
+        return False  # "As you wish. Goodbye."
     turn = _turn(line, no, said)
     return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn if no >= 0 else -1)
 
@@ -259,6 +282,7 @@ def _is_bare(line: Line, start: int) -> bool:
     """Whether a bare "Yes." is all that is said from a token on, with courtesies: "Yes, it's a great car." answers something else."""
     covered = {at for p in line.phrases if p.label != "praise" for at in range(p.start, p.end)}
     covered |= {amount.at for amount in line.amounts}
+    covered |= {at for start, end, _ in line.pieces if _within(line, "gift", start, end) for at in range(start, end)}
     return all(at in covered or token in _BESIDE_YES for at, token in enumerate(line.tokens) if at > start)
 
 
@@ -313,7 +337,9 @@ def _queries(line: Line) -> bool:
     if "query" not in line.labels:
         return False
     asked = [start for start, end, asks in line.pieces if asks and _within(line, "query", start, end)]
-    return bool(asked) and not any(p.label == "yes" and p.start > asked[-1] for p in line.phrases)
+    answers = [p.start for p in line.phrases if p.label in ("yes", "no") and p.start > asked[-1]] if asked else []
+    said = [start for start, end, asks in line.pieces if not asks for at in answers if start <= at < end]
+    return bool(asked) and not said  # "Are you trying to insult me? Forget it."
 
 
 def _asks_more(line: Line) -> bool:
@@ -334,7 +360,13 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
         if end <= after:
             continue
         within = range(start, end)
-        other_price = [at for at in within if at in about and dollars(about[at], standing) != standing.other]
+        other_price = [
+            at
+            for at in within
+            if at in about and dollars(about[at], standing) != standing.other and not _is_year(about[at])
+        ]
+        if other_price and not _FEES.isdisjoint(line.tokens[start:end]):
+            return False  # "Deal, but with the dealer fee of $800."
         excused = any(labels.get(at) == "gift" or at in elsewhere for at in within) or bool(other_price)
         if any(about[at].role not in _EXCUSED for at in other_price) or (
             other_price and any(labels.get(at) == "yes" for at in within)
@@ -351,6 +383,11 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
     return True
 
 
+def _is_year(amount: Amount) -> bool:
+    """Whether it is the year of a car ("for the 2024 Honda")."""
+    return amount.role == "number" and 1990 <= amount.value <= 2035
+
+
 def _is_aside(labels: Mapping[int, str], line: Line, start: int) -> bool:
     """Whether a clause begins with what is harmless beside assent ("when do you want to pick it up?")."""
     return any(labels.get(at) == "aside" for at in range(start, start + 2)) or (
@@ -363,7 +400,7 @@ def _unaccounted(
 ) -> list[str]:
     """The words of a clause that are part of no phrase that goes with assent, and not harmless."""
     covered = {a.at for a in amounts if dollars(a, standing) == standing.other}
-    covered |= {a.at for a in line.amounts if f"{a.value:.0f}" in names}  # the year in the name of the car
+    covered |= {a.at for a in line.amounts if _is_year(a)}  # in the name of the car
     for phrase in line.phrases:
         if phrase.label in WITH_ASSENT:
             gaps = phrase.open if phrase.label in ("yes", "weak", "condition", "close") else ()
@@ -387,6 +424,12 @@ _DANGER = NEGATIONS | frozenset(listed(DATA["danger"]))
 _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "or", "before", "after"})
 _OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
+_BYE = frozenset({"goodbye", "bye", "farewell"})
+_OFFERING = frozenset({"$", "#", "would", "could", "how", "offer", "discount"})
+"""What may stand in an offer of less than the other side has offered."""
+_FEES = frozenset({"fee", "fees"})
+_OF_OTHERS, _OURS = frozenset({"it", "she"}), frozenset({"i", "me", "my", "we", "us", "our"})
+_AUXILIARIES = frozenset({"is", "are", "do", "does", "did", "was", "would", "will", "can", "could", "has", "have"})
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
 _SUPPOSED = frozenset({"suppose", "supposing", "imagine", "assume", "assuming", "pretend"})
 _BESIDE_YES = frozenset(listed(DATA["beside yes"])) | PAUSES | frozenset("$#")

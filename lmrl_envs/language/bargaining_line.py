@@ -92,7 +92,10 @@ def _asks(tokens: tuple[str, ...], clauses: Sequence[tuple[int, int, bool]]) -> 
         return True
     for start, end, _ in clauses:
         head = tokens[start : start + 2]
-        asks = end - start > 2 and (head[0] in ASKING or head in _INVERTED)
+        tells = (
+            start > 2 and tokens[start - 1] == "," and head[0] in _RELATIVE
+        )  # "my father, who founded this place, ..."
+        asks = end - start > 2 and not tells and (head[0] in ASKING or head in _INVERTED)
         if asks and head[1] != "a":  # "What a car!"
             return True
     return False
@@ -137,6 +140,7 @@ HARMLESS = frozenset(listed(DATA["harmless"])) | BREAKS
 TOPICS = frozenset(listed(DATA["topics"]))
 NEGATIONS = frozenset({"not", "never", "nobody", "neither", "nor", "without", "none", "nothing"})
 ASKING = frozenset({"what", "which", "who", "whom", "how", "when", "where", "why", "whose"})
+_RELATIVE = frozenset({"who", "which", "whose", "when", "where"})
 _INVERTED = frozenset(tuple(pair.split()) for pair in DATA["inverted"])
 _BOOK = Phrasebook(
     DATA, _LABELS, WITH_ASSENT - {"yes", "weak", "close"}, PAUSES,
