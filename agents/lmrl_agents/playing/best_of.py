@@ -17,7 +17,7 @@ import numpy as np
 from lmrl_agents.playing.answers import actions_of, introduction, tell_finished
 from lmrl_agents.playing.identity import parts_of_best_of, reward_identity
 from lmrl_agents.playing.loading import load_agent
-from lmrl_agents.playing.protocol import Action, Agent, Request
+from lmrl_agents.playing.protocol import Action, Agent, DetailedAgent, Request
 from lmrl_agents.rewards.loading import check_reward, load_reward
 from lmrl_agents.rewards.protocol import Reward, Trajectory, scored
 from lmrl_envs import Transcript, Turn
@@ -26,7 +26,7 @@ AT_ONCE = 4096
 """Actions that are drawn, and scored, at once."""
 
 
-class BestOf:
+class BestOf(DetailedAgent):
     """Plays the best of ``n`` actions of ``policy`` by ``reward``; of equals the one that was drawn first.
 
     The first candidate is what the policy plays alone.
@@ -34,10 +34,6 @@ class BestOf:
 
     def __init__(self, n: int, name: str, reward: Reward, policy: Agent) -> None:
         self.n, self.name, self.reward, self.policy = n, name, reward, policy
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """One action per request."""
-        return [action.text for action in self.act_with_details(requests)]
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """Actions, with what the reward gave (``optimised``) and its mean over the candidates."""

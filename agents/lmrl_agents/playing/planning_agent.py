@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,14 @@ import torch
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.planning_values import PlanningValues, Talks, TextTable, padded
 from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.playing.followed import Followed
 from lmrl_agents.playing.identity import model_digest, model_folder
-from lmrl_agents.playing.protocol import Action, AgentError, Request
+from lmrl_agents.playing.protocol import Action, AgentError, DetailedAgent, Request
 from lmrl_envs import Transcript
 from lmrl_envs.wrappers import Offers
 
-_KEPT = 10_000
-"""Games whose providers are kept at most."""
 
-
-class PlanningAgent:
+class PlanningAgent(DetailedAgent):
     """Says the best of what its providers offer, which are those of the data unless others are named.
 
     Args:
@@ -42,15 +39,11 @@ class PlanningAgent:
         self.offering: dict[str, Any] = {**self._description.get("decoding", {})}
         if providers:
             self.offering["providers"] = tuple(providers.split(","))
-        self._games: OrderedDict[tuple[str, int, int], tuple[Offers, int]] = OrderedDict()
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """What is said for each request."""
-        return [action.text for action in self.act_with_details(requests)]
+        self._games = Followed(self._providers, Offers.next)
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """As `act`, with how many candidates there were and the value of the one that is said."""
-        sets = [self._offered(request) for request in requests]
+        sets = [self._games.answer(request) for request in requests]
         if self.random:
             seeds = [hash((request.seed, len(request.transcript))) for request in requests]
             return [Action(own[seed % len(own)]) for own, seed in zip(sets, seeds, strict=True)]
@@ -84,27 +77,15 @@ class PlanningAgent:
         found = self.values(talks)[rows, last].tolist()
         return [scores[: len(own)] for scores, own in zip(found, sets, strict=True)]
 
-    def _offered(self, request: Request) -> tuple[str, ...]:
-        """The candidates of a request; where it is not the next one of its game, the providers are led through the conversation."""
-        key, turn = (request.env_id, request.episode, request.seed), len(request.transcript) // 2
-        offers, expected = self._games.get(key, (None, -1))
-        if offers is None or expected != turn:
-            try:
-                offers = Offers(request.env_id, request.seed, request.env_kwargs, **self.offering)
-            except (ValueError, TypeError) as problem:
-                raise AgentError(f"{self.folder}: {problem}") from problem
-            for k in range(turn):
-                offers.next(Transcript(request.transcript[: 2 * k + 1]))
-        self._games[key] = (offers, turn + 1)
-        if len(self._games) > _KEPT:
-            self._games.popitem(last=False)
-        return offers.next(request.transcript)
+    def _providers(self, request: Request) -> Offers:
+        try:
+            return Offers(request.env_id, request.seed, request.env_kwargs, **self.offering)
+        except (ValueError, TypeError) as problem:
+            raise AgentError(f"{self.folder}: {problem}") from problem
 
     def finished(self, episodes: Sequence[int]) -> None:
         """These games are over: their providers can go."""
-        over = set(episodes)
-        for key in [key for key in self._games if key[1] in over]:
-            del self._games[key]
+        self._games.finished(episodes)
 
     def fingerprint(self) -> str:
         """Hash of the model with its values."""

@@ -26,6 +26,7 @@ from lmrl_agents.playing.protocol import (
     AgentArgumentError,
     AgentError,
     AgentStopped,
+    DetailedAgent,
     Request,
     UnknownAgent,
 )
@@ -84,7 +85,7 @@ def close(agent: Any) -> None:
         getattr(agent, "close", lambda: None)()
 
 
-class Room:
+class Room(DetailedAgent):
     """An agent in its own process; to its caller an `Agent` like others.
 
     A batch in which the process is lost is asked again one game at a time, by a process started anew: games in which it is lost
@@ -119,18 +120,6 @@ class Room:
             raise kind(text if text.startswith(f"agent {spec!r}") else f"agent {spec!r}: {text}") from None
 
     # -- an agent, as evaluations see it
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """See `Agent`.
-
-        Raises:
-            AgentError: a request came to nothing.
-        """
-        actions = self.act_with_details(requests)
-        for action in actions:
-            if action.error is not None:
-                raise AgentError(action.error)
-        return [action.text for action in actions]
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """Actions, errors among them.

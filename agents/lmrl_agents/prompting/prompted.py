@@ -19,7 +19,7 @@ from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
+from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, DetailedAgent, Request
 from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
@@ -80,7 +80,7 @@ class PromptSettings:
         object.__setattr__(self, "max_tokens", self.max_tokens or ANSWER_TOKENS + self.reasoning)
 
 
-class PromptedAgent:
+class PromptedAgent(DetailedAgent):
     """A language model with instructions, and perhaps examples.
 
     Args:
@@ -107,18 +107,6 @@ class PromptedAgent:
         self._examples: dict[str, list[Transcript]] = {}
 
     # -- acting
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """One action per request.
-
-        Raises:
-            AgentError: a request has no answer after all retries.
-        """
-        actions = self.act_with_details(requests)
-        for action in actions:
-            if action.error is not None:
-                raise AgentError(action.error)
-        return [action.text for action in actions]
 
     def act_with_details(self, requests: Sequence[Request]) -> list[Action]:
         """Actions with what the model wrote, tokens, seconds and cost. A model that fails has an action with an error.
