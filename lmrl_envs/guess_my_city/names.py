@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from lmrl_envs.guess_my_city.knowledge import region_names
 from lmrl_envs.guess_my_city.table import City, cities, countries, places
+from lmrl_envs.language.comparisons import Measures
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lists import sections, table, words
 from lmrl_envs.language.numbers import NUMBERS
-from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.tokens import CLEAR, PARTS, Token, Tokenizer, clean
 from lmrl_envs.language.truth import Truth, surely
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from lmrl_envs.language.comparisons import Measures
 from lmrl_envs.language.lexicon import NAME, NOT, SKIP, Lexicon
 from lmrl_envs.language.lists import words
-from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.scales import Values
 from lmrl_envs.language.tokens import LINES, Token
 from lmrl_envs.language.truth import Truth, contrary, surely

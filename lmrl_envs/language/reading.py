@@ -17,10 +17,10 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
+from lmrl_envs.language.comparisons import Measures
 from lmrl_envs.language.grammar import NEGATED, TRIES, Language, Memory, Unread
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
-from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.rewrites import Rewrites
 from lmrl_envs.language.scan import Scan
 from lmrl_envs.language.sentence import Sentence, question_in

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from lmrl_envs.language.comparisons import Measures
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
-from lmrl_envs.language.quantity import Measures
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.scales import COMMON, Values
 from lmrl_envs.language.spelling import read_spelling
