@@ -155,9 +155,9 @@ class TextEnv(gymnasium.Env[str, str]):
     instructions: str = ""
     option_keys: frozenset[str] = frozenset()
     state_version: int = 1
+    """Raised when the meaning of `get_state` changes, so that an old state is refused and not misread."""
     game_fields: Mapping[str, Any] | None = None
     """Types of what `_get_game` gives, by key (``str``, ``list[str]``, ...); a state of other types is refused."""
-    """Raised when the meaning of `get_state` changes, so that an old state is refused and not misread."""
 
     def __init__(self, *, render_mode: str | None = None) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:

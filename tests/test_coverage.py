@@ -12,7 +12,7 @@ import pytest
 
 from lmrl_datasets import Dataset, load_dataset, read_jsonl
 from lmrl_datasets.coverage import coverage, in_words
-from lmrl_datasets.reading.dataset import samples
+from lmrl_datasets.reading.finding import samples
 from lmrl_envs import Transcript, make_policy, task, task_ids
 from lmrl_envs.maze.rules import MOVES, named_maze
 

@@ -16,7 +16,7 @@ from lmrl_benchmarks.commands.cli import run
 from lmrl_datasets import DatasetError, generate, load_dataset, read_jsonl
 from lmrl_datasets.cards import write_cards
 from lmrl_datasets.exchange import to_minari, write_jsonl
-from lmrl_datasets.reading.dataset import samples
+from lmrl_datasets.reading.finding import samples
 from lmrl_envs.files import FolderError
 
 NAME = "wordle/mine-v0"

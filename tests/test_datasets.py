@@ -21,7 +21,7 @@ from lmrl_datasets import DatasetError, Episode, dataset_names, generate, load_d
 from lmrl_datasets.cards import _achievable
 from lmrl_datasets.coverage import coverage
 from lmrl_datasets.reading.columns import Decoder
-from lmrl_datasets.reading.dataset import samples
+from lmrl_datasets.reading.finding import samples
 from lmrl_datasets.schema import COLUMNS, to_table
 from lmrl_envs import files, task
 from lmrl_envs.files import FolderError

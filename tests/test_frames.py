@@ -22,7 +22,7 @@ from lmrl_benchmarks.running.suite import load_suite
 from lmrl_benchmarks.scores import references
 from lmrl_datasets import load_dataset
 from lmrl_datasets.exchange import write_chats
-from lmrl_datasets.reading.dataset import samples
+from lmrl_datasets.reading.finding import samples
 
 DATA = "wordle/mixed-v0"
 

@@ -221,8 +221,8 @@ def test_an_archive_cannot_fill_the_memory(kind: bytes, tmp_path: Path) -> None:
 
 
 def test_what_an_archive_unpacks_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lmrl_envs.files.untrusted.UNPACKED", 100_000)
-    monkeypatch.setattr("lmrl_envs.files.untrusted.MEMBERS", 5)
+    monkeypatch.setattr("lmrl_envs.files.archives.UNPACKED", 100_000)
+    monkeypatch.setattr("lmrl_envs.files.archives.MEMBERS", 5)
     for number, sizes in enumerate([[60_000, 60_000], [1] * 6]):
         with tarfile.open(tmp_path / f"{number}.tar.xz", "w:xz") as archive:
             for k, size in enumerate(sizes):

@@ -22,8 +22,8 @@ from lmrl_benchmarks.running.records import RecordFile
 from lmrl_benchmarks.running.verify import verify_records
 from lmrl_envs import task, task_ids
 from lmrl_envs.language.answers import Tool
-from lmrl_envs.partners.chat_server import as_calls
 from lmrl_envs.partners.local_model import LocalModel
+from lmrl_envs.partners.server_forms import as_calls
 
 WORDLE = "lmrl/Wordle-v0"
 Write = Callable[[Tool, str], Any]

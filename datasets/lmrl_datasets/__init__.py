@@ -8,7 +8,8 @@ Examples:
 
 from lmrl_datasets.exchange import read_jsonl
 from lmrl_datasets.generate import generate
-from lmrl_datasets.reading.dataset import Dataset, load_dataset
+from lmrl_datasets.reading.dataset import Dataset
+from lmrl_datasets.reading.finding import load_dataset
 from lmrl_datasets.reading.stats import summarize
 from lmrl_datasets.recipes import Recipe, dataset_names, load_recipe
 from lmrl_datasets.schema import DatasetError, Episode

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lmrl_datasets.coverage import in_words
-from lmrl_datasets.reading.dataset import load_dataset
+from lmrl_datasets.reading.finding import load_dataset
 from lmrl_envs import task
 from lmrl_envs.files import write_atomically
 

@@ -17,7 +17,7 @@ from typing import Any
 from lmrl_datasets.schema import DatasetError
 from lmrl_datasets.store import making_versions
 from lmrl_envs.files import needs, write_atomically
-from lmrl_envs.files.untrusted import members
+from lmrl_envs.files.archives import members
 
 LOCAL = "local"
 

@@ -1,4 +1,4 @@
-"""The one reader of what comes from elsewhere: JSON, JSON lines and archives are parsed here and nowhere else.
+"""The one reader of what comes from elsewhere: JSON and JSON lines are parsed here and nowhere else, archives in `archives`.
 
 Records, runs, suites, datasets, submissions, model folders and replies of servers are anybody's. What is read here has the
 type that its reader asked for, and bounded sizes; what does not is `Refused`, with one line that names the place and the field
@@ -13,7 +13,6 @@ and quotes at most 80 printable characters. A reader declares what it takes and 
     for number, record in lines(path, Record): ...          # JSON lines, also .zst; one line in memory at a time
     suite = convert(tomllib.loads(text), SuiteFile, path)   # values that are parsed already
     values = checked(read(path, dict[str, Any]), RunFile, path)  # the plain dict, if it is a RunFile
-    sums = unpack(archive, folder)                          # plain files of a .tar.xz
 
 A reader that has an error of its own raises it with the text of `Refused`, a ValueError. A `Schema` stands beside its reader; who
 writes a new key into a file adds it there, with a default, so that older files can be read.
@@ -25,18 +24,15 @@ are finite and bounded (`Integer`, `Count` from 0, `Number`, `Amount` from 0), w
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
-import lzma
 import os
 import re
 import stat
-import tarfile
 import typing
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
 import msgspec
@@ -58,17 +54,11 @@ QUOTED = 80
 """Characters of what was refused that are shown."""
 FILE, LINE = 16 << 20, 32 << 20
 """Bytes of a JSON file, and of one line of a file of JSON lines. What is parsed weighs up to some 20 times as much."""
-UNPACKED, MEMBERS = 4 << 30, 100_000
-"""Bytes and files that an archive may unpack to."""
-VALUES = 64_000_000
-"""Values in an archive's files: some 100 bytes each once they are read, whatever they weigh there."""
 RATIO, SMALL = 2000, 64 << 20
 """Bytes that one compressed byte may become, once it is more than the second number in all."""
 NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$))[A-Za-z0-9_][A-Za-z0-9_.+=-]{0,79}(?<!\.)")
 """One part of the path of an archive's member, and of a run's folders: a file's name on any system."""
 _READING = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-BLOCK = 1 << 20
-"""Bytes that are read at once."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -313,114 +303,3 @@ def _told(problem: BaseException, kind: Any, where: object) -> str:
         hint = f"; {near(name[:QUOTED], [entry.encode_name for entry in known])}" if known else ""
         why = f"unknown field '{shown(name)}'{hint}"
     return _line(where, field, shown(why.replace("`", ""), 4 * QUOTED))
-
-
-# -- archives
-
-
-def unpack(archive: Path, folder: Path) -> dict[str, tuple[str, int]]:
-    """Unpack a ``.tar.xz`` of plain files into an empty folder; returns the sha256 and size of each, by its path.
-
-    Raises:
-        Refused: no archive; a member that is no plain file inside the folder (links, devices, folders, files with holes, odd
-            names), or there twice, case apart; more than `MEMBERS` files, `UNPACKED` bytes or `VALUES`.
-    """
-    found, values = {}, 0
-    with _archive_errors(archive), opened(archive) as file, lzma.open(file) as packed:
-        for path, size, source in members(_Forward(packed, os.fstat(file.fileno()).st_size)):
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            digest = hashlib.sha256()
-            with target.open("xb") as copy:
-                while block := source.read(BLOCK):
-                    digest.update(block)
-                    copy.write(block)
-                    values += sum(map(block.count, (b",", b"[", b"{")))
-                    if values > VALUES:
-                        raise Refused(f"{shown(path)!r}: more values than are read")
-            found[path] = (digest.hexdigest(), size)
-    return found
-
-
-@contextlib.contextmanager
-def _archive_errors(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except Refused as problem:
-        raise Refused(str(problem) if str(problem).startswith(str(archive)) else f"{archive}: {problem}") from None
-    except (Exception, RecursionError, MemoryError) as problem:  # tarfile raises whatever odd headers lead it to
-        raise Refused(f"{archive}: no archive: {type(problem).__name__}: {shown(str(problem))}") from None
-
-
-def members(file: Any) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Path, size and content of each member of a tar file, which are plain files of a folder. Each is read before the next.
-
-    Args:
-        file: the tar file, uncompressed, opened for reading.
-
-    Raises:
-        Refused: see `unpack`.
-        tarfile.TarError, and others: it is no tar file.
-    """
-    seen: set[str] = set()
-    total = 0
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            archive.members = []  # type: ignore[attr-defined] # tarfile keeps all that it has read
-            path = member_path(member.name).as_posix()
-            total += member.size
-            if not member.isreg() or member.issparse():
-                raise Refused(f"{shown(member.name)!r} is no plain file")
-            if path.lower() in seen or total > UNPACKED or len(seen) >= MEMBERS:  # one file where case does not count
-                raise Refused(f"{shown(member.name)!r} is there twice, or there is more than a run can be")
-            seen.add(path.lower())
-            source = archive.extractfile(member)
-            assert source is not None
-            yield path, member.size, source
-
-
-def member_path(name: str) -> PurePosixPath:
-    """The path of an archive's member inside the folder that it is unpacked to.
-
-    Raises:
-        Refused: an absolute path, one that leaves the folder, a long one, or one with odd parts.
-    """
-    path = PurePosixPath(name)
-    plain = len(name) <= 1000 and "\\" not in name and "\0" not in name and "//" not in name and not name.endswith("/")
-    if not plain or path.is_absolute() or not path.parts or not all(NAME.fullmatch(part) for part in path.parts):
-        raise Refused(f"holds the path {shown(name)!r}, which is none of a run")
-    return path
-
-
-class _Forward:
-    """What a compressed file unpacks to, read from its beginning to its end, for tarfile.
-
-    A name in an archive may claim to be as long as memory is large, and compresses to nothing; tarfile reads it in one go. And
-    it looks back by a byte after each member, for which `lzma.LZMAFile` would begin again at the file's beginning.
-    """
-
-    def __init__(self, file: lzma.LZMAFile, whole: int) -> None:
-        self._file, self._whole = file, whole
-        self._at, self._last, self._back = 0, b"", 0
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= 4 * BLOCK:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        again, self._back = self._last[: min(self._back, size)], 0
-        data = again + self._file.read(size - len(again))
-        self._at += len(data)
-        self._last = data[-1:] or self._last
-        if self._at > SMALL and self._at > RATIO * self._whole:
-            raise Refused(f"{self._whole} bytes have become {self._at}, no more are unpacked")
-        return data
-
-    def seek(self, position: int) -> None:
-        if position == self._at - 1 and self._last and not self._back:
-            self._at, self._back = position, 1
-        elif position < self._at:
-            raise tarfile.ReadError("a member that points back")
-        while self._at < position and self.read(min(BLOCK, position - self._at)):
-            pass

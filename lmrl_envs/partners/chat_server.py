@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from lmrl_envs.files import needs, printable
-from lmrl_envs.partners.backend import FREE, Backend, Completion, Failure, Messages, Meter, Query, Results, Usage
+from lmrl_envs.partners.backend import FREE, Backend, Completion, Failure, Meter, Query, Results, Usage
 from lmrl_envs.partners.chat_http import HOSTED, KEY_VARIABLE, Exchange, Key, Reply, checked_url
+from lmrl_envs.partners.server_forms import Form, counts_more, prompt_bytes
 from lmrl_envs.partners.server_replies import (
-    BYTES_PER_TOKEN,
     UNREADABLE,
     Refusal,
     most_written,
@@ -27,9 +27,6 @@ from lmrl_envs.partners.server_replies import (
     read_refusal,
     retry_after,
 )
-
-if TYPE_CHECKING:
-    from lmrl_envs.language.answers import Tool
 
 MAX_WAIT = 30.0
 """Longest pause before asking again, in seconds, whatever the server's retry-after says."""
@@ -95,22 +92,6 @@ class ServerSettings:
     def is_hosted(self) -> bool:
         """Whether it is OpenAI's own."""
         return urlsplit(str(self.base_url)).hostname == HOSTED
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a server turned out to need of its requests."""
-
-    merged: bool = False
-    """Instructions at the beginning of the first user's message."""
-    limit: str = "max_tokens"
-    """The field that bounds an answer."""
-    without: frozenset[str] = frozenset()
-    """Fields that it refuses and that can be done without."""
-
-    def __str__(self) -> str:
-        changes = ["instructions in the user's message"] if self.merged else []
-        return ", ".join([*changes, *(f"no {name}" for name in sorted(self.without))])
 
 
 class ChatServer(Backend):
@@ -218,12 +199,14 @@ class ChatServer(Backend):
         """An attempt, and where the server cannot take its form another in one that it can: the result, its form, the cost."""
         result, cost = self._attempt(query, form, max_tokens, until, meter)
         for _ in range(len(self.optional) + 4):  # one test for each way in which forms differ
-            other = self._other_form(query, form, result)
+            optional = [name for name in self.optional if name not in self.settings.extra_body]
+            is_free = self.settings.instructions == "auto"
+            other = form.other(query, result, is_free, self._form_is_sure, optional)
             if other is None or time.monotonic() >= until:
                 break
             tested, spent = self._attempt(query, other, max_tokens, until, meter)
             cost += spent
-            if isinstance(result, Completion) and not _counts_more(query, result, tested):
+            if isinstance(result, Completion) and not counts_more(result, tested):
                 break  # the server counts oddly: the instructions were not left out
             result, form = tested, other
         if isinstance(result, Completion):
@@ -232,25 +215,6 @@ class ChatServer(Backend):
             if str(form):
                 result = replace(result, form=str(form))
         return result, form, cost
-
-    def _other_form(self, query: Query, form: Form, result: Completion | Failure) -> Form | None:
-        """The form that a server may take in place of this one, by its answer; None if nothing speaks for another."""
-        has_system = not form.merged and any(message["role"] == "system" for message in query.messages)
-        if isinstance(result, Completion):
-            unsure = has_system and not self._form_is_sure and result.prompt_tokens is not None
-            return replace(form, merged=True) if unsure and result.prompt_tokens == _least_tokens(query) else None
-        refusal = result.refusal
-        if not isinstance(refusal, Refusal):
-            return None
-        if has_system and self.settings.instructions == "auto" and refusal.wants_no_system:
-            return replace(form, merged=True)
-        if form.limit == "max_tokens" and refusal.names("max_completion_tokens") and not refusal.is_too_long:
-            return replace(form, limit="max_completion_tokens")
-        known = {name for name in self.optional if name not in form.without and name not in self.settings.extra_body}
-        refused = {name for name in known if refusal.status in (400, 422) and refusal.names(name)}
-        if not refused and query.tool is not None and refusal.status < 500 and refusal.wants_no_tools:
-            refused = {"tool_choice"} if "tool_choice" not in form.without else {"tools"} - form.without
-        return replace(form, without=form.without | refused) if refused else None
 
     def _attempt(
         self, query: Query, form: Form, max_tokens: int, until: float, meter: Meter
@@ -274,19 +238,7 @@ class ChatServer(Backend):
 
     def _request(self, query: Query, max_tokens: int, form: Form) -> dict[str, Any]:
         """The fields of a request beside the model."""
-        messages: list[Any] = _merged(query.messages) if form.merged else query.messages
-        tool = query.tool if "tools" not in form.without else None
-        fields = {
-            "messages": messages if tool is None else as_calls(messages, tool),
-            "tools": None if tool is None else [tool.schema()],
-            "tool_choice": None if tool is None else "required",
-            form.limit: max_tokens,
-            "temperature": query.temperature,
-            "seed": None if query.temperature == 0 else query.seed,  # greedy answers need none
-        }
-        extra = self.settings.extra_body
-        kept = {k: v for k, v in fields.items() if k not in extra and k not in form.without and v is not None}
-        return {**kept, **{key: value for key, value in extra.items() if value is not None}}
+        return form.fields(query, max_tokens, self.settings.extra_body)
 
     def _result(self, reply: Reply, query: Query, max_tokens: int) -> Completion | Failure:
         if not reply.is_good:
@@ -299,7 +251,7 @@ class ChatServer(Backend):
 
     def read(self, body: bytes, query: Query, max_tokens: int) -> Completion | Failure:
         """The result in the body of a reply; raises one of `UNREADABLE` where it is none."""
-        completion, says_something, problem = read_completion(body, _texts(query))
+        completion, says_something, problem = read_completion(body, prompt_bytes(query))
         redact = self._key.redact
         # A server that sends the key back does not get it into a record.
         completion = replace(
@@ -406,48 +358,3 @@ def _put(results: _Queue, i: int, work: Callable[[], Completion | Failure]) -> N
         results.put((i, work()))
     except BaseException as error:  # raised in the caller's thread
         results.put((i, error))
-
-
-def _texts(query: Query) -> int:
-    """Bytes of a prompt."""
-    return sum(len(message["content"].encode(errors="replace")) for message in query.messages)
-
-
-def _least_tokens(query: Query) -> int:
-    return -(-_texts(query) // BYTES_PER_TOKEN)
-
-
-def _counts_more(query: Query, first: Completion, second: Completion | Failure) -> bool:
-    """Whether a server counts tokens for instructions that it did not count before: it left them out then."""
-    counts = (first.prompt_tokens, second.prompt_tokens if isinstance(second, Completion) else None)
-    return counts[0] is not None and counts[1] is not None and counts[1] > counts[0]
-
-
-def as_calls(messages: Messages, tool: Tool) -> list[dict[str, Any]]:
-    """A chat whose answers are calls of a tool; the message after each is what the call returned."""
-    found: list[dict[str, Any]] = []
-    call = ""
-    for k, message in enumerate(messages):
-        if message["role"] == "assistant":
-            call = f"call{k:05}"  # nine letters and digits: some servers take no others
-            arguments = json.dumps({tool.argument: message["content"]}, ensure_ascii=False)
-            function = {"name": tool.name, "arguments": arguments}
-            made = {"id": call, "type": "function", "function": function}
-            found.append({"role": "assistant", "content": "", "tool_calls": [made]})
-        elif call:
-            found.append({"role": "tool", "tool_call_id": call, "content": message["content"]})
-            call = ""
-        else:
-            found.append(message)
-    return found
-
-
-def _merged(messages: Messages) -> Messages:
-    """A chat without system messages: what they say stands at the beginning of the first user's."""
-    system = [message["content"] for message in messages if message["role"] == "system"]
-    others = [dict(message) for message in messages if message["role"] != "system"]
-    first = next((message for message in others if message["role"] == "user"), None)
-    if first is None:
-        return [{"role": "user", "content": "\n\n".join(system)}, *others]
-    first["content"] = "\n\n".join([*system, first["content"]])
-    return others

@@ -301,7 +301,7 @@ class UciPartner:
         if self.elo is None and "MultiPV" in engine.options:
             # A game of its own makes the engine forget all it knows, so the reply depends on the request alone.
             lines = await engine.analyse(board, limit, multipv=LINES, game=object())
-            move = _pick(lines, seed, board)
+            move = _pick(lines, seed)
             if move is not None:
                 return move
         result = await engine.play(board, limit, game=object() if self.elo is None else None)
@@ -310,7 +310,7 @@ class UciPartner:
         return result.move.uci()
 
 
-def _pick(lines: Sequence[chess.engine.InfoDict], seed: int, board: chess.Board) -> str | None:
+def _pick(lines: Sequence[chess.engine.InfoDict], seed: int) -> str | None:
     """A first move of the lines, drawn with weights that fall with the distance from the best score."""
     scored = [
         (line["pv"][0].uci(), line["score"].relative.score(mate_score=10_000))  # type: ignore[typeddict-item]

@@ -16,8 +16,9 @@ import pytest
 
 from lmrl_benchmarks.commands.cli import run
 from lmrl_benchmarks.reporting.submission import MANIFEST, SubmissionError, unpack
-from lmrl_envs.files.untrusted import VALUES, Refused
-from lmrl_envs.files.untrusted import unpack as unpack_files
+from lmrl_envs.files.archives import VALUES
+from lmrl_envs.files.archives import unpack as unpack_files
+from lmrl_envs.files.untrusted import Refused
 
 LARGE = 3 << 30
 
@@ -158,7 +159,7 @@ def test_what_a_small_archive_unpacks_to_is_bounded(tmp_path: Path) -> None:
 def test_no_values_without_end_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty objects take 24 times the room that they have in a file: an archive of 2 MB would have taken 100 GB."""
     assert VALUES < 10**8
-    monkeypatch.setattr("lmrl_envs.files.untrusted.VALUES", 10**6)
+    monkeypatch.setattr("lmrl_envs.files.archives.VALUES", 10**6)
     with lzma.open(tmp_path / "bomb.tar.xz", "wb", preset=0) as file:
         for name, size, block in (("noise", 1, random.randbytes(1 << 16)), ("episodes.jsonl", 2, b"{}," * (1 << 18))):
             member = tarfile.TarInfo(name)

@@ -326,7 +326,7 @@ def test_bad_luck_is_found_by_reading(wordle_data: Path, tmp_path: Path) -> None
 
 def test_samples_have_checksums_in_their_pages() -> None:
     """Generation writes them; the samples that ship are what generation makes."""
-    from lmrl_datasets.reading.dataset import samples
+    from lmrl_datasets.reading.finding import samples
 
     for name in samples():
         data = load_dataset(name, sample=True)

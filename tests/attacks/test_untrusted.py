@@ -32,7 +32,7 @@ from lmrl_envs.files.untrusted import (
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("lmrl_envs", "datasets/lmrl_datasets", "agents/lmrl_agents", "benchmarks/lmrl_benchmarks")
-READER = "lmrl_envs/files/untrusted.py"
+READERS = {"lmrl_envs/files/untrusted.py", "lmrl_envs/files/archives.py"}
 OWN = {
     "lmrl_envs/car_dealer/rules.py": "a table that ships",
     "lmrl_envs/guess_my_city/table.py": "tables that ship",
@@ -70,8 +70,8 @@ def test_json_and_archives_are_parsed_in_one_place_alone() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert len(files) > 150
     found = {path.relative_to(ROOT).as_posix(): parsers(ast.parse(path.read_text("utf-8"))) for path in files}
-    assert {name: calls for name, calls in found.items() if calls and name != READER and name not in OWN} == {}
-    assert found[READER] and all(found[name] for name in OWN)  # an exception that is none any more goes
+    assert {name: calls for name, calls in found.items() if calls and name not in OWN and name not in READERS} == {}
+    assert all(found[name] for name in {*READERS, *OWN})  # an exception that is none any more goes
 
 
 @pytest.mark.parametrize(

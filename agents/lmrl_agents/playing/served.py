@@ -34,7 +34,8 @@ from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_envs.files import sha256_of
 from lmrl_envs.files.untrusted import read
 from lmrl_envs.partners.backend import Completion, Failure, Query
-from lmrl_envs.partners.chat_server import ChatServer, Form, ServerSettings
+from lmrl_envs.partners.chat_server import ChatServer, ServerSettings
+from lmrl_envs.partners.server_forms import Form
 from lmrl_envs.partners.server_replies import read_json
 
 SURE = 1e-3

@@ -16,7 +16,7 @@ from lmrl_datasets import Dataset, load_dataset, read_jsonl
 from lmrl_datasets import generate as make
 from lmrl_datasets.coverage import coverage, in_words
 from lmrl_datasets.exchange import to_minari, write_chats, write_jsonl
-from lmrl_datasets.reading.dataset import data_home, installed_datasets, samples
+from lmrl_datasets.reading.finding import data_home, installed_datasets, samples
 from lmrl_datasets.recipes import dataset_names, load_recipe
 from lmrl_envs.files import printable
 from lmrl_envs.work import progress_bar

@@ -281,6 +281,11 @@ def learned_scores(s: Settings, spec: str, samples: Samples) -> np.ndarray:
     return scores
 
 
+def scores_by(s: Settings, reader: str, pairs: int, samples: Samples) -> np.ndarray:
+    """As `learned_scores`, by a reward model of so many pairs as ``reader`` labels them."""
+    return learned_scores(s, f"learned:{reward_model(replace(s, reader=reader, pairs=pairs))}", samples)
+
+
 def _rl(s: Settings, out: Path) -> Curve:
     """PPO by the reward model; its own record holds gold and proxy of every game."""
     overrides = {**_own(s, "ppo"), "ppo.kl_weight": s.kl}

@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
-from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, learned_scores, reward_model, samples_of
+from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, samples_of, scores_by
 from lmrl_benchmarks.experiments.people_lab import utilities
 from lmrl_datasets.preferences.labellers import Groups, feature, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
@@ -105,16 +104,12 @@ def _scores(
         mean = np.sum([p * w for p, w in zip(shares, worth, strict=True)], axis=0)
         return [mean] * len(shares) if s.policy == "crowd" else list(worth)
     if s.policy == "crowd":
-        return [_learned(lab, s.groups, s.pairs, samples)] * len(shares)
+        return [scores_by(lab, s.groups, s.pairs, samples)] * len(shares)
     tastes = [part.partition("*")[2] for part in s.groups.removeprefix("groups:").split("/") if part]
     return [
-        _learned(lab, f"groups:1*{taste}", round(s.pairs * share), samples)
+        scores_by(lab, f"groups:1*{taste}", round(s.pairs * share), samples)
         for taste, share in zip(tastes, shares, strict=True)
     ]
-
-
-def _learned(lab: Settings, reader: str, pairs: int, samples: Samples) -> np.ndarray:
-    return learned_scores(lab, f"learned:{reward_model(replace(lab, reader=reader, pairs=pairs))}", samples)
 
 
 def _best(s: Pluralism, scores: np.ndarray | None) -> np.ndarray:

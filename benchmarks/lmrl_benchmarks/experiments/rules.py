@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 
-from lmrl_benchmarks.experiments.gold_lab import Settings, learned_scores, reward_model, samples_of
+from lmrl_benchmarks.experiments.gold_lab import Settings, samples_of, scores_by
 from lmrl_benchmarks.experiments.people_lab import utilities
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
@@ -78,10 +77,7 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
 
         def scored(spec: str, exact: np.ndarray, pairs: int) -> np.ndarray:
             """What answers are worth by one kind of labels, in standard deviations: [prompts, samples]."""
-            scores = exact
-            if s.learner != "exact":
-                model = reward_model(replace(lab, reader=spec, pairs=pairs))
-                scores = learned_scores(lab, f"learned:{model}", samples)
+            scores = exact if s.learner == "exact" else scores_by(lab, spec, pairs, samples)
             return (scores - scores.mean()) / max(scores.std(), 1e-9)
 
         law = Path(folder) / "rule.toml"

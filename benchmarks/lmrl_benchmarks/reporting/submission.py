@@ -24,7 +24,7 @@ from lmrl_benchmarks.running.records import SUMMARY
 from lmrl_benchmarks.running.suite import SuiteError
 from lmrl_benchmarks.running.verify import expected_cells, verify_run
 from lmrl_datasets.schema import plain
-from lmrl_envs.files import replacing, untrusted, write_json
+from lmrl_envs.files import archives, replacing, untrusted, write_json
 from lmrl_envs.files.untrusted import Count, Integer, Schema, shown
 
 MANIFEST = "submission.json"
@@ -139,7 +139,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, Any]:
             manifest does not name, that it names and that are not there, or that have other contents.
     """
     try:
-        found = untrusted.unpack(archive, folder)
+        found = archives.unpack(archive, folder)
         manifest = untrusted.read(folder / MANIFEST, dict[str, Any])
         if isinstance(version := manifest.get("schema_version"), int) and version > SCHEMA_VERSION:
             raise SubmissionError(f"{archive} has schema version {version}: update lmrl")
