@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lmrl_agents.learning.curves import read_metrics
 from lmrl_agents.learning.rewarding import GAMES
