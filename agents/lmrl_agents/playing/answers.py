@@ -6,7 +6,8 @@ import inspect
 import json
 import os
 import threading
-from collections.abc import Awaitable, Collection, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
@@ -28,6 +29,25 @@ USAGE = ("prompt_tokens", "completion_tokens", "cost_usd")
 """Details of actions that summaries add up."""
 MOST = 1e12
 """The greatest amount of those that one action can have."""
+
+
+class DetailedAgent(ABC):
+    """An agent that tells of its actions; ``act`` follows."""
+
+    @abstractmethod
+    def act_with_details(self, requests: Sequence[Request]) -> list[Action]: ...
+
+    def act(self, requests: Sequence[Request]) -> list[str]:
+        """See `Agent.act`.
+
+        Raises:
+            AgentError: a request came to nothing.
+        """
+        actions = self.act_with_details(requests)
+        for action in actions:
+            if action.error is not None:
+                raise AgentError(action.error)
+        return [action.text for action in actions]
 
 
 def ours(problem: BaseException) -> bool:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_agents.playing.answers import actions_of, introduction, tell_finished
+from lmrl_agents.playing.answers import DetailedAgent, actions_of, introduction, tell_finished
 from lmrl_agents.playing.identity import parts_of_best_of, reward_identity
 from lmrl_agents.playing.loading import load_agent
-from lmrl_agents.playing.protocol import Action, Agent, DetailedAgent, Request
+from lmrl_agents.playing.protocol import Action, Agent, Request
 from lmrl_agents.rewards.loading import check_reward, load_reward
 from lmrl_agents.rewards.protocol import Reward, Trajectory, scored
 from lmrl_envs import Transcript, Turn

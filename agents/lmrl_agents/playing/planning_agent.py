@@ -11,9 +11,10 @@ import torch
 from lmrl_agents.models.description import read_description
 from lmrl_agents.models.planning_values import PlanningValues, Talks, TextTable, padded
 from lmrl_agents.models.tokenizer import TaskTokenizer
+from lmrl_agents.playing.answers import DetailedAgent
 from lmrl_agents.playing.followed import Followed
 from lmrl_agents.playing.identity import model_digest, model_folder
-from lmrl_agents.playing.protocol import Action, AgentError, DetailedAgent, Request
+from lmrl_agents.playing.protocol import Action, AgentError, Request
 from lmrl_envs import Transcript
 from lmrl_envs.wrappers import Offers
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -76,22 +75,3 @@ class Agent(Protocol):
             AgentStopped: the run must stop. Any other exception is an error of the episodes that were asked about.
         """
         ...
-
-
-class DetailedAgent(ABC):
-    """An agent that tells of its actions; ``act`` follows."""
-
-    @abstractmethod
-    def act_with_details(self, requests: Sequence[Request]) -> list[Action]: ...
-
-    def act(self, requests: Sequence[Request]) -> list[str]:
-        """See `Agent.act`.
-
-        Raises:
-            AgentError: a request came to nothing.
-        """
-        actions = self.act_with_details(requests)
-        for action in actions:
-            if action.error is not None:
-                raise AgentError(action.error)
-        return [action.text for action in actions]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmrl_agents.playing.answers import QUIT, Introduction
+from lmrl_agents.playing.answers import QUIT, DetailedAgent, Introduction
 from lmrl_agents.playing.identity import is_ours
 from lmrl_agents.playing.loading import check_spec, load_agent
 from lmrl_agents.playing.protocol import (
@@ -26,7 +26,6 @@ from lmrl_agents.playing.protocol import (
     AgentArgumentError,
     AgentError,
     AgentStopped,
-    DetailedAgent,
     Request,
     UnknownAgent,
 )

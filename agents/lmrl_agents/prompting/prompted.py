@@ -19,7 +19,8 @@ from typing import Any
 
 from gymnasium.error import DependencyNotInstalled
 
-from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, DetailedAgent, Request
+from lmrl_agents.playing.answers import DetailedAgent
+from lmrl_agents.playing.protocol import Action, AgentArgumentError, AgentError, AgentStopped, Request
 from lmrl_agents.playing.server_seeds import ServerSeeds
 from lmrl_agents.prompting.extraction import extract
 from lmrl_agents.prompting.prompts import PROMPT_VERSION, fitting, good_games, messages_of
