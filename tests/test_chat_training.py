@@ -14,7 +14,7 @@ from chat_tokenizers import tokenizer_of
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from lmrl_agents import Request
+from lmrl_agents import Request, load_agent
 from lmrl_agents.learning.online import frozen
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
@@ -25,7 +25,9 @@ from lmrl_agents.models.description import read_description
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.tokenizer import TaskTokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.playing.collecting import Collection, collect
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_datasets.preferences.labelling import label_pairs
 from lmrl_envs import Transcript, Turn
 
 ENV = "lmrl/Wordle-v0"
@@ -41,7 +43,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"steps": 2, "batch_size": 4, "validation_episodes": 2, "betas": [4.0]} for name in ("mc", "ilql", "cql")},
     **{name: {"iterations": 1, "episodes": 2, "slots": 2} for name in ("ppo", "reinforce", "online_filtered_bc")},
     "grpo": {"iterations": 1, "episodes": 1, "group_size": 2},
+    **{name: {"epochs": 1, "batch_size": 4} for name in ("reward_model", "dpl")},
+    "dpo": {"steps": 2, "batch_size": 4},
+    "online_dpo": {"iterations": 1, "episodes": 1, "slots": 2, "labeller": "gold"},
 }
+PAIRED = ("reward_model", "dpl", "dpo")
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +76,22 @@ def run_of(algorithm: str, source: Path, data: Path, out: Path, **settings: Any)
 
 
 @pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Games of one secret, compared."""
+    folder = tmp_path_factory.mktemp("pairs") / "wordle"
+    collect(Collection(ENV, ["suboptimal"], 6), [load_agent("suboptimal")], folder)
+    label_pairs(folder, "gold")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def clone(instruct, wordle_data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(run_of("bc", instruct, wordle_data, tmp_path_factory.mktemp("clone") / "run"))
 
 
 @pytest.mark.parametrize("algorithm", SETTINGS)
-def test_algorithms_train_in_chats(algorithm, instruct, clone, wordle_data, tmp_path) -> None:
-    run = run_of(algorithm, instruct, wordle_data, tmp_path / "run")
+def test_algorithms_train_in_chats(algorithm, instruct, clone, wordle_data, pairs, tmp_path) -> None:
+    run = run_of(algorithm, instruct, pairs if algorithm in PAIRED else wordle_data, tmp_path / "run")
     if algorithm not in ("bc", "filtered_bc"):
         run.start = clone
     folder = train(run)
@@ -121,9 +136,9 @@ def base_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name.replace(".base_layer", ""): p for name, p in model.named_parameters() if MARK not in name}
 
 
-@pytest.mark.parametrize("algorithm", ["ilql", "cql", "mc", "ppo", "reinforce", "grpo"])
-def test_adapters_are_all_that_is_trained_and_kept(algorithm, instruct, adapted, wordle_data, tmp_path) -> None:
-    run = run_of(algorithm, instruct, wordle_data, tmp_path / "run", **LORA)
+@pytest.mark.parametrize("algorithm", ["ilql", "cql", "mc", "ppo", "reinforce", "grpo", "reward_model", "dpo"])
+def test_adapters_are_all_that_is_trained_and_kept(algorithm, instruct, adapted, wordle_data, pairs, tmp_path) -> None:
+    run = run_of(algorithm, instruct, pairs if algorithm in PAIRED else wordle_data, tmp_path / "run", **LORA)
     run.start = adapted
     folder = train(run)
     for file in folder.glob("*.safetensors"):
@@ -139,7 +154,7 @@ def test_adapters_are_all_that_is_trained_and_kept(algorithm, instruct, adapted,
         if MARK in name
     )
     if algorithm != "grpo":  # whose one group may well teach nothing
-        assert moved is (algorithm in ("ppo", "reinforce"))  # the others train a critic beside the policy
+        assert moved is (algorithm in ("ppo", "reinforce", "dpo"))  # the others train a critic beside the policy
     agent = LanguageModelAgent(folder)
     assert isinstance(agent.act([Request(ENV, 0, 0, Transcript((Turn("Guess.", False),)), "")])[0], str)
 

@@ -27,12 +27,14 @@ from lmrl_agents.learning.preference_losses import (
     smoothed,
 )
 from lmrl_agents.learning.preference_pairs import episodes_of
+from lmrl_agents.learning.rewarding import GAMES
 from lmrl_agents.learning.run import METRICS, TrainingError, TrainingRun
 from lmrl_agents.learning.train import algorithms, load_algorithm, train
 from lmrl_agents.models.action_ends import ActionEnds
 from lmrl_agents.playing.best_of_n import kl_regularised_optimum
 from lmrl_agents.playing.collecting import Collection, collect
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
+from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.rewards.distributions import moments, quantile
 from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import RewardError, Trajectory, scored
@@ -363,6 +365,42 @@ def test_rewards_of_several_turns_are_read_at_each_action(tmp_path: Path) -> Non
         for place, action in zip(range(ends.start[side], ends.start[side + 1]), episode.actions, strict=True):
             row = ends.rows[ends.row[place]]
             assert row[ends.column[place]] == action[-1] == model.tokenizer.eoa
+
+
+@pytest.mark.parametrize(
+    ("env_id", "unit", "data", "reader"),
+    [
+        (MAZE, "segment:4", "maze/mixed-v0", {}),
+        ("lmrl/Wordle-v0", "game", "wordle/mixed-v0", {}),
+        # Its policy chooses among whole utterances, which a reward model has to read: docs/preferences.md.
+        ("lmrl/CarDealer-v1", "game", "car_dealer/mixed-v1",
+         {"text.choice": False, "text.max_action_tokens": 32, "text.max_tokens": 256, "model.max_positions": 256}),
+    ],
+)  # fmt: skip
+def test_tasks_of_many_turns_go_all_the_way(
+    env_id: str, unit: str, data: str, reader: dict[str, Any], tmp_path: Path
+) -> None:
+    """Pairs, a clone, a reward model (from it, unless they read alike no more), RLHF, DPO, best of n: gold is kept beside what was optimised."""
+    made = tmp_path / "pairs"
+    collect(Collection(env_id, ["suboptimal"], 4, unit=unit), [load_agent("suboptimal")], made)
+    label_pairs(made, "gold")
+
+    def trained(algorithm: str, given: Path | str, overrides: dict[str, Any], **changes: Any) -> Path:
+        run = replace(run_of(algorithm, given, tmp_path / algorithm, overrides, **changes), env_id=env_id)
+        return train(run)
+
+    short = {"bc.steps": 2, "bc.batch_size": 2}
+    start = trained("bc", data, short, sample=True)
+    reward = f"learned:{trained('reward_model', made, reader, start=None if reader else start)}"
+    policy = trained("dpo", made, {"dpo.steps": 2, "dpo.batch_size": 2}, start=start)
+    own = {"ppo.iterations": 1, "ppo.episodes": 2, "ppo.slots": 2, "ppo.kl_weight": 0.1}
+    trained("ppo", data, own, sample=True, start=start, reward=reward)
+    for game in (json.loads(line) for line in (tmp_path / "ppo" / GAMES).read_text().splitlines()):
+        assert len(game["gold"]) == len(game["optimised"]) == len(game["actions"]) > 0
+        assert game["gold"] != game["optimised"] and np.isfinite(game["optimised"]).all()
+    rollout = Rollout(load_agent(f"best_of:2,{reward},{policy}"), env_id, slots=1)
+    (best,) = rollout.play(range(1), 0)
+    assert not best.error and len(best.actions) > 0
 
 
 @pytest.mark.parametrize(("name", "loss"), [("ipo", "ipo"), ("kto", "kto")])
