@@ -44,6 +44,16 @@ _STATEMENT = re.compile(
 _NAMED = re.compile(
     r"\b(?:call(?:ed)?(?: it)?|known as|named|name (?:is|was|used to be)|go by) (?:the name (?:of )?)?([a-z .'-]+?)(?: (?:before|once|in the past|long ago|back then|until \d+))?\W*$"
 )
+_MAIN = re.compile(
+    r"\bmain language\b|\b(?:known|famous|noted) (?:primarily|mainly|mostly|chiefly|principally|above all|first and foremost) for\b"
+)
+"""Asks for what is first among others: what people would dispute of a city is not."""
+_HAS_ONE = re.compile(
+    r"\bdoes it (?:also )?have (?:one|some|any|those|them)\b(?= *(?:by|in|on|near|at|there|too|\W*$))"
+)
+"""Asks about what was named before."""
+_CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
+_BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
 _LONGER = re.compile(r"\bname\b.*\b(longer|shorter|more|fewer|less) than (\w+) letters?\b")
 
 
@@ -59,6 +69,17 @@ def read(question: str) -> Reading:
 def _read(question: str) -> Reading:
     text = prepared(question)
     reading = load_reader().read(text)
+    lower = text.lower()
+    if reading.truth is not None:
+        if _HAS_ONE.search(lower) is not None or (not reading.truth.possible and _CONTAINS.match(lower) is not None):
+            return UNREAD
+        if "main language" in lower or (" for" in lower and _MAIN.search(lower) is not None):
+            return reading._replace(truth=surely(reading.truth.yes))
+        if reading.guess is None and (bare := _BARE.match(lower)) is not None:
+            spoken = load_reader().read(f"do they speak {bare[1]}?").truth
+            if spoken is not None:  # "Spanish?": in Spain, or where it is spoken
+                both = Truth(reading.truth.yes & spoken.yes, reading.truth.possible | spoken.possible)
+                return reading._replace(truth=both, is_vague=True)
     if reading.guess is not None and (called := load_reader().once_called(text.lower())) is not None:
         return Reading(called)
     return reading if reading.guess is not None or _STATEMENT.match(text) is None else UNREAD

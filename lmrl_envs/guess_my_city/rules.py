@@ -78,7 +78,7 @@ def guessed_city(text: str) -> str | None:
     """
     text = text[:1000]
     words = tokens(text)
-    if not words or len(words) > MAX_TOKENS or len(named_cities(words)) != 1:
+    if not words or len(words) > MAX_TOKENS or len(named_cities(words)) != 1 or (len(words) > 3 and len({*words}) == 1):
         return None
     city = _plain_guess(_OR_NOT.sub("", text))
     if city is not None:
