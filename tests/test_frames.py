@@ -16,6 +16,7 @@ import pytest
 import lmrl_benchmarks
 import lmrl_envs
 from lmrl_benchmarks.commands.cli import COMMANDS, run
+from lmrl_benchmarks.commands.terminal import write_table
 from lmrl_benchmarks.reporting.results import load_results
 from lmrl_benchmarks.running.runner import run_suite
 from lmrl_benchmarks.running.suite import load_suite
@@ -76,6 +77,18 @@ def test_an_evaluations_folder_and_an_archive_are_read_alike(finished: Path, tmp
     assert run(["leaderboard", "submit", str(finished), "--to", str(tmp_path)]) == 0
     (archive,) = tmp_path.glob("*.tar.xz")
     pd.testing.assert_frame_equal(lmrl_benchmarks.results(archive), whole)
+
+
+def test_no_text_of_a_csv_is_a_formula(tmp_path: Path) -> None:
+    said = ["=HYPERLINK(1)", "+1", "-1 off", "@x", "\tx", "a=b", "", None]
+    table = pd.DataFrame({"text": said, "number": np.arange(-4.0, 4.0), "mixed": [1, *said[:-1]]})
+    write_table(table, tmp_path / "t.csv")
+    found = pd.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    assert found["text"].tolist() == ["'=HYPERLINK(1)", "'+1", "'-1 off", "'@x", "'\tx", "a=b", "", ""]
+    assert found["number"].tolist() == table["number"].tolist()
+    assert found["mixed"].tolist()[:3] == ["1", "'=HYPERLINK(1)", "'+1"]
+    write_table(table[["text"]], tmp_path / "t.parquet")
+    assert pd.read_parquet(tmp_path / "t.parquet")["text"].tolist()[:-1] == said[:-1], "Parquet has it as it was"
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -38,8 +38,14 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 def write_table(table: pd.DataFrame, path: Path) -> int:
     """Write a data frame as its file's ending says; returns its rows.
+
+    What anybody said is in it, and spreadsheets run a CSV's text that begins as a formula does: there it begins with an apostrophe.
 
     Raises:
         ValueError: another ending.
@@ -47,7 +53,11 @@ def write_table(table: pd.DataFrame, path: Path) -> int:
     if path.suffix not in TABLES:
         raise ValueError(f"{path.name}: the name of a table must end in {' or '.join(TABLES)}")
     with replacing(path) as temporary:
-        table.to_csv(temporary, index=False) if path.suffix == ".csv" else table.to_parquet(temporary, index=False)
+        if path.suffix == ".csv":
+            texts = {name: cells.map(_no_formula) for name, cells in table.items() if cells.dtype.kind not in "biuf"}
+            table.assign(**texts).to_csv(temporary, index=False)  # type: ignore[arg-type]
+        else:
+            table.to_parquet(temporary, index=False)
     return len(table)
 
 
