@@ -23,6 +23,7 @@ from lmrl_envs.guess_my_city.reader import load_reader, read, read_after
 from lmrl_envs.guess_my_city.rules import NOT_YES_NO, UNREAD, guessed_city, tokens
 from lmrl_envs.guess_my_city.sentences import OPEN, variants
 from lmrl_envs.guess_my_city.table import cities, countries, members, split_names
+from lmrl_envs.language.lists import entries
 from lmrl_envs.language.strategy import least_questions
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 
@@ -89,6 +90,24 @@ TEMPLATES = [
 def test_a_guess_wins_in_any_wording_for_every_city(template: str) -> None:
     for name in cities():
         assert guessed_city(template.format(name)) == name
+
+
+SHARED = [line for line in entries(str(Path(__file__).parent / "data" / "-"), "guess_templates.txt") if "{a}" in line]
+
+
+@pytest.mark.parametrize("template", [line for line in SHARED if "in fact" not in line and "don't you" not in line])
+def test_the_guess_templates_of_20_questions_win_here_too(template: str) -> None:
+    for name in cities():
+        assert guessed_city(template.replace("{a}", name)) == name
+
+
+def test_a_slip_in_a_citys_name_is_mended_and_another_places_name_is_not() -> None:
+    slips = {"Istambul": "Istanbul", "buenos aries": "Buenos Aires", "Bejing": "Beijing", "osakka": "Osaka"}
+    for slip, name in slips.items():
+        assert guessed_city(f"is it {slip}?") == name
+    for country in countries():
+        assert guessed_city(f"Is it {country}?") in (None, country), country
+    assert guessed_city("la la la la") is None
 
 
 @pytest.mark.parametrize(

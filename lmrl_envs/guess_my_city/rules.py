@@ -6,9 +6,11 @@ import re
 from functools import cache, lru_cache
 
 from lmrl_envs.guess_my_city.table import City, cities, countries
+from lmrl_envs.language.guesses import guess_words
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.lists import words as listed
 from lmrl_envs.language.text import INVISIBLE, plain
+from lmrl_envs.language.words import Slips
 
 MAX_QUESTIONS = 20
 OPENING = "Questions:"
@@ -24,7 +26,7 @@ KEPT_LENGTH = 300
 _TOKEN = re.compile(r"[^\W\d_]+|\d+(?:[.,:]\d+)*")
 _PLAIN_TOKEN = re.compile("[a-z]+|[0-9]+(?:[.,:][0-9]+)*")
 _POSSESSIVE = re.compile(r"['’`´]s\b")
-_OR_NOT = re.compile(r"(?i)\b(?:or not|yes or no)\W*$")
+_OR_NOT = re.compile(r"(?i)\b(?:or not|yes or no|,? is it not)\W*$")
 _FORMER = frozenset(("was", "formerly", "once", "used", "were", "did"))
 _NAMING = frozenset(("called", "named", "known", "name"))
 _LINKS = frozenset({"in", "of", "the", "capital", "city"})
@@ -41,7 +43,7 @@ def tokens(text: str) -> tuple[str, ...]:
 
 @cache
 def _fillers() -> frozenset[str]:
-    return frozenset(listed(sections(__file__, "data/guess.txt")["guess"]))
+    return guess_words() | frozenset(listed(sections(__file__, "data/guess.txt")["guess"]))
 
 
 @lru_cache(maxsize=1)
@@ -78,6 +80,9 @@ def guessed_city(text: str) -> str | None:
     """
     text = text[:1000]
     words = tokens(text)
+    if 0 < len(words) <= _MENDED_WORDS and not named_cities(words):
+        words = tuple(map(_mended, words))
+        text = " ".join(words)
     if not words or len(words) > MAX_TOKENS or len(named_cities(words)) != 1 or (len(words) > 3 and len({*words}) == 1):
         return None
     city = _plain_guess(_OR_NOT.sub("", text))
@@ -96,6 +101,37 @@ def guessed_city(text: str) -> str | None:
 
 _FOLLOWS = re.compile(r"\s*(?:the|a|an|you know|which|where|that|capital|home)\b", re.IGNORECASE)
 """How what is said of a city after its name begins."""
+
+
+_MENDED_WORDS = 10
+"""Words of the longest text in which a slip in the city's name is mended."""
+
+
+@cache
+def _slips() -> tuple[frozenset[str], Slips, frozenset[str]]:
+    """The longer words of the cities' names, slips of them, and words of countries' names."""
+    found = frozenset(word for name in cities() for word in tokens(name) if len(word) > 4)
+    lands = (text for country in countries().values() for text in (country.name, *country.aliases))
+    return found, Slips(found), frozenset(word for text in lands for word in tokens(text))
+
+
+@lru_cache(maxsize=4096)
+def _mended(word: str) -> str:
+    """The word of a city's name that a mistyped one is meant for: two letters swapped, one missing, one too many or wrong."""
+    if len(word) < 5 or word in _fillers() or not word.isascii():
+        return word
+    known, slips, lands = _slips()
+    if word in lands:
+        return word
+    for cut, whole in slips.near(word):
+        if cut == word:
+            if whole or cut in known:
+                return whole or cut
+        elif cut in known:
+            return cut
+        elif whole and len(whole) == len(word) and (len(word) > 5 or sorted(whole) == sorted(word)):
+            return whole
+    return word
 
 
 def _plain_guess(text: str) -> str | None:
@@ -117,7 +153,7 @@ def _plain_guess(text: str) -> str | None:
                 return None
             i += 1
     # "It is not X", "what is it like?": the fillers must not ask for anything by themselves.
-    if found is not None and "like" in words and "sounds" not in words:
+    if found is not None and "like" in words and {"sounds", "looks", "guess"}.isdisjoint(words):
         return None
     return found
 

@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import lru_cache
 
 from lmrl_envs.language.comparisons import Measures
+from lmrl_envs.language.guesses import guess_words
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.scales import COMMON, Values
 from lmrl_envs.language.spelling import read_spelling
-from lmrl_envs.language.truth import Truth
+from lmrl_envs.language.tokens import clean
+from lmrl_envs.language.truth import Truth, surely
 from lmrl_envs.twenty_questions.rules import MAX_QUESTION_LENGTH, height, load_knowledge, number, split_names
 
 _WHOLE = re.compile(
@@ -22,6 +24,9 @@ _WHOLE = re.compile(
     re.IGNORECASE,
 ).match
 """A question of its own."""
+_HINTS_AT_A_GUESS = re.compile(r"(?i)\bguess|\bonly\b")
+_GUESS_LENGTH = 120
+"""Characters of the longest guess."""
 _FOLLOW_UP_WORDS = 6
 """Words of a question that may go on from the one before."""
 _OBJECT = frozenset(
@@ -123,7 +128,36 @@ class ObjectReader(Reader):
         )
 
     def read(self, text: str, memory: Memory | None = None) -> Reading:
-        return super().read(_one_word(text), memory)
+        text = _one_word(text)
+        reading = super().read(text, memory)
+        if reading.guess is None and not reading.is_open and (reading.truth is None or _HINTS_AT_A_GUESS.search(text)):
+            index = self.guessed(text)
+            if index is not None:
+                return Reading(surely(1 << index), index)
+        return reading
+
+    def guessed(self, text: str) -> int | None:
+        """The one thing that a text names, if it has nothing beside it but the words of a guess."""
+        if len(text) > _GUESS_LENGTH or "\n" in text:
+            return None
+        tokens = self.lexicon.tokenizer(clean(text).replace("-", " ").replace("'", ""))
+        said = {token.word for token in tokens}
+        if "like" in said and said.isdisjoint(("sounds", "looks", "guess")):
+            return None
+        bases, found, i = [token.base for token in tokens], None, 0
+        while i < len(tokens):
+            for size in (3, 2, 1):
+                index = self.lexicon.names.get(" ".join(bases[i : i + size])) if i + size <= len(tokens) else None
+                if index is not None:
+                    if found is not None:
+                        return None
+                    found, i = index, i + size
+                    break
+            else:
+                if tokens[i].part not in (",", "x") and tokens[i].word not in guess_words():
+                    return None
+                i += 1
+        return found
 
     def special(self, text: str) -> Truth | None:
         if ("object" in text or "item" in text or "thing" in text) and _OBJECT.issuperset(re.findall(r"[a-z]+", text)):
