@@ -135,6 +135,8 @@ def test_a_task_by_module_or_file_is_one_on_every_floor(place: Path, spec: str) 
     code = TASK.replace("SPEC", repr(spec)).replace("WHERE", repr(spec))
     (place / "run.py").write_text(code)
     assert in_a_process("import runpy; runpy.run_path('run.py', run_name='__main__')", place).strip() == spec
+    command = ["train", "bc", "--env", spec, "--data", "data", "--set", "bc.steps=2", "--out", "model"]
+    assert "model in" in in_a_process(f"from lmrl_benchmarks.commands.cli import run; run({command})", place)
 
 
 def test_records_name_no_module_to_import(place: Path) -> None:

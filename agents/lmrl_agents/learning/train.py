@@ -71,6 +71,7 @@ def train(run: TrainingRun) -> Path:
     Raises:
         ValueError: no such algorithm or reward, one that cannot be sharded, or that learns from no reward of one's own.
     """
+    load_task(run.env_id)
     algorithm = load_algorithm(run.algorithm)
     said = getattr(algorithm, "__globals__", {})
     if run.shard and not said.get("SHARDABLE", False):
@@ -88,7 +89,6 @@ def train(run: TrainingRun) -> Path:
         kind = "games" if is_preferences(run.data) else "preference data (lmrl prefs collect)"
         other = "pairs" if is_preferences(run.data) else "none"
         raise ValueError(f"{run.algorithm} learns from {kind}; {run.data} holds {other}")
-    load_task(run.env_id)
     names_of(run.report_to)
     torch.set_num_threads(run.threads)
     with process_group(run), locked(run.out / ".lock", "training") if rank() == 0 else nullcontext():
