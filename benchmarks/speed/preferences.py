@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,18 @@ from peers import Peers
 from table import Table
 from training import timed_updates
 
-from lmrl_agents.learning.preference_pairs import Readable, episodes_of
+from lmrl_agents.algorithms import dpo
+from lmrl_agents.learning.preference_pairs import episodes_of
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.learning.start import fresh_model
 from lmrl_agents.learning.train import train
+from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.playing.collecting import Collection, collect
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.rollout import Rollout
 from lmrl_datasets.preferences import load_preferences
 from lmrl_datasets.preferences.labelling import label_pairs
 
-HEADLINE, WRITER, READER = "lmrl/Headline-v0", "suboptimal", "gold:k=8,e=.1"
+HEADLINE, DATA, WRITER, READER = "lmrl/Headline-v0", "headline/mixed-v0", "suboptimal", "gold:k=8,e=.1"
 PAIRS, BATCH, WIDE = 10_000, 64, {f"model.{name}": value for name, value in SIZE.items()}
 AIMS = {
     "`lmrl train reward_model` on 10,000 pairs": 90,
@@ -46,12 +49,13 @@ def pairs_in(folder: Path, count: int) -> None:
     label_pairs(folder, READER, 0)
 
 
-def saved(folder: Path, data: Path, size: dict[str, Any]) -> None:
-    """An untrained model of this size in ``folder``, and the rows that peers read: chosen and rejected in turn, with where their actions begin."""
+def saved(out: Path, data: Path, size: dict[str, Any]) -> Path:
+    """A model of this size, cloned for one step, with the rows that peers read: chosen and rejected in turn, and where their actions begin."""
+    own = {"bc.steps": 1, "bc.batch_size": 2, **size}
+    folder = train(TrainingRun("bc", HEADLINE, DATA, out, sample=True, show_progress=False, overrides=own))
+    model = as_published(LanguageModel.load(folder))
+    model.lm.save_pretrained(folder)
     found = load_preferences(data)
-    run = TrainingRun("dpo", HEADLINE, str(data), folder, overrides=size)
-    model = as_published(fresh_model(run, [Readable(pair.first.shown) for pair in found.pairs]))  # type: ignore[arg-type]
-    model.save(folder)
     rows, openings = [], []
     for pair, label in found.labelled():
         if label.label not in (0.0, 1.0):
@@ -63,11 +67,13 @@ def saved(folder: Path, data: Path, size: dict[str, Any]) -> None:
             openings.append(begins[0])
     (folder / "rows.json").write_text(json.dumps(rows))
     (folder / "openings.json").write_text(json.dumps(openings))
+    return folder
 
 
 def our_rate(algorithm: str, folder: Path, data: Path, warm: int, steps: int) -> float:
-    """Pairs per CPU second of one of our trainers."""
+    """Pairs per CPU second of one of our trainers. DPO's reference is read once before the steps, TRL's within them: what it took is added."""
     marks: list[tuple[float, int]] = []
+    before: list[float] = []
     length: dict[str, Any] = {"dpo.steps": warm + steps}
     if algorithm == "reward_model":  # one pair in ten validates
         length = {"reward_model.epochs": 1, "reward_model.first": BATCH * (warm + steps) * 10 // 9 + 10}
@@ -76,9 +82,30 @@ def our_rate(algorithm: str, folder: Path, data: Path, warm: int, steps: int) ->
             algorithm, HEADLINE, str(data), Path(out) / "run", show_progress=False, start=folder,
             overrides={f"{algorithm}.batch_size": BATCH, **length},
         )  # fmt: skip
-        with timed_updates(marks):
+        with timed_updates(marks), timed_reference(before):
             train(run)
-    return steps * BATCH / (marks[warm + steps - 1][0] - marks[warm - 1][0])
+    each = (marks[warm + steps - 1][0] - marks[warm - 1][0]) / (steps * BATCH) + sum(before) / len(
+        load_preferences(data).pairs
+    )
+    return 1 / each
+
+
+@contextmanager
+def timed_reference(spent: list[float]) -> Iterator[None]:
+    """CPU seconds in which DPO's reference reads the pairs."""
+    original = dpo.predict_logprobs
+
+    def predict(*arguments, **named):
+        started = time.process_time()
+        found = original(*arguments, **named)
+        spent.append(time.process_time() - started)
+        return found
+
+    dpo.predict_logprobs = predict
+    try:
+        yield
+    finally:
+        dpo.predict_logprobs = original
 
 
 def whole(algorithm: str, data: Path, start: Path, out: Path, count: int) -> float:
@@ -95,9 +122,10 @@ def rows(table: Table, peers: Peers) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place, data = Path(scratch), Path(scratch) / "pairs"
         pairs_in(data, count)
+        starts: list[Path] = []
         for name, size in (("2 layers of 64", NANO), ("4 layers of 256", WIDE)):
-            folder = place / name.replace(" ", "-")
-            saved(folder, data, size)
+            folder = saved(place / name.replace(" ", "-"), data, size)
+            starts.append(folder)
             order = {"folder": str(folder), "batch": 2 * BATCH, "warm": warm, "steps": steps}
             for algorithm, script, peer in (
                 ("reward_model", "trl_reward", "TRL RewardTrainer"),
@@ -110,10 +138,9 @@ def rows(table: Table, peers: Peers) -> None:
                     unit="pairs/s",
                     target=1.5,
                 )
-        start = place / "2-layers-of-64"
-        spent = [whole(name, data, start, place / name, count) for name in ("reward_model", "dpo")]
+        spent = [whole(name, data, starts[0], place / name, count) for name in ("reward_model", "dpo")]
         prompts, tried = (2, 8) if table.quick else (80, 256)
-        agent = load_agent(f"best_of:{tried},learned:{place / 'reward_model'},{start}")
+        agent = load_agent(f"best_of:{tried},learned:{place / 'reward_model'},{starts[0]}")
         started = time.process_time()
         played = list(Rollout(agent, HEADLINE, slots=prompts).play(range(prompts), 0))
         spent.append(time.process_time() - started)

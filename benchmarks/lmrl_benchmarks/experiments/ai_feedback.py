@@ -17,6 +17,7 @@ import numpy as np
 
 from lmrl_benchmarks.experiments.gold_lab import (
     Settings,
+    agreements,
     labelled,
     learned_scores,
     played_by,
@@ -26,7 +27,7 @@ from lmrl_benchmarks.experiments.gold_lab import (
     trained,
 )
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
-from lmrl_datasets.preferences.store import load_gold, load_preferences
+from lmrl_datasets.preferences.store import load_preferences
 from lmrl_envs.files.untrusted import Schema, convert
 
 JUDGES = {
@@ -84,18 +85,13 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _judged(s: Feedback) -> dict[str, float]:
     lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples,
                    reader=s.judge + JUDGES[s.way], pairs=s.pairs, width=s.width, model=s.model, seed=s.seed)  # fmt: skip
-    model, folder = reward_model(lab), labelled(lab)
-    labels, gold = load_preferences(folder).labelled(), load_gold(folder)
-    said = [(label.label, label.shown_first == "first", sum(gold[pair.pair_id].first) - sum(gold[pair.pair_id].second))
-            for pair, label in labels if label.label is not None]  # fmt: skip
-    told = [(value > 0.5) == (margin > 0) for value, _, margin in said if margin and value != 0.5]
-    samples = samples_of(lab)
+    model, samples = reward_model(lab), samples_of(lab)
     scores = learned_scores(lab, f"learned:{model}", samples)
-    better = np.sign(scores[:, ::2] - scores[:, 1::2]) * np.sign(samples.gold[:, ::2] - samples.gold[:, 1::2])
+    said = [(label.label, label.shown_first == "first")
+            for _, label in load_preferences(labelled(lab)).labelled() if label.label is not None]  # fmt: skip
     return {
-        "shown first preferred": float(np.mean([value if first else 1 - value for value, first, _ in said])),
-        "labels agree with gold": float(np.mean(told)),
-        "reward model agrees with gold": float(0.5 + better[better != 0].mean() / 2),
+        "shown first preferred": float(np.mean([value if first else 1 - value for value, first in said])),
+        **agreements(lab, scores, samples),
         "gold at the start": float(samples.gold.mean()),
         "gold": float(best_of_n_means(scores, samples.gold, [s.samples]).mean()),
     }

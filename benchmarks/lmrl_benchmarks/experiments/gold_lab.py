@@ -32,6 +32,7 @@ from lmrl_agents.rewards.protocol import Trajectory, scored
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means, fitted, is_overoptimised
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_datasets.preferences.labelling import label_pairs
+from lmrl_datasets.preferences.store import load_gold, load_preferences
 from lmrl_envs import Transcript, load_task
 from lmrl_envs.files import JsonLines
 from lmrl_envs.files.untrusted import Schema, convert, read
@@ -268,7 +269,26 @@ def _best_of_n(s: Settings, out: Path) -> Curve:
     scores = learned_scores(s, f"learned:{folder}", samples)
     about = read(folder / "lmrl.json", dict[str, Any])
     told = {key.replace("_", " "): float(about[key]) for key in ("accuracy", "calibration_error") if key in about}
-    return _curve_of(samples, scores, told)
+    return _curve_of(samples, scores, {**told, **agreements(s, scores, samples)})
+
+
+TIE = 1e-9
+"""Returns that differ by less are equal."""
+
+
+def agreements(s: Settings, scores: np.ndarray, samples: Samples) -> dict[str, float]:
+    """How often labels, and the order that scores give two answers in a row, are gold's (1 is the most of both); and, of a reader whose readings
+    are certain, Bayes: the accuracy that nothing can pass on his labels."""
+    folder, reader = labelled(s), load_labeller(s.reader)
+    gold = load_gold(folder)
+    margins = [(label.label, sum(gold[pair.pair_id].first) - sum(gold[pair.pair_id].second))
+               for pair, label in load_preferences(folder).labelled() if label.label not in (None, 0.5)]  # fmt: skip
+    better = np.sign(scores[:, ::2] - scores[:, 1::2]) * np.sign(samples.gold[:, ::2] - samples.gold[:, 1::2])
+    told = [(value > 0.5) == (margin > 0) for value, margin in margins if abs(margin) > TIE]
+    found = {"labels agree with gold": told, "reward model agrees with gold": 0.5 + better[better != 0] / 2}
+    if isinstance(reader, Reader) and not reader.likes and (reader.check, reader.noise, reader.order) == (1, 0, 0):
+        found["Bayes"] = [max(p := reader.probability(margin, 0.0), 1 - p) for _, margin in margins]
+    return {name: float(np.mean(values)) for name, values in found.items() if len(values)}
 
 
 def learned_scores(s: Settings, spec: str, samples: Samples) -> np.ndarray:
