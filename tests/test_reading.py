@@ -280,3 +280,25 @@ def test_what_most_things_would_be_disputed_of_says_nothing() -> None:
 def test_a_part_of_who_uses_it_is_no_part_of_the_thing() -> None:
     for question in ("Do you need a finger for it?", "Does it require a foot?"):
         assert read(question).truth is None, question
+
+
+@pytest.mark.parametrize(
+    ("question", "secret", "answer"),
+    [
+        ("Neck?", "scarf", "unread"), ("Legs?", "chair", True), ("Does it work without an engine?", "bicycle", True),
+        ("Can it live without any water?", "tree", "unread"), ("Could it cost more than a car?", "wristwatch", "unread"),
+        ("Are the seeds on the outside?", "apple", "unread"), ("Did Napoleon have one?", "smartphone", False),
+        ("Did Queen Victoria know about it?", "piano", True), ("Is its surface smooth and flat?", "whiteboard", True),
+        ("Did Pelé play it?", "soccer", True), ("is it smalller than a house", "dog", True), ("wear it on ur hnads?", "glove", True),
+        ("Is it worn near the foot?", "anklet", True), ("A lady would carry one, is it one of those?", "hat", "unread"),
+    ],
+)  # fmt: skip
+def test_what_a_question_says_beyond_its_words(question: str, secret: str, answer: bool | str) -> None:
+    assert read(question).answer(KNOWLEDGE.names.index(secret)) == answer
+
+
+def test_a_bare_word_goes_on_from_the_question_before() -> None:
+    asked = ["Questions:", "Does it go on the ears?", "No."]
+    ring, kettle = KNOWLEDGE.names.index("ring"), KNOWLEDGE.names.index("kettle")
+    assert read_after("What about the fingers?", asked).answer(ring) is True
+    assert read_after("Just water?", ["Questions:", "Do you cook food in it?", "No."]).answer(kettle) == "unread"

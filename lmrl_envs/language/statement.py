@@ -253,7 +253,7 @@ class Statement(Senses):
         if "part" not in senses or "body" not in senses:
             return None
         one, other = senses["part"], senses["body"]
-        return Truth(one.yes & other.yes, one.possible | other.possible)
+        return Truth(one.yes, one.possible | other.possible)
 
     def guess(self, truth: Truth) -> int | None:
         """The one thing that is named, if nothing else is said, or nothing that is not true of it ("is it the sun in the sky")."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -114,6 +115,11 @@ class Tokenizer:
         if part is not None:
             return [Token(word, word, part)]
         base = self.base(word)
+        if not word.isascii() and base not in self.vocabulary:
+            word = "".join(
+                letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter)
+            )
+            base = self.base(word)  # "Pelé", where the phrase has none
         if base in PARTS and base != word and word not in IRREGULAR:  # a slip of a word of the lists
             return self._made(base)
         return [Token(word, base, PARTS.get(base, ""))]

@@ -50,7 +50,8 @@ class Slips:
         for word in sorted(words):
             for cut in cuts(word):
                 # A short one that two words may be meant by ("swet") is neither.
-                self._whole[cut] = word if cut not in self._whole else None if len(cut) < 5 else self._whole[cut]
+                before = self._whole.get(cut, word)
+                self._whole[cut] = before if before == word or len(cut) >= 5 else None
 
     def missing(self, word: str) -> str | None:
         """The word that this one is with a letter left out."""

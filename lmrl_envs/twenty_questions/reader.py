@@ -24,6 +24,8 @@ _WHOLE = re.compile(
     re.IGNORECASE,
 ).match
 """A question of its own."""
+_ONLY = re.compile(r"(?i)\W*(?:just|only) (?!like\b)")
+"""Narrows the question before: "Just water?"."""
 _HINTS_AT_A_GUESS = re.compile(r"(?i)\bguess|\bonly\b")
 _GUESS_LENGTH = 120
 """Characters of the longest guess."""
@@ -74,6 +76,8 @@ def read_after(question: str, texts: Sequence[str]) -> Reading:
         question: anything.
         texts: the conversation so far: the opening, then questions and answers by turns.
     """
+    if len(texts) > 2 and len(question.split()) < 5 and _ONLY.match(question):
+        return UNREAD
     reading = read(question)
     if (reading.truth is not None and not reading.is_vague) or reading.is_open or len(texts) < 3:
         return reading
@@ -140,6 +144,12 @@ class ObjectReader(Reader):
         """The one thing that a text names, if it has nothing beside it but the words of a guess."""
         if len(text) > _GUESS_LENGTH or "\n" in text:
             return None
+        left = 3  # words of the longest name
+        for word in text.lower().split():
+            if word.strip(".,:!?\"'") not in guess_words() and word not in ("a", "an", "the"):
+                left -= 1
+                if left < 0 or word[0] in "0123456789":
+                    return None
         tokens = self.lexicon.tokenizer(clean(text).replace("-", " ").replace("'", ""))
         said = {token.word for token in tokens}
         if "like" in said and said.isdisjoint(("sounds", "looks", "guess")):
