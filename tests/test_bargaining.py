@@ -10,6 +10,7 @@ import pytest
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.language.bargaining import Meaning, Standing, understand
 from lmrl_envs.language.bargaining_line import READ_LENGTH, read
+from lmrl_envs.language.lists import sections
 
 NAMES = {"honda", "suv", "kia", "minivan", "bmw", "truck", "ford", "van", "volvo"}
 STANDING = Standing(other=24_500, own=28_500, listed=30_000)
@@ -202,6 +203,17 @@ def test_a_seller_asks_for_less_than_is_offered_only_in_so_many_words() -> None:
         "That's 15% off already.",
     ):
         assert said(line, selling).price is None and not sells(said(line, selling), selling), line
+
+
+SAID = sections(str(Path(__file__).parent / "data" / "-"), "seller_lines.txt")
+
+
+@pytest.mark.parametrize(("title", "acts", "price"), [("takes", {"accept"}, 24_500), ("asks", {"offer", "discount", "close"}, 26_000),
+                                                      ("refuses", {"refuse"}, None)])  # fmt: skip
+def test_sellers_of_many_kinds_are_heard(title: str, acts: set[str], price: float | None) -> None:
+    assert len(SAID[title]) > 100
+    meant = {line: understand(read(line), STANDING._replace(sells=True), {"honda", "suv"}) for line in SAID[title]}
+    assert not {line: one for line, one in meant.items() if one.act not in acts or one.price != price}
 
 
 def test_jokes_conditions_and_other_meanings_do_not_sell() -> None:

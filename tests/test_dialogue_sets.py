@@ -7,9 +7,9 @@ from dialogue_sets import FOLDER, TASKS, shares, verdicts
 
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
-    "lmrl/TwentyQuestions-v1": {"natural": (0.88, 0.03), "harder": (0.80, 0.02)},
-    "lmrl/GuessMyCity-v1": {"natural": (0.88, 0.035), "harder": (0.81, 0.035)},
-    "lmrl/CarDealer-v1": {"natural": (0.91, 0.08), "harder": (0.81, 0.10)},
+    "lmrl/TwentyQuestions-v1": {"natural": (0.90, 0.02), "harder": (0.83, 0.015)},
+    "lmrl/GuessMyCity-v1": {"natural": (0.895, 0.03), "harder": (0.84, 0.025)},
+    "lmrl/CarDealer-v1": {"natural": (0.955, 0.045), "harder": (0.88, 0.06)},
 }
 
 
@@ -20,14 +20,14 @@ def test_readers_keep_their_floor(env_id: str) -> None:
         least, most = FLOORS[env_id][speakers]
         assert counts["right"] >= least * counts.total(), (speakers, counts)
         assert counts["wrong"] + counts["sold"] <= most * counts.total(), (speakers, counts)
-        assert counts["sold"] <= 1, (speakers, counts)
+        assert counts["sold"] == 0, (speakers, counts)
 
 
 # Of lines that were learned from (data/fresh): least share read rightly, greatest share silently wrong.
 LEARNED = {
     "lmrl/TwentyQuestions-v1": (0.88, 0.015),
     "lmrl/GuessMyCity-v1": (0.88, 0.02),
-    "lmrl/CarDealer-v1": (0.93, 0.025),
+    "lmrl/CarDealer-v1": (0.965, 0.012),
 }
 
 
