@@ -198,13 +198,16 @@ def _about(s: Settings, *names: str) -> str:
 @cache
 def _made(kind: Callable[[Settings, Path], Path], about: str) -> Path:
     """A folder that the cells of this process share."""
-    folder = tempfile.TemporaryDirectory()
-    _FOLDERS.append(folder)
-    return kind(Settings(**json.loads(about)), Path(folder.name))
+    return kind(Settings(**json.loads(about)), kept())
+
+
+def kept() -> Path:
+    """A folder that goes when the process ends."""
+    _FOLDERS.append(tempfile.TemporaryDirectory())
+    return Path(_FOLDERS[-1].name)
 
 
 _FOLDERS: list[tempfile.TemporaryDirectory[str]] = []
-"""They go when the process ends."""
 
 PAIRS = ("env", "env_kwargs", "seed", "writer", "reader", "pairs")
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import json
 import random
-import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lmrl_benchmarks.experiments.gold_lab import Settings, samples_of, scores_by
+from lmrl_benchmarks.experiments.gold_lab import Settings, kept, samples_of, scores_by
 from lmrl_benchmarks.experiments.people_lab import utilities
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
@@ -73,26 +73,17 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
             f"way={s.way!r}, reader={s.reader!r}, breach={s.breach!r}: {', '.join(WAYS)}, a reader, a feature"
         )
 
-    with tempfile.TemporaryDirectory() as folder:
+    def scored(spec: str, exact: np.ndarray, pairs: int) -> np.ndarray:
+        """What answers are worth by one kind of labels, in standard deviations: [prompts, samples]."""
+        scores = exact if s.learner == "exact" else scores_by(lab, spec, pairs, samples)
+        return (scores - scores.mean()) / max(scores.std(), 1e-9)
 
-        def scored(spec: str, exact: np.ndarray, pairs: int) -> np.ndarray:
-            """What answers are worth by one kind of labels, in standard deviations: [prompts, samples]."""
-            scores = exact if s.learner == "exact" else scores_by(lab, spec, pairs, samples)
-            return (scores - scores.mean()) / max(scores.std(), 1e-9)
-
-        law = Path(folder) / "rule.toml"
-        said = f"text = {json.dumps(s.rule)}\nscorer = {json.dumps(s.breach)}\nweight = -1.0\n"
-        law.write_text(f"[[principles]]\n{said}", encoding="utf-8")
-        alone = s.way in ("preference", "rule")
-        pairs, nothing = s.pairs if alone else s.pairs // 2, np.zeros(samples.gold.shape)
-        liked = (
-            scored(s.reader, utilities(reader, s.env, samples), pairs) if s.way not in ("rule", "writer") else nothing
-        )
-        lawful = (
-            scored(f"constitution:{law}", -samples.features[s.breach], pairs)
-            if s.way not in ("preference", "writer")
-            else nothing
-        )
+    alone = s.way in ("preference", "rule")
+    pairs, liked, lawful = s.pairs if alone else s.pairs // 2, *np.zeros((2, *samples.gold.shape))
+    if s.way not in ("rule", "writer"):
+        liked = scored(s.reader, utilities(reader, s.env, samples), pairs)
+    if s.way not in ("preference", "writer"):
+        lawful = scored(f"constitution:{_law(s.rule, s.breach)}", -samples.features[s.breach], pairs)
     scores = liked + s.weight * lawful
     if s.way == "supported":
         scores = np.where(lawful >= np.quantile(lawful, 1 - s.passing), liked, -np.inf)
@@ -108,3 +99,12 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
             "share that breaks the rule": mean(samples.features[s.breach][rows, best] > 0), "not answered": float(1 - answered.mean()),
         }
     }  # fmt: skip
+
+
+@cache
+def _law(rule: str, breach: str) -> Path:
+    """A constitution of one rule; cells of a process share it, and with it what is learned from its labels."""
+    law = kept() / "rule.toml"
+    said = f"text = {json.dumps(rule)}\nscorer = {json.dumps(breach)}\nweight = -1.0\n"
+    law.write_text(f"[[principles]]\n{said}", encoding="utf-8")
+    return law
