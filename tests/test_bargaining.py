@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import lmrl_envs
 from lmrl_envs.contract import HOSTILE_ACTIONS
 from lmrl_envs.language.bargaining import Meaning, Standing, understand
 from lmrl_envs.language.bargaining_line import READ_LENGTH, read
@@ -203,6 +204,16 @@ def test_a_seller_asks_for_less_than_is_offered_only_in_so_many_words() -> None:
         "That's 15% off already.",
     ):
         assert said(line, selling).price is None and not sells(said(line, selling), selling), line
+
+
+def test_scripted_sellers_are_heard_below_what_is_offered() -> None:
+    told = sections(str(Path(lmrl_envs.__file__).parent / "car_dealer" / "-"), "seller.txt")
+    lines = [line for title in ("lower", "ask") for line in told[title]] + ["I can take $24,000 off."]
+    selling = Standing(70_000, 84_000, 90_000, False, sells=True)
+    for line in lines:
+        meant = understand(read(line.format(price="$60,000", car="Audi convertible")), selling, {"audi", "convertible"})
+        assert meant.price == 60_000, line
+    assert len(lines) == 9
 
 
 SAID = sections(str(Path(__file__).parent / "data" / "-"), "seller_lines.txt")

@@ -109,7 +109,7 @@ def test_scripted_agents_forget_games_that_are_over() -> None:
     transcript = Transcript.from_texts(["Wordle:"], [])
     agent.act([Request("lmrl/Wordle-v0", episode, episode, transcript) for episode in range(50)])
     agent.finished(range(49))
-    assert len(agent._games) == 1
+    assert len(agent._games._games) == 1
     assert agent.act([Request("lmrl/Wordle-v0", 3, 3, transcript)]) == agent.act(
         [Request("lmrl/Wordle-v0", 3, 3, transcript)]
     )

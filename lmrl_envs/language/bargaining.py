@@ -77,7 +77,8 @@ def understand(
             return Meaning("refuse")
         if standing.sells and standing.other is not None and price < standing.other:
             left = _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
-            if line.has("no") or line.denials or not _OFFERING.issuperset(left):
+            said = _OFFERING | _TAKING_OFF if how == "discount" else _OFFERING
+            if line.has("no") or line.denials or not said.issuperset(left):
                 return Meaning("unclear", almost=True)  # "It cost me $23,000.": not asked for
         if line.has("close") and line.question:
             return Meaning("close", price)
@@ -425,8 +426,10 @@ _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "
 _OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _BYE = frozenset({"goodbye", "bye", "farewell"})
-_OFFERING = frozenset({"$", "#", "would", "could", "how", "offer", "discount"})
+_OFFERING = frozenset({"$", "#", "would", "could", "how", "offer", "discount", "sharpen", "pencil"})
 """What may stand in an offer of less than the other side has offered."""
+_TAKING_OFF = frozenset({"off", "knock", "take", "drop", "lower", "reduce", "cut", "shave", "less", "down"})
+"""What may stand in a discount besides."""
 _FEES = frozenset({"fee", "fees"})
 _OF_OTHERS, _OURS = frozenset({"it", "she"}), frozenset({"i", "me", "my", "we", "us", "our"})
 _AUXILIARIES = frozenset({"is", "are", "do", "does", "did", "was", "would", "will", "can", "could", "has", "have"})

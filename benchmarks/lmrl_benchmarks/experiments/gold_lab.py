@@ -35,7 +35,7 @@ from lmrl_datasets.preferences.labelling import label_pairs
 from lmrl_datasets.preferences.store import load_gold, load_preferences
 from lmrl_envs import Transcript, load_task
 from lmrl_envs.files import JsonLines
-from lmrl_envs.files.untrusted import Schema, convert, read
+from lmrl_envs.files.untrusted import Schema, convert, decode, read
 
 
 class Settings(Schema, frozen=True):
@@ -149,7 +149,7 @@ def samples_of(s: Settings) -> Samples:
 
 @lru_cache(2)
 def _sampled(about: str) -> Samples:
-    s = Settings(**json.loads(about))
+    s = decode(about, Settings)
     rollout = Rollout(load_agent(s.writer), s.env, s.env_kwargs, slots=256, repeats=s.samples)
     played = sorted(rollout.play(range(s.prompts * s.samples), 0, "evaluation"), key=lambda game: game.episode)
     surface = load_task(s.env).surface
@@ -198,7 +198,7 @@ def _about(s: Settings, *names: str) -> str:
 @cache
 def _made(kind: Callable[[Settings, Path], Path], about: str) -> Path:
     """A folder that the cells of this process share."""
-    return kind(Settings(**json.loads(about)), kept())
+    return kind(decode(about, Settings), kept())
 
 
 def kept() -> Path:
