@@ -196,6 +196,15 @@ def test_a_training_seed_is_not_copied(out: Path, suite, capsys: pytest.CaptureF
     write_manifest(out)
     status, told = verify(out, capsys)
     assert status == 1 and told.count("action for action") == 1
+    edit(copied.parent / "seed-2/run.json", lambda run: run["spec"].update(agent_fingerprint="abd"))
+    took(copied, lambda record: record["seconds"] + 0.5)
+    for kwargs, copies in (
+        ({"temperature": 0.0}, 0),
+        ({"temperature": 1.0}, 1),
+    ):  # other weights that draw do not play alike
+        edit(copied.parent / "seed-2/run.json", lambda run, kwargs=kwargs: run["spec"].update(agent_kwargs=kwargs))
+        write_manifest(out)
+        assert verify(out, capsys)[1].count("action for action") == copies, kwargs
 
 
 def test_records_of_another_agent_are_known_again(out: Path, suite, capsys: pytest.CaptureFixture[str]) -> None:
