@@ -202,6 +202,10 @@ def test_a_seller_asks_for_less_than_is_offered_only_in_so_many_words() -> None:
         "$24,000 gets you the base model.",
         "It's got 24k on the clock.",
         "That's 15% off already.",
+        "I took $4,000 off before you came.",
+        "I took $5,000 off before you came.",
+        "Less $4,000 for the tires, says my mechanic.",
+        "Nobody will take $4,000 off.",
     ):
         assert said(line, selling).price is None and not sells(said(line, selling), selling), line
 

@@ -75,9 +75,10 @@ def understand(
     if price is not None and how != "assent":
         if line.has("mock") and how == "offer" and price == standing.other:
             return Meaning("refuse")
-        if standing.sells and standing.other is not None and price < standing.other:
+        cut, other = how == "discount", standing.other if standing.sells else None
+        if other is not None and (price < other or (cut and price == other)):
             left = _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
-            said = _OFFERING | _TAKING_OFF if how == "discount" else _OFFERING
+            said = _OFFERING | _TAKING_OFF if cut else _OFFERING
             if line.has("no") or line.denials or not said.issuperset(left):
                 return Meaning("unclear", almost=True)  # "It cost me $23,000.": not asked for
         if line.has("close") and line.question:
@@ -426,9 +427,9 @@ _BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "
 _OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _BYE = frozenset({"goodbye", "bye", "farewell"})
-_OFFERING = frozenset({"$", "#", "would", "could", "how", "offer", "discount", "sharpen", "pencil"})
+_OFFERING = frozenset(listed(DATA["below an offer"])) | frozenset("$#")
 """What may stand in an offer of less than the other side has offered."""
-_TAKING_OFF = frozenset({"off", "knock", "take", "drop", "lower", "reduce", "cut", "shave", "less", "down"})
+_TAKING_OFF = frozenset(listed(DATA["discount below an offer"]))
 """What may stand in a discount besides."""
 _FEES = frozenset({"fee", "fees"})
 _OF_OTHERS, _OURS = frozenset({"it", "she"}), frozenset({"i", "me", "my", "we", "us", "our"})
