@@ -1,4 +1,4 @@
-"""The figure of Jaques et al. (arXiv 1907.00456) on CartPole: which offline methods live on which data.
+"""A figure of Jaques et al. (arXiv 1907.00456, second form: OpenReview rJl5rRVFvH) on CartPole: which offline methods live on which data.
 
 Four buffers of one Q-learner: all that it saw while learning ("full"), the same while it grows ("concurrent"), games of what it became
 ("expert"), and such games in which three actions in ten are random ("noisy"). Targets, backups and acting rules are those of

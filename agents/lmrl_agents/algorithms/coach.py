@@ -6,7 +6,7 @@ over whole games, that is the gradient of sum_t log pi(a_t | s_t) sum_{k >= t} l
 to a window of time first (`lmrl_agents.learning.feedback`), as Deep COACH's delay does (Arumugam et al., arXiv 1902.04257).
 
 Departures: a round of games is one minibatch of Adam, in place of a step at every moment; a round that moved the policy too far is taken back.
-If f is the advantage of the present policy this is its policy gradient; Shah et al. (arXiv 2108.06668) show that it need not be optimal
+If f is the advantage of the present policy this is its policy gradient; Shah et al. (arXiv 2109.07054) show that it need not be optimal
 under other feedback.
 
     lmrl train coach --env lmrl/MazeFullyObserved-v0 --data maze/mixed-v0 --sample --set bc.steps=60 coach.iterations=3 coach.episodes=8 --out runs/coach
