@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import importlib
+import inspect
 import os
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from lmrl_agents.models.sampling import Sampling, generate, probabilities
 from lmrl_agents.models.steps import NONE, StepStore
 from lmrl_agents.models.tokenizer import UNITS, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.playing.loading import OF_FILE
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
 from lmrl_agents.playing.protocol import AgentStopped
 from lmrl_agents.playing.rollout import Rollout
@@ -717,3 +719,11 @@ def test_the_template_writes_an_agent_that_conforms(tmp_path: Path) -> None:
             write_template(wrong, tmp_path / "other")
     with pytest.raises(ValueError, match="not empty"):
         write_template("my-agent", tmp_path / "pkg")
+
+
+@pytest.mark.parametrize("kind", ["lmrl_agents.playing.policy_agent:LanguageModelAgent", *OF_FILE.values()])
+def test_whatever_plays_a_trained_model_does_it_where_it_is_told(kind: str) -> None:
+    """A leaderboard gives the agents of all its trained models a device."""
+    place, _, name = kind.partition(":")
+    given = inspect.signature(getattr(importlib.import_module(place), name)).parameters
+    assert given["device"].default == "cpu"

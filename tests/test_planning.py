@@ -13,6 +13,9 @@ from lmrl_agents.learning.train import train
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError, Request
 from lmrl_agents.playing.rollout import Rollout
+from lmrl_benchmarks.running.runner import run_suite
+from lmrl_benchmarks.running.suite import load_suite
+from lmrl_benchmarks.running.verify import verify_run
 from lmrl_datasets import generate, load_dataset
 from lmrl_envs import Transcript
 from lmrl_envs.seeding import player_seed
@@ -134,6 +137,31 @@ def test_the_agent_says_one_of_its_candidates_whatever_the_batch(trained):
     asked = Request(CHAT, 2, seed, Transcript(game.transcript[:9]))
     assert late.act([asked]) == [game.actions[4]]
     assert load_agent(str(trained), random=True).act([Request(CHAT, 0, 1, Transcript(game.transcript[:1]))])[0]
+
+
+def test_the_same_through_a_suite(tmp_path):
+    text = f'''name = "plans"
+version = 1
+description = "."
+episodes = 2
+seed = 3
+training_seeds = [0]
+[[tasks]]
+id = "{CHAT}"
+data = {{ name = "chat/candidates-v0", sample = true }}
+[[agents]]
+name = "q"
+train = "planning"
+settings = {{ "planning.method" = "q", "planning.steps" = 2, "planning.batch_size" = 4 }}
+[[agents]]
+name = "any"
+train = "planning"
+settings = {{ "planning.method" = "bc", "planning.steps" = 1, "planning.batch_size" = 4 }}
+agent_kwargs = {{ random = true }}
+'''
+    (tmp_path / "plans.toml").write_text(text)
+    assert run_suite(load_suite(str(tmp_path / "plans.toml")), tmp_path / "out", workers=1) == {}
+    assert not [breach for _, found in verify_run(tmp_path / "out") for breach in found]
 
 
 def test_the_candidates_of_somebody_else(trained):

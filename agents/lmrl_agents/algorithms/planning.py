@@ -121,13 +121,13 @@ def train(run: TrainingRun) -> Path:
     )
     ids = table.ids()
     torch.manual_seed(run.seed)
-    values = PlanningValues(PlanningConfig(len(model.tokenizer), config.width, config.hidden))
+    values = PlanningValues(PlanningConfig(len(model.tokenizer), config.width, config.hidden)).to(run.device)
     target = values.target()
     optimizers = {"values": torch.optim.Adam(values.parameters(), config.learning_rate)}
     session = Session(run, model, config, {"planning": values, "target": target}, optimizers)
     for step in session:
         rows = np.random.default_rng((run.seed, step)).integers(len(logged.said), size=config.batch_size)
-        batch = logged.batch(rows, ids)
+        batch = logged.batch(rows, ids).to(run.device)
         with torch.no_grad():
             y = targets(config.method, batch.rewards, target(batch.talks), batch.taken, batch.last, config.discount)
         counts = batch.here if config.method in ("bc", "supervised") else batch.known
@@ -158,6 +158,10 @@ class Batch(NamedTuple):
     last: torch.Tensor
     here: torch.Tensor
     known: torch.Tensor
+
+    def to(self, device: str) -> Batch:
+        """The same on a device."""
+        return Batch(*(part.to(device) for part in self))
 
 
 class Logged:

@@ -46,6 +46,10 @@ class Talks:
     open: torch.Tensor
     """bool [B, T, K]: a candidate is there."""
 
+    def to(self, device: str | torch.device) -> Talks:
+        """The same on a device."""
+        return Talks(*(part.to(device) for part in (self.ids, self.said, self.heard, self.offered, self.open)))
+
 
 class PlanningValues(ValueNetwork):
     """Q of candidates.

@@ -26,17 +26,18 @@ class PlanningAgent(DetailedAgent):
         folder: of the run, or its ``final``.
         providers: policies of the task, with commas between.
         random: whether one of the candidates is said at random, to compare with.
+        device: where the values are computed.
     """
 
-    def __init__(self, folder: str | Path, providers: str = "", random: bool = False) -> None:
+    def __init__(self, folder: str | Path, providers: str = "", random: bool = False, device: str = "cpu") -> None:
         path = model_folder(folder)
         try:
             self._description = read_description(path)
             self.tokenizer = TaskTokenizer.load(path)
-            self.values = PlanningValues.load(path, self.tokenizer)
+            self.values = PlanningValues.load(path, self.tokenizer).to(device)
         except ValueError as problem:
             raise AgentError(str(problem)) from problem
-        self.folder, self.random = path, random
+        self.folder, self.random, self.device = path, random, device
         self.offering: dict[str, Any] = {**self._description.get("decoding", {})}
         if providers:
             self.offering["providers"] = tuple(providers.split(","))
@@ -75,7 +76,7 @@ class PlanningAgent(DetailedAgent):
         where = torch.zeros(len(turns), max(turns), offered.shape[1], dtype=torch.int64)
         where[rows, last] = offered
         talks = Talks(table.ids(), padded(said, 0), padded(heard, 0), where, torch.ones_like(where, dtype=torch.bool))
-        found = self.values(talks)[rows, last].tolist()
+        found = self.values(talks.to(self.device))[rows, last].tolist()
         return [scores[: len(own)] for scores, own in zip(found, sets, strict=True)]
 
     def _providers(self, request: Request) -> Offers:
