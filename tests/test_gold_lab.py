@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from lmrl_benchmarks.experiments import gold_lab
-from lmrl_benchmarks.experiments.gold_lab import METHODS, Settings, run, run_way
+from lmrl_benchmarks.experiments import shared
+from lmrl_benchmarks.experiments.gold_lab import METHODS, run, run_way
 from lmrl_benchmarks.experiments.grid import checked
+from lmrl_benchmarks.experiments.shared import Settings
 
 HEADLINE = "lmrl/Headline-v0"
 
@@ -39,11 +40,12 @@ def test_a_cell_of_every_method(method: str) -> None:
                    "online_dpo.episodes": 4},
     }  # fmt: skip
     found = run(settings)
-    made = gold_lab._made.cache_info()
+    made = shared._made.cache_info()
     run({**settings, "kl": 0.5, "beta": 0.2})
-    assert gold_lab._made.cache_info().misses == made.misses  # the clone, pairs and reward models of cells are shared
-    gold_lab._made.cache_clear()
-    gold_lab._sampled.cache_clear()
+    assert shared._made.cache_info().misses == made.misses  # the clone, pairs and reward models of cells are shared
+    shared._made.cache_clear()
+    shared._sampled.cache_clear()
+    shared._played_by_start.cache_clear()
     assert checked(found) == checked(run(settings))  # equal settings, equal cells
     assert {"start", "peak", "end", "wrong at the end"} <= found["numbers"].keys()
     assert len(found["curves"]["gold"]) == {"dpo": 2, "online dpo": 2}.get(method, 4)
@@ -52,13 +54,13 @@ def test_a_cell_of_every_method(method: str) -> None:
 def test_accuracy_stands_beside_what_bounds_it() -> None:
     """Of a careful reader (both known from 3,000 pairs of another seed); by gold itself answers are ordered as by gold."""
     s = Settings(HEADLINE, "best of n", prompts=30, samples=8, pairs=1500, seed=1)
-    samples = gold_lab.samples_of(s)
-    told = gold_lab.agreements(s, samples.gold, samples)
+    samples = shared.samples_of(s)
+    told = shared.agreements(s, samples.gold, samples)
     assert told["labels agree with gold"] == pytest.approx(0.855, abs=0.03)  # where gold is no tie
     assert told["Bayes"] == pytest.approx(0.832, abs=0.02)  # over all labels; those of ties are coins
     assert told["reward model agrees with gold"] == 1
-    assert gold_lab.agreements(s, -samples.gold, samples)["reward model agrees with gold"] == 0
-    assert "Bayes" not in gold_lab.agreements(replace(s, reader="lazy:check=.2"), samples.gold, samples)
+    assert shared.agreements(s, -samples.gold, samples)["reward model agrees with gold"] == 0
+    assert "Bayes" not in shared.agreements(replace(s, reader="lazy:check=.2"), samples.gold, samples)
 
 
 def test_a_way_has_settings_of_its_own() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lmrl_benchmarks.experiments import ai_feedback, few_labels, gold_lab, grid, pluralism, rules
+from lmrl_benchmarks.experiments import ai_feedback, few_labels, grid, pluralism, rules, shared
 from lmrl_benchmarks.experiments.grid import checked
 from lmrl_benchmarks.experiments.page import write_page
 from lmrl_benchmarks.experiments.people_lab import conflict, hidden_context, red_team, rounds
@@ -258,9 +258,9 @@ def test_a_rule_beside_a_preference() -> None:
     assert 0 < few["not answered"] < 1 and few["share that breaks the rule"] == 0
     learned = numbers(rules.run({**own, "way": "both"}))
     assert learned.keys() == few.keys() and learned["gold"] != told["both"]["gold"]
-    made = gold_lab._made.cache_info().misses
+    made = shared._made.cache_info().misses
     numbers(rules.run({**own, "way": "supported"}))
-    assert gold_lab._made.cache_info().misses == made  # by the same two models
+    assert shared._made.cache_info().misses == made  # by the same two models
     with pytest.raises(ValueError, match="a feature"):
         rules.run({**own, "way": "rule", "breach": "lies"})
 

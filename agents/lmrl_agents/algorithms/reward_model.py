@@ -224,8 +224,8 @@ def _epoch_over(
     critic.train()
 
 
-def accuracy(chance: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """On held-out labels: the share on the model's side (ties left out), and the expected calibration error in ten bins.
+def accuracy(chance: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """On held-out labels: the share on the model's side (ties left out), the expected calibration error, and what it is the sum of.
 
     Args:
         chance: that the first is better, by the model, float [N].
@@ -234,9 +234,18 @@ def accuracy(chance: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     told = labels != 0.5
     if not told.any():
         return {}
-    bins = np.minimum((chance * 10).astype(int), 9)
-    off = [abs(float((chance - labels)[bins == k].sum())) for k in range(10)]
+    bins = reliability(chance, labels)
     return {
         "accuracy": float(np.mean((chance > 0.5)[told] == (labels > 0.5)[told])),
-        "calibration_error": sum(off) / len(labels),
+        "calibration_error": sum(count * abs(foretold - observed) for foretold, observed, count in bins) / len(labels),
+        "reliability": bins,
     }
+
+
+def reliability(chance: np.ndarray, labels: np.ndarray) -> list[list[float]]:
+    """For each tenth of foretold probability that came up: its mean, the mean of the labels, and how many they are."""
+    bins = np.minimum((chance * 10).astype(int), 9)
+    return [
+        [float(chance[bins == k].mean()), float(labels[bins == k].mean()), int(np.sum(bins == k))]
+        for k in np.unique(bins)
+    ]

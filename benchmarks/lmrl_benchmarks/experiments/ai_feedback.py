@@ -15,18 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_benchmarks.experiments.gold_lab import (
+from lmrl_benchmarks.experiments.shared import (
+    Curves,
     Settings,
     agreements,
+    held_out,
     labelled,
     learned_scores,
     played_by,
+    played_by_start,
     reward_model,
     samples_of,
     start_of,
     trained,
+    won,
 )
-from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
+from lmrl_benchmarks.scores.comparison import wins
+from lmrl_benchmarks.scores.overoptimisation import best_of_n_means, standings
 from lmrl_datasets.preferences.store import load_preferences
 from lmrl_envs.files.untrusted import Schema, convert
 
@@ -77,24 +82,28 @@ def run(settings: Mapping[str, Any]) -> dict[str, Any]:
     if s.way not in (*JUDGES, *WITHOUT):
         raise ValueError(f"way={s.way!r} is not one of {', '.join((*JUDGES, *WITHOUT))}")
     if s.way in JUDGES:
-        return {"numbers": _judged(s)}
+        numbers, curves = _judged(s)
+        return {"numbers": numbers, "curves": curves}
     with tempfile.TemporaryDirectory() as folder:
         return {"numbers": _taught(s, Path(folder))}
 
 
-def _judged(s: Feedback) -> dict[str, float]:
+def _judged(s: Feedback) -> tuple[dict[str, float], Curves]:
     lab = Settings(s.env, "best of n", writer=s.writer, prompts=s.prompts, samples=s.samples,
                    reader=s.judge + JUDGES[s.way], pairs=s.pairs, width=s.width, model=s.model, seed=s.seed)  # fmt: skip
     model, samples = reward_model(lab), samples_of(lab)
     scores = learned_scores(lab, f"learned:{model}", samples)
     said = [(label.label, label.shown_first == "first")
             for _, label in load_preferences(labelled(lab)).labelled() if label.label is not None]  # fmt: skip
+    numbers, curves = held_out(model)
     return {
         "shown first preferred": float(np.mean([value if first else 1 - value for value, first in said])),
+        **numbers,
         **agreements(lab, scores, samples),
         "gold at the start": float(samples.gold.mean()),
         "gold": float(best_of_n_means(scores, samples.gold, [s.samples]).mean()),
-    }
+        **won(best_of_n_means(scores, standings(samples.gold), [s.samples])[:, 0]),
+    }, curves
 
 
 def _taught(s: Feedback, out: Path) -> dict[str, float]:
@@ -104,5 +113,5 @@ def _taught(s: Feedback, out: Path) -> dict[str, float]:
     algorithm = next(iter(own)).partition(".")[0]
     more = {key: value for key, value in s.policy.items() if key.startswith(f"{algorithm}.")}
     policy = trained(lab, algorithm, s.data, out / "policy", {**more, **own}, sample=True, start=start)
-    gold = [float(np.mean([game.episode_return for game in played_by(lab, one)])) for one in (start, policy)]
-    return {"gold at the start": gold[0], "gold": gold[1]}
+    before, after = ([game.episode_return for game in own] for own in (played_by_start(lab), played_by(lab, policy)))
+    return {"gold at the start": float(np.mean(before)), "gold": float(np.mean(after)), **won(wins(after, before))}

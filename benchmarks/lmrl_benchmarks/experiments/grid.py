@@ -6,6 +6,7 @@ version = 1
 description = "..."
 run = "module:function"          # function(settings) -> {"numbers": {name: float}, "curves": {name: [[x, y], ...]}}
 
+                                 # a third number of a point is what it weighs; `figures` tells what is drawn of which names
 [settings]                       # what every cell gets
 [grid]                           # lists: one cell for each combination; "seed" is what means and intervals are over
 """
@@ -172,8 +173,12 @@ def checked(result: Any) -> dict[str, Any]:
     if not isinstance(result, Mapping) or not isinstance(result.get("numbers"), Mapping):
         raise ExperimentError('a cell gives {"numbers": {name: number}, "curves": {name: [[x, y], ...]}}')
     numbers, curves = dict(result["numbers"]), dict(result.get("curves", {}))
-    points = [value for curve in curves.values() for point in curve for value in point]
-    for value in (*numbers.values(), *points):
+    points = [point for curve in curves.values() for point in curve]
+    if odd := next(
+        (point for point in points if not isinstance(point, list | tuple) or len(point) not in (2, 3)), None
+    ):
+        raise ExperimentError(f"a cell gave {odd!r} for a point of a curve: [x, y]")
+    for value in (*numbers.values(), *(value for point in points for value in point)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ExperimentError(f"a cell gave {value!r} for a number")
     return {"numbers": numbers, "curves": curves}

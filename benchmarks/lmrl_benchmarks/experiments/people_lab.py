@@ -17,7 +17,16 @@ from lmrl_agents.playing.best_of_n import best_of_n_kl
 from lmrl_agents.playing.collecting import Sampled, fragment_of
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.rollout import Played, Rollout
-from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, labelled, learned_scores, samples_of, trained
+from lmrl_benchmarks.experiments.gold_lab import best_of_n_curve, told
+from lmrl_benchmarks.experiments.shared import (
+    Samples,
+    Settings,
+    held_out,
+    labelled,
+    learned_scores,
+    samples_of,
+    trained,
+)
 from lmrl_benchmarks.scores.overoptimisation import best_of_n_means
 from lmrl_datasets.preferences.labellers import Groups, Reader, load_labeller
 from lmrl_datasets.preferences.labelling import label_pairs
@@ -132,8 +141,8 @@ def conflict(settings: Mapping[str, Any]) -> dict[str, Any]:
         wrong - wrong.mean()
     ) / wrong.std()
     sizes = [2**k for k in range(int(np.log2(s.samples)) + 1)]
-    told = {"helpful": helpful, s.harm: wrong, "gold": samples.gold}
-    means = {name: best_of_n_means(scores, values, sizes).mean(axis=0) for name, values in told.items()}
+    worth = {"helpful": helpful, s.harm: wrong, "gold": samples.gold}
+    means = {name: best_of_n_means(scores, values, sizes).mean(axis=0) for name, values in worth.items()}
     distance = [float(np.sqrt(best_of_n_kl(n))) for n in sizes]
     return {
         "numbers": {name: float(values[-1]) for name, values in means.items()},
@@ -176,8 +185,7 @@ def rounds(settings: Mapping[str, Any]) -> dict[str, Any]:
             rows += _sampled(s, policy, s.pairs // s.rounds, number, len(rows))
             model = _model_of(s, lab, rows, out / str(number))
             policy = f"best_of:{s.tried},learned:{model},{s.writer}"
-        samples = samples_of(lab)
-        return _gold_of(learned_scores(lab, f"learned:{model}", samples), samples)
+        return _gold_of(model, lab)
 
 
 def red_team(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,9 +211,8 @@ def red_team(settings: Mapping[str, Any]) -> dict[str, Any]:
             numbers[f"gold of what was found, round {number + 1}"] = float(
                 np.mean([g.transcript.episode_return for g in found])
             )
-        samples = samples_of(lab)
-        told = _gold_of(learned_scores(lab, f"learned:{model}", samples), samples)
-    return {"numbers": {**numbers, **told["numbers"]}, "curves": told["curves"]}
+        last = _gold_of(model, lab)
+    return {"numbers": {**numbers, **last["numbers"]}, "curves": last["curves"]}
 
 
 def _overrating(lab: Settings, model: Path, games: list[Played]) -> np.ndarray:
@@ -214,12 +221,10 @@ def _overrating(lab: Settings, model: Path, games: list[Played]) -> np.ndarray:
     return (scores - scores.mean()) / max(scores.std(), 1e-9) - (gold - gold.mean()) / max(gold.std(), 1e-9)
 
 
-def _gold_of(scores: np.ndarray, samples: Samples) -> dict[str, Any]:
-    sizes = [2**k for k in range(int(np.log2(scores.shape[1])) + 1)]
-    gold = best_of_n_means(scores, samples.gold, sizes).mean(axis=0).tolist()
-    distance = [float(np.sqrt(best_of_n_kl(n))) for n in sizes]
-    numbers = {"start": gold[0], "peak": max(gold), "end": gold[-1]}
-    return {"numbers": numbers, "curves": {"gold": [list(p) for p in zip(distance, gold, strict=True)]}}
+def _gold_of(model: Path, lab: Settings) -> dict[str, Any]:
+    """Gold of the best of n of the writer's answers by a reward model, as `gold_lab` tells it."""
+    samples = samples_of(lab)
+    return told(best_of_n_curve(samples, learned_scores(lab, f"learned:{model}", samples), *held_out(model)))
 
 
 def _games(s: Rounds, agent: str, count: int, stream: int) -> list[Played]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_benchmarks.experiments.gold_lab import Samples, Settings, samples_of, scores_by
 from lmrl_benchmarks.experiments.people_lab import utilities
+from lmrl_benchmarks.experiments.shared import Samples, Settings, samples_of, scores_by
 from lmrl_datasets.preferences.labellers import Groups, feature, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from lmrl_benchmarks.experiments.gold_lab import Settings, kept, samples_of, scores_by
 from lmrl_benchmarks.experiments.people_lab import utilities
+from lmrl_benchmarks.experiments.shared import Settings, kept, samples_of, scores_by
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_envs.files.untrusted import Schema, convert
 

@@ -24,8 +24,8 @@ COLOURS = 10
 MARKERS = "osD^v<>pP*"
 
 
-def _colour(index: int) -> str:
-    """A colour that `_svg` turns into a variable of the style sheet."""
+def colour(index: int) -> str:
+    """A colour that `as_svg` turns into a variable of the style sheet."""
     return f"#ab01{index % COLOURS:02d}"
 
 
@@ -34,7 +34,8 @@ _NAMED = {INK: "currentColor", SOFT: "var(--soft)", LINE: "var(--line)"}
 
 
 @contextmanager
-def _style(name: str) -> Iterator[Any]:
+def in_style(name: str) -> Iterator[Any]:
+    """matplotlib.pyplot, drawing as the page looks; ``name`` salts the names of parts."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -45,7 +46,7 @@ def _style(name: str) -> Iterator[Any]:
         plt.close("all")
 
 
-def _svg(figure: Any, label: str, width: float) -> str:
+def as_svg(figure: Any, label: str, width: float) -> str:
     """The figure as SVG for the page; ``width`` (rem) is what it is not shrunk below on a phone."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -69,7 +70,7 @@ def scores_figure(results: Results) -> str:
     agents = [entry.agent for entry in results.overall]
     if not rows:
         return ""
-    with _style("scores") as plt:
+    with in_style("scores") as plt:
         columns = min(3, len(tasks))
         lines = -(-len(tasks) // columns)
         size = (3.7 * columns, (0.27 * len(agents) + 0.75) * lines)
@@ -81,8 +82,8 @@ def scores_figure(results: Results) -> str:
                 y = agents.index(row.agent)
                 # A clone that never wins may score -300: what is far below random is drawn at the edge.
                 low, score, high = (max(-30.0, min(130.0, x or 0.0)) for x in (row.low, row.score, row.high))
-                axis.plot([low, high], [y, y], color=_colour(0), lw=4, alpha=0.4, solid_capstyle="round")
-                axis.plot(score, y, "o" if score == row.score else "<", color=_colour(0), ms=6)
+                axis.plot([low, high], [y, y], color=colour(0), lw=4, alpha=0.4, solid_capstyle="round")
+                axis.plot(score, y, "o" if score == row.score else "<", color=colour(0), ms=6)
             axis.set_title(name, loc="left")
             axis.set_xlim(-35, 135)
             axis.axvline(0, color=SOFT, lw=0.8)
@@ -92,7 +93,7 @@ def scores_figure(results: Results) -> str:
             axis.set_ylim(len(agents) - 0.4, -0.6)
             axis.tick_params(length=0)
         figure.tight_layout()
-        return _svg(figure, "Scores with intervals, task by task", 18.0 * columns)
+        return as_svg(figure, "Scores with intervals, task by task", 18.0 * columns)
 
 
 def aggregates_figure(results: Results) -> str:
@@ -101,20 +102,20 @@ def aggregates_figure(results: Results) -> str:
     if not entries:
         return ""
     titles = {"mean": "mean score", "iqm": "interquartile mean", "gap": "optimality gap (less is better)"}
-    with _style("aggregates") as plt:
+    with in_style("aggregates") as plt:
         figure, axes = plt.subplots(1, 3, figsize=(10.5, 0.3 * len(entries) + 0.8), sharey=True, squeeze=False)
         for (key, title), axis in zip(titles.items(), axes[0], strict=True):
             for y, entry in enumerate(entries):
                 low, high = entry.intervals[key]
-                axis.barh(y, high - low or 0.4, left=low, height=0.62, color=_colour(0), alpha=0.35)
-                axis.plot([entry.values[key]] * 2, [y - 0.31, y + 0.31], color=_colour(0), lw=2)
+                axis.barh(y, high - low or 0.4, left=low, height=0.62, color=colour(0), alpha=0.35)
+                axis.plot([entry.values[key]] * 2, [y - 0.31, y + 0.31], color=colour(0), lw=2)
             axis.set_title(title, loc="left")
             axis.set_yticks(range(len(entries)), [entry.agent for entry in entries])
             axis.set_ylim(len(entries) - 0.4, -0.6)
             axis.grid(axis="x", lw=0.6)
             axis.tick_params(length=0)
         figure.tight_layout()
-        return _svg(figure, "Aggregates over tasks with intervals", 52.0)
+        return as_svg(figure, "Aggregates over tasks with intervals", 52.0)
 
 
 def profile_figure(results: Results) -> str:
@@ -124,15 +125,15 @@ def profile_figure(results: Results) -> str:
     if not agents:
         return ""
     thresholds = np.linspace(-20, 110, 131)
-    with _style("profile") as plt:
+    with in_style("profile") as plt:
         figure, axis = plt.subplots(figsize=(8.4, 4.2))
         for index, agent in enumerate(agents):
             rows = list(results.scored(agent).values())
             line = profile([row.scores for row in rows], thresholds)
             low, high = profile_band([row.draws for row in rows], thresholds)
             style = "-" if index < COLOURS else "--"
-            axis.fill_between(thresholds, low, high, color=_colour(index), alpha=0.15, lw=0)
-            axis.plot(thresholds, line, color=_colour(index), ls=style, lw=1.8, label=agent)
+            axis.fill_between(thresholds, low, high, color=colour(index), alpha=0.15, lw=0)
+            axis.plot(thresholds, line, color=colour(index), ls=style, lw=1.8, label=agent)
         axis.set_xlabel("score")
         axis.set_ylabel("share of runs above it")
         axis.set_ylim(-0.02, 1.02)
@@ -140,7 +141,7 @@ def profile_figure(results: Results) -> str:
         axis.grid(lw=0.6)
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
         figure.tight_layout()
-        return _svg(figure, "Performance profiles", 42.0)
+        return as_svg(figure, "Performance profiles", 42.0)
 
 
 def cost_figure(results: Results) -> str:
@@ -157,12 +158,12 @@ def cost_figure(results: Results) -> str:
                 points.setdefault(key, []).append((index, float(np.mean(costs)), score))
     if not points:
         return ""
-    with _style("cost") as plt:
+    with in_style("cost") as plt:
         figure, axes = plt.subplots(1, len(points), figsize=(7.4 + 3.2 * (len(points) - 1), 3.8), squeeze=False)
         for (key, found), axis in zip(points.items(), axes[0], strict=True):
             for index, cost, score in found:
                 axis.plot(
-                    cost, score, MARKERS[index % len(MARKERS)], color=_colour(index), ms=8, label=agents[index], ls=""
+                    cost, score, MARKERS[index % len(MARKERS)], color=colour(index), ms=8, label=agents[index], ls=""
                 )
             axis.set_xscale("log")
             if max(cost for _, cost, _ in found) < 300 * min(cost for _, cost, _ in found):
@@ -174,7 +175,7 @@ def cost_figure(results: Results) -> str:
             axis.minorticks_off()
         axes[0][-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
         figure.tight_layout()
-        return _svg(figure, "Score against cost", 36.0)
+        return as_svg(figure, "Score against cost", 36.0)
 
 
 EVALUATED = ("evaluation_return", "evaluation_return_greedy")
@@ -201,7 +202,7 @@ def learning_figure(trained: pd.DataFrame) -> str:
     if trained.empty:
         return ""
     models, tasks = sorted(trained["model"].unique()), trained["task"].unique()
-    with _style("learning") as plt:
+    with in_style("learning") as plt:
         columns = min(3, len(tasks))
         lines = -(-len(tasks) // columns)
         figure, axes = plt.subplots(lines, columns, figsize=(3.7 * columns, 2.6 * lines + 0.4), squeeze=False)
@@ -212,15 +213,15 @@ def learning_figure(trained: pd.DataFrame) -> str:
                 seeds = of_model.pivot_table(index="step", columns="seed", values="value").dropna()
                 index = models.index(model)
                 low, high = seeds.min(axis=1), seeds.max(axis=1)
-                axis.fill_between(seeds.index, low, high, color=_colour(index), alpha=0.15, lw=0)
-                axis.plot(seeds.index, seeds.mean(axis=1), color=_colour(index), lw=1.6, label=model)
+                axis.fill_between(seeds.index, low, high, color=colour(index), alpha=0.15, lw=0)
+                axis.plot(seeds.index, seeds.mean(axis=1), color=colour(index), lw=1.6, label=model)
             axis.set_title(name, loc="left")
             axis.grid(lw=0.6)
             axis.tick_params(length=0)
-        handles = [plt.Line2D([], [], color=_colour(i), lw=2) for i in range(len(models))]
+        handles = [plt.Line2D([], [], color=colour(i), lw=2) for i in range(len(models))]
         figure.legend(handles, models, loc="lower center", ncols=min(5, len(models)), frameon=False)
         figure.tight_layout(rect=(0, 0.35 / figure.get_figheight() * (1 + (len(models) - 1) // 5), 1, 1))
-        return _svg(figure, "Learning curves", 18.0 * columns)
+        return as_svg(figure, "Learning curves", 18.0 * columns)
 
 
 def all_figures(results: Results) -> dict[str, str]:

@@ -108,6 +108,16 @@ def paired(x: Mapping[int, float], y: Mapping[int, float], seed: int = 0, n: int
     return Paired(float(differences.mean()), low, high, len(differences), wins)
 
 
+EQUAL = 1e-9
+"""Returns that differ by less are a tie."""
+
+
+def wins(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
+    """On each of some equal seeds 1 where the first return is the better one, .5 for a tie, 0 else: float [n]."""
+    difference = np.subtract(x, y)
+    return np.where(np.abs(difference) < EQUAL, 0.5, difference > 0)
+
+
 def unpaired(x: np.ndarray, y: np.ndarray, seed: int = 0, n: int = BOOTSTRAPS) -> tuple[float, float, float]:
     """Difference of the mean returns on two sets of games, with its interval: each set is drawn again by itself.
 

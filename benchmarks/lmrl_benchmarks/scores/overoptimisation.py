@@ -54,6 +54,24 @@ def _weights(count: int, n: int) -> np.ndarray:
     return found
 
 
+def standings(values: np.ndarray) -> np.ndarray:
+    """The share of its prompt's answers that each answer is better than, ties half (itself among them): float [prompts, M].
+
+    With it as the value, `best_of_n_means` is how often the best of n wins over an answer as it comes, to the same prompt.
+    """
+    rounded = np.round(np.asarray(values, float), 9)
+    places = [
+        np.searchsorted(ordered, row, "left") + np.searchsorted(ordered, row, "right")
+        for ordered, row in zip(np.sort(rounded, axis=1), rounded, strict=True)
+    ]
+    return np.array(places) / (2 * rounded.shape[1])
+
+
+def in_deviations(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Values less the mean of the reference, in its standard deviations (of one that does not vary: as they are)."""
+    return (np.asarray(values) - np.mean(reference)) / (float(np.std(reference)) or 1.0)
+
+
 @dataclass(frozen=True)
 class Fit:
     """R(d) = d (a - b d), or d (a - b log d), fitted by least squares to gold above that at d = 0."""
