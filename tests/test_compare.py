@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,47 @@ def test_a_cut_line_and_two_windows_lose_nothing(pairs: Path) -> None:
     assert len(Comparing(pairs, "ann").stand) == len(stand) + 1
     with pytest.raises(Refused, match="elsewhere"):
         Comparing(pairs, "ann").say(len(stand), "left")
+
+
+def test_an_answer_that_breaks_off_is_none_and_one_whose_reply_nobody_reads_counts_once(pairs: Path) -> None:
+    with Server("--compare", pairs, "--name", "ann", "--rate", 1000) as server:
+
+        def number() -> int:
+            return server.http.get("/api/compare").json()["number"]
+
+        def send_and_leave(body: bytes, declared: int, path: str = "say") -> None:
+            """What a page sends that is closed then: nobody waits for the reply."""
+            head = f"POST /api/compare/{path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: application/json\r\n"
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(f"{head}Content-Length: {declared}\r\n\r\n".encode() + body)
+                if declared > len(body):  # no more comes: until the server has seen it
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(4096):
+                        pass
+
+        def settles_at(wanted: int) -> bool:
+            until = time.monotonic() + 10
+            while number() != wanted and time.monotonic() < until:
+                time.sleep(0.02)
+            return number() == wanted == len(read_lines(pairs, 30))
+
+        left = json.dumps({"number": 0, "answer": "left"}).encode()
+        send_and_leave(left[:12], len(left))
+        send_and_leave(left, len(left) + 1)  # an answer to the eye; more was to come
+        assert settles_at(0) and "Traceback" not in server.stderr()
+        send_and_leave(left, len(left))
+        assert settles_at(1)
+        send_and_leave(left, len(left))  # the same once more, as a browser or a person does who saw no reply
+        again = server.post("/api/compare/say", number=0, answer="right")
+        assert again.status_code == 409 and "answered elsewhere" in again.text and settles_at(1)
+        undo = json.dumps({"number": 1}).encode()
+        send_and_leave(undo, len(undo), "undo")
+        assert settles_at(0)
+        assert server.post("/api/compare/undo", number=1).status_code == 409
+        assert server.post("/api/compare/say", number=0, answer="tie").json()["done"] == 1
+        server.stop(signal.SIGKILL)
+    assert [label.label for label in load_preferences(pairs).labels] == [0.5]
+    assert len((pairs / LABELS).read_text().splitlines()) == 3  # the answer, the undo, the answer in its place
 
 
 def test_stretches_and_texts_from_elsewhere_can_be_compared(tmp_path: Path) -> None:

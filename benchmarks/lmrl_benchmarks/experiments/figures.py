@@ -78,26 +78,31 @@ def figures(groups: Groups, keys: Sequence[str]) -> list[Drawn]:
 
 
 def _panels(
-    count: int, width: float, height: float, draw: Callable[[Any, Any], None], name: str, columns: int = 4, **more: Any
+    count: int,
+    width: float,
+    height: float,
+    draw: Callable[[Any, Any], None],
+    name: str,
+    columns: int = 4,
+    foot: float = 0,
 ) -> str:
-    """Small panels side by side, which ``draw`` is given with the figure."""
+    """Small panels side by side, which ``draw`` is given with the figure; inches. ``foot``: what is left below them."""
     with in_style(name) as plt:
         columns = min(columns, count)
         rows = -(-count // columns)
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(width * columns, height * rows + 0.5), squeeze=False, **more
-        )
+        size = (width * columns, height * rows + foot)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
         for axis in axes.flat[count:]:
             axis.set_visible(False)
-        draw(figure, axes.flat[:count])
         for axis in axes.flat:
-            axis.tick_params(length=0, labelsize=8)
-        figure.tight_layout(rect=(0, 0.42 / figure.get_figheight(), 1, 1))
+            axis.tick_params(length=0, which="both", labelsize=8)
+        draw(figure, axes.flat[:count])
+        figure.tight_layout(rect=(0, foot / size[1], 1, 1))
         return as_svg(figure, name, 11.0 * columns)
 
 
-def _title(axis: Any, text: str) -> None:
-    axis.set_title("\n".join(textwrap.wrap(text, 36, max_lines=3)), loc="left", fontsize=8)
+def _title(axis: Any, text: str, width: int = 36) -> None:
+    axis.set_title("\n".join(textwrap.wrap(text, width, max_lines=3)), loc="left", fontsize=8)
 
 
 def _legend(figure: Any, handles: Mapping[str, Any]) -> None:
@@ -125,7 +130,7 @@ def _gold_and_proxy(groups: Groups, keys: Sequence[str], names: Mapping[Any, str
         for settings, axis in zip(shown, axes, strict=True):
             _one_hump(axis, told[settings], handles)
             _title(axis, names[settings])
-        figure.supxlabel(ROOT_KL, fontsize=8, y=0.27 / figure.get_figheight())
+        figure.supxlabel(ROOT_KL, fontsize=8, y=0.3 / figure.get_figheight())
         _legend(figure, handles)
 
     caption = (
@@ -133,12 +138,13 @@ def _gold_and_proxy(groups: Groups, keys: Sequence[str], names: Mapping[Any, str
         " bar at the end its fall from there. The fits are those of Gao et al. for best of n and for reinforcement learning; an open point is a fit's own peak. The roof is the"
         " best of n by gold itself."
     )
-    svg = _panels(len(shown), 3.1, 2.3, draw, "Gold and proxy")
+    svg = _panels(len(shown), 3.1, 2.3, draw, "Gold and proxy", foot=0.5)
     return Drawn("Gold and proxy", caption + _limited(len(told)), svg)
 
 
 def _one_hump(axis: Any, own: Sequence[Result], handles: dict[str, Any]) -> None:
     """A panel: gold on the left, the proxy on the right."""
+    axis.tick_params(labelcolor=colour(0))
     proxy, found, roofs = proxy_of(own), seeds_of(own, "gold"), seeds_of(own, "roof")
     gold = mean_curve(found)
     other = axis.twinx()
@@ -155,7 +161,7 @@ def _one_hump(axis: Any, own: Sequence[Result], handles: dict[str, Any]) -> None
     d_top, peak = gold[top]
     axis.plot(d_top, peak, "o", color=colour(0), ms=5)
     axis.annotate(f"peak {peak:.2f}", (d_top, peak), (0, 5), textcoords="offset points", ha="center", fontsize=7)
-    if end < peak and top < len(gold) - 1:
+    if peak - end > 0.005:
         axis.plot([d_end, d_end], [end, peak], color=colour(3), lw=2, solid_capstyle="butt")
         axis.annotate(
             f"{end - peak:.2f}".replace("-", "\N{MINUS SIGN}"),
@@ -320,7 +326,7 @@ def _accuracy(groups: Groups, keys: Sequence[str], names: Mapping[Any, str]) -> 
         "Points are the reward model: its accuracy on held-out labels, and how often it orders two fresh answers as gold does, with intervals over seeds. Strokes are what bounds it: how often"
         " labels are gold's, what the best guess at a label of this reader comes to (Bayes), how often two annotators say the same. .5 is chance."
     )
-    svg = _panels(1, 8.4, 0.26 * len(shown) + 0.6, draw, "Accuracy and its ceilings")
+    svg = _panels(1, 8.4, 0.26 * len(shown) + 0.6, draw, "Accuracy and its ceilings", foot=0.3)
     return Drawn("Accuracy and its ceilings", caption + _limited(len(told)), svg)
 
 
@@ -337,12 +343,14 @@ def _reliability(groups: Groups, keys: Sequence[str], names: Mapping[Any, str]) 
             axis.plot(foretold, observed, color=colour(0), lw=1.2)
             axis.scatter(foretold, observed, 8 + 60 * count / count.sum(), color=colour(0), zorder=3)
             axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
-            _title(axis, f"{names[settings]} ({count.sum():g} labels)")
-        figure.supxlabel("foretold probability that the first is better", fontsize=8, y=0.1 / figure.get_figheight())
+            _title(axis, f"{names[settings]} ({count.sum():g} labels)", 25)
+        figure.supxlabel("foretold probability that the first is better", fontsize=8, y=0.05 / figure.get_figheight())
         figure.supylabel("share observed", fontsize=8)
 
     caption = "On held-out labels of all seeds, in tenths of what was foretold; a larger point is more labels. On the diagonal a model means what it says."
-    return Drawn("Reliability", caption + _limited(len(told)), _panels(len(shown), 2.1, 2.1, draw, "Reliability"))
+    return Drawn(
+        "Reliability", caption + _limited(len(told)), _panels(len(shown), 2.1, 2.1, draw, "Reliability", foot=0.2)
+    )
 
 
 def _others(groups: Groups, keys: Sequence[str], names: Mapping[Any, str]) -> Drawn | None:
