@@ -225,7 +225,13 @@ def test_a_folder_of_an_experiment_from_elsewhere(experiment, capsys, monkeypatc
     (out / "experiment.toml").write_text(f"{TOML.format(run=f'{experiment}/own.py:run')}{grid_of}")
     assert main(report) == 2 and "more than 1000 cells" in capsys.readouterr().err
     (out / "experiment.toml").write_text(TOML.format(run=f"{experiment}/own.py:run"))
-    for result in ({}, {"result": {"numbers": {"y": "x"}}}, {"result": {"numbers": {"y": True}}}, {"result": []}):
+    for result in (
+        {},
+        {"result": {"numbers": {"y": "x"}}},
+        {"result": {"numbers": {"y": True}}},
+        {"result": []},
+        {"result": {"numbers": {}, "curves": {"y": [1, 2]}}},
+    ):
         (out / "cells" / f"{grid.cell_name({'x': 1, 'seed': 0})}.json").write_text(json.dumps(result))
         assert main(report) == 2 and len(capsys.readouterr().err.splitlines()) == 1
     assert not (experiment / "runs").exists() and not (experiment / "page.html").exists()

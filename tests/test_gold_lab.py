@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -27,7 +28,9 @@ def test_a_reader_who_does_not_check_is_pleased_by_invention() -> None:
     assert told["end"] < told["peak"] - 0.15 and told["over-optimised"] == 1 and told["b"] > 0
     assert told["wrong at the end"] > 2 * told["wrong at the peak"] > 2 * gold["numbers"]["wrong at the end"]
     thought = [point[1] for point in lazy["curves"]["optimised"]]
-    assert thought == sorted(thought)
+    assert thought == sorted(thought) and abs(thought[0]) < 1e-9 < 1 < thought[-1]  # in deviations of the start
+    assert gold["curves"]["roof"] == gold["curves"]["gold"] == lazy["curves"]["roof"]  # the same answers, by gold
+    assert gold["numbers"]["wins over the start"] > 0.95 and 0.3 < told["wins from"] < told["wins to"] < 0.7
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -47,7 +50,11 @@ def test_a_cell_of_every_method(method: str) -> None:
     shared._sampled.cache_clear()
     shared._played_by_start.cache_clear()
     assert checked(found) == checked(run(settings))  # equal settings, equal cells
-    assert {"start", "peak", "end", "wrong at the end"} <= found["numbers"].keys()
+    told = found["numbers"]
+    assert {"start", "peak", "end", "KL at the end", "wrong at the end"} <= told.keys()
+    assert 0 <= told["wins from"] <= told["wins over the start"] <= told["wins to"] <= 1
+    assert ("proxy at the end" in told) == ("optimised" in found["curves"]) == (method in ("reader", "best of n", "rl"))
+    assert ("reliability" in found["curves"]) == (method == "best of n") and found["curves"]["roof"][0][0] == 0
     assert len(found["curves"]["gold"]) == {"dpo": 2, "online dpo": 2}.get(method, 4)
 
 
@@ -59,6 +66,9 @@ def test_accuracy_stands_beside_what_bounds_it() -> None:
     assert told["labels agree with gold"] == pytest.approx(0.855, abs=0.03)  # where gold is no tie
     assert told["Bayes"] == pytest.approx(0.832, abs=0.02)  # over all labels; those of ties are coins
     assert told["reward model agrees with gold"] == 1
+    reader, gold = shared.load_labeller(s.reader), shared.load_gold(shared.labelled(s))[: shared.READ_TWICE]
+    chance = np.array([reader.probability(sum(pair.first), sum(pair.second)) for pair in gold])
+    assert told["annotators agree"] == pytest.approx(np.mean(chance**2 + (1 - chance) ** 2), abs=0.04)
     assert shared.agreements(s, -samples.gold, samples)["reward model agrees with gold"] == 0
     assert "Bayes" not in shared.agreements(replace(s, reader="lazy:check=.2"), samples.gold, samples)
 
