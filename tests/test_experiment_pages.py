@@ -86,6 +86,13 @@ def test_what_was_not_told_is_not_drawn(tmp_path: Path) -> None:
     assert two.count("<svg") == 1 and "<h2>Curves</h2>" in two  # gold over something else than KL
     points = planted(tmp_path / "points", lambda cell: {"numbers": {"gold": 1.0, "KL": 4.0}})
     assert points.count("<svg") == 2 and "<h2>The frontier</h2>" in points and "<h2>Over labels spent</h2>" in points
+    before_and_after = {"gold": [[0, 0.3], [2, 0.6]], "roof": [[0, 0.3], [1, 0.8]]}
+    straight = planted(
+        tmp_path / "straight", lambda cell: {"numbers": {"KL at the end": 4.0}, "curves": before_and_after}
+    )
+    assert (
+        straight.count("<svg") == 1 and "roof: the best of n by gold" in straight and "Gold and proxy" not in straight
+    )
     assert figures({}, ["x"]) == [] and len(figures({(): [hump({"pairs": 0, "seed": 0})]}, [])) == 4
 
 

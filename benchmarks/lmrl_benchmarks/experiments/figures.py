@@ -111,6 +111,11 @@ def _legend(figure: Any, handles: Mapping[str, Any]) -> None:
     )
 
 
+def _below(figure: Any, text: str, inches: float) -> None:
+    """What the x of all panels is, so far from the lower edge."""
+    figure.text(0.5, inches / figure.get_figheight(), text, fontsize=8, ha="center")
+
+
 def _limited(count: int) -> str:
     return f" The first {MOST} of {count} are drawn." if count > MOST else ""
 
@@ -130,7 +135,7 @@ def _gold_and_proxy(groups: Groups, keys: Sequence[str], names: Mapping[Any, str
         for settings, axis in zip(shown, axes, strict=True):
             _one_hump(axis, told[settings], handles)
             _title(axis, names[settings])
-        figure.supxlabel(ROOT_KL, fontsize=8, y=0.3 / figure.get_figheight())
+        _below(figure, ROOT_KL, 0.32)
         _legend(figure, handles)
 
     caption = (
@@ -144,7 +149,7 @@ def _gold_and_proxy(groups: Groups, keys: Sequence[str], names: Mapping[Any, str
 
 def _one_hump(axis: Any, own: Sequence[Result], handles: dict[str, Any]) -> None:
     """A panel: gold on the left, the proxy on the right."""
-    axis.tick_params(labelcolor=colour(0))
+    axis.tick_params("y", labelcolor=colour(0))
     proxy, found, roofs = proxy_of(own), seeds_of(own, "gold"), seeds_of(own, "roof")
     gold = mean_curve(found)
     other = axis.twinx()
@@ -163,14 +168,8 @@ def _one_hump(axis: Any, own: Sequence[Result], handles: dict[str, Any]) -> None
     axis.annotate(f"peak {peak:.2f}", (d_top, peak), (0, 5), textcoords="offset points", ha="center", fontsize=7)
     if peak - end > 0.005:
         axis.plot([d_end, d_end], [end, peak], color=colour(3), lw=2, solid_capstyle="butt")
-        axis.annotate(
-            f"{end - peak:.2f}".replace("-", "\N{MINUS SIGN}"),
-            (d_end, end),
-            (0, -9),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-        )
+        fall, middle = f"{end - peak:.2f}".replace("-", "\N{MINUS SIGN}"), (d_end, (end + peak) / 2)
+        axis.annotate(fall, middle, (-3, 0), textcoords="offset points", ha="right", va="center", fontsize=7)
     above = gold[gold[:, 0] > 0]
     for number, (form, name) in enumerate(FORMS.items(), 5):
         if len(above) < 3:
@@ -344,12 +343,12 @@ def _reliability(groups: Groups, keys: Sequence[str], names: Mapping[Any, str]) 
             axis.scatter(foretold, observed, 8 + 60 * count / count.sum(), color=colour(0), zorder=3)
             axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
             _title(axis, f"{names[settings]} ({count.sum():g} labels)", 25)
-        figure.supxlabel("foretold probability that the first is better", fontsize=8, y=0.05 / figure.get_figheight())
+        _below(figure, "foretold probability that the first is better", 0.05)
         figure.supylabel("share observed", fontsize=8)
 
     caption = "On held-out labels of all seeds, in tenths of what was foretold; a larger point is more labels. On the diagonal a model means what it says."
     return Drawn(
-        "Reliability", caption + _limited(len(told)), _panels(len(shown), 2.1, 2.1, draw, "Reliability", foot=0.2)
+        "Reliability", caption + _limited(len(told)), _panels(len(shown), 2.1, 2.1, draw, "Reliability", foot=0.25)
     )
 
 
