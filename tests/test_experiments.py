@@ -230,7 +230,10 @@ def test_a_folder_of_an_experiment_from_elsewhere(experiment, capsys, monkeypatc
         {"result": {"numbers": {"y": "x"}}},
         {"result": {"numbers": {"y": True}}},
         {"result": []},
-        {"result": {"numbers": {}, "curves": {"y": [1, 2]}}},
+        *(
+            {"result": {"numbers": {}, "curves": {"y": odd}}}
+            for odd in ([1, 2], 3, "ab", [[1, 2], [1, 2, 3]], [[1]], [["a", 1]])
+        ),
     ):
         (out / "cells" / f"{grid.cell_name({'x': 1, 'seed': 0})}.json").write_text(json.dumps(result))
         assert main(report) == 2 and len(capsys.readouterr().err.splitlines()) == 1

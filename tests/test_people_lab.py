@@ -140,6 +140,7 @@ def test_who_is_harmed_by_what_a_crowd_likes() -> None:
     assert plain["group 2 by bradley-terry, mean"] < exact["group 2 by exact"] - 0.3
     told = numbers(hidden_context({**base, "learner": "mean-variance", "pairs": 60}))
     assert {"mean by mean-variance, mean", "mean by mean-variance, mean - sd"} <= told.keys()
+    assert "calibration error" in told and "calibration error" not in exact
     with pytest.raises(ValueError, match="a labeller groups"):
         hidden_context({**base, "groups": "gold", "learner": "exact"})
 

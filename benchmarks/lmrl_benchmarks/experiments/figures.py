@@ -340,7 +340,7 @@ def _reliability(groups: Groups, keys: Sequence[str], names: Mapping[Any, str]) 
             foretold, observed, count = told[settings].T
             axis.plot([0, 1], [0, 1], ":", color=SOFT, lw=1)
             axis.plot(foretold, observed, color=colour(0), lw=1.2)
-            axis.scatter(foretold, observed, 8 + 60 * count / count.sum(), color=colour(0), zorder=3)
+            axis.scatter(foretold, observed, 8 + 60 * count / max(count.sum(), 1), color=colour(0), zorder=3)
             axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1), aspect="equal")
             _title(axis, f"{names[settings]} ({count.sum():g} labels)", 25)
         _below(figure, "foretold probability that the first is better", 0.05)

@@ -173,12 +173,11 @@ def checked(result: Any) -> dict[str, Any]:
     if not isinstance(result, Mapping) or not isinstance(result.get("numbers"), Mapping):
         raise ExperimentError('a cell gives {"numbers": {name: number}, "curves": {name: [[x, y], ...]}}')
     numbers, curves = dict(result["numbers"]), dict(result.get("curves", {}))
-    points = [point for curve in curves.values() for point in curve]
-    if odd := next(
-        (point for point in points if not isinstance(point, list | tuple) or len(point) not in (2, 3)), None
-    ):
-        raise ExperimentError(f"a cell gave {odd!r} for a point of a curve: [x, y]")
-    for value in (*numbers.values(), *(value for point in points for value in point)):
+    for name, curve in curves.items():
+        points = curve if isinstance(curve, list | tuple) else [curve]
+        if {len(point) if isinstance(point, list | tuple) else 0 for point in points} not in (set(), {2}, {3}):
+            raise ExperimentError(f"a cell gave a curve {name!r} whose points are not all [x, y]")
+    for value in (*numbers.values(), *(value for curve in curves.values() for point in curve for value in point)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ExperimentError(f"a cell gave {value!r} for a number")
     return {"numbers": numbers, "curves": curves}

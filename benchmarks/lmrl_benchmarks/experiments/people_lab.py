@@ -54,6 +54,7 @@ class Hidden(Schema, frozen=True):
 
 WAYS = {"bradley-terry": ("",), "mean-variance": ("", "risk=1:"), "categorical": ("", "quantile=.1:")}
 """How a learner's utility is made one number, as ``learned:`` takes it."""
+NAMES = {"": "mean", "risk=1:": "mean - sd", "quantile=.1:": "10 %"}
 
 
 def hidden_context(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +76,13 @@ def hidden_context(settings: Mapping[str, Any]) -> dict[str, Any]:
     worth["mean"] = np.sum([p * worth[one.group] for p, one in zip(crowd.shares, crowd.readers, strict=True)], axis=0)
     numbers: dict[str, float] = {f"{name} at the start": float(u.mean()) for name, u in worth.items()}
     with tempfile.TemporaryDirectory() as folder:
-        scores = {"exact": worth["mean"]} if s.learner == "exact" else _learned(s, lab, Path(folder), samples)
+        if s.learner == "exact":
+            scores, told_of, curves = {"exact": worth["mean"]}, {}, {}
+        else:
+            model = _learned(s, lab, Path(folder))
+            ways = {f"{s.learner}, {NAMES[how]}": f"learned:{how}{model}" for how in WAYS[s.learner]}
+            scores = {way: learned_scores(lab, spec, samples) for way, spec in ways.items()}
+            told_of, curves = held_out(model)
     for way, own in scores.items():
         best = {name: best_of_n_means(own, u, [s.samples])[:, 0] for name, u in worth.items()}
         best |= {
@@ -86,20 +93,17 @@ def hidden_context(settings: Mapping[str, Any]) -> dict[str, Any]:
         rose = fell.pop("mean").mean() > 0
         numbers[f"harmed by {way}"] = float(sum(bool(rose and one.mean() < 0) for one in fell.values()))
         numbers[f"prompts where one loses by {way}"] = float(np.mean(np.min(list(fell.values()), axis=0) < -0.1))
-    return {"numbers": numbers}
+    return {"numbers": {**numbers, **told_of}, "curves": curves}
 
 
-def _learned(s: Hidden, lab: Settings, out: Path, samples: Samples) -> dict[str, np.ndarray]:
+def _learned(s: Hidden, lab: Settings, out: Path) -> Path:
+    """What the learner makes of everybody's labels."""
     algorithm = "reward_model" if s.learner == "bradley-terry" else "dpl"
     own = {f"{algorithm}.{key}": value for key, value in s.model.items() if "." not in key}
     own |= {"model.width": s.width, **{key: value for key, value in s.model.items() if "." in key}}
     if algorithm == "dpl":
         own["dpl.kind"] = s.learner
-    folder = trained(lab, algorithm, labelled(lab), out / "model", own)
-    names = {"": "mean", "risk=1:": "mean - sd", "quantile=.1:": "10 %"}
-    return {
-        f"{s.learner}, {names[how]}": learned_scores(lab, f"learned:{how}{folder}", samples) for how in WAYS[s.learner]
-    }
+    return trained(lab, algorithm, labelled(lab), out / "model", own)
 
 
 def utilities(reader: Reader, env: str, samples: Samples) -> np.ndarray:

@@ -64,6 +64,7 @@ def reliability_of(own: Iterable[Result]) -> np.ndarray:
     if not found:
         return np.zeros((0, 3))
     points = np.concatenate(found)
+    points[:, 2] = np.maximum(points[:, 2], 0)
     tenth = np.minimum((points[:, 0] * 10).astype(int), 9)
     weight = np.maximum(points[:, 2], 1e-9)
     return np.array([[*np.average(points[tenth == k, :2], axis=0, weights=weight[tenth == k]), points[tenth == k, 2].sum()]
