@@ -174,7 +174,10 @@ def _one_hump(axis: Any, own: Sequence[Result], handles: dict[str, Any]) -> None
     for number, (form, name) in enumerate(FORMS.items(), 5):
         if len(above) < 3:
             continue
-        fit, along = fitted(above[:, 0], above[:, 1] - gold[0, 1], form), np.linspace(0, above[:, 0].max(), 80)
+        fit, along = (
+            fitted(above[:, 0].tolist(), (above[:, 1] - gold[0, 1]).tolist(), form),
+            np.linspace(0, above[:, 0].max(), 80),
+        )
         (handles[name],) = axis.plot(along, [gold[0, 1] + fit.at(d) for d in along], color=colour(number), lw=0.9)
         d, gain = fit.peak
         if 0 < d <= along[-1]:
