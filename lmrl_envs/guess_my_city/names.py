@@ -17,10 +17,10 @@ from lmrl_envs.language.tokens import CLEAR, PARTS, Token, Tokenizer, clean
 from lmrl_envs.language.truth import Truth, surely
 
 LINES = sections(__file__, "data/pieces.txt")
-LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, CITY_WORDS, WHOLE_OF, OF_COUNTRY = (
+LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, INDEPENDENCE, CITY_WORDS, WHOLE_OF, OF_COUNTRY = (
     frozenset(words(LINES[title]))
     for title in (
-        "language words", "main language words", "border words", "rule words", "between", "people words", "money words", "year words", "city words",
+        "language words", "main language words", "border words", "rule words", "between", "people words", "money words", "year words", "independence words", "city words",
         "whole of", "of country",
     )
 )  # fmt: skip
@@ -117,6 +117,7 @@ class Names(Measures):
             | frozenset(NUMBERS)
             | frozenset(SIGNS)
             | YEARS
+            | INDEPENDENCE
             | {"utc", "gmt", "between", "ahead", "behind", "capital"}
         )
         self.numeric = (
@@ -248,7 +249,7 @@ class Names(Measures):
 
     def _ruled(self, country: str) -> Truth:
         by = {"United Kingdom": "british colony", "France": "french colony", "Spain": "spanish colony", "Portugal": "portuguese colony",
-              "Netherlands": "dutch colony", "Belgium": "belgian colony", "Germany": "german colony", "Italy": "italian colony",
+              "The Netherlands": "dutch colony", "Belgium": "belgian colony", "Germany": "german colony", "Italy": "italian colony",
               "Japan": "japanese colony", "Russia": "russian rule", "Turkey": "ottoman empire"}.get(country)  # fmt: skip
         return self._set(by) if by else self._set(f"ruled by {country}")
 

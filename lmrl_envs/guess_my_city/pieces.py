@@ -13,6 +13,7 @@ from lmrl_envs.guess_my_city.names import (
     BORDER,
     CITY_WORDS,
     COUNTRY_WORDS,
+    INDEPENDENCE,
     LANGUAGE,
     LINES,
     MONEY,
@@ -33,6 +34,7 @@ from lmrl_envs.language.truth import Truth
 
 _WHEN = {word: sign for sign, own in table(LINES["when"]).items() for word in own}
 _CENTURIES = tuple(words(LINES["centuries"]))
+_WORLD_WARS = {"first": (1914, 1918), "second": (1939, 1945)}
 _BESIDE = frozenset(("year", "sometime", "already", "well", "back", "than", "as", "early", "late", "ago", "there"))
 
 
@@ -48,8 +50,10 @@ class Pieces(Amounts):
             return self._capital_of(tokens, i)
         if (greatest := self._greatest_of(tokens, i)) is not None:
             return greatest
-        if tokens[i].base in YEARS and (founded := self._founded(tokens, i)) is not None:
+        if tokens[i].base in YEARS and (founded := self._when_was(tokens, i, self._founded)) is not None:
             return founded
+        if tokens[i].base in INDEPENDENCE and (freed := self._when_was(tokens, i, self._freed)) is not None:
+            return freed
         entity = self._entity(tokens, i)
         if entity is not None and entity[1] > i + 1:  # "South Korea", "the north of Italy"
             return self._named(tokens, i, entity) or self._related(tokens, i)
@@ -146,8 +150,10 @@ class Pieces(Amounts):
             raise Unread
         return self._set(f"country on {water}")
 
-    def _founded(self, tokens: Sequence[Token], i: int) -> Match | None:
-        """ "Founded before 1500", "established in the 16th century"."""
+    def _when_was(
+        self, tokens: Sequence[Token], i: int, test: Callable[[City, str, int, int], bool | None]
+    ) -> Match | None:
+        """ "Founded before 1500", "established in the 16th century", "independent since 1960"."""
         sign, j = "", i + 1
         while j < len(tokens) and (tokens[j].word in _WHEN or tokens[j].word in _BESIDE or tokens[j].part in CLEAR):
             if not sign or tokens[j].word not in ("to", "about", "around"):
@@ -163,16 +169,25 @@ class Pieces(Amounts):
             if j >= len(tokens) or tokens[j].word != "and" or (until := self._years(tokens, j + 1)) is None:
                 return None
             (_, last, j), sign = until, "="
+        low, high = {"<": (-9999, first), ">": (last, 9999), "=": (first, last)}[sign]
+        return Match(self._where(lambda c: test(c, sign, low, high)), j)
 
-        def test(c: City) -> bool | None:
-            slack = 50 if c.year < 1400 or "centur" in c.founded else 8
-            low, high = {"<": (-9999, first), ">": (last, 9999), "=": (first, last)}[sign]
-            if sign == "=" and slack == 8:
-                return low <= c.year <= high or (None if low - slack <= c.year <= high + slack else False)
-            inside = low + slack <= c.year <= high - slack
-            return True if inside else None if low - slack <= c.year <= high + slack else False
+    @staticmethod
+    def _founded(c: City, sign: str, low: int, high: int) -> bool | None:
+        """Whether a city is from some years; within the error of its date it depends."""
+        slack = 50 if c.year < 1400 or "centur" in c.founded else 8
+        if sign == "=" and slack == 8:
+            return low <= c.year <= high or (None if low - slack <= c.year <= high + slack else False)
+        inside = low + slack <= c.year <= high - slack
+        return True if inside else None if low - slack <= c.year <= high + slack else False
 
-        return Match(self._where(test), j)
+    @staticmethod
+    def _freed(c: City, sign: str, low: int, high: int) -> bool | None:
+        """Whether its country gained independence in some years."""
+        if not c.country.independence:
+            return None if sign == "<" else False
+        first, last = c.country.independence
+        return (low <= first and last <= high) or (None if first <= high and low <= last else False)
 
     @staticmethod
     def _years(tokens: Sequence[Token], j: int) -> tuple[int, int, int] | None:
@@ -185,6 +200,8 @@ class Pieces(Amounts):
             first, last, end = 100 * _CENTURIES.index(rest[0]), 100 * _CENTURIES.index(rest[0]) + 100, 2
         elif 0 < number < 22 and rest[1] in ("st", "nd", "rd", "th") and rest[2] == "century":
             first, last, end = 100 * number - 100, 100 * number, 3
+        elif rest[1:3] == ["world", "war"] and rest[0] in _WORLD_WARS:
+            (first, last), end = _WORLD_WARS[rest[0]], 3
         elif 100 <= number < 2030:
             decade = rest[1] == "s"
             first, last, end = number, number + (100 if number % 100 == 0 else 10) * decade, 1 + decade
@@ -238,6 +255,8 @@ class Pieces(Amounts):
             return self._borders(country) if country else None
         if relation == "ruled":
             return self._ruled(country) if country else None
+        if relation == "across":
+            return self._near(entity, 250 if country else 120, 800)
         if relation in ("near", "far"):
             near = self._near(entity)
             if near is None or relation == "near":
@@ -247,7 +266,8 @@ class Pieces(Amounts):
             return self._beside(relation, entity)
         return self._same(relation.removeprefix("same "), entity)
 
-    def _near(self, entity: Entity) -> Truth | None:
+    def _near(self, entity: Entity, near: float = 350, far: float = 1200) -> Truth | None:
+        """Within some kilometres of a place; farther than others away it is not."""
         points = [] if entity.of("continent") else self._points(entity)
         if not points:
             region = entity.of("water", "region", "continent")
@@ -255,7 +275,7 @@ class Pieces(Amounts):
         country = entity.of("country", "people")
 
         return self._when(
-            None if c.country.name == country or 350 <= away < 1200 else away < 350
+            None if c.country.name == country or near <= away < far else away < near
             for c, away in zip(self._cities, self._away(points), strict=True)
         )
 

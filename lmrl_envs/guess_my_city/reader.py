@@ -174,6 +174,7 @@ class CityReader(Reader):
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
+        files["phrase"] += sections(__file__, "data/facts.txt")["facts"]
         common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
         files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]

@@ -34,6 +34,8 @@ class Country:
     landlocked: bool
     population: int
     phone: str
+    independence: tuple[int, ...]
+    """The first and the last year that people would name; () where it never gained it from anybody."""
 
 
 @dataclass(frozen=True, eq=False)
