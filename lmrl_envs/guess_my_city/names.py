@@ -17,10 +17,10 @@ from lmrl_envs.language.tokens import CLEAR, PARTS, Token, Tokenizer, clean
 from lmrl_envs.language.truth import Truth, surely
 
 LINES = sections(__file__, "data/pieces.txt")
-LANGUAGE, MAIN, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, INDEPENDENCE, CITY_WORDS, WHOLE_OF, OF_COUNTRY = (
+LANGUAGE, MAIN, ACTS, BORDER, RULE, BETWEEN, PEOPLE, MONEY, YEARS, INDEPENDENCE, CITY_WORDS, WHOLE_OF, OF_COUNTRY = (
     frozenset(words(LINES[title]))
     for title in (
-        "language words", "main language words", "border words", "rule words", "between", "people words", "money words", "year words", "independence words", "city words",
+        "language words", "main language words", "what peoples do", "border words", "rule words", "between", "people words", "money words", "year words", "independence words", "city words",
         "whole of", "of country",
     )
 )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from lmrl_envs.guess_my_city.amounts import Amounts
 from lmrl_envs.guess_my_city.names import (
+    ACTS,
     BORDER,
     CITY_WORDS,
     COUNTRY_WORDS,
@@ -74,6 +75,8 @@ class Pieces(Amounts):
             return Match(self._speaks(language, self._says_main(tokens)), after or end)
         if people is not None and (after := self._swallow(tokens, end, RULE)):
             return Match(self._ruled(people), after)
+        if entity.of("people") is not None and self._acts(tokens, i, end):
+            raise Unread  # "did the British build it": who does a thing, not where it is
         if people is not None and (after := self._swallow(tokens, end, BORDER)):
             return Match(self._borders(people), after)
         currency = entity.of("currency")
@@ -83,7 +86,22 @@ class Pieces(Amounts):
             return None  # the engine's: it may be a guess
         if (water := entity.of("water")) is not None:
             return Match(self._on_water(water, tokens[:i]), self._swallow(tokens, end, frozenset(("coast", "coastline"))) or end)  # fmt: skip
+        if {kind for kind, _ in entity.kinds} == {"other"}:
+            # A city of its own to some, a part of the larger one beside it to others.
+            return Match(self._when(None if away < 40 else False for away in self._away(self._points(entity))), end)
         return Match(self._within(entity), end)
+
+    @staticmethod
+    def _acts(tokens: Sequence[Token], i: int, end: int) -> bool:
+        """Whether a people is named as such ("the British", "Americans"), and not as what something is ("the British capital")."""
+        if end - i > 1 or i == 0:
+            return False
+        follows = tokens[end] if end < len(tokens) else None
+        if tokens[i].word != tokens[i].base and tokens[i].word.endswith("s"):
+            return True
+        return tokens[i - 1].word in ("the", "by") and (
+            follows is None or follows.part in ("P", "a", "b", "c", "v") or follows.base in ACTS
+        )
 
     def _capital_of(self, tokens: Sequence[Token], i: int) -> Match | None:
         """ "The capital of Romania", "the capital of Bavaria"."""
@@ -255,27 +273,28 @@ class Pieces(Amounts):
             return self._borders(country) if country else None
         if relation == "ruled":
             return self._ruled(country) if country else None
-        if relation == "across":
-            return self._near(entity, 250 if country else 120, 800)
         if relation in ("near", "far"):
             near = self._near(entity)
             if near is None or relation == "near":
                 return near
-            return Truth(self._all & ~near.possible, self._all & ~near.yes)
+            own = self._set(country).possible if country else 0
+            return Truth(self._all & ~near.possible, self._all & ~near.yes & ~own)
         if relation in OPPOSITE:
             return self._beside(relation, entity)
         return self._same(relation.removeprefix("same "), entity)
 
-    def _near(self, entity: Entity, near: float = 350, far: float = 1200) -> Truth | None:
-        """Within some kilometres of a place; farther than others away it is not."""
+    def _near(self, entity: Entity) -> Truth | None:
         points = [] if entity.of("continent") else self._points(entity)
         if not points:
             region = entity.of("water", "region", "continent")
-            return None if region is None else self._set(region)
+            if region is None:
+                return None
+            inside = self._set(region)
+            return Truth(inside.possible, inside.possible) if entity.of("water") else inside
         country = entity.of("country", "people")
 
         return self._when(
-            None if c.country.name == country or near <= away < far else away < near
+            None if c.country.name == country or 350 <= away < 1200 else away < 350
             for c, away in zip(self._cities, self._away(points), strict=True)
         )
 

@@ -157,6 +157,8 @@ class Clause:
                 found = contrary(found, everything)
         if self.turns or found.yes or len(self.items) < 2 or not any(item.sense in DOING for item in self.items):
             return found
+        if found.possible and any(item.sense == "quantity" for item in self.items):
+            return found  # what is disputed of all that are there, or of that size
         if all(item.truth.yes for item in self.items) or (
             not found.possible and all(item.truth.possible for item in self.items)
         ):
