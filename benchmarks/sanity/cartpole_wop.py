@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -31,6 +32,7 @@ from lmrl_agents.algorithms import kl_control
 from lmrl_agents.algorithms.dbcq import expected_best
 from lmrl_agents.learning.losses import cross_entropy
 from lmrl_agents.models.guided import best_of_draws
+from lmrl_envs.files import write_atomically
 
 BUFFERS = ("full", "concurrent", "expert", "noisy")
 METHODS = ("Batch Q", "Batch Q + MC", "DBCQ", "KL-Q coded", "KL-Psi coded", "Psi", "G")
@@ -244,18 +246,35 @@ def buffers_of(seed: int, wanted: tuple[str, ...]) -> dict[str, Buffer]:
     return {name: made[name]() for name in wanted}
 
 
+def write(out: Path, options: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    """What there is so far."""
+    facts = {
+        "command": f"python benchmarks/sanity/cartpole_wop.py --seeds {options.seeds} --steps {options.steps}",
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "rows": rows,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, json.dumps(facts, indent=1) + "\n")
+
+
 def main() -> None:
     """All of it, and a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--buffers", nargs="+", choices=BUFFERS, default=BUFFERS)
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--out", type=Path, help="file of all figures (JSON)")
+    parser.add_argument("--out", type=Path, help="file of all figures (JSON); rows that it has already are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows, began = [], time.process_time()
+    rows: list[dict[str, Any]] = (
+        json.loads(options.out.read_text("utf-8"))["rows"] if options.out and options.out.is_file() else []
+    )
+    done = {(row["buffer"], row["seed"]) for row in rows}
     for seed in range(options.seeds):
-        for name, buffer in buffers_of(seed, tuple(options.buffers)).items():
+        wanted = tuple(name for name in options.buffers if (name, seed) not in done)
+        for name, buffer in (buffers_of(seed, wanted) if wanted else {}).items():
+            began = time.process_time()
             prior = clone(buffer, seed, options.steps)
             sampled = mean_return(lambda states, prior=prior: torch.softmax(prior(states), 1), seed + 70_000)
             row = {
@@ -269,11 +288,11 @@ def main() -> None:
                 row[method] = float(
                     np.mean(train(method, buffer, prior, seed, options.steps, name == "concurrent")[-3:])
                 )
-            rows.append(row)
-            print(
-                json.dumps({key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()}),
-                flush=True,
-            )
+            row = {key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()}
+            print(json.dumps(row), flush=True)
+            rows.append({**row, "cpu_seconds": round(time.process_time() - began, 1)})
+            if options.out:
+                write(options.out, options, rows)
     columns = ["data", "BC sampled", "BC greedy", *METHODS]
     print("\n| buffer | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|")
     for name in options.buffers:
@@ -284,16 +303,6 @@ def main() -> None:
             + " | ".join(f"{cell.mean():.0f} ({cell.min():.0f} to {cell.max():.0f})" for cell in cells)
             + " |"
         )
-    if options.out:
-        facts = {
-            "command": f"python benchmarks/sanity/cartpole_wop.py --seeds {options.seeds} --steps {options.steps}",
-            "cpu_seconds": round(time.process_time() - began, 1),
-            "machine": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
-            "rows": rows,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
