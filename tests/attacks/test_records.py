@@ -134,6 +134,20 @@ ODD: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [(ValueError("odd"), "odd"), (RuntimeError("odd"), "odd"), (MemoryError("odd"), "MemoryError: odd"), (KeyError("odd"), "KeyError: 'odd'")],
+)  # fmt: skip
+def test_what_a_strangers_file_leads_to_is_named_where_its_text_does_not_say_it(
+    problem: Exception, told: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise problem
+
+    monkeypatch.setattr("lmrl_benchmarks.running.verify.read_run", fail)
+    assert {tuple(breaches) for cell, breaches in verify_run(finished, workers=1) if " on " in cell} == {(told,)}
+
+
 PAGES = ("a huge value", "huge tokens", "provenance without git", "a line of brackets", "a summary of brackets")
 
 
