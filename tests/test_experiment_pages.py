@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from lmrl_agents.algorithms.reward_model import accuracy
 from lmrl_benchmarks.experiments import grid
 from lmrl_benchmarks.experiments.figures import figures
-from lmrl_benchmarks.experiments.page import write_page
+from lmrl_benchmarks.experiments.page import as_text, write_page
 from lmrl_benchmarks.experiments.shared import won
 from lmrl_benchmarks.experiments.told import labels, mean_curve, reliability_of
 from lmrl_benchmarks.scores.comparison import wins
@@ -94,6 +95,25 @@ def test_what_was_not_told_is_not_drawn(tmp_path: Path) -> None:
         straight.count("<svg") == 1 and "roof: the best of n by gold" in straight and "Gold and proxy" not in straight
     )
     assert figures({}, ["x"]) == [] and len(figures({(): [hump({"pairs": 0, "seed": 0})]}, [])) == 4
+
+
+def test_a_number_that_a_cell_does_not_tell_is_no_number(tmp_path: Path) -> None:
+    def told(cell: dict[str, Any]) -> dict[str, Any]:
+        kind = "a" if cell["pairs"] == 300 else "b"
+        wide = {f"{kind} {place}": 1 / 3 + 1e-17 * cell["seed"] for place in range(10)}
+        return {"numbers": {"harmed": 0.0, **wide}}
+
+    page = planted(tmp_path, told)
+    assert (
+        "nan" not in page
+        and "e-" not in re.findall("<td>0.333 (.*?)</td>", page)[0]
+        and "red" not in re.findall(r'<td class="(\w+)">', page)
+    )
+    own = grid.find(str(tmp_path / "experiment.toml"))
+    assert own is not None
+    text = as_text(own, tmp_path)
+    assert text.count("\n  a 3: 0.333 ± 0") == 2 and "nan" not in text
+    assert text.split("\n")[0] == "method best of n, pairs 300, seeds 2"
 
 
 def test_groups_are_called_by_what_differs() -> None:

@@ -89,14 +89,13 @@ def run(
 
 def _experiment(experiment: Any, out: Path, workers: int) -> int:
     from lmrl_benchmarks.experiments.grid import run_experiment
-    from lmrl_benchmarks.experiments.page import table, write_page
+    from lmrl_benchmarks.experiments.page import as_text, write_page
 
     with progress_bar(experiment.name) as tell:
         failed = run_experiment(experiment, out, workers, lambda done, total: tell(done, total, ""))
     for name, problem in failed.items():
         print(printable(f"lmrl: {name}: {problem.splitlines()[0][:1_000]}"), file=sys.stderr)
-    for row in table(experiment, out):
-        print("  ".join(row))
+    print(as_text(experiment, out))
     print(f"report: {write_page(experiment, out, out / 'report.html')}")
     return 1 if failed else 0
 

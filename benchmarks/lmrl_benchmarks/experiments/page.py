@@ -35,18 +35,41 @@ def settings_of(experiment: Experiment) -> list[str]:
     return [key for key in experiment.grid if key != SEED]
 
 
+WIDE = 12
+"""Columns of a table that a terminal still shows as one."""
+
+
 def table(experiment: Experiment, out: Path) -> list[list[str]]:
-    """The table's rows, the head first: mean and half of the 95 % interval over seeds."""
+    """The table's rows, the head first: mean and half of the 95 % interval over seeds; "" where a cell does not tell it."""
     done = groups(results(experiment, out))
     columns = list(dict.fromkeys(name for own in done.values() for one in own for name in one["numbers"]))
     rows = [[*settings_of(experiment), "seeds", *columns]]
     for settings, own in done.items():
         cells = []
         for name in columns:
-            mean, error = mean_and_error(values_of(own, name) or [float("nan")])
+            if not (values := values_of(own, name)):
+                cells.append("")
+                continue
+            mean, error = mean_and_error(values)
+            if error < 1e-9 * max(1.0, abs(mean)):  # what is exact differs between seeds by rounding alone
+                error = 0.0
             cells.append(f"{mean:.3g}" + (f" ± {1.96 * error:.2g}" if len(own) > 1 else ""))
         rows.append([*settings, str(len(own)), *cells])
     return rows
+
+
+def as_text(experiment: Experiment, out: Path) -> str:
+    """The table for a terminal: a wide one with a line for each number, of which cells tell different ones."""
+    rows = table(experiment, out)
+    if len(rows[0]) <= WIDE:
+        return "\n".join("  ".join(cell or "-" for cell in row) for row in rows)
+    head, *own = rows
+    first = len(settings_of(experiment)) + 1
+    lines: list[str] = []
+    for row in own:
+        lines.append(", ".join(f"{name} {cell}" for name, cell in zip(head[:first], row, strict=False)))
+        lines += [f"  {name}: {cell}" for name, cell in zip(head[first:], row[first:], strict=True) if cell]
+    return "\n".join(lines)
 
 
 def write_page(experiment: Experiment, out: Path, page: Path) -> Path:
@@ -65,4 +88,4 @@ def write_page(experiment: Experiment, out: Path, page: Path) -> Path:
 
 def _kind(name: str, cell: str, is_setting: bool) -> str:
     """A column "harmed ..." counts groups that lose while the mean gains: red where there are any."""
-    return "left" if is_setting else "red" if name.startswith("harmed") and cell[:1] not in ("0", "n") else ""
+    return "left" if is_setting else "red" if name.startswith("harmed") and cell[:1] not in ("0", "") else ""
