@@ -8,7 +8,7 @@ from dialogue_sets import FOLDER, TASKS, shares, verdicts
 # Of the natural and of the harder lines: least share read rightly, greatest share silently wrong. To be raised with the readers.
 FLOORS = {
     "lmrl/TwentyQuestions-v1": {"natural": (0.90, 0.02), "harder": (0.83, 0.015)},
-    "lmrl/GuessMyCity-v1": {"natural": (0.895, 0.03), "harder": (0.84, 0.025)},
+    "lmrl/GuessMyCity-v1": {"natural": (0.915, 0.025), "harder": (0.85, 0.025)},
     "lmrl/CarDealer-v1": {"natural": (0.955, 0.045), "harder": (0.88, 0.06)},
 }
 
@@ -26,7 +26,7 @@ def test_readers_keep_their_floor(env_id: str) -> None:
 # Of lines that were learned from (data/fresh): least share read rightly, greatest share silently wrong.
 LEARNED = {
     "lmrl/TwentyQuestions-v1": (0.88, 0.015),
-    "lmrl/GuessMyCity-v1": (0.88, 0.02),
+    "lmrl/GuessMyCity-v1": (0.91, 0.013),
     "lmrl/CarDealer-v1": (0.965, 0.012),
 }
 

@@ -364,6 +364,11 @@ def test_the_largest_of_what_no_row_holds_is_not_understood(where: str) -> None:
         ("Is it on the border of two countries?", "Kinshasa", "Chicago"), ("Is it near the border of Mexico?", None, None),
         ("Do they speak French?", "Paris", "Lima"), ("Does its flag have red in it?", "Paris", "Delhi"),
         ("Is it opposite Kinshasa?", None, None), ("Is it on the border with Mexico?", None, None),
+        ("Did its country gain independence in 1960?", "Dakar", "Accra"), ("Did its country gain independence in the 19th century?", "Lima", "Cairo"),
+        ("Is it one of the largest cities in the United States?", "Chicago", "Toronto"),
+        ("Did the British build a railway there?", None, None), ("Is it near the Caribbean Sea?", "Caracas", "Bogota"),
+        ("Was it formerly Byzantium?", "Istanbul", "Ankara"), ("Did it host the 1976 Olympics?", "Montreal", "Toronto"),
+        ("Was it ever a dictatorship?", "Madrid", "London"), ("Is it in the Americas?", "Lima", "Madrid"),
     ],
 )  # fmt: skip
 def test_years_waters_and_borders(question: str, yes: str | None, no: str | None) -> None:

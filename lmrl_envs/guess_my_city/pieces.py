@@ -143,10 +143,12 @@ class Pieces(Amounts):
                 return None
             if (owner := self._entity(tokens, j)) is None or (tokens[owner[1] : owner[1] + 1] and tokens[owner[1]].base == "union"):  # fmt: skip
                 raise Unread
-            return None if owner[0].of("country") else self._greatest(rank, owner[0], owner[1])
+            return None if owner[0].of("country") and rank != "among" else self._greatest(rank, owner[0], owner[1])
         return None if owner is None or owner[0].of("country") else self._greatest(rank, owner[0], j)
 
     def _greatest(self, rank: str, of: Entity, end: int) -> Match | None:
+        if rank == "among" and of.of("country"):
+            return Match(self._set("among the largest in its country") & self._within(of), end)
         if (whole := of.of("continent", "region", "water")) is None:
             country = self._set(f"{rank} in its country") if rank != "among" else self._set("among the largest in its country")  # fmt: skip
             return Match(country & self._within(of), end) if of.of("people") else None

@@ -52,6 +52,8 @@ _HAS_ONE = re.compile(
     r"\bdoes it (?:also )?have (?:one|some|any|those|them)\b(?= *(?:by|in|on|near|at|there|too|\W*$))"
 )
 """Asks about what was named before."""
+_ONCE = re.compile(r"^(?:is|was) it ever (?!called|known|named)([a-z .'-]+)\W*$")
+"""What it was before, by its name alone."""
 _CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
 _BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
 _LONGER = re.compile(r"\bname\b.*\b(longer|shorter|more|fewer|less) than (\w+) letters?\b")
@@ -80,7 +82,10 @@ def _read(question: str) -> Reading:
             if spoken is not None:  # "Spanish?": in Spain, or where it is spoken
                 both = Truth(reading.truth.yes & spoken.yes, reading.truth.possible | spoken.possible)
                 return reading._replace(truth=both, is_vague=True)
-    if reading.guess is not None and (called := load_reader().once_called(text.lower())) is not None:
+    if (
+        reading.guess is not None
+        and (called := load_reader().once_called(_ONCE.sub(r"is it called \1", lower))) is not None
+    ):
         return Reading(called)
     return reading if reading.guess is not None or _STATEMENT.match(text) is None else UNREAD
 
