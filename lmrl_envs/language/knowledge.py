@@ -85,8 +85,8 @@ class Knowledge:
 
     def _term(self, name: str) -> tuple[int, int]:
         """The set of a term, and those of which it is disputed."""
-        if name == "none":
-            return 0, 0
+        if name in ("none", "all"):
+            return self.everything if name == "all" else 0, 0
         if name.startswith("@"):
             return 1 << self.names.index(name[1:]), 0
         if name in self.attributes:

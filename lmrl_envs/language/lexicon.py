@@ -20,7 +20,7 @@ phrase     whatever else, word for word, anywhere
 =========  ==========================================================
 
 ``name`` (the things themselves), ``skip`` (says nothing), ``not`` come from elsewhere. ``=`` before an expression: these phrases mean this
-alone; else several lines with one phrase add up, or the narrower of two goes.
+alone; ``+``: this as well; else several lines with one phrase add up, or the narrower of two goes.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class Lexicon:
         lines = [
             (
                 sense,
-                expression.lstrip("="),
-                expression.startswith("="),
+                expression.lstrip("=+"),
+                expression[:1],
                 [own for p in phrases.split(";") if (own := p.strip())],
             )
             for sense in SENSES
@@ -114,15 +114,15 @@ class Lexicon:
             for phrase in own:
                 if key := self._own_key(phrase):
                     self.phrases.setdefault(key, {})[sense] = Truth(0, 0)
-        for sense, expression, alone, phrases in lines:
+        for sense, expression, sign, phrases in lines:
             truth = select(expression)
             for phrase in phrases:
                 key = self._own_key(phrase, sense)
                 if not key:
                     continue
-                self._add(sense, key, truth, alone)
+                self._add(sense, key, truth, sign)
                 if sense == "for":
-                    self._add("for", f"{key} with", truth, alone)
+                    self._add("for", f"{key} with", truth, sign)
         for text, truth in more.items():
             key = self.key(text)
             if " " in key:
@@ -194,11 +194,13 @@ class Lexicon:
             return key  # "store things in"
         return "" if all(PARTS.get(word) or word in GENERIC for word in key.split(" ")) and key.count(" ") < 2 else key
 
-    def _add(self, sense: str, key: str, truth: Truth, alone: bool) -> None:
+    def _add(self, sense: str, key: str, truth: Truth, sign: str) -> None:
         senses = self.phrases.setdefault(key, {})
         before = senses.get(sense)
-        if before is None or alone or not before.possible:
+        if before is None or sign == "=" or not before.possible:
             senses[sense] = truth
+        elif sign == "+":
+            senses[sense] = before | truth
         elif truth.possible:
             # A later line refines an earlier one, or adds another meaning to it.
             narrower = truth.possible & ~before.possible == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 _WORD, _PLAIN_WORD = re.compile(r"[^\W\d_]+|\d+"), re.compile("[a-z]+|[0-9]+")
 
@@ -47,5 +47,13 @@ class Rewrites:
                 concerned += by_word[word]
         for order in sorted(set(concerned)) if concerned else ():
             pattern, replacement = self._rewrites[order]
-            text = _compiled(pattern).sub(replacement, text)
+            text = _compiled(pattern).sub(partial(_filled, replacement), text)
         return text
+
+
+def _filled(replacement: str, match: re.Match[str]) -> str:
+    """What comes in the place of a match, apart from its neighbours where the match was."""
+    whole, text = match[0], match.expand(replacement)
+    before = " " if whole[:1].isspace() and not text[:1].isspace() else ""
+    behind = " " if whole[-1:].isspace() and not (before + text)[-1:].isspace() else ""
+    return before + text + behind

@@ -27,6 +27,25 @@ _WHOLE = re.compile(
 _ONLY = re.compile(r"(?i)\W*(?:just|only) (?!like\b)")
 """Narrows the question before: "Just water?"."""
 _HINTS_AT_A_GUESS = re.compile(r"(?i)\bguess|\bonly\b")
+_DETAIL = re.compile(
+    r"(?i)^(?:(?:is|are|was|were) (?:it|this|they|that) (?:\w+ly |often |ever )?(?:\w+ed|worn|eaten|grown|made|drunk|driven|ridden|thrown|sung|built|kept|sold|hung|cut|hit|sat|slept)\b.*"
+    r"|(?:do|does|did|can|could|would|will|should|might) (?:you|people|we|one|i|they|it|anyone|someone)\b.*)"
+    r"(?= (?:in|on|at|for|to|with|like|as|during|from|under|over|through|around|near|behind|along|across|while) \w)"
+)
+"""A question up to what is said of how, where or what for: that cannot make true what is false without it."""
+_DEED = re.compile(
+    r"(?i)^(?:(?:does|can|could|would|will|did) (?:it|this|that)|is (?:it|this|that) (?:used|meant|made|designed) to|is (?:it|this) for) (?:mainly |mostly |usually |also )?"
+    r"(?:cut|wash|clean|cook|bake|boil|fry|write|draw|paint|measure|count|record|print|dig|sew|bark|hunt|swim|fly|drill|chop|mix|sweep|eat|chase|bite)(?:t?ing)?"
+    r"(?= (?!out|up|down|off|on|in|at|with|for|as|it|well|fast|good|too)\w+)"
+)
+"""The same up to what it does something to, where it may do so to nothing at all."""
+_CHANGES = re.compile(
+    r"(?i)\b(?:not|no|never|nor|or|and|but|than|instead|rather|except|only|too|enough|more|less|most|least|if|when|once|without|unless|until|any"
+    r"|hold|carry|fit|lift|move|get|become|turn|look|feel|smell|taste|sound|inside|middle|pretend|fake|picture|pictures|photo|image|kind|version"
+    r"|other|same|something|anything|thing|things|first|before|after|need|needs|require|requires|use|uses|used|mean|called|known|name)\b|n't\b|,"
+)
+"""Words with which a detail may be more than one."""
+_THING = re.compile(r"(?i)\b(?:it|this|they|them|one|that)\b")
 _GUESS_LENGTH = 120
 """Characters of the longest guess."""
 _FOLLOW_UP_WORDS = 6
@@ -108,8 +127,11 @@ class ObjectReader(Reader):
             if measure:
                 columns[measure] = _counts(knowledge, lines, measure != "year")
         full = replace(knowledge, measures=columns)
+        phrases = sections(__file__, "lexicon.txt")
+        for sense, lines in sections(__file__, "associations.txt").items():
+            phrases.setdefault(sense, []).extend(lines)
         lexicon = Lexicon(
-            sections(__file__, "lexicon.txt"),
+            phrases,
             full.judge,
             [[_one_word(name) for name in own] for own in knowledge.aliases],
             {text: knowledge.judge(name) for name, text in knowledge.questions.items()},
@@ -138,7 +160,28 @@ class ObjectReader(Reader):
             index = self.guessed(text)
             if index is not None:
                 return Reading(surely(1 << index), index)
+        if reading.truth is None and not reading.is_open and memory is None:
+            return self._without_details(text) or reading
         return reading
+
+    def _without_details(self, text: str) -> Reading | None:
+        """What is false of a thing is so with any detail ("does it swim in hot springs"); of the others nothing is said."""
+        if len(text) > _GUESS_LENGTH or _CHANGES.search(text) is not None:
+            return None
+        match = _DETAIL.match(text) or _DEED.match(text)
+        if match is None or not _THING.search(match[0]) or _THING.search(text, match.end()):
+            return None
+        tokenizer = self.lexicon.tokenizer
+        if any(not token.part and token.base not in tokenizer.vocabulary for token in tokenizer(clean(text))):
+            return None
+        while match is not None:
+            rest = super().read(match[0] + "?")
+            if rest.truth is not None and not rest.is_vague and rest.guess is None:
+                return Reading(Truth(0, rest.truth.possible), None, False, None, True)
+            match = _DETAIL.match(match[0]) or _DEED.match(match[0])
+            if match is not None and not _THING.search(match[0]):
+                return None
+        return None
 
     def guessed(self, text: str) -> int | None:
         """The one thing that a text names, if it has nothing beside it but the words of a guess."""
