@@ -286,7 +286,7 @@ def test_a_part_of_who_uses_it_is_no_part_of_the_thing() -> None:
     ("question", "secret", "answer"),
     [
         ("Neck?", "scarf", "unread"), ("Legs?", "chair", True), ("Does it work without an engine?", "bicycle", True),
-        ("Can it live without any water?", "tree", "unread"), ("Could it cost more than a car?", "wristwatch", "unread"),
+        ("Can it live without any water?", "tree", False), ("Could it cost more than a car?", "wristwatch", "unread"),
         ("Are the seeds on the outside?", "apple", "unread"), ("Did Napoleon have one?", "smartphone", False),
         ("Did Queen Victoria know about it?", "piano", True), ("Is its surface smooth and flat?", "whiteboard", True),
         ("Did Pelé play it?", "soccer", True), ("is it smalller than a house", "dog", True), ("wear it on ur hnads?", "glove", True),

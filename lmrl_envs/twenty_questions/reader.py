@@ -30,7 +30,7 @@ _HINTS_AT_A_GUESS = re.compile(r"(?i)\bguess|\bonly\b")
 _DETAIL = re.compile(
     r"(?i)^(?:(?:is|are|was|were) (?:it|this|they|that) (?:\w+ly |often |ever )?(?:\w+ed|worn|eaten|grown|made|drunk|driven|ridden|thrown|sung|built|kept|sold|hung|cut|hit|sat|slept)\b.*"
     r"|(?:do|does|did|can|could|would|will|should|might) (?:you|people|we|one|i|they|it|anyone|someone)\b.*)"
-    r"(?= (?:in|on|at|for|to|with|like|as|during|from|under|over|through|around|near|behind|along|across|while) \w)"
+    r"(?= (?:in|on|at|for|to|with|as|during|from|under|over|through|around|near|behind|along|across|while) \w)"
 )
 """A question up to what is said of how, where or what for: that cannot make true what is false without it."""
 _DEED = re.compile(
@@ -45,6 +45,8 @@ _CHANGES = re.compile(
     r"|other|same|something|anything|thing|things|first|before|after|need|needs|require|requires|use|uses|used|mean|called|known|name)\b|n't\b|,"
 )
 """Words with which a detail may be more than one."""
+_LEAD = re.compile(r".*[,:;.!-](?=.*\w)", re.DOTALL)
+"""What stands before the last pause."""
 _THING = re.compile(r"(?i)\b(?:it|this|they|them|one|that)\b")
 _GUESS_LENGTH = 120
 """Characters of the longest guess."""
@@ -160,6 +162,12 @@ class ObjectReader(Reader):
             index = self.guessed(text)
             if index is not None:
                 return Reading(surely(1 << index), index)
+        if (
+            reading.guess is not None
+            and (lead := _LEAD.match(text))
+            and self.names_others(clean(lead[0]), reading.guess)
+        ):
+            return reading._replace(guess=None)
         if reading.truth is None and not reading.is_open and memory is None:
             return self._without_details(text) or reading
         return reading
@@ -175,7 +183,7 @@ class ObjectReader(Reader):
         if any(not token.part and token.base not in tokenizer.vocabulary for token in tokenizer(clean(text))):
             return None
         while match is not None:
-            rest = super().read(match[0] + "?")
+            rest = self._as_it_stands(match[0] + "?", None)
             if rest.truth is not None and not rest.is_vague and rest.guess is None:
                 return Reading(Truth(0, rest.truth.possible), None, False, None, True)
             match = _DETAIL.match(match[0]) or _DEED.match(match[0])
