@@ -8,8 +8,10 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 
+from lmrl_envs.guess_my_city import reader as cities
 from lmrl_envs.language.lexicon import SENSES
 from lmrl_envs.language.lists import entries
+from lmrl_envs.language.reading import Reader
 from lmrl_envs.language.truth import Truth, contrary, surely
 from lmrl_envs.twenty_questions.policies import guess_question, question_bank
 from lmrl_envs.twenty_questions.reader import load_reader, read, read_after
@@ -302,3 +304,11 @@ def test_a_bare_word_goes_on_from_the_question_before() -> None:
     ring, kettle = KNOWLEDGE.names.index("ring"), KNOWLEDGE.names.index("kettle")
     assert read_after("What about the fingers?", asked).answer(ring) is True
     assert read_after("Just water?", ["Questions:", "Do you cook food in it?", "No."]).answer(kettle) == "unread"
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "...", ". . .", "\u2026", "?!", "\n.\n", "'s", "(.)", "1.", ". ?", "is it the ...?"]
+)
+@pytest.mark.parametrize("reader", [load_reader(), cities.load_reader()])
+def test_no_text_is_too_odd_to_be_read(reader: Reader, text: str) -> None:
+    assert reader.read(text).guess is None

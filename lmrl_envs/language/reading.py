@@ -54,7 +54,6 @@ UNREAD, OPEN = Reading(None), Reading(None, is_open=True)
 _OF_THOSE = re.compile(
     r"\b(?:is|would) (?:it|this|that)(?: be)? (?:one of|something like|anything like|like) (?:those|these|them|that|this)\W*$"
 )
-_LETTER = re.compile(r"\w")
 _POINTING = tuple(word + mark for word in ("those", "these", "them", "that", "this") for mark in ("", "?"))
 """Asks about what was said before, as in "My aunt had two by the fire, is it one of those?"."""
 
@@ -96,7 +95,7 @@ class Reader:
         reading = self._as_it_stands(text, memory)
         if reading.truth is None and memory is None:
             reworded = self._reworded(text)
-            if reworded != text and _LETTER.search(reworded) is not None:
+            if reworded != text:
                 other = self._as_it_stands(reworded, None)
                 return other if other.truth is not None else reading
         return reading

@@ -81,7 +81,7 @@ def question_in(text: str) -> Sentence:
         kept = [s for s in sentences if not _PATTERNS["filler"].fullmatch(s.rstrip("?!. "))] or sentences[:1]
         asking = [s for s in kept if s.endswith("?") or _PATTERNS["asks"].match(s)]
         asked = len(asking)
-        text = (asking or kept)[-1]
+        text = (asking or kept or [text])[-1]  # of dots alone there is no sentence
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
     text = _rewritten(text).strip()
