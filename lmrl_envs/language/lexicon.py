@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 from lmrl_envs.language.lists import table
 from lmrl_envs.language.tokens import CLEAR, LINES, PARTS, Token, Tokenizer, clean
@@ -77,6 +78,7 @@ class Lexicon:
         more: Mapping[str, Truth],
         extra: Iterable[str] = (),
     ) -> None:
+        select = cache(select)  # many lines are about the same things
         lines = [
             (
                 sense,
@@ -174,15 +176,12 @@ class Lexicon:
 
     def key(self, text: str) -> str:
         """A phrase as the reader looks it up."""
-        tokens = self.tokenizer(clean(text).replace("-", " "))
-        return " ".join(token.base for token in tokens if token.part not in CLEAR and token.part != ",") or " ".join(
-            token.base for token in tokens
-        )
+        return _key(self.tokenizer(clean(text).replace("-", " ")))
 
     def _own_key(self, phrase: str, sense: str = "") -> str:
         """The key of a phrase that says something by itself; "" where only words are left that any sentence may have."""
-        key = self.key(phrase)
-        tokens = [token for token in self.tokenizer(clean(phrase).replace("-", " ")) if token.part != "x"]
+        tokens = self.tokenizer(clean(phrase).replace("-", " "))
+        key, tokens = _key(tokens), [token for token in tokens if token.part != "x"]
         if " " not in key:
             if len(tokens) > 1:
                 return ""  # too little of it is left
@@ -205,6 +204,12 @@ class Lexicon:
             # A later line refines an earlier one, or adds another meaning to it.
             narrower = truth.possible & ~before.possible == 0
             senses[sense] = truth if narrower else before | truth
+
+
+def _key(tokens: Sequence[Token]) -> str:
+    return " ".join(token.base for token in tokens if token.part not in CLEAR and token.part != ",") or " ".join(
+        token.base for token in tokens
+    )
 
 
 def _beginnings(phrases: Iterable[str]) -> set[str]:
