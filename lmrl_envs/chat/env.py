@@ -92,6 +92,7 @@ class ChatEnv(PartnerTextEnv):
         self._seed = 0
         self._golds: tuple[float, ...] = ()
         self._acts: tuple[str, ...] = ()
+        self._taken: tuple[State, str, Step] | None = None
 
     # -- the game
 
@@ -111,14 +112,18 @@ class ChatEnv(PartnerTextEnv):
         return (self._seed * 1_000_003 + (len(self._rewards) + 1) * 0x9E3779B1) & 0x7FFFFFFF
 
     def _step(self, action: str) -> Step:
-        """What an action comes to; the game stays as it is."""
+        """What an action comes to; the game stays as it is. Asked twice a turn, for the partner and for its answer."""
+        if self._taken is not None and self._taken[0] is self._state and self._taken[1] == action:
+            return self._taken[2]
         line = read(action)
         shown = (self._turn_seed() * 0x85EBCA6B >> 7) % 1000 < 1000 * rules.SHOWN
         step = rules.take(
             line.acts, self._person, self._state, before=said_before(action, self._texts[1::2]), long=line.long,
             shown=shown, returns=self.need_returns,
         )  # fmt: skip
-        return step._replace(ended=step.state.turns >= TURNS) if self.self_play else step
+        step = step._replace(ended=step.state.turns >= TURNS) if self.self_play else step
+        self._taken = self._state, action, step
+        return step
 
     def _ask(self, action: str) -> PartnerRequest | None:
         parts = [list(part) for part in self._step(action).parts]

@@ -62,8 +62,13 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=65536)
+def _distinct(text: str) -> frozenset[str]:
+    return frozenset(_words(text))
+
+
+@lru_cache(maxsize=65536)
 def _content(text: str) -> frozenset[str]:
-    return frozenset(_words(text)) - _STOPS
+    return _distinct(text) - _STOPS
 
 
 def _harm(text: str) -> float:
@@ -88,9 +93,12 @@ def _question(texts: Texts, i: int) -> float:
 
 
 def _repetition(texts: Texts, i: int) -> float:
-    own = frozenset(_words(texts[2 * i + 1]))
-    earlier = (frozenset(_words(texts[2 * j + 1])) for j in range(i))
-    return -max((len(own & other) / len(own | other) for other in earlier if own | other), default=0.0)
+    own, most = _distinct(texts[2 * i + 1]), 0.0
+    for j in range(i):
+        other = _distinct(texts[2 * j + 1])
+        if shared := len(own & other):
+            most = max(most, shared / (len(own) + len(other) - shared))
+    return -most
 
 
 def _similarity(texts: Texts, i: int) -> float:
