@@ -161,7 +161,8 @@ class Batch(NamedTuple):
 
     def to(self, device: str) -> Batch:
         """The same on a device."""
-        return Batch(*(part.to(device) for part in self))
+        rest = (self.rewards, self.taken, self.last, self.here, self.known)
+        return Batch(self.talks.to(device), *(part.to(device) for part in rest))
 
 
 class Logged:
