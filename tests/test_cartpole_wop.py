@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -56,3 +57,17 @@ def test_on_narrow_data_nothing_holds_plain_q_learning_and_g_stays_with_the_spea
     held = {name: np.mean(script.train(name, buffer, prior, 0, 300, False)[-2:]) for name in ("Batch Q", "DBCQ", "G")}
     assert held["G"] > 120 and held["DBCQ"] > 120 and held["Batch Q"] < 60, held
     assert {script.rule_of(name).form for name in script.METHODS if script.rule_of(name)} == {"g", "psi", "klq_coded"}
+
+
+def test_a_run_goes_on_where_its_file_is(script, tmp_path, monkeypatch, capsys) -> None:
+    columns = ("data", "BC sampled", "BC greedy", *script.METHODS)
+    out, rows = tmp_path / "rows.json", [{"buffer": "expert", "seed": 0, **dict.fromkeys(columns, 9.0)}]
+    out.write_text(json.dumps({"steps": 5, "rows": rows}))
+    monkeypatch.setattr(script, "buffers_of", None)  # nothing is made anew
+    monkeypatch.setattr(sys, "argv", ["x", "--seeds", "1", "--buffers", "expert", "--steps", "5", "--out", str(out)])
+    script.main()
+    assert "| expert | 9 (9 to 9) |" in capsys.readouterr().out
+    sys.argv[6] = "6"
+    with pytest.raises(SystemExit):
+        script.main()
+    assert "has rows of --steps 5" in capsys.readouterr().err and json.loads(out.read_text())["rows"] == rows

@@ -13,7 +13,7 @@ import pytest
 from lmrl_agents.algorithms.reward_model import accuracy
 from lmrl_benchmarks.experiments import grid
 from lmrl_benchmarks.experiments.figures import figures
-from lmrl_benchmarks.experiments.page import as_text, write_page
+from lmrl_benchmarks.experiments.page import as_text, shown, write_page
 from lmrl_benchmarks.experiments.shared import won
 from lmrl_benchmarks.experiments.told import labels, mean_curve, reliability_of
 from lmrl_benchmarks.scores.comparison import wins
@@ -114,6 +114,14 @@ def test_a_number_that_a_cell_does_not_tell_is_no_number(tmp_path: Path) -> None
     text = as_text(own, tmp_path)
     assert text.count("\n  a 3: 0.333 ± 0") == 2 and "nan" not in text
     assert text.split("\n")[0] == "method best of n, pairs 300, seeds 2"
+
+
+def test_settings_are_told_as_settings_and_mixes_as_weights() -> None:
+    assert (
+        shown({"reward_model.epochs": 6, "reward_model.keep_best": False})
+        == "reward_model.epochs 6, reward_model.keep_best False"
+    )
+    assert shown({"question": 0.3, "laughter": 1}) == "0.3 question + 1 laughter"
 
 
 def test_groups_are_called_by_what_differs() -> None:

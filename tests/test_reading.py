@@ -12,6 +12,7 @@ from lmrl_envs.guess_my_city import reader as cities
 from lmrl_envs.language.lexicon import SENSES
 from lmrl_envs.language.lists import entries
 from lmrl_envs.language.reading import Reader
+from lmrl_envs.language.rewrites import Rewrites
 from lmrl_envs.language.truth import Truth, contrary, surely
 from lmrl_envs.twenty_questions.policies import guess_question, question_bank
 from lmrl_envs.twenty_questions.reader import load_reader, read, read_after
@@ -312,3 +313,21 @@ def test_a_bare_word_goes_on_from_the_question_before() -> None:
 @pytest.mark.parametrize("reader", [load_reader(), cities.load_reader()])
 def test_no_text_is_too_odd_to_be_read(reader: Reader, text: str) -> None:
     assert reader.read(text).guess is None
+
+
+def test_what_comes_in_the_place_of_words_stays_apart_from_its_neighbours() -> None:
+    rewrites = Rewrites(["true ~ is it true that => so", "reckon ~  i reckon  => ,"])
+    assert rewrites("is it true that it flies") == "so it flies"
+    assert rewrites("now i reckon it flies") == "now , it flies"
+    assert Rewrites(["true ~ is it true that  => so"])("is it true that it flies") == "so it flies"
+
+
+def test_what_is_false_is_so_with_any_detail_and_what_is_true_says_nothing_of_it() -> None:
+    hammer, shoe = (1 << KNOWLEDGE.names.index(name) for name in ("hammer", "shoe"))
+    truth = meaning("Do you wear it to paint a wall?")
+    assert not truth.possible & hammer and not truth.yes & shoe
+    for turned in (
+        "Does it bark at nobody?",
+        "Do you wear it in few kitchens?",
+    ):  # true of what never barks, worn by none
+        assert read(turned).truth is None

@@ -250,6 +250,7 @@ def write(out: Path, options: argparse.Namespace, rows: list[dict[str, Any]]) ->
     """What there is so far."""
     facts = {
         "command": f"python benchmarks/sanity/cartpole_wop.py --seeds {options.seeds} --steps {options.steps}",
+        "steps": options.steps,
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "rows": rows,
@@ -267,9 +268,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file of all figures (JSON); rows that it has already are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = (
-        json.loads(options.out.read_text("utf-8"))["rows"] if options.out and options.out.is_file() else []
-    )
+    rows: list[dict[str, Any]] = []
+    if options.out and options.out.is_file():
+        facts = json.loads(options.out.read_text("utf-8"))
+        if facts["steps"] != options.steps:
+            parser.error(f"{options.out} has rows of --steps {facts['steps']}: take another file")
+        rows = facts["rows"]
     done = {(row["buffer"], row["seed"]) for row in rows}
     for seed in range(options.seeds):
         wanted = tuple(name for name in options.buffers if (name, seed) not in done)

@@ -40,7 +40,7 @@ _DEED = re.compile(
 )
 """The same up to what it does something to, where it may do so to nothing at all."""
 _CHANGES = re.compile(
-    r"(?i)\b(?:not|no|never|nor|or|and|but|than|instead|rather|except|only|too|enough|more|less|most|least|if|when|once|without|unless|until|any"
+    r"(?i)\b(?:not|no|never|nor|nothing|nobody|none|neither|hardly|barely|rarely|seldom|few|fewer|little|or|and|but|than|instead|rather|except|only|too|enough|more|less|most|least|if|when|once|without|unless|until|any"
     r"|hold|carry|fit|lift|move|get|become|turn|look|feel|smell|taste|sound|inside|middle|pretend|fake|picture|pictures|photo|image|kind|version"
     r"|other|same|something|anything|thing|things|first|before|after|need|needs|require|requires|use|uses|used|mean|called|known|name)\b|n't\b|,"
 )

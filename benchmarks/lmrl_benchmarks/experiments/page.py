@@ -26,6 +26,8 @@ def groups(done: Iterable[tuple[Cell, dict[str, Any]]]) -> Groups:
 def shown(value: Any) -> str:
     """A setting in a few words."""
     if isinstance(value, dict):
+        if any("." in name for name in value):  # settings of a model, not the weights of a mix
+            return ", ".join(f"{name} {own}" for name, own in value.items())
         return " + ".join(f"{weight:g} {name}" for name, weight in value.items())
     return str(value)
 
