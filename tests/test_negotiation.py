@@ -425,6 +425,17 @@ def test_a_buyer_asks_for_another_thing_each_time(seed):
     assert len(asked) == len(set(asked)) == 3
 
 
+@pytest.mark.parametrize(("said", "title"), [("What would you pay?", "not yet"), ("I want {price} for it.", "noted")])
+def test_who_asks_back_says_what_became_of_the_price(said, title):
+    for seed in range(6):
+        game = env(partner="length")
+        game.reset(seed=seed)
+        listed = money(game.get_state()["game"]["hidden"]["card"]["listed"])
+        text = game.step(said.format(price=listed))[0]
+        assert text.startswith(tuple(line.format(price=listed) for line in LINES[title])), text
+        assert any(line in text for name in LINES if name.startswith("ask ") for line in LINES[name])
+
+
 def test_items():
     assert len(TITLES) == 240
     assert len({title.category for title in TITLES.values()}) == 6

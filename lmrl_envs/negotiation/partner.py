@@ -64,7 +64,7 @@ def _words(step: Step, heard: Heard, hidden: Mapping[str, Any], seed: int) -> st
     if name == "ask":
         # One topic after the other, from one that the talk has to itself: nobody asks at once for what was just answered.
         topic = "seller" if role == "seller" else TOPICS[(step.state.asked + len(card["title"])) % len(TOPICS)]
-        return say(f"ask {topic}", role, manner, seed, **values)
+        return _led_in(heard.act, role, seed) + say(f"ask {topic}", role, manner, seed, **values)
     if name == "unread":
         return say(heard.problem or "unread", role, manner, seed, **values)
     if name == "inform":
@@ -74,6 +74,13 @@ def _words(step: Step, heard: Heard, hidden: Mapping[str, Any], seed: int) -> st
         # A question is answered before the price is talked about.
         answered = _answer(heard.topic, role, None, seed, values) + " "
     return answered + say(name, role, manner, seed, price, **values)
+
+
+def _led_in(act: Act, role: Role, seed: int) -> str:
+    """What stands before a question that is asked back to a price or to the question for one; "" where money was not spoken of."""
+    if act.price is not None:
+        return say("noted", role, None, seed, act.price) + " "
+    return say("not yet", role, None, seed) + " " if act.name == "vague" else ""
 
 
 def _answer(topic: str, role: Role, manner: str | None, seed: int, values: Mapping[str, Any]) -> str:
