@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 
 from lmrl_envs import make_policy
-from lmrl_envs.negotiation.items import SPLITS, TITLES, in_split, listed_price
+from lmrl_envs.negotiation.items import SPLITS, TITLES, clauses, draw_card, in_split, listed_price
 from lmrl_envs.negotiation.policies import POLICIES, plans
 from lmrl_envs.negotiation.reading import formal_act, hear
 from lmrl_envs.negotiation.rules import (
@@ -417,7 +417,8 @@ def test_a_buyer_asks_for_another_thing_each_time(seed):
     game = env(partner="length")
     game.reset(seed=seed)
     card = game.get_state()["game"]["hidden"]["card"]
-    titles = [f"ask {topic}" for topic in ("condition", "age", "reason", "handover")]
+    flat = " housing" * (card["category"] == "housing")
+    titles = [f"ask {topic}{flat}" for topic in ("condition", "age", "reason", "handover")]
     asked = []
     for _ in range(3):
         text = game.step("It's a lovely thing.")[0]
@@ -521,3 +522,16 @@ def test_the_expert_keeps_to_the_plan_in_words():
                 returns.append(reward)
                 break
     assert sum(returns) / len(returns) > 0.83
+
+
+def test_a_car_is_as_old_as_its_title_says_and_a_thing_is_called_by_its_name():
+    card = draw_card(TITLES["Mini Cooper, 2012"], lambda n: n - 1)
+    assert clauses(card)["age_clause"] == "it is 13 years old"
+    called = {
+        title: clauses(draw_card(TITLES[title], lambda n: 0))["item"]
+        for title in ("Persian-style rug", "Laser printer", "Gravel bike, aluminium")
+    }
+    assert list(called.values()) == ["rug", "printer", "bike"]
+    for seed in range(100):
+        text = say("ask handover", "buyer", None, seed, **clauses(draw_card(TITLES["Houseboat"], lambda n: 0)))
+        assert text in LINES["ask handover housing"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,9 @@ Split = Literal["all", "train", "test"]
 SPLITS: tuple[Split, ...] = ("all", "train", "test")
 HELD_OUT = 5
 """The last of every five titles is of the split ``test``."""
+THIS_YEAR = 2025
+"""Of which the age of a thing follows whose title tells the year it is from."""
+_YEAR = re.compile(r", (\d{4})$")
 
 
 class Title(NamedTuple):
@@ -24,7 +28,13 @@ class Title(NamedTuple):
     """What such a thing in good condition usually costs, in dollars; of housing, a month."""
     spec: str
     """What it is like in numbers."""
+    short: str
+    """How a partner calls it."""
     held_out: bool
+
+
+_SHORT = {"bike": "bike", "car": "car", "phone": "phone", "housing": "place"}
+"""How a thing is called that has no name of its own."""
 
 
 def _read() -> dict[str, Title]:
@@ -32,22 +42,15 @@ def _read() -> dict[str, Title]:
     for category, lines in sections(__file__, "items.txt").items():
         for i, line in enumerate(lines):
             name, _, rest = line.rpartition(": ")
-            price, _, spec = rest.partition("; ")
-            found[name] = Title(name, category, int(price), spec, i % HELD_OUT == HELD_OUT - 1)
+            price, spec, *short = rest.split("; ")
+            held_out = i % HELD_OUT == HELD_OUT - 1
+            found[name] = Title(name, category, int(price), spec, "".join(short) or _SHORT[category], held_out)
     return found
 
 
 TITLES = _read()
 _CARDS = toml(__file__, "item_cards.toml")
 CONDITIONS: Mapping[str, float] = _CARDS["conditions"]
-_SHORT = {
-    "bike": "bike",
-    "car": "car",
-    "phone": "phone",
-    "electronics": "device",
-    "furniture": "piece",
-    "housing": "place",
-}
 
 
 def in_split(split: Split) -> list[Title]:
@@ -68,13 +71,14 @@ def draw_card(title: Title, roll: Callable[[int], int]) -> dict[str, Any]:
     youngest, oldest = facts["age"]
     defect = facts["defects"][roll(len(facts["defects"]))] if roll(10) < 4 else ""
     extra = facts["extras"][roll(len(facts["extras"]))] if roll(10) < 5 else ""
+    age, made = youngest + roll(oldest - youngest + 1), _YEAR.search(title.name)
     worth = title.price * CONDITIONS[condition] * (0.94 if defect else 1.0) * (1.05 if extra else 1.0)
     return {
         "title": title.name,
         "category": title.category,
         "spec": title.spec,
         "condition": condition,
-        "age": youngest + roll(oldest - youngest + 1),
+        "age": THIS_YEAR - int(made[1]) if made else age,
         "defect": defect,
         "extra": extra,
         "reason": facts["reasons"][roll(len(facts["reasons"]))],
@@ -107,11 +111,6 @@ def check_card(card: Any) -> None:
         raise ValueError("a card that could not be drawn")
 
 
-def short_name(card: Mapping[str, Any]) -> str:
-    """``bike``: how a partner calls it."""
-    return _SHORT[card["category"]]
-
-
 def age_clause(card: Mapping[str, Any]) -> str:
     """``it is 3 years old``."""
     if card["category"] == "housing":
@@ -130,7 +129,8 @@ def clauses(card: Mapping[str, Any]) -> dict[str, Any]:
     """What stands for the names in the partners' lines."""
     age, extra = age_clause(card), extra_clause(card)
     return {
-        "item": short_name(card),
+        "item": TITLES[card["title"]].short,
+        "category": card["category"],
         "condition": card["condition"],
         "defect_clause": f", but {card['defect']}" if card["defect"] else "",
         "age_clause": age,

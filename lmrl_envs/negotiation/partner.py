@@ -64,7 +64,8 @@ def _words(step: Step, heard: Heard, hidden: Mapping[str, Any], seed: int) -> st
     if name == "ask":
         # One topic after the other, from one that the talk has to itself: nobody asks at once for what was just answered.
         topic = "seller" if role == "seller" else TOPICS[(step.state.asked + len(card["title"])) % len(TOPICS)]
-        return _led_in(heard.act, role, seed) + say(f"ask {topic}", role, manner, seed, **values)
+        lead = _led_in(heard.act, role, seed)
+        return lead + say(f"ask {topic}", role, None if lead else manner, seed, **values)
     if name == "unread":
         return say(heard.problem or "unread", role, manner, seed, **values)
     if name == "inform":

@@ -21,9 +21,10 @@ def money(price: float) -> str:
     return f"${price:,.0f}" if price == round(price) else f"${price:,.2f}"
 
 
-def wordings(act: str, role: Role) -> tuple[str, ...]:
-    """The lines of an act as a partner of a role says them."""
-    return LINES.get(f"{act} {role}") or LINES[act]
+def wordings(act: str, role: Role, category: str = "") -> tuple[str, ...]:
+    """The lines of an act as a partner of a role says them, of a thing of a category where that has lines of its own."""
+    titles = (f"{act} {role} {category}", f"{act} {category}", f"{act} {role}", act)
+    return next(LINES[title] for title in titles if title in LINES)
 
 
 def say(act: str, role: Role, manner: str | None, seed: int, price: float | None = None, **values: Any) -> str:
@@ -31,7 +32,7 @@ def say(act: str, role: Role, manner: str | None, seed: int, price: float | None
     parts = []
     before, after = (LINES[f"{manner} {where}"] if manner else _NOTHING for where in ("before", "after"))
     before, after = _NOTHING if act == "greet" else before, _NOTHING if act in ("closed", "refuse", "leave") else after
-    for lines in (before, wordings(act, role), after):
+    for lines in (before, wordings(act, role, values.get("category", "")), after):
         line = lines[seed % len(lines)]
         seed = (seed * _ONE_OF >> 7) & 0x7FFFFFFF
         if line != "-":
