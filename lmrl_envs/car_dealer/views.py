@@ -48,27 +48,25 @@ class _Heard(NamedTuple):
     """Kinds of moves made so far."""
     move: str = ""
     """The move that led here."""
+    order: Sequence[int] = ()
+    """The cars by how many of the wishes heard they meet, then the nearest to the budget that was told."""
 
-    def order(self) -> list[int]:
-        """The cars by how many of the wishes heard they meet, then the nearest to the budget that was told."""
-        budget = self.beliefs.budget
-        return sorted(
-            range(len(self.stock)),
-            key=lambda i: (-self.met(self.stock[i]), abs(self.stock[i]["msrp"] - budget) if budget else 0),
-        )
 
-    def met(self, car: Car) -> int:
-        """How many of the wishes heard it meets."""
-        beliefs = self.beliefs
-        own = (car["type"] in beliefs.types) + (car["brand"] in beliefs.brands)
-        return own + len(beliefs.features.intersection(car["features"]))
+def _ordered(stock: Sequence[Car], beliefs: Beliefs) -> list[int]:
+    budget, keys = beliefs.budget, []
+    for i, car in enumerate(stock):
+        met = (car["type"] in beliefs.types) + (car["brand"] in beliefs.brands)
+        met += len(beliefs.features.intersection(car["features"]))
+        keys.append((-met, abs(car["msrp"] - budget) if budget else 0, i))
+    return [key[-1] for key in sorted(keys)]
 
 
 @lru_cache(maxsize=16_384)  # each conversation is read again at each of its turns
 def _heard(texts: tuple[str, ...]) -> _Heard:
     """What a conversation of these texts, the environment's first and last, has come to."""
     if len(texts) < 2:
-        return _Heard(parse_stock(texts[0]) if texts else [], Beliefs())
+        stock = parse_stock(texts[0]) if texts else []
+        return _Heard(stock, Beliefs(), order=_ordered(stock, Beliefs()))
     before = _heard(texts[:-2])
     beliefs = before.beliefs.copy()
     beliefs.hear(texts[-2], texts[-1])
@@ -80,7 +78,7 @@ def _heard(texts: tuple[str, ...]) -> _Heard:
         before.stock, beliefs, before.turn + 1, car, asked,
         0 if rose or not same or not asked else before.still + 1,
         (before.offers if same else 0) + (len(offer) > len(last)),
-        before.done | {move.rstrip("0123456789")}, move,
+        before.done | {move.rstrip("0123456789")}, move, _ordered(before.stock, beliefs),
     )  # fmt: skip
 
 
@@ -99,7 +97,7 @@ def _move(line: str, heard: _Heard) -> tuple[str, int, float]:
                 return "list" if base == listed else "stay", car, price
             return f"down{min(DOWN, key=lambda step: abs(step - share))}", car, price
         if cars:
-            return f"show{heard.order().index(car)}", car, heard.asked if car == heard.car else 0.0
+            return f"show{heard.order.index(car)}", car, heard.asked if car == heard.car else 0.0
     if kind is None:
         acts = read(line).acts
         kind = next((name for act, name in _ASKS.items() if act in acts), "chat")
@@ -123,7 +121,7 @@ def _car(car: Car, beliefs: Beliefs) -> str:
 def _facts(texts: tuple[str, ...]) -> str:
     """The facts of a conversation, in single pieces of text."""
     heard = _heard(texts)
-    beliefs, order = heard.beliefs, heard.order()
+    beliefs, order = heard.beliefs, heard.order
     facts = [f"turn{heard.turn}", f"hurry{beliefs.hurry}", f"far{int(beliefs.far)}", f"after:{heard.move}"]
     facts += [
         f"did:{kind}" for kind in ("budget", "features", "needs", "kind", "flattery", "pressure") if kind in heard.done
@@ -146,14 +144,17 @@ def _facts(texts: tuple[str, ...]) -> str:
 
 def _texts(transcript: Transcript) -> list[str]:
     said = tuple(turn.text for turn in transcript)
-    return [_move(said[k], _heard(said[:k]))[0] if k % 2 else _facts(said[: k + 1]) for k in range(len(said))]
+    told = [_facts(said[: k + 1]) if k % 2 == 0 else _heard(said[: k + 2]).move for k in range(len(said) - 1)]
+    # What an action was is known with its answer; the last text may have none.
+    last = len(said) - 1
+    return told + [_move(said[last], _heard(said[:last]))[0] if last % 2 else _facts(said)] if said else []
 
 
 def _action(text: str, transcript: Transcript) -> str:
     heard = _heard(tuple(turn.text for turn in transcript))
     found = _MOVE.fullmatch(text)
     move, number = (found[1], found[2]) if found else (text, "")
-    order = heard.order()
+    order = heard.order
     if move == "show" and int(number) < len(order):
         car = heard.stock[order[int(number)]]
         wished = [feature for feature in car["features"] if feature in heard.beliefs.features]

@@ -47,6 +47,7 @@ class TaskTokenizer:
     def __init__(self, tokenizer: Any, layout: ChatLayout | None = None) -> None:
         self.hf = tokenizer
         self._cache: dict[str, tuple[int, ...]] = {}
+        self._is_plain = False
         self.chat = None if layout is None else ChatText(layout, tokenizer)
         if self.chat is not None:
             self.obs = self.act = -1  # no token
@@ -60,6 +61,9 @@ class TaskTokenizer:
                 f"the tokenizer lacks {', '.join(missing)}; make it with train_tokenizer or adopt_tokenizer"
             )
         self.pad, self.obs, self.act, self.eoa = tokenizer.convert_tokens_to_ids(list(SPECIAL))
+        from transformers import PreTrainedTokenizerFast
+
+        self._is_plain = type(tokenizer) is PreTrainedTokenizerFast and tokenizer.backend_tokenizer.truncation is None
         # tokenizers 0.23 never frees the cache of words that it keeps of each BPE tokenizer: up to 5 MB a model that was loaded.
         model: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
         if getattr(model, "ignore_merges", False) and hasattr(model, "_resize_cache"):
@@ -72,12 +76,20 @@ class TaskTokenizer:
         """Ids of a text, without any special token (text that spells one is data and encoded as plain text)."""
         ids = self._cache.get(text)
         if ids is None:
-            ids = tuple(self.hf.encode(text, add_special_tokens=False, split_special_tokens=True))
+            ids = self._encoded(text)
             # A sampling model writes new texts for ever; what recurs is soon known again.
             if len(self._cache) >= _KEPT:
                 self._cache.clear()
             self._cache[text] = ids
         return ids
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
+        if not self._is_plain:
+            return tuple(self.hf.encode(text, add_special_tokens=False, split_special_tokens=True))
+        # What transformers does around the same call takes ten times as long.
+        plain = self.hf.backend_tokenizer
+        plain.encode_special_tokens = True
+        return tuple(plain.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of an action's ids (special tokens left out)."""
