@@ -36,7 +36,7 @@ def test_a_reader_who_does_not_check_is_pleased_by_invention() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_cell_of_every_method(method: str) -> None:
     settings: dict[str, Any] = {
-        "env": HEADLINE, "data": "headline/mixed-v0", "method": method, "prompts": 4, "samples": 8, "pairs": 30,
+        "env": HEADLINE, "data": "headline/suboptimal-v0", "episodes": 60, "method": method, "prompts": 4, "samples": 8, "pairs": 30,
         "width": 16, "model": {"model.layers": 1, "model.heads": 1, "reward_model.epochs": 1},
         "start": {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 4, "bc.batch_size": 16},
         "policy": {"ppo.iterations": 4, "ppo.episodes": 4, "dpo.steps": 2, "dpo.batch_size": 4, "online_dpo.iterations": 1,

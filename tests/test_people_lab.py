@@ -279,7 +279,7 @@ def test_a_judge_in_both_orders_prefers_no_place() -> None:
 
 
 def test_ways_without_labels_start_from_one_clone() -> None:
-    own = {"env": HEADLINE, "data": "headline/mixed-v0", "prompts": 4, "start": {"bc.steps": 2, "bc.batch_size": 8},
+    own = {"env": HEADLINE, "data": "headline/suboptimal-v0", "episodes": 60, "prompts": 4, "start": {"bc.steps": 2, "bc.batch_size": 8},
            "policy": {f"{a}.{k}": v for a in ("constitutional", "self_training") for k, v in (("iterations", 1), ("episodes", 4))}}  # fmt: skip
     told = [numbers(ai_feedback.run({**own, "way": way})) for way in ai_feedback.WITHOUT]
     assert len({one["gold at the start"] for one in told}) == 1 and all(one.keys() == told[0].keys() for one in told)

@@ -19,6 +19,7 @@ from lmrl_benchmarks.experiments.shared import (
     Curves,
     Settings,
     agreements,
+    data_of,
     held_out,
     labelled,
     learned_scores,
@@ -59,6 +60,8 @@ class Feedback(Schema, frozen=True):
     judge: str = "biased:k=4,e=0,noise=.3,order=1.2"
     data: str = ""
     """Dataset that the policy is cloned from, for the ways without labels."""
+    episodes: int = 40_000
+    """Of it."""
     writer: str = "suboptimal"
     prompts: int = 64
     samples: int = 16
@@ -107,11 +110,11 @@ def _judged(s: Feedback) -> tuple[dict[str, float], Curves]:
 
 
 def _taught(s: Feedback, out: Path) -> dict[str, float]:
-    lab = Settings(s.env, "rl", data=s.data, start=s.start, prompts=s.prompts, seed=s.seed)
+    lab = Settings(s.env, "rl", data=s.data, episodes=s.episodes, start=s.start, prompts=s.prompts, seed=s.seed)
     start = start_of(lab)
     own = WITHOUT[s.way]
     algorithm = next(iter(own)).partition(".")[0]
     more = {key: value for key, value in s.policy.items() if key.startswith(f"{algorithm}.")}
-    policy = trained(lab, algorithm, s.data, out / "policy", {**more, **own}, sample=True, start=start)
+    policy = trained(lab, algorithm, data_of(lab), out / "policy", {**more, **own}, start=start)
     before, after = ([game.episode_return for game in own] for own in (played_by_start(lab), played_by(lab, policy)))
     return {"gold at the start": float(np.mean(before)), "gold": float(np.mean(after)), **won(wins(after, before))}

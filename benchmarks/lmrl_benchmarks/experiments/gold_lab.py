@@ -26,6 +26,7 @@ from lmrl_benchmarks.experiments.shared import (
     Samples,
     Settings,
     agreements,
+    data_of,
     held_out,
     labelled,
     learned_scores,
@@ -168,7 +169,7 @@ def _rl(s: Settings, out: Path) -> Curve:
     overrides = {**_own(s, "ppo"), "ppo.kl_weight": s.kl}
     target = out / "policy"
     reward = f"learned:{reward_model(s)}"
-    trained(s, "ppo", s.data, target, overrides, sample=True, start=start_of(s), reward=reward)
+    trained(s, "ppo", data_of(s), target, overrides, start=start_of(s), reward=reward)
     found = {name: np.array(values) for name, (_, values) in read_metrics(target / METRICS).items()}
     games = JsonLines(target / GAMES).read(dict[str, Any])
     size = len(games) // len(found["return"])
@@ -217,7 +218,7 @@ def _dpo(s: Settings, out: Path) -> Curve:
 def _online_dpo(s: Settings, out: Path) -> Curve:
     """Online DPO; the reader judges the policy's own answers."""
     own = {"online_dpo.beta": s.beta, "online_dpo.labeller": s.reader, **_own(s, "online_dpo")}
-    return _moved(s, trained(s, "online_dpo", s.data, out / "policy", own, sample=True, start=start_of(s)), {})
+    return _moved(s, trained(s, "online_dpo", data_of(s), out / "policy", own, start=start_of(s)), {})
 
 
 def _moved(s: Settings, policy: Path, about: dict[str, float]) -> Curve:
@@ -243,7 +244,7 @@ def _distance(s: Settings, folder: Path, start: Path) -> float:
     from lmrl_agents.models.steps import StepStore
 
     model, reference = LanguageModel.load(folder), LanguageModel.load(start)
-    own = TrainingRun("dpo", s.env, s.data, folder, env_kwargs=s.env_kwargs)
+    own = TrainingRun("dpo", s.env, str(data_of(s)), folder, env_kwargs=s.env_kwargs)
     with torch.inference_mode():
         games = play(own, model, range(4 * s.prompts), OnlineConfig(slots=256))
     steps = StepStore.of(games, model.form, model.tokenizer.pad)

@@ -24,6 +24,7 @@ from lmrl_agents.playing.rollout import Rollout
 from lmrl_agents.rewards.loading import load_reward
 from lmrl_agents.rewards.protocol import Trajectory, scored
 from lmrl_benchmarks.scores.statistics import bootstrap_interval
+from lmrl_datasets.generate import generate
 from lmrl_datasets.preferences.labellers import Reader, load_labeller
 from lmrl_datasets.preferences.labelling import label_pairs, labels_of
 from lmrl_datasets.preferences.store import load_gold, load_preferences
@@ -43,6 +44,8 @@ class Settings(Schema, frozen=True):
     """One of `METHODS`."""
     data: str = ""
     """Dataset that a policy is cloned from, for rl and dpo."""
+    episodes: int = 40_000
+    """Of it, generated with the cell's seed. A few thousand are learned by heart: the clone then invents facts."""
     writer: str = "suboptimal"
     """Who writes the pairs, and the answers that the best is chosen of."""
     env_kwargs: dict[str, Any] = {}
@@ -160,9 +163,21 @@ def reward_model(s: Settings) -> Path:
     return _made(_fit, _about(s, *PAIRS, "width", "model"))
 
 
+DATA = ("env", "seed", "data", "episodes")
+
+
+def data_of(s: Settings) -> Path:
+    """The dataset that a policy is cloned from."""
+    return _made(_generate, _about(s, *DATA))
+
+
 def start_of(s: Settings) -> Path:
     """The cloned policy that training goes on from."""
-    return _made(_clone, _about(s, "env", "env_kwargs", "seed", "data", "start"))
+    return _made(_clone, _about(s, *DATA, "env_kwargs", "start"))
+
+
+def _generate(s: Settings, out: Path) -> Path:
+    return generate(s.data, out / "data", episodes=s.episodes, seed=s.seed)
 
 
 def _label(s: Settings, out: Path) -> Path:
@@ -201,7 +216,7 @@ def _fit(s: Settings, out: Path) -> Path:
 
 
 def _clone(s: Settings, out: Path) -> Path:
-    return trained(s, "bc", s.data, out / "start", s.start, sample=True)
+    return trained(s, "bc", data_of(s), out / "start", s.start)
 
 
 # -- what a reward says
