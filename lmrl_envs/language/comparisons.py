@@ -8,6 +8,8 @@ from lmrl_envs.language.quantity import Match, Quantities
 from lmrl_envs.language.scales import Values
 from lmrl_envs.language.tokens import Token
 
+_ABOUT = frozenset(("about", "roughly", "around", "approximately", "exactly"))
+"""With these "as heavy as" is no more than that, either."""
 _BEFORE_AMOUNT = frozenset("xtpbav")
 """Parts of the words between a measure and its amount."""
 
@@ -127,6 +129,9 @@ class Measures(Quantities):
         limit = None if found is None else found[0].get(measure)
         if found is None or limit is None:
             return None
+        if i and tokens[i - 1].word in _ABOUT:
+            about = self.compare(measure, ">=", limit / 1.6, 1.2) & self.compare(measure, "<=", limit * 1.6, 1.2)
+            return Match(about, found[1], found[0])
         end = found[1]
         if (
             end + 1 < len(tokens)

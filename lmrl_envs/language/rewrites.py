@@ -45,9 +45,15 @@ class Rewrites:
         for word in words:
             if word in by_word:
                 concerned += by_word[word]
-        for order in sorted(set(concerned)) if concerned else ():
+        left = sorted(set(concerned), reverse=True)
+        while left:
+            order = left.pop()
             pattern, replacement = self._rewrites[order]
-            text = _compiled(pattern).sub(partial(_filled, replacement), text)
+            before, text = text, _compiled(pattern).sub(partial(_filled, replacement), text)
+            if text != before:  # words that a rule brought concern later rules
+                new = {word for word in _WORD.findall(text.lower()) if word in by_word}.difference(words)
+                words += new
+                left = sorted({*left, *(o for word in new for o in by_word[word] if o > order)}, reverse=True)
         return text
 
 

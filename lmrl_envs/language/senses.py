@@ -122,6 +122,8 @@ class Senses:
                 and not self._is_own_name(listed, i, size)
             ):
                 return "kind"  # "a kind of computer"
+        elif sense == "kind" and size == 1 and clear[-1:] != "x" and self._is_participle(token):
+            return next((own for own in ("quality", "done") if own in senses), sense)  # "is it worn"
         elif sense == "kind" and not senses["kind"].possible:
             # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
             headed = self._is_headed(listed, i + size)
@@ -132,6 +134,11 @@ class Senses:
                 others = [own for own in order if own in senses and own != "kind"]
                 return others[0] if others else "kind" if self._is_alone(listed, i, size, senses) else None
         return sense
+
+    @staticmethod
+    def _is_participle(token: Token) -> bool:
+        """Whether a word stands in another form than its base, and not in that of the plural."""
+        return token.word != token.base and token.word.endswith(("d", "n", "t"))
 
     def _clear_after(self, listed: list[Word], i: int) -> str:
         """The part of the word right after one of a phrase."""

@@ -178,6 +178,9 @@ def _tell_insides(tokens: list[Token]) -> None:
             tokens[i] = Token(word, "in", "P")
 
 
+_AFTER_ONE = frozenset(("when", "if", "while", "because", "before", "after", "as", "like", "during", "since", "than"))
+
+
 def _tell_ones(tokens: list[Token]) -> None:
     """Makes "one" a number where it counts what follows: one wheel, but: does one wear it, own one, one of those."""
     for i, token in enumerate(tokens):
@@ -185,6 +188,7 @@ def _tell_ones(tokens: list[Token]) -> None:
             token.word == "one"
             and i + 1 < len(tokens)
             and not tokens[i + 1].part
+            and tokens[i + 1].word not in _AFTER_ONE
             and not (i and tokens[i - 1].part in ("a", "x", "b"))
         ):
             tokens[i] = Token("one", "one", "")

@@ -48,6 +48,9 @@ _CHANGES = re.compile(
 _LEAD = re.compile(r".*[,:;.!-](?=.*\w)", re.DOTALL)
 """What stands before the last pause."""
 _THING = re.compile(r"(?i)\b(?:it|this|they|them|one|that)\b")
+_ONE = re.compile(r"(?i)\W*(?:and |so |but |then |is it )*an? (\w+) one(?: then| maybe| perhaps)?\W*").fullmatch
+_KIND = re.compile(r"(?i)\W*is (?:it|this|that) an? ([\w ]+?)\W*").fullmatch
+""""A big one?" after "Is it a bird?": big as birds go."""
 _GUESS_LENGTH = 120
 """Characters of the longest guess."""
 _FOLLOW_UP_WORDS = 6
@@ -99,6 +102,10 @@ def read_after(question: str, texts: Sequence[str]) -> Reading:
     """
     if len(texts) > 2 and len(question.split()) < 5 and _ONLY.match(question):
         return UNREAD
+    if len(texts) > 2 and (one := _ONE(question)) and (kind := _KIND(texts[-2])):
+        whole = read(f"Is it a {one[1]} {kind[1]}?")
+        if whole.truth is not None:
+            return whole
     reading = read(question)
     if (reading.truth is not None and not reading.is_vague) or reading.is_open or len(texts) < 3:
         return reading
