@@ -109,7 +109,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     asks, lists, less, more, named = [], [], [], [], False
     supposed = (
         line.has("yes", "close", "grant", "commit", "gift")
-        or line.tokens[:2] == ("what", "if")
+        or any(line.tokens[start : start + 2] == ("what", "if") for start, _, _ in line.pieces)
         or line.tokens[:1] == ("suppose",)
     )
     supposed = supposed or (line.tokens[:2] == ("if", "you") and not _PAYING.isdisjoint(line.tokens[2:4]))
@@ -201,7 +201,9 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         if _SUPPOSING.isdisjoint(line.tokens):
             return Meaning(_other_act(line, -1, standing, names))
     has, other = line.has, standing.other
-    other_price = {a.at for a in amounts if dollars(a, standing) != other}  # "Forget $51,000" refuses another one
+    other_price = {
+        a.at for a in amounts if dollars(a, standing) != other and a.role != "number"
+    }  # "Forget $51,000" refuses another one
     noes = [p.start for p in line.phrases
             if p.label in ("no", "mock") and other_price.isdisjoint(range(p.start, p.end))]  # fmt: skip
     yes = max((p.start for p in line.phrases if p.label == "yes"), default=-1)
@@ -216,6 +218,8 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         return Meaning("refuse" if other is not None and (has("no", "mock") or apart) else "insult")
     if has("mock") and (other is not None or yes >= 0):
         return Meaning("refuse")
+    if has("laugh") and (other is not None or yes >= 0):  # "lol sure": in earnest or not
+        return Meaning("unclear", almost=True) if yes >= 0 or has("weak") else Meaning("refuse")
     told = ("rate", "extra") if no < 0 else ("rate",)
     if any(amount.role in told for amount in amounts) and how != "assent" and not line.question:
         return Meaning("inform")
@@ -248,7 +252,9 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
         if not told or (has("grant", "commit") and "if" in line.tokens):
             return Meaning("refuse")  # "I'd get laughed out of the office."
     act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
-    return Meaning("unclear", almost=True) if how == "assent" and act in ("inform", "unclear") else Meaning(act)
+    half_said = act == "other" and has("weak") and other is not None and standing.just and not has("stall")
+    asked_back = half_said or (how == "assent" and act in ("inform", "unclear"))
+    return Meaning("unclear", almost=True) if asked_back else Meaning(act)
 
 
 def _asks_with(line: Line, at: int) -> bool:
@@ -355,7 +361,6 @@ def _within(line: Line, label: str, start: int, end: int) -> bool:
 def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], after: int) -> bool:
     """Whether every word of a line with assent, after the one at which it turns, is part of a phrase that goes with it, or harmless."""
     labels = {phrase.start: phrase.label for phrase in line.phrases}
-    yes = max((phrase.start for phrase in line.phrases if phrase.label == "yes"), default=-1)
     about = {amount.at: amount for amount in amounts}
     elsewhere = {amount.at for amount in line.amounts if amount.at not in about}
     for start, end, asked in line.pieces:
@@ -379,8 +384,7 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
         assents = any(labels.get(at) == "yes" for at in within)
         if asked and (assents or (not _is_aside(labels, line, start) and about.keys().isdisjoint(within))):
             return False
-        left = _unaccounted(line, within, amounts, standing, names)
-        if left and (assents or yes < 0 or not _beside_the_point(line, left, start, end, yes)):
+        if _unaccounted(line, within, amounts, standing, names):
             return False
     return True
 
@@ -411,19 +415,10 @@ def _unaccounted(
     return [tokens[at] for at in within if at not in covered and tokens[at] not in HARMLESS and tokens[at] not in names]
 
 
-def _beside_the_point(line: Line, left: Sequence[str], start: int, end: int, yes: int) -> bool:
-    """Whether words that are not accounted for, in a clause beside that of the assent, leave it as it is."""
-    risky = _DANGER.intersection(left)
-    if end <= yes:  # another sentence before it may deny something: the last word counts
-        return not risky or (risky <= NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:yes]))
-    return not risky and line.tokens[start - 1] not in _TURNS and line.tokens[start] not in _BUT
-
-
-_DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "insult", "close", "grant", "commit"})
+_DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "laugh", "insult", "close", "grant", "commit"})
 """Without one of these a line is neither yes nor no."""
 _EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
 _DANGER = NEGATIONS | frozenset(listed(DATA["danger"]))
-_BUT = frozenset({"but", "plus", "minus", "only", "except", "with", "without", "or", "before", "after"})
 _OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _BYE = frozenset({"goodbye", "bye", "farewell"})

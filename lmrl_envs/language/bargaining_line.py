@@ -116,7 +116,7 @@ def _mended(word: str) -> str:
 
 
 DATA = sections(__file__, "bargaining.txt")
-_LABELS = ("negated", "mock", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
+_LABELS = ("negated", "mock", "laugh", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
            "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
 """Of phrases of one length the first of these wins."""
 WITH_ASSENT = frozenset(
@@ -144,7 +144,7 @@ _RELATIVE = frozenset({"who", "which", "whose", "when", "where"})
 _INVERTED = frozenset(tuple(pair.split()) for pair in DATA["inverted"])
 _BOOK = Phrasebook(
     DATA, _LABELS, WITH_ASSENT - {"yes", "weak", "close"}, PAUSES,
-    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes"},
+    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes", "hmm", "hm", "um", "uh", "oh", "lol", "haha"},
     behind=PAUSES | {"and", "but", "so", "then"},
     weights={"close": 3},
 )  # fmt: skip

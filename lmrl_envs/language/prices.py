@@ -54,8 +54,17 @@ _NUMBER = re.compile(
     r"(?P<dollars>\s?(?:dollars?|bucks|usd|\$|€|euros?)(?!\w))?(?P<percent>\s?%|[\s-]?per\s?cent\b)?(?P<rest>\w*)",
     re.ASCII,
 )
-_AS_WORDS = re.compile(r"(?<=[a-z] )(?:4(?= (?:me|u|us|you|that|it)\b)|2(?= (?:low|much|little|high|cheap)\b))")
+_AS_WORDS = re.compile(
+    r"(?<=[a-z] )(?:4(?= (?:me|u|us|you|that|it)\b)|2(?= (?:low|much|little|high|cheap)\b))|^2(?= (?:low|much|little|cheap)\b)"
+)
 """works 4 me, 2 low."""
+_HALVES = re.compile(r"(?<![\d.,])(\d{1,3}) (?:and|an|n|&) (?:a )?half\b")
+"""28 and a half (thousand)."""
+_AND_REST = re.compile(
+    r"(?<![\d.,])(\d{1,3})[ -](?:thousand|grand),? (?:and )?(\d{3})(?=(?: dollars| bucks)?\s*(?:[.,!?;]|$))"
+)
+"""31 thousand, 250."""
+_EVEN = re.compile(r"\b(?:50[ -/]{1,3}50|fifty[ -/]{1,3}fifty)\b")
 _MIXED = re.compile(rf"(?<![\d.,])(\d{{1,3}})[ -](?:thousand|grand|k) (?:and )?({'|'.join(SMALL)}) hundred\b")
 """26 thousand five hundred."""
 _WORD = "|".join([*SMALL, *TENS, *SCALES])
@@ -100,9 +109,11 @@ def find_amounts(text: str) -> Found:
     """Tokens and amounts of a normalised text, contractions written out. Linear time; never raises."""
     if not _MARK.isdisjoint(text):
         text = _AS_MARKED.sub(" ", text)
+    text = _EVEN.sub("halfway", text)
     values: list[tuple[str, float, bool]] = []
     if any(map(str.isdigit, text)):
         text = _AS_WORDS.sub(lambda found: "for" if found[0] == "4" else "too", text)
+        text = _AND_REST.sub(r"\1,\2", _HALVES.sub(r"\1.5", text))
         if "hundred" in text:
             text = _MIXED.sub(lambda found: str(int(found[1]) * 1000 + SMALL[found[2]] * 100), text)
         text = _NUMBER.sub(lambda found: _digits(found, values), text)
@@ -286,6 +297,8 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
     if begins("over list"):
         return "off", "list", "over"
     if begins("less") or ends("cut"):
+        if ends("told"):  # "I have already come down $1,500"
+            return "past", "", ""
         return ("denied", "", "") if denied else ("off", base, "")
     if (begins("more") and not ends("extra")) or ends("add"):
         return "raise", "other", ""
