@@ -130,7 +130,10 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         elif amount.role in ("off", "percent"):
             less.append(amount._replace(value=value))
         elif amount.role == "raise":
-            more.append(value)
+            if other is not None and amount.bare and value > other / 2:
+                asks.append((value, amount.at))  # "find me 24"
+            else:
+                more.append(value)
     new = [ask for ask in asks if ask[0] != own or not less]
     if line.has("split") and not any(ask[0] != own for ask in asks):
         if standing.halfway and other is not None:
@@ -141,13 +144,15 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     if new:
         price, at = _chosen(line, new), new[-1][1]
         if (
-            less and less[0].at > at and "but" in line.tokens[at : less[0].at]
-        ):  # "It's $31,000, but I can give you 5 % off."
+            less and less[0].at > at and not _TAKEN_OFF.isdisjoint(line.tokens[at : less[0].at])
+        ):  # "It's $31,000, but I can give you 5 % off.", "$400 minus $10"
             return _lessened(less, standing._replace(own=price))
         return price, "offer"
     if less and any(ask[0] == own for ask in asks) and (less[0].base == "list" or _CONCEDING.isdisjoint(line.tokens)):
         return own, "offer"  # "$23,600, a discount of $1,400": the price stands, and the discount says how good it is
-    if less and not named and not any(p.label == "no" and 0 < p.start - less[0].at < 3 for p in line.phrases):
+    if less and more:
+        return None, ""  # "You come up a thousand, I come down a thousand."
+    if less and not named and not _is_turned_down(line, less[0].at):
         return _lessened(less, standing)  # but "four thousand below what I'm asking" tells of an offer
     if more and other is not None and not named:
         return other + sum(more), "offer"
@@ -158,6 +163,16 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
     if lists and other is None and not line.question:
         return lists[-1], "offer"
     return None, ""
+
+
+def _is_turned_down(line: Line, at: int) -> bool:
+    """Whether a discount is only named to be refused: "10 % off? No way.", "4,000 below what I'm asking".
+
+    Nobody undertakes it ("I can take ..."), and a refusal follows.
+    """
+    named = at == 0 or line.tokens[at - 1] in BREAKS or line.tokens[at - 2 : at] in ((".", "a"), ("?", "a"))
+    far = len(line.tokens) if named else at + 3
+    return any(phrase.label in ("no", "mock", "insult") and at < phrase.start < far for phrase in line.phrases)
 
 
 def _least(standing: Standing) -> float:
@@ -250,7 +265,9 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
     if other is not None and standing.just and not has("praise", "stall") and supposed:
         told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
         if not told or (has("grant", "commit") and "if" in line.tokens):
-            return Meaning("refuse")  # "I'd get laughed out of the office."
+            # "I'd get laughed out of the office."; but "If Bob vouches for you, okay."
+            then = any(p.label == "weak" and p.start > supposed[0] for p in line.phrases)
+            return Meaning("unclear", almost=True) if then and no < 0 else Meaning("refuse")
     act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
     half_said = act == "other" and has("weak") and other is not None and standing.just and not has("stall")
     asked_back = half_said or (how == "assent" and act in ("inform", "unclear"))
@@ -274,6 +291,8 @@ def _assents(
     """Whether a line takes the other's offer: by its last phrase of assent, or by a bare "Yes." to an offer just made."""
     if line.tokens[:1] and line.tokens[0] in _SUPPOSED and line.tokens[1:2] != ("so",):
         return False  # "Suppose I accept"
+    if yes < 0 and standing.other is None:
+        return False  # "Okay." where there is nothing to take
     said = yes
     if yes < 0 and (how == "assent" or standing.just) and _only_assents(line):
         weak = max((p.start for p in line.phrases if p.label == "weak"), default=-1)
@@ -426,6 +445,7 @@ _OFFERING = frozenset(listed(DATA["below an offer"])) | frozenset("$#")
 """What may stand in an offer of less than the other side has offered."""
 _TAKING_OFF = frozenset(listed(DATA["discount below an offer"]))
 """What may stand in a discount besides."""
+_TAKEN_OFF = frozenset({"but", "minus"})
 _FEES = frozenset({"fee", "fees"})
 _OF_OTHERS, _OURS = frozenset({"it", "she"}), frozenset({"i", "me", "my", "we", "us", "our"})
 _AUXILIARIES = frozenset({"is", "are", "do", "does", "did", "was", "would", "will", "can", "could", "has", "have"})

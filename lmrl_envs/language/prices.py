@@ -234,6 +234,8 @@ _CONTEXTS: tuple[tuple[Role, tuple[str, str]], ...] = (
     ("extra", ("", "extra")),
 )
 """Role -> the patterns to the right and to the left of an amount that give it; the first that is found counts."""
+_TOLD: tuple[tuple[Role, str], ...] = (("past", "told"), ("quoted", "quoted"), ("past", "past"))
+"""Role -> the pattern to the left of a discount that is only told of: given before, or wished for by the other side."""
 _BIT = {title: 1 << i for i, title in enumerate(_PATTERN)}
 _LIKELY: dict[str, int] = {}
 """The first letters of a word -> the patterns (bits) in which a word begins so; the others need not be tried."""
@@ -285,6 +287,9 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
         if begins("of list"):
             return "percent", "list", "rest"
         if kind == "%" and (begins("less") or begins("discount") or ends("cut")):
+            told: Role | None = next((role for role, behind in _TOLD if ends(behind)), None)
+            if told is not None:
+                return told, "", ""
             return "denied" if denied else "percent", base, ""
     if kind == "%":
         return "rate" if begins("rate") else "number", "", ""
@@ -297,8 +302,9 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
     if begins("over list"):
         return "off", "list", "over"
     if begins("less") or ends("cut"):
-        if ends("told"):  # "I have already come down $1,500"
-            return "past", "", ""
+        told = next((role for role, behind in _TOLD if ends(behind)), None)
+        if told is not None:  # "I have already come down $1,500"
+            return told, "", ""
         return ("denied", "", "") if denied else ("off", base, "")
     if (begins("more") and not ends("extra")) or ends("add"):
         return "raise", "other", ""

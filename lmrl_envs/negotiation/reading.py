@@ -89,6 +89,10 @@ def hear(text: str, state: State, partner: Partner, card: Mapping[str, Any]) -> 
     if meaning.act == "discount" and partner.role == "seller":
         # Less than what the seller asks, not than what the buyer offered.
         meaning = understand(line, standing._replace(own=standing.other), names, kept)
+    elif meaning.act == "offer" and partner.role == "seller" and any(line.amounts[i].role == "raise" for i in kept):
+        # More than what the buyer offered, not than what the seller asks.
+        more = understand(line, standing._replace(other=standing.own), names, kept)
+        meaning = more if standing.own is not None else Meaning("unclear", almost=True)
     if meaning.act == "question":
         meaning = _priced_question(line, kept, standing) or meaning
     return _act(line, meaning, state, listed, said, standing)
@@ -157,7 +161,9 @@ _ASKING, _NOES = {"how", "which", "where", "when", "does"}, {"no", "not", "never
 _NO_TALK = re.compile(r"[{}<>\[\]|\\]|--|\d\s*[eE]\+?\d")
 """Markup, and numbers as machines write them: no talk, whatever stands in it."""
 _TAGS = re.compile(r"(?i)\b(?:buyer|seller|system|user|assistant|partner|agent|human|developer|tool)\s*:")
-_TELEPHONE = re.compile(r"\b\d{3}[-.]\d{4}\b|\b\d{3}[-. ]\d{3}[-. ]\d{4}\b|\b0\d{2,4}[-. /]?\d{4,}\b", re.ASCII)
+_TELEPHONE = re.compile(
+    r"\b\d{3}[-.]\d{4}\b|\b\d{3} 0\d{3}\b|\b\d{3}[-. ]\d{3}[-. ]\d{4}\b|\b0\d{2,4}[-. /]?\d{4,}\b", re.ASCII
+)
 _ODD_NUMBER = re.compile(r"(?<!\w)\.\d|\d{2}[-. /]?\d{4}|\d{3}[-.]\d{3}", re.ASCII)
 """Something that one of these may be."""
 _OTHERWISE = frozenset(("rate", "number", "past", "denied", "list", "if"))
@@ -269,7 +275,11 @@ def _priced_question(line: Line, kept: list[int], standing: Standing) -> Meaning
     asks = [value for value in asks if value != standing.other]
     if line.tokens[:1] == ("how",) and line.tokens[1:2] not in (("about",), ("does",), ("would",), ("is",)):
         return None  # "How many miles, 300?"
-    return Meaning("offer", asks[-1]) if asks else None
+    if asks or standing.other is None:
+        return Meaning("offer", asks[-1]) if asks else None
+    by = [(line.amounts[i].role, line.amounts[i].value) for i in kept]
+    changes = [-value if role == "off" else value for role, value in by if role in ("off", "raise")]
+    return Meaning("offer", standing.other + changes[0]) if len(changes) == 1 else None  # "Can you come down 50?"
 
 
 def _roles(line: Line, state: State, partner: Partner, category: str) -> list[Amount]:
