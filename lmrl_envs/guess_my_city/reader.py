@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from lmrl_envs.guess_my_city.knowledge import load_knowledge
-from lmrl_envs.guess_my_city.names import names_of_places
+from lmrl_envs.guess_my_city.names import LINES, names_of_places
 from lmrl_envs.guess_my_city.pieces import Pieces
 from lmrl_envs.guess_my_city.table import cities
 from lmrl_envs.language.knowledge import Knowledge, to_set
 from lmrl_envs.language.lexicon import SKIP, Lexicon
-from lmrl_envs.language.lists import sections, words
+from lmrl_envs.language.lists import sections, table, words
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.rewrites import Rewrites
+from lmrl_envs.language.sentence import question_in
 from lmrl_envs.language.spelling import read_spelling
-from lmrl_envs.language.tokens import PARTS
+from lmrl_envs.language.tokens import CLEAR, PARTS, clean
 from lmrl_envs.language.truth import Truth, surely
 
 MAX_QUESTION_LENGTH = 500
@@ -173,14 +174,37 @@ def _facts() -> dict[str, set[str]]:
     return found
 
 
+_DATE = re.compile(
+    r"\b(?:in|of|during|from|around)(?: the)?(?: early| late| mid)?(?: year)? (?:(\d{3,4})('?s)?|([a-z]+|\d\d?(?:st|nd|rd|th))[ -]century)\b"
+)
+_NTH = {word: i for i, word in enumerate([*words(LINES["centuries"]), "twenty-first"])}
+
+
+def _years(match: re.Match[str]) -> tuple[int, int] | None:
+    """The first and the last year of a date."""
+    if match[1]:
+        year = int(match[1])
+        return year, year + (0 if not match[2] else 99 if year % 100 == 0 else 9)
+    nth = _NTH.get(match[3], int(match[3][:-2]) - 1 if match[3][0].isdigit() else -1)
+    return None if nth < 0 else (100 * nth, 100 * nth + 99)
+
+
+_FEW = 4
+"""Cities that may have what is said to be found hardly elsewhere."""
+_AROUND = frozenset(("P", "h", "e", "q", "H", "F", "B", "M"))
+"""Parts of the words that may stand beside its name."""
+
+
 class CityReader(Reader):
     """The reader of Guess My City."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.knowledge = knowledge
         files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
-        files["phrase"] += sections(__file__, "data/facts.txt")["facts"]
+        facts_file = sections(__file__, "data/facts.txt")
+        files["phrase"] += facts_file["facts"]
         common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
+        beside, ordinary = words(files.pop("beside")), set(words(files.pop("ordinary")))
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
         files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]
         facts = {text: names for text, names in _facts().items() if text not in common}
@@ -201,16 +225,92 @@ class CityReader(Reader):
             leans=False,
             rewordings=sections(__file__, "data/rewordings.txt")["rewrite"],
         )
+        self._beside = {lexicon.key(word) for word in beside}
+        self._ordinary = ordinary
+        self._events: dict[str, list[tuple[int, int]]] = {}
+        """What was done -> the places in the table and the years where it was."""
+        for ways, places in table(facts_file["events"]).items():
+            found = [(knowledge.index[city], int(year)) for city, _, year in (own.rpartition(" ") for own in places)]
+            for way in ways.split(", "):
+                self._events.setdefault(self._said(way), []).extend(found)
         self._aliases: dict[str, int] = {}
         for index, own in enumerate(knowledge.aliases):
             for name in own:
                 self._aliases[lexicon.key(name)] = 1 << index
 
+    def read(self, text: str, memory: Memory | None = None) -> Reading:
+        reading = super().read(text, memory)
+        if reading.truth is None and memory is None and not reading.is_open:
+            return self._named_in_passing(text) or self._named_in_passing(self._reworded(text)) or reading
+        return reading
+
+    def _named_in_passing(self, text: str) -> Reading | None:
+        """A question that names what is found in a city or a few and says nothing else of weight ("do they have that big green lady?")."""
+        sentence = question_in(clean(text).strip())
+        if (
+            sentence.is_open
+            or sentence.asked > 1
+            or not (sentence.mark or sentence.agree or _ASKS.match(sentence.text))
+        ):
+            return None
+        tokens = self.lexicon.tokenizer(sentence.text.replace("-", " "))
+        bases = [token.base for token in tokens if token.part not in CLEAR and token.part != ","]
+        parts = [token.part for token in tokens if token.part not in CLEAR and token.part != ","]
+        found: Truth | None = None
+        i = 0
+        while i < len(bases):
+            for size in range(min(5, len(bases) - i), 0, -1):
+                own = self._own(" ".join(bases[i : i + size]))
+                if own is not None:
+                    found = own if found is None else found & own
+                    i += size
+                    break
+            else:
+                skipped = bases[i] in self._beside or SKIP in self.lexicon.phrases.get(bases[i], ())
+                if not skipped and parts[i] not in _AROUND:
+                    return None
+                i += 1
+        # Where it is found, nothing but yes can be meant; elsewhere the rest may say what was not understood.
+        return None if found is None else Reading(Truth(found.yes, (1 << self._count) - 1), is_vague=True)
+
+    def _own(self, key: str) -> Truth | None:
+        """What a phrase means if it is of few cities and could hardly mean anything else."""
+        truth = self.lexicon.phrases.get(key, {}).get("phrase")
+        if truth is None or not 0 < truth.possible.bit_count() <= _FEW or len(key) < 4 or key in self._ordinary:
+            return None
+        return truth
+
     def special(self, text: str) -> Truth | None:
         """A question about the name: its letters, or what the city is or was called."""
         spelled = _LONGER.sub(r"\1 than \2 letters", text) if "letter" in text else text
         found = read_spelling(self.knowledge.names, spelled.replace("longer than", "more than"))
-        return self.once_called(text) if found is None else found
+        if found is None:
+            found = self.once_called(text)
+        return self.dated(text) if found is None else found
+
+    def dated(self, text: str) -> Truth | None:
+        """Whether something happened in a year, decade or century: "was there a great fire in 1871?"."""
+        match = _DATE.search(text)
+        years = None if match is None else _years(match)
+        if match is None or years is None:
+            return None
+        events = self._events.get(self._said(text[: match.start()] + text[match.end() :]))
+        if events is None:
+            return None
+        known = to_set(index for index, year in events if years[0] <= year <= years[1])
+        # In a decade or a century it may have happened in others, too; who names a year means one that is known.
+        return Truth(known, known if years[0] == years[1] else (1 << len(self.knowledge.names)) - 1)
+
+    def _said(self, text: str) -> str:
+        """The words of a text that say something by themselves."""
+        tokens = self.lexicon.tokenizer(clean(text).replace("-", " "))
+        return " ".join(
+            token.base
+            for token in tokens
+            if token.part not in CLEAR
+            and token.part not in ("P", "B", ",")
+            and SKIP not in self.lexicon.phrases.get(token.base, ())
+        )
 
     def once_called(self, text: str) -> Truth | None:
         """ "Was it formerly called Bombay?", "did the Dutch call it Batavia?"."""

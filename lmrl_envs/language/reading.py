@@ -58,6 +58,17 @@ _POINTING = tuple(word + mark for word in ("those", "these", "them", "that", "th
 """Asks about what was said before, as in "My aunt had two by the fire, is it one of those?"."""
 
 
+_TAGS = {"": "?", "+": ", is it?", "-": ", isn't it?", "=": ", right?"}
+
+
+def _asked_in(text: str) -> str:
+    """The question of a text without what stands before it, so that other words for its beginning are found."""
+    sentence = question_in(clean(text).strip())
+    if sentence.asked > 1 or sentence.is_open:
+        return text
+    return sentence.text.rstrip("?!. ") + _TAGS[sentence.agree] if sentence.mark or sentence.agree else sentence.text
+
+
 class Reader:
     """Reads questions about the things of a table.
 
@@ -94,10 +105,13 @@ class Reader:
         """
         reading = self._as_it_stands(text, memory)
         if reading.truth is None and memory is None:
-            reworded = self._reworded(text)
-            if reworded != text:
-                other = self._as_it_stands(reworded, None)
-                return other if other.truth is not None else reading
+            tried = {text}
+            for other in (self._reworded(text), self._reworded(_asked_in(text))):
+                if other not in tried:
+                    tried.add(other)
+                    found = self._as_it_stands(other, None)
+                    if found.truth is not None:
+                        return found
         return reading
 
     def _as_it_stands(self, text: str, memory: Memory | None) -> Reading:
@@ -121,7 +135,9 @@ class Reader:
     def _read(self, sentence: Sentence, text: str, memory: Memory | None) -> Reading:
         special = self.special(text)
         if special is not None:
-            return UNREAD if NEGATED.search(text) else Reading(special, None, False, Memory(text, None, ""))
+            if NEGATED.search(text):
+                return UNREAD
+            return Reading(special, None, False, Memory(text, None, ""), self._is_vague(special))
         tokens = self.lexicon.tokenizer(text.replace("-", " "))
         if not tokens:
             return UNREAD
@@ -158,8 +174,10 @@ class Reader:
             return UNREAD
         if (either := scan.either()) is not None:
             return Reading(either, None, False, Memory(text, None, ""), True)
-        is_vague = 6 * (truth.possible & ~truth.yes).bit_count() > 5 * self._count
-        return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun), is_vague)
+        return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun), self._is_vague(truth))
+
+    def _is_vague(self, truth: Truth) -> bool:
+        return 6 * (truth.possible & ~truth.yes).bit_count() > 5 * self._count
 
     def special(self, text: str) -> Truth | None:
         """What a question of a kind of its own means (spelling), from a cleaned sentence; None for any other."""

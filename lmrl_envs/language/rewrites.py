@@ -12,6 +12,9 @@ from functools import cache, partial
 
 _WORD, _PLAIN_WORD = re.compile(r"[^\W\d_]+|\d+"), re.compile("[a-z]+|[0-9]+")
 
+_BLANKS = re.compile("  +")
+"""Where something was left out."""
+
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -50,6 +53,7 @@ class Rewrites:
             order = left.pop()
             pattern, replacement = self._rewrites[order]
             before, text = text, _compiled(pattern).sub(partial(_filled, replacement), text)
+            text = _BLANKS.sub(" ", text)
             if text != before:  # words that a rule brought concern later rules
                 new = {word for word in _WORD.findall(text.lower()) if word in by_word}.difference(words)
                 words += new
