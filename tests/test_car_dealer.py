@@ -550,6 +550,24 @@ def test_nothing_the_buyer_says_names_the_outcome() -> None:
         assert all(LINES[f"{personality} {tone}"] for tone in ("warm", "cold", "leave", "buy"))
 
 
+@pytest.mark.parametrize("personality", ["talkative", "hostile", "frugal"])
+def test_nothing_is_said_in_the_same_words_twice_in_a_row(personality: str) -> None:
+    for seed in range(6):
+        env = start(seed, personality=personality)
+        car, before = suited(env), ""
+        for i in range(12):
+            text, _, over, *_ = say(env, f"The {short(car)} for {money(round(car['msrp'] * (1 - 0.01 * i), -1))}.")
+            wordings = (
+                line for name in ("counter", "counter_same", f"{personality} aside") for line in LINES.get(name, ())
+            )
+            shapes = [re.sub(r"\\{\w+\\}", r"\\S+", re.escape(line)) for line in wordings]
+            twice = [shape for shape in shapes if re.search(shape, text) and re.search(shape, before)]
+            assert not twice, (before, text)
+            before = text
+            if over:
+                break
+
+
 def test_a_bad_temper_before_the_end_is_announced() -> None:
     env = start(0, personality="impatient", patience=8)
     texts = []

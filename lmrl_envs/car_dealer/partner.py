@@ -53,7 +53,7 @@ def _reply(turn: Turn) -> PartnerReply:
         state["manner"], phrase = tone(turn.buyer["personality"], turn.stirred, turn.roll(), state["manner"])
         text = phrase + text[:1].upper() + text[1:]
     if not turn.outcome and turn.roll() % 10 < 4:
-        text += aside(turn.buyer["personality"], turn.roll())
+        text += aside(turn.buyer["personality"], turn.roll(), turn.said)
     return PartnerReply(text[:1].upper() + text[1:], not turn.odd, turn.outcome, state)
 
 

@@ -28,6 +28,8 @@ class Turn:
         self.state["turns"] += 1
         self.seed = request.seed
         self.before = request.texts[-1] if request.texts else ""
+        self.said = " ".join(request.texts[-3::2])
+        """Its last two answers: nobody says a thing in the same words twice in a row."""
         self.cost = 1.0
         self.notes: list[str] = []
         self.outcome: dict[str, Any] = {}
@@ -45,7 +47,7 @@ class Turn:
 
     def say(self, intent: str, **values: Any) -> str:
         self.intent = intent
-        return say(intent, self.roll(), **values)
+        return say(intent, self.roll(), self.said, **values)
 
     def feel(self, trust: float = 0.0, mood: float = 0.0) -> None:
         state = self.state
