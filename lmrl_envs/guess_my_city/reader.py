@@ -203,6 +203,7 @@ class CityReader(Reader):
         files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
         facts_file = sections(__file__, "data/facts.txt")
         files["phrase"] += facts_file["facts"]
+        files["phrase"] += [f"={line.replace(';', ' born;')} born" for line in facts_file["born"]]
         common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
         beside, ordinary = words(files.pop("beside")), set(words(files.pop("ordinary")))
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
@@ -308,7 +309,7 @@ class CityReader(Reader):
             token.base
             for token in tokens
             if token.part not in CLEAR
-            and token.part not in ("P", "B", ",")
+            and token.part not in ("P", "B", "H", ",")
             and SKIP not in self.lexicon.phrases.get(token.base, ())
         )
 
