@@ -79,7 +79,7 @@ def understand(
         if other is not None and (price < other or (cut and price == other)):
             left = _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
             said = _OFFERING | _TAKING_OFF if cut else _OFFERING
-            if line.has("no") or line.denials or not said.issuperset(left):
+            if line.has("no") or line.denials or price < _least(standing) or not said.issuperset(left):
                 return Meaning("unclear", almost=True)  # "It cost me $23,000.": not asked for
         if line.has("close") and line.question:
             return Meaning("close", price)
@@ -106,7 +106,7 @@ def dollars(amount: Amount, standing: Standing) -> float | None:
 def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[float | None, str]:
     """The price that a line comes to, and how: offer, discount, assent (it names the other's own price), or ""."""
     other, own = standing.other, standing.own
-    asks, lists, less, more, named = [], [], [], [], False
+    asks, lists, less, more, named, named_at = [], [], [], [], False, -1
     supposed = (
         line.has("yes", "close", "grant", "commit", "gift")
         or any(line.tokens[start : start + 2] == ("what", "if") for start, _, _ in line.pieces)
@@ -121,6 +121,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
             named = (
                 named or amount.role != "quoted" or line.has("yes", "grant")
             )  # "so you're at $24,500": it is only told
+            named_at = amount.at if amount.role == "ask" else named_at
         elif amount.role == "ask" and value < _least(standing) and not _priced(line, amount):
             continue  # "Registration costs $150.", "we're still $7,000 apart"
         elif amount.role == "ask" or (amount.role == "if" and supposed):
@@ -130,7 +131,7 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         elif amount.role in ("off", "percent"):
             less.append(amount._replace(value=value))
         elif amount.role == "raise":
-            if other is not None and amount.bare and value > other / 2:
+            if other is not None and amount.bare and value > other / 2 and value != other:
                 asks.append((value, amount.at))  # "find me 24"
             else:
                 more.append(value)
@@ -141,6 +142,8 @@ def _price(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple[f
         if other is None or own is None or line.has("no") or line.denials:
             return None, ""
         return (other + own) / 2, "offer"
+    if new and "but" in line.tokens[new[-1][1] : max(named_at, 0)]:
+        return other, "assent"  # "I was hoping for $26,000, but I'll take $24,500."
     if new:
         price, at = _chosen(line, new), new[-1][1]
         if (
@@ -241,6 +244,8 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
     if _assents(line, amounts, standing, names, how, yes, no):
         return Meaning("accept", other)
     if line.question:
+        if "?" in line.tokens[:yes] and "?" not in line.tokens[yes:]:
+            return Meaning("unclear", almost=True)  # "Who could say no to that? Deal."
         if has("close"):
             sure = (
                 how == "assent" and no < 0 and not _unaccounted(line, range(len(line.tokens)), amounts, standing, names)
@@ -262,14 +267,16 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
     supposed = [at for at, token in enumerate(line.tokens) if token in _SUPPOSING]
     if all(at and line.tokens[at - 1] in _OF_OTHERS for at in supposed) and _OURS.isdisjoint(line.tokens):
         supposed = []  # "it would look great on you"
-    if other is not None and standing.just and not has("praise", "stall") and supposed:
+    if other is not None and standing.just and not has("praise", "stall", "noted") and supposed:
         told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
         if not told or (has("grant", "commit") and "if" in line.tokens):
             # "I'd get laughed out of the office."; but "If Bob vouches for you, okay."
             then = any(p.label == "weak" and p.start > supposed[0] for p in line.phrases)
             return Meaning("unclear", almost=True) if then and no < 0 else Meaning("refuse")
     act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
-    half_said = act == "other" and has("weak") and other is not None and standing.just and not has("stall")
+    weak = max((p.end for p in line.phrases if p.label == "weak"), default=0)
+    last = act in ("inform", "praise", "greet") and PAUSES.issuperset(line.tokens[weak:])  # "You asked nicely, so yes."
+    half_said = weak and (act == "other" or last) and other is not None and standing.just and not has("stall", "noted")
     asked_back = half_said or (how == "assent" and act in ("inform", "unclear"))
     return Meaning("unclear", almost=True) if asked_back else Meaning(act)
 
@@ -302,7 +309,9 @@ def _assents(
     elif how != "assent" and (_is_opinion(line, yes) or not _BYE.isdisjoint(line.tokens)):
         return False  # "As you wish. Goodbye."
     turn = _turn(line, no, said)
-    return said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn if no >= 0 else -1)
+    return (
+        said > no and (no < 0 or turn >= 0) and _accounted(line, amounts, standing, names, turn if no >= 0 else -1, yes)
+    )
 
 
 def _is_bare(line: Line, start: int) -> bool:
@@ -356,7 +365,13 @@ def _other_act(line: Line, no: int, standing: Standing, names: Collection[str]) 
     return "other" if has("aside", "weak") else "unclear"
 
 
-_ACTS: tuple[tuple[str, Act], ...] = (("stall", "other"), ("praise", "praise"), ("urge", "inform"), ("greet", "greet"))
+_ACTS: tuple[tuple[str, Act], ...] = (
+    ("stall", "other"),
+    ("noted", "other"),
+    ("praise", "praise"),
+    ("urge", "inform"),
+    ("greet", "greet"),
+)
 
 
 def _queries(line: Line) -> bool:
@@ -377,8 +392,13 @@ def _within(line: Line, label: str, start: int, end: int) -> bool:
     return any(phrase.label == label and start <= phrase.start < end for phrase in line.phrases)
 
 
-def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], after: int) -> bool:
-    """Whether every word of a line with assent, after the one at which it turns, is part of a phrase that goes with it, or harmless."""
+def _accounted(
+    line: Line, amounts: Sequence[Amount], standing: Standing, names: Collection[str], after: int, said: int
+) -> bool:
+    """Whether every word of a line with assent, after the one at which it turns, is part of a phrase that goes with it, or harmless.
+
+    What leads up to the last phrase of assent may be a story ("It's been a slow week, so I'll take it."); what follows it may not.
+    """
     labels = {phrase.start: phrase.label for phrase in line.phrases}
     about = {amount.at: amount for amount in amounts}
     elsewhere = {amount.at for amount in line.amounts if amount.at not in about}
@@ -403,7 +423,8 @@ def _accounted(line: Line, amounts: Sequence[Amount], standing: Standing, names:
         assents = any(labels.get(at) == "yes" for at in within)
         if asked and (assents or (not _is_aside(labels, line, start) and about.keys().isdisjoint(within))):
             return False
-        if _unaccounted(line, within, amounts, standing, names):
+        left = _unaccounted(line, within, amounts, standing, names)
+        if left and not (end <= said and _leads_up(line, left, end, said)):
             return False
     return True
 
@@ -434,6 +455,12 @@ def _unaccounted(
     return [tokens[at] for at in within if at not in covered and tokens[at] not in HARMLESS and tokens[at] not in names]
 
 
+def _leads_up(line: Line, left: Sequence[str], end: int, said: int) -> bool:
+    """Whether words that are not accounted for, in a clause before that of the assent, leave it as it is."""
+    risky = _DANGER.intersection(left)  # another sentence may deny something: the last word counts
+    return not risky or (risky <= NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:said]))
+
+
 _DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "laugh", "insult", "close", "grant", "commit"})
 """Without one of these a line is neither yes nor no."""
 _EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
@@ -452,7 +479,9 @@ _AUXILIARIES = frozenset({"is", "are", "do", "does", "did", "was", "would", "wil
 _TURNS = frozenset({"but", "okay", "fine", "though", "however", "anyway", "well", "then"})
 _SUPPOSED = frozenset({"suppose", "supposing", "imagine", "assume", "assuming", "pretend"})
 _BESIDE_YES = frozenset(listed(DATA["beside yes"])) | PAUSES | frozenset("$#")
-_PAYING = frozenset({"pay", "give", "get", "go", "come", "make", "offer", "do", "bring", "raise"})
+_PAYING = frozenset(
+    {"pay", "give", "get", "go", "come", "make", "offer", "do", "bring", "raise", "drop", "lower", "reduce"}
+)
 _AGREEING = frozenset({"i", "we", "agree", "agreed", "do"})
 _LINKS = frozenset({"and", "so", "now", "then"})
 _CONCEDING = frozenset(listed(DATA["conceding"]))

@@ -104,6 +104,10 @@ def _asks(tokens: tuple[str, ...], clauses: Sequence[tuple[int, int, bool]]) -> 
 @lru_cache(maxsize=4096)
 def _mended(word: str) -> str:
     """What a mistyped word is meant for: two letters swapped, one missing or one too many; in long words a wrong one."""
+    stretched = _STRETCHED.search(word)  # nooo, goood
+    for letters in (stretched[1], stretched[1] * 2) if stretched else ():
+        if (short := word.replace(stretched[0], letters)) in _KNOWN:
+            return short
     for cut, whole in _SLIPS.near(word):
         if cut == word:
             if whole:
@@ -117,7 +121,7 @@ def _mended(word: str) -> str:
 
 DATA = sections(__file__, "bargaining.txt")
 _LABELS = ("negated", "mock", "laugh", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
-           "bye", "greet", "urge", "praise", "stall", "weak")  # fmt: skip
+           "bye", "greet", "urge", "praise", "noted", "stall", "weak")  # fmt: skip
 """Of phrases of one length the first of these wins."""
 WITH_ASSENT = frozenset(
     {
@@ -126,6 +130,7 @@ WITH_ASSENT = frozenset(
         "aside",
         "condition",
         "gift",
+        "noted",
         "praise",
         "greet",
         "urge",
@@ -144,11 +149,12 @@ _RELATIVE = frozenset({"who", "which", "whose", "when", "where"})
 _INVERTED = frozenset(tuple(pair.split()) for pair in DATA["inverted"])
 _BOOK = Phrasebook(
     DATA, _LABELS, WITH_ASSENT - {"yes", "weak", "close"}, PAUSES,
-    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes", "hmm", "hm", "um", "uh", "oh", "lol", "haha"},
+    before=PAUSES | {"and", "but", "so", "okay", "well", "then", "yes", "hmm", "hm", "um", "uh", "oh", "lol", "haha", "omg", "ugh", "meh", "man", "bro"},
     behind=PAUSES | {"and", "but", "so", "then"},
     weights={"close": 3},
 )  # fmt: skip
 _MENDED = frozenset(listed(DATA["mended"]))
+_STRETCHED = re.compile(r"(.)\1{2,}")
 _SLIPS = Slips(_MENDED)
 _KNOWN = _MENDED | HARMLESS | TOPICS | {
     word for label in _LABELS for line in DATA[label] for word in re.findall("[a-z]+", line)

@@ -60,10 +60,15 @@ _AS_WORDS = re.compile(
 """works 4 me, 2 low."""
 _HALVES = re.compile(r"(?<![\d.,])(\d{1,3}) (?:and|an|n|&) (?:a )?half\b")
 """28 and a half (thousand)."""
+_MISTYPED = {typed: meant[0] for typed, meant in table(_DATA["number words"]).items()}
+_WRITTEN = re.compile(rf"\b(?:{'|'.join(_MISTYPED)})\b|\b(?:{'|'.join(TENS)})(?=(?:{'|'.join(list(SMALL)[1:10])})\b)")
+"""fourty, fortyfour."""
 _AND_REST = re.compile(
     r"(?<![\d.,])(\d{1,3})[ -](?:thousand|grand),? (?:and )?(\d{3})(?=(?: dollars| bucks)?\s*(?:[.,!?;]|$))"
 )
 """31 thousand, 250."""
+_PLUS = re.compile(r"(?<!e)\+")
+_STRETCHED = re.compile(r"([a-z])\1{2,}")
 _EVEN = re.compile(r"\b(?:50[ -/]{1,3}50|fifty[ -/]{1,3}fifty)\b")
 _MIXED = re.compile(rf"(?<![\d.,])(\d{{1,3}})[ -](?:thousand|grand|k) (?:and )?({'|'.join(SMALL)}) hundred\b")
 """26 thousand five hundred."""
@@ -110,6 +115,9 @@ def find_amounts(text: str) -> Found:
     if not _MARK.isdisjoint(text):
         text = _AS_MARKED.sub(" ", text)
     text = _EVEN.sub("halfway", text)
+    text = _WRITTEN.sub(lambda found: _MISTYPED.get(found[0], f"{found[0]}-"), text)
+    if "+" in text:
+        text = _PLUS.sub(" plus ", text)
     values: list[tuple[str, float, bool]] = []
     if any(map(str.isdigit, text)):
         text = _AS_WORDS.sub(lambda found: "for" if found[0] == "4" else "too", text)
@@ -136,6 +144,8 @@ def find_amounts(text: str) -> Found:
             kind, value, bare = next(marks[token[1] == "w"])
             found.append((kind, value, bare, len(tokens)))
             tokens.append(kind)
+        elif (typed := _STRETCHED.search(token)) and token.replace(typed[0], typed[1]) in _MEANT:
+            tokens.extend(_MEANT[token.replace(typed[0], typed[1])])  # okkk
         elif "'" in token:
             tokens.extend(_written_out(token))
         else:
@@ -306,7 +316,7 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
         if told is not None:  # "I have already come down $1,500"
             return told, "", ""
         return ("denied", "", "") if denied else ("off", base, "")
-    if (begins("more") and not ends("extra")) or ends("add"):
+    if (begins("more") and not ends("extra")) or (ends("add") and not begins("extra right")):
         return "raise", "other", ""
     for role, (before, behind) in _CONTEXTS:
         if (before and begins(before)) or (behind and ends(behind)):

@@ -289,7 +289,11 @@ def _roles(line: Line, state: State, partner: Partner, category: str) -> list[Am
     for i, amount in enumerate(amounts):
         before = tokens[max(0, amount.at - 4) : amount.at]
         role = amount.role
-        if category == "housing" and (role == "rate" or tokens[amount.at + 1 : amount.at + 2] == ("month",)):
+        if (
+            category == "housing"
+            and _EARNING.isdisjoint(before)
+            and (role == "rate" or tokens[amount.at + 1 : amount.at + 2] == ("month",))
+        ):
             role = "ask"  # the rent of a month is the price
         elif role == "past" and amount.value == state.theirs and "said" in before:
             role = "ask"
@@ -307,6 +311,9 @@ def _roles(line: Line, state: State, partner: Partner, category: str) -> list[Am
     return amounts
 
 
+_EARNING = frozenset({"earn", "earns", "make", "makes", "income", "salary"})
+
+
 def _at_most(tokens: tuple[str, ...], at: int) -> bool:
     near = tokens[max(0, at - 6) : at]
     return "not" in near and (near[-2:] in (("more", "than"), ("higher", "than")) or near[-1:] in (("above",), ("over",), ("beyond",)))  # fmt: skip
@@ -322,7 +329,9 @@ def _prices(line: Line, listed: float, numbers: frozenset[float]) -> tuple[list[
             kept.append(i)
             continue
         fits = LEAST_ASKED * listed <= amount.value <= MOST_ASKED * listed
-        if amount.bare and (amount.value in numbers or not fits):
+        if amount.bare and (
+            amount.value in numbers or not fits or (_is_year(amount.value) and any(map(_is_year, numbers)))
+        ):
             continue
         if amount.role == "ask" and not fits:
             return [], "odd_price"
@@ -342,6 +351,10 @@ def _worst(line: Line, kept: list[int], partner: Partner) -> list[int]:
     worse = min if partner.role == "buyer" else max
     drop = b if worse(line.amounts[a].value, line.amounts[b].value) == line.amounts[a].value else a
     return [i for i in kept if i != drop]
+
+
+def _is_year(value: float) -> bool:
+    return 1980 <= value <= 2030 and value % 50 != 0
 
 
 @cache
