@@ -274,9 +274,10 @@ def _verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: C
             then = any(p.label == "weak" and p.start > supposed[0] for p in line.phrases)
             return Meaning("unclear", almost=True) if then and no < 0 else Meaning("refuse")
     act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
-    weak = max((p.end for p in line.phrases if p.label == "weak"), default=0)
-    last = act in ("inform", "praise", "greet") and PAUSES.issuperset(line.tokens[weak:])  # "You asked nicely, so yes."
-    half_said = weak and (act == "other" or last) and other is not None and standing.just and not has("stall", "noted")
+    weak = max((p for p in line.phrases if p.label == "weak"), key=lambda p: p.end, default=None)
+    half_said = weak is not None and other is not None and standing.just and not has("stall", "noted")
+    if half_said and act != "other":  # "You asked nicely, so yes."
+        half_said = act in _TOLD and line.tokens[weak.start] in _YES and PAUSES.issuperset(line.tokens[weak.end :])
     asked_back = half_said or (how == "assent" and act in ("inform", "unclear"))
     return Meaning("unclear", almost=True) if asked_back else Meaning(act)
 
@@ -472,6 +473,7 @@ _OFFERING = frozenset(listed(DATA["below an offer"])) | frozenset("$#")
 """What may stand in an offer of less than the other side has offered."""
 _TAKING_OFF = frozenset(listed(DATA["discount below an offer"]))
 """What may stand in a discount besides."""
+_TOLD, _YES = frozenset({"inform", "praise", "greet"}), frozenset({"yes", "okay", "fine", "sure"})
 _TAKEN_OFF = frozenset({"but", "minus"})
 _FEES = frozenset({"fee", "fees"})
 _OF_OTHERS, _OURS = frozenset({"it", "she"}), frozenset({"i", "me", "my", "we", "us", "our"})
