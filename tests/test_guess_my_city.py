@@ -15,6 +15,7 @@ import lmrl_envs
 from lmrl_envs import check_text_env, make_policy
 from lmrl_envs.guess_my_city.env import GuessMyCityEnv
 from lmrl_envs.guess_my_city.knowledge import load_knowledge
+from lmrl_envs.guess_my_city.names import names_of_places
 from lmrl_envs.guess_my_city.open_questions import topic_of
 from lmrl_envs.guess_my_city.partner import CityOracle
 from lmrl_envs.guess_my_city.policies import CHATTER, OPEN_QUESTIONS, YES_NO_QUESTIONS, open_answers
@@ -495,6 +496,35 @@ def test_follow_ups(texts: tuple[str, ...], question: str, city: str, answer: bo
     before = ["Questions:", *(text for asked in texts for text in (asked, "No."))]
     found = read_after(question, before).truth
     assert found is not None and found.answer(load_knowledge().index[city]) is answer
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["Is it on the American continent somewhere?", "Is it south of the equator?", "south of the Sahara?", "Is it bigger than Shanghai?", "North America?",
+     "So would I hear French in the streets?", "Do they speak Portuguese?", "Is it in northern Italy?", "Does it border Germany?", "Is it by the sea?"],
+)  # fmt: skip
+def test_a_bare_place_asks_whether_the_city_is_there_whatever_was_asked_before(before: str) -> None:
+    known = {name: {kind for kind, _ in kinds} for name, kinds in names_of_places().items()}
+    names = [
+        name for name, kinds in known.items() if {"continent", "country", "region"} & kinds and "city" not in kinds
+    ]
+    assert len(names) > 250
+    for i, name in enumerate(names):
+        for form in ("{}?", ("Okay, {} then?", "Maybe {}?", "Is it {}?", "In {}?")[i % 4]):
+            question = form.format(name)
+            assert read_after(question, ("Questions:", before, "No.")).truth == read(question).truth, question
+
+
+@pytest.mark.parametrize(
+    ("before", "question", "same"),
+    [
+        ("North America?", "And Europe?", "Is it in Europe?"), ("Does it border Germany?", "And France?", "Does it border France?"),
+        ("Is it in southern France?", "Northern Italy?", "Is it in northern Italy?"), ("Do they speak Portuguese?", "Or French?", "Do they speak French?"),
+        ("Is it on the Rhine?", "the Danube?", "Is it on the Danube?"), ("Is it south of the equator?", "us?", "Is it in the United States?"),
+    ],
+)  # fmt: skip
+def test_a_name_takes_the_place_of_another_of_its_kind_alone(before: str, question: str, same: str) -> None:
+    assert read_after(question, ("Questions:", before, "No.")).truth == read(same).truth
 
 
 def test_what_is_not_understood_is_said() -> None:

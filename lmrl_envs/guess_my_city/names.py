@@ -176,6 +176,10 @@ class Names(Measures):
             j += 1
         return found
 
+    def entity(self, key: str) -> Entity | None:
+        """What a name alone means, by its key."""
+        return self._entities.get(key)
+
     def _entity(self, tokens: Sequence[Token], i: int) -> tuple[Entity, int] | None:
         return self._longest_in(self._entities, tokens, i)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from lmrl_envs.guess_my_city.knowledge import load_knowledge
-from lmrl_envs.guess_my_city.names import LINES, names_of_places
+from lmrl_envs.guess_my_city.names import LINES, Entity, names_of_places
 from lmrl_envs.guess_my_city.pieces import Pieces
 from lmrl_envs.guess_my_city.table import cities
 from lmrl_envs.language.knowledge import Knowledge, to_set
@@ -107,11 +108,40 @@ def read_after(question: str, texts: Sequence[str], depth: int = 2) -> Reading:
     memory = read_after(texts[-2], texts[:-2], depth - 1).memory
     if memory is None:
         return alone
+    named = load_reader().name_in(prepared(question))
+    if named is not None and (alone.truth is not None or named.entity.of(*_PLACES) is not None):
+        return _renamed(question, named, memory) or alone
     text = _followed(prepared(question), memory)
     reading = _put_in(text, memory) if _is_piece(text) else load_reader().read(text, memory)
     return reading if reading.truth is not None else alone
 
 
+_GOES_FURTHER = re.compile(r"(?i)\W*(?:(?:ok(?:ay)?|so|well|now|hm+)\W+)?(?:and|or|(?:what|how) about)\b")
+_ALONE = re.compile(
+    r"(?i)\W*(?:(?:ok(?:ay)?|so|well|now|hm+|and|or|but|what about|how about|maybe|perhaps|the|then)\W+)*\0\W*(?:(?:then|maybe|perhaps|though)\W*)*"
+)
+"""A name ("\0") by itself; what says a word more ("in Peru?") says by itself what it means."""
+
+
+def _renamed(question: str, named: Named, memory: Memory) -> Reading | None:
+    """A name in the place of another of its kind: "Do they speak Portuguese?" - "Spanish?"; "Does it border Chad?" - "And Mali?".
+
+    None where the name stands for itself: a bare place asks whether the city is there, whatever was asked before, and only
+    who says that he goes on ("and Mali?") means another border.
+    """
+    if named.entity.of(*_PLACES) is not None and _GOES_FURTHER.match(question) is None:
+        return None
+    former = load_reader().name_in(memory.text)
+    if former is None or _ALONE.fullmatch(prepared(question).replace(named.text, "\0", 1)) is None:
+        return None
+    if {kind for kind, _ in named.entity.kinds}.isdisjoint(kind for kind, _ in former.entity.kinds):
+        return None
+    reading = load_reader().read(memory.text.replace(former.text, named.text, 1))
+    return reading if reading.truth is not None and reading.guess is None else None
+
+
+_PLACES = ("continent", "country", "region", "other")
+"""Kinds of names that say where a city is."""
 _GOES_ON = re.compile(
     r"(?i)\b(?:than|of) (?:that|it)\b|^(?:and |or )?(?:the )?\w*(?:ern|winter|summer)\b.{0,12}$|\bones?\W*$"
 )
@@ -195,6 +225,13 @@ _AROUND = frozenset(("P", "h", "e", "q", "H", "F", "B", "M"))
 """Parts of the words that may stand beside its name."""
 
 
+class Named(NamedTuple):
+    """A name in a text, as it is written there."""
+
+    entity: Entity
+    text: str
+
+
 class CityReader(Reader):
     """The reader of Guess My City."""
 
@@ -219,9 +256,10 @@ class CityReader(Reader):
                 lexicon.phrases[key] = {"phrase": surely(to_set(knowledge.index[name] for name in names))}
                 parts = key.split(" ")
                 lexicon.prefixes.update(" ".join(parts[:size]) for size in range(1, len(parts) + 1))
+        self._pieces = Pieces(knowledge, lexicon.tokenizer)
         super().__init__(
             lexicon,
-            Pieces(knowledge, lexicon.tokenizer),
+            self._pieces,
             len(knowledge.names),
             leans=False,
             rewordings=sections(__file__, "data/rewordings.txt")["rewrite"],
@@ -321,6 +359,20 @@ class CityReader(Reader):
             return None
         key = self.lexicon.key(match[1])
         return surely(self._aliases[key]) if key in self._aliases else None
+
+    def name_in(self, text: str) -> Named | None:
+        """The last name in a text that is no city's of the table."""
+        parts = [part.strip(",;:?!.") for part in text.split(" ")]
+        for end in range(len(parts), 0, -1):
+            for start in range(max(0, end - 5), end):
+                key = self.lexicon.key(" ".join(parts[start:end]).replace("-", " "))
+                entity = self._pieces.entity(key)
+                if entity is None or entity.of("city") is not None:
+                    continue
+                inner = (parts[start + 1 : end], parts[start : end - 1])
+                if all(self.lexicon.key(" ".join(own).replace("-", " ")) != key for own in inner):  # not "the Chad"
+                    return Named(entity, " ".join(parts[start:end]))
+        return None
 
     def named_in(self, text: str) -> str | None:
         """The city that a former question named."""
