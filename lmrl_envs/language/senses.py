@@ -129,7 +129,9 @@ class Senses:
             headed = self._is_headed(listed, i + size)
             if headed and (meant := next((own for own in ("place", "who", "for", "relate") if own in senses), None)):
                 return meant  # "a farm thing"
-            named = listed[i].index > 0 and self.tokens[listed[i].index - 1].word in ("a", "an")
+            before = self.tokens[listed[i].index - 1] if listed[i].index else None
+            listing = before is not None and before.part == "o" and self.items and self.items[-1].sense == "kind"
+            named = listing or (before is not None and before.word in ("a", "an"))
             if not (named and self._ends(listed, i + size)):
                 others = [own for own in order if own in senses and own != "kind"]
                 return others[0] if others else "kind" if self._is_alone(listed, i, size, senses) else None

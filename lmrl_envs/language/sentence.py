@@ -17,6 +17,8 @@ _LAST = re.compile(r"[^a-z]*([a-z/]+)")
 """The last word, in a text from its end."""
 _LEADS = ("preamble", "preamble", "statement")
 _LETTER = re.compile("[a-z]")
+_TAKEN_BACK = re.compile(r"[.?!] +(?:i mean|no wait|wait,? no|no,? scratch that|scratch that|never ?mind|or rather)\b")
+"""After a question: the next one counts."""
 
 
 class _Rewrite(NamedTuple):
@@ -80,7 +82,7 @@ def question_in(text: str) -> Sentence:
         sentences = [s.strip() for s in split.split(text) if s.strip()]
         kept = [s for s in sentences if not _PATTERNS["filler"].fullmatch(s.rstrip("?!. "))] or sentences[:1]
         asking = [s for s in kept if s.endswith("?") or _PATTERNS["asks"].match(s)]
-        asked = len(asking)
+        asked = min(len(asking), 1) if _TAKEN_BACK.search(text) else len(asking)
         text = (asking or kept or [text])[-1]  # of dots alone there is no sentence
         before = " ".join(s for s in kept if s is not text)
     mark = text.rstrip(" \"')").endswith("?")
