@@ -246,7 +246,7 @@ class CityReader(Reader):
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}
         files["place"] = [f"{city.name}: {'; '.join(city.names)}" for city in cities().values()]
         facts = {text: names for text, names in _facts().items() if text not in common}
-        lexicon = Lexicon(files, knowledge.judge, knowledge.aliases, {}, [*names_of_places(), *facts])
+        lexicon = Lexicon(files, knowledge.judge, knowledge.aliases, {}, [*names_of_places(), *facts, *beside])
         for word in silent:
             lexicon.phrases[word] = {SKIP: surely(0)}
             lexicon.prefixes.add(word)
@@ -315,7 +315,7 @@ class CityReader(Reader):
     def _own(self, key: str) -> Truth | None:
         """What a phrase means if it is of few cities and could hardly mean anything else."""
         truth = self.lexicon.phrases.get(key, {}).get("phrase")
-        if truth is None or not 0 < truth.possible.bit_count() <= _FEW or len(key) < 4 or key in self._ordinary:
+        if truth is None or not 0 < truth.possible.bit_count() <= _FEW or len(key) < 3 or key in self._ordinary:
             return None
         return truth
 
@@ -348,6 +348,7 @@ class CityReader(Reader):
             for token in tokens
             if token.part not in CLEAR
             and token.part not in ("P", "B", "H", ",")
+            and token.base not in self._beside
             and SKIP not in self.lexicon.phrases.get(token.base, ())
         )
 
