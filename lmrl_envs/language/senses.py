@@ -123,7 +123,8 @@ class Senses:
             ):
                 return "kind"  # "a kind of computer"
         elif sense == "kind" and size == 1 and clear[-1:] != "x" and self._is_participle(token):
-            return next((own for own in ("quality", "done") if own in senses), sense)  # "is it worn"
+            meant = next((own for own in ("quality", "done") if own in senses), None)  # "is it worn"
+            return meant if meant or not senses["kind"].possible else sense
         elif sense == "kind" and not senses["kind"].possible:
             # A thing that is none of these: "is it a lamp"; else the word may mean something else: "the bedroom?".
             headed = self._is_headed(listed, i + size)

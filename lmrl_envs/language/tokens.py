@@ -115,6 +115,10 @@ class Tokenizer:
         if part is not None:
             return [Token(word, word, part)]
         base = self.base(word)
+        if word.endswith("in") and len(word) > 4 and base == word and base not in self.vocabulary:
+            gerund = self._simple(f"{word}g", self.vocabulary)
+            if gerund in self.vocabulary:  # "cookin"
+                return [Token(f"{word}g", gerund, "")]
         if not word.isascii() and base not in self.vocabulary:
             word = "".join(
                 letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter)

@@ -32,8 +32,8 @@ class Truth(NamedTuple):
         return Truth(yes, self.possible | other.possible, (self.usual | other.usual) & ~yes)
 
     def narrowed(self) -> Truth:
-        """What is left of "X" in "only X", "always X": no longer a yes, still a no."""
-        return Truth(0, self.possible)
+        """What is left of "X" in "only X", "always X": no longer a yes, and a no where it was disputed."""
+        return Truth(0, self.yes)
 
     def usually(self) -> Truth:
         """What is left of the dispute in "usually X"."""
