@@ -175,7 +175,10 @@ def _is_turned_down(line: Line, at: int) -> bool:
     """
     named = at == 0 or line.tokens[at - 1] in BREAKS or line.tokens[at - 2 : at] in ((".", "a"), ("?", "a"))
     far = len(line.tokens) if named else at + 3
-    return any(phrase.label in ("no", "mock", "insult") and at < phrase.start < far for phrase in line.phrases)
+    return any(
+        phrase.label in ("no", "mock", "insult") and at < phrase.start < far and line.tokens[phrase.start - 1] != "and"
+        for phrase in line.phrases
+    )
 
 
 def _least(standing: Standing) -> float:
@@ -419,9 +422,11 @@ def _accounted(
             other_price and any(labels.get(at) == "yes" for at in within)
         ):
             return False
+        assents = any(labels.get(at) == "yes" for at in within)
+        if assents and _is_demanded(line, start, end, amounts, standing):
+            return False
         if excused and (other_price or not elsewhere.isdisjoint(within) or _DANGER.isdisjoint(line.tokens[start:end])):
             continue
-        assents = any(labels.get(at) == "yes" for at in within)
         if asked and (assents or (not _is_aside(labels, line, start) and about.keys().isdisjoint(within))):
             return False
         left = _unaccounted(line, within, amounts, standing, names)
@@ -458,14 +463,30 @@ def _unaccounted(
 
 def _leads_up(line: Line, left: Sequence[str], end: int, said: int) -> bool:
     """Whether words that are not accounted for, in a clause before that of the assent, leave it as it is."""
+    assent = next((p for p in line.phrases if p.start == said and p.label == "yes"), None)
+    if assent is None or _OF_A_SALE.isdisjoint(line.tokens[assent.start : assent.end]):
+        return False  # "The brakes squeak, so be it."
     risky = _DANGER.intersection(left)  # another sentence may deny something: the last word counts
     return not risky or (risky <= NEGATIONS and not {".", "!"}.isdisjoint(line.tokens[end:said]))
+
+
+def _is_demanded(line: Line, start: int, end: int, amounts: Sequence[Amount], standing: Standing) -> bool:
+    """Whether something is asked for that is no condition which a yes fulfils: "Pay my price and it's yours."."""
+    covered = {a.at for a in amounts if dollars(a, standing) == standing.other}
+    goes_with = WITH_ASSENT - {"insult", "gift"}
+    covered |= {at for p in line.phrases if p.label in goes_with for at in range(p.start, p.end)}
+    for phrase in line.phrases:
+        at = phrase.start if line.tokens[phrase.start] == "and" else phrase.start - 1
+        if phrase.label == "yes" and start < at < end and line.tokens[at] == "and":
+            return any(word not in covered and line.tokens[word] not in _TURNS | _LINKS for word in range(start, at))
+    return False
 
 
 _DECISIVE = frozenset({"yes", "weak", "gift", "no", "mock", "laugh", "insult", "close", "grant", "commit"})
 """Without one of these a line is neither yes nor no."""
 _EXCUSED = frozenset({"quoted", "past", "others", "list", "rate", "denied", "number"})
 _DANGER = NEGATIONS | frozenset(listed(DATA["danger"]))
+_OF_A_SALE = frozenset(listed(DATA["sale"]))
 _OF_THE_DEAL = frozenset(listed(DATA["of the deal"]))
 _SUPPOSING = frozenset({"would", "might", "if", "could"})
 _BYE = frozenset({"goodbye", "bye", "farewell"})
