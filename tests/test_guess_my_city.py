@@ -527,6 +527,30 @@ def test_a_name_takes_the_place_of_another_of_its_kind_alone(before: str, questi
     assert read_after(question, ("Questions:", before, "No.")).truth == read(same).truth
 
 
+@pytest.mark.parametrize(
+    ("question", "yes", "depends", "no"),
+    [
+        ("Is it in a country that was communist?", "Bucharest Warsaw Beijing Belgrade", "Luanda", "Rome Lima"), ("Used to be communist?", "Bucharest", "Hanoi", "Rome"),
+        ("Is it in a country that used to be a monarchy?", "Paris Rome", "", "Chicago"), ("Was it once part of an empire?", "Rome Delhi Lima", "Osaka", ""),
+        ("Is it a city that was once a capital?", "Kyoto Rome", "", "Chicago"), ("Was it in the EU?", "London Paris", "", "Tokyo"),
+        ("Would I need a coat there in January?", "Rome Moscow", "Delhi", "Sydney Lagos"), ("Is it winter there in July?", "Sydney", "Nairobi", "Rome"),
+        ("Is it in Asia, at least partly?", "Tokyo", "Istanbul", "Rome"), ("Is the bloody place in Asia?", "Delhi", "", "Rome"), ("Is this dump in Asia?", "Delhi", "", "Rome"),
+        ("Let me try Turkey - is it there?", "Ankara", "", "Rome"), ("Let's go with continents: Europe?", "Rome", "", "Delhi"), ("Is it old more than Rome?", "Damascus", "", "Chicago"),
+        ("It has sea near to it?", "Tokyo", "", "Moscow"), ("Would I find the city by the sea?", "Tokyo", "", "Warsaw"), ("In this city people speaks English?", "London", "", "Tokyo"),
+        ("Would most folks there be Muslims, do you think?", "Cairo", "", "Warsaw"), ("Does its name begin in the latter half of the alphabet?", "Tokyo", "", "Lima"),
+    ],
+)  # fmt: skip
+def test_the_past_the_seasons_and_the_words_of_many_people(question: str, yes: str, depends: str, no: str) -> None:
+    for names, expected in ((yes, True), (depends, None), (no, False)):
+        for name in names.split():
+            assert truth(question, name) is expected, name
+
+
+def test_what_was_so_once_is_not_answered_by_what_is_so_today() -> None:
+    for question in ("Was the country rich once?", "Formerly a democracy?", "Did they once speak French?", "Did it use to be a Muslim country?"):  # fmt: skip
+        assert read(question).truth is None, question
+
+
 def test_what_is_not_understood_is_said() -> None:
     for text in (
         "asdf qwerty zxcv", "lorem ipsum dolor sit amet", "the", "blargh?", "Москва", "Is it where my aunt lives?", "Est-ce que la ville est en Asie ?",

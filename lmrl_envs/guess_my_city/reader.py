@@ -56,6 +56,11 @@ _HAS_ONE = re.compile(
 """Asks about what was named before."""
 _ONCE = re.compile(r"^(?:is|was) it ever (?!called|known|named)([a-z .'-]+)\W*$")
 """What it was before, by its name alone."""
+_PAST = re.compile(
+    r"(?i) *\b(?:formerly|previously|once|in the past|historically|back then|used? to(?= be| have| speak))\b *"
+)
+"""Asks about the past: what is known of today alone does not answer it."""
+_CHANGES = frozenset(words(LINES["changes"]))
 _CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
 _BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
 _LONGER = re.compile(r"\bname\b.*\b(longer|shorter|more|fewer|less) than (\w+) letters?\b")
@@ -77,6 +82,9 @@ def _read(question: str) -> Reading:
     if reading.truth is not None:
         if _HAS_ONE.search(lower) is not None or (not reading.truth.possible and _CONTAINS.match(lower) is not None):
             return UNREAD
+        if _PAST.search(question) is not None and not _CHANGES.isdisjoint(re.findall("[a-z]+", question.lower())):
+            today = _read(_PAST.sub(" ", question)).truth
+            return UNREAD if today is None or today == reading.truth else reading
         if "main language" in lower or (" for" in lower and _MAIN.search(lower) is not None):
             return reading._replace(truth=surely(reading.truth.yes))
         if reading.guess is None and (bare := _BARE.match(lower)) is not None:
