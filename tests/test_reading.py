@@ -168,7 +168,7 @@ def test_known_answers(question: str, yes: str, no: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "Is it big or small?", "Fruit or vegetable?", "Is it natural, or did people make it?", "Which is it closer to, a guitar or a drum?",
+        "Is it big or small?", "Big or small?", "Is it natural, or did people make it?", "Which is it closer to, a guitar or a drum?",
         "What is it made of?", "Is it an animal? Is it alive?", "Is its fur brown?", "Is the ball kicked?", "Does cutting it make you cry a bit less?",
         "Does it hop like a rabbit?", "Is it sharper than it looks?", "Is it bigger than that?", "lol this is hard", "I give up.", "is it is it is it?",
         "È un animale?", "Ist es größer als ein Auto?", "¿Está vivo?", "これは動物ですか", "Does the quickly of it seven?", "Was it a dog?",
@@ -177,6 +177,30 @@ def test_known_answers(question: str, yes: str, no: str) -> None:
 )  # fmt: skip
 def test_what_is_not_accounted_for_is_not_answered(text: str) -> None:
     assert read(text).truth is None
+
+
+def test_a_choice_without_a_verb_is_only_answered_where_it_is_neither() -> None:
+    choice = read("Fruit or vegetable?")
+    assert choice.answer(KNOWLEDGE.index["hammer"]) is False
+    assert choice.answer(KNOWLEDGE.index["apple"]) == "unread"
+
+
+@pytest.mark.parametrize(
+    ("question", "answers"),
+    [
+        ("Do you use it with your hands?", {"hammer": True, "drum": True, "cloud": False}),
+        ("Do you need both hands to use it?", {"hammer": False, "violin": True}),
+        ("Can you hold it?", {"violin": True, "coat": True, "sofa": False}),
+        ("Can it be held in one hand?", {"spoon": True, "cat": False}),
+        ("Is it for the bedroom?", {"bed": True, "anklet": False}),
+        ("Is it used outside?", {"rake": True, "anklet": None, "sofa": False}),
+        ("Is it used in the garden?", {"rake": True, "pencil": False}),
+        ("Can you put food in it?", {"refrigerator": True, "hammer": False}),
+    ],
+)
+def test_hands_and_places(question: str, answers: dict[str, bool | None]) -> None:
+    reading = read(question)
+    assert {name: reading.answer(KNOWLEDGE.index[name]) for name in answers} == answers
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,8 @@ class Reader:
             guess = None
         if guess is None and not sentence.mark and not sentence.agree and scan.is_remark:
             return UNREAD
+        if scan.which:  # which of them is no question of yes or no, but none of them is a no
+            return Reading(Truth(0, truth.possible), None, False, Memory(text, None, ""), True)
         if (either := scan.either()) is not None:
             return Reading(either, None, False, Memory(text, None, ""), True)
         return Reading(truth, guess, False, Memory(text, scan.reference, scan.noun), self._is_vague(truth))

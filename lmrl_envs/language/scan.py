@@ -80,7 +80,7 @@ class Scan(Statement):
             if sense is None:
                 continue
             if " or " in key and not any(token.part in ("a", "b") for token in self.tokens):
-                raise Unread  # "Fruit or vegetable?" asks which
+                self.which = True  # "Fruit or vegetable?" asks which
             if sense == "part" and key in _OF_A_PERSON and self._is_needed(listed, i):
                 raise Unread  # "do you need both hands for it": not a part of it
             if size > 1:

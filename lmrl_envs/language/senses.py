@@ -40,7 +40,7 @@ class Senses:
         self.owed: list[tuple[int, frozenset[str]]] = []
         self.items: list[Item] = []
         self.listed: list[Word] = []
-        self.narrow = self.turned = self.among = self.own = self.reaches = False
+        self.narrow = self.turned = self.among = self.own = self.reaches = self.which = False
         self.superlative: tuple[str, str] | None = None
 
     def _words(self) -> list[Word]:

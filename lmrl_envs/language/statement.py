@@ -90,7 +90,9 @@ class Statement(Senses):
             item = self._beside(item, last, listed, i)
         elif connector == "or":
             if own or self._is_choice(listed, i):
-                raise Unread
+                if own or not self._is_bare() or self._is_opposite(listed, i):
+                    raise Unread
+                self.which = True
             if item.sense == last.sense:
                 sense = "names" if item.sense == NAME else item.sense
                 clause.items[-1] = self.items[-1] = Item(sense, item.truth | last.truth, last.start, item.end)
@@ -164,10 +166,16 @@ class Statement(Senses):
 
     def _is_choice(self, listed: list[Word], i: int) -> bool:
         """Whether "A or B?" asks which of the two."""
-        if not any(token.part in ("a", "b", "H") for token in self.tokens):
+        if self._is_bare() or any(token.word in ("rather", "more") for token in self.tokens):
             return True
-        if any(token.word in ("rather", "more") for token in self.tokens):
-            return True
+        return self._is_opposite(listed, i)
+
+    def _is_bare(self) -> bool:
+        """Whether no verb asks: "fruit or vegetable?"."""
+        return not any(token.part in ("a", "b", "H") for token in self.tokens)
+
+    def _is_opposite(self, listed: list[Word], i: int) -> bool:
+        """Whether the two share out everything."""
         before = next((word.token for word in reversed(listed[:i]) if word.token.part not in ("o", ",")), None)
         return before is not None and frozenset((before.base, listed[i].token.base)) in OPPOSITES
 
