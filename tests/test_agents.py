@@ -29,7 +29,7 @@ from lmrl_agents.learning.train import algorithms, train
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling, generate, probabilities
 from lmrl_agents.models.steps import NONE, StepStore
-from lmrl_agents.models.tokenizer import UNITS, train_tokenizer
+from lmrl_agents.models.tokenizer import UNITS, TaskTokenizer, train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 from lmrl_agents.playing.loading import OF_FILE
 from lmrl_agents.playing.policy_agent import LanguageModelAgent
@@ -96,6 +96,20 @@ def test_units_are_single_tokens() -> None:
     assert len(tokenizer_of(TALK, units="phrases").encode("go to 8, 6.")) == 3  # words, coordinate, full stop
     paired = Transcript.from_texts(["c1g r2y a3b"], [])
     assert len(tokenizer_of(paired, units="pieces").encode("c1g r2y a3b")) == 3
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_ids_are_those_of_transformers_whatever_a_file_sets(units: str) -> None:
+    """A tokenizer's file may fill texts up or cut them; `TaskTokenizer` goes by the text alone."""
+    texts = ["move left", "<obs> is data, <eoa> too", "h\u00e9llo  wor ld\n", ""]
+    plain = train_tokenizer(["move left", "move up"], units, 400, min_count=1)
+    expected = [tuple(plain.hf.encode(text, add_special_tokens=False, split_special_tokens=True)) for text in texts]
+    assert [plain.encode(text) for text in texts] == expected
+    plain.hf.backend_tokenizer.enable_padding(length=50)
+    assert [TaskTokenizer(plain.hf).encode(text) for text in texts] == expected
+    plain.hf.backend_tokenizer.no_padding()
+    plain.hf.backend_tokenizer.enable_truncation(3)
+    assert [TaskTokenizer(plain.hf).encode(text) for text in texts] == expected
 
 
 def test_actions_that_are_a_choice_are_one_token_and_rows_are_what_was_told() -> None:

@@ -45,7 +45,7 @@ class Settings(Schema, frozen=True):
     data: str = ""
     """Dataset that a policy is cloned from, for rl and dpo."""
     episodes: int = 40_000
-    """Of it, generated with the cell's seed. A few thousand are learned by heart: the clone then invents facts."""
+    """Of it, generated with the cell's seed. A thousand are learned by heart: the clone then invents facts."""
     writer: str = "suboptimal"
     """Who writes the pairs, and the answers that the best is chosen of."""
     env_kwargs: dict[str, Any] = {}
