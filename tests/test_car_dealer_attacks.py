@@ -12,8 +12,9 @@ from lmrl_envs.car_dealer.env import CarDealerEnv
 from lmrl_envs.car_dealer.prompt import QUOTED_LENGTH, SHOWN_TEXTS, CarBuyerPrompt, said_prices
 from lmrl_envs.car_dealer.stock import parse_stock
 from lmrl_envs.contract import HOSTILE_ACTIONS
-from lmrl_envs.language.bargaining import NOTHING, dollars
+from lmrl_envs.language.bargaining import NOTHING
 from lmrl_envs.language.bargaining_line import read
+from lmrl_envs.language.bargaining_price import dollars
 from lmrl_envs.partners import PartnerReply, PartnerRequest
 
 CAR = "CAR"  # stands for a car in stock

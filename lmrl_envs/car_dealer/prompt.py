@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from lmrl_envs.car_dealer.reading import named, read
 from lmrl_envs.car_dealer.rules import MAX_TURNS, least_offer
 from lmrl_envs.car_dealer.stock import Car, money, opening_text, short
-from lmrl_envs.language import bargaining_line
-from lmrl_envs.language.bargaining import NOTHING, Standing, dollars, understand
+from lmrl_envs.language import bargaining_line, bargaining_price
+from lmrl_envs.language.bargaining import NOTHING, Standing, understand
 from lmrl_envs.language.lists import toml
 from lmrl_envs.partners.base import PartnerReply, PartnerRequest
 from lmrl_envs.partners.prompting import CUT, quote, quote_dialogue
@@ -174,7 +174,7 @@ _NO_PRICE = {"off", "percent", "raise", "rate", "extra"}
 def _amounts(texts: Iterable[str]) -> set[int]:
     """Prices named in texts."""
     found = (amount for text in texts for amount in bargaining_line.read(text).amounts)
-    worth = (dollars(amount, NOTHING) for amount in found if amount.role not in _NO_PRICE)
+    worth = (bargaining_price.dollars(amount, NOTHING) for amount in found if amount.role not in _NO_PRICE)
     return {round(price) for price in worth if price is not None and price < 1e9}
 
 
@@ -206,7 +206,7 @@ def said_prices(texts: list[str], msrp: int) -> set[int]:
     for text in texts:
         said |= _amounts([text])
         for amount in bargaining_line.read(text).amounts:
-            value = dollars(amount, NOTHING)
+            value = bargaining_price.dollars(amount, NOTHING)
             if amount.role in ("off", "percent") and value is not None and len(said) < 200:
                 factor, less = (1 - value / 100, 0.0) if amount.role == "percent" else (1.0, value)
                 said |= {round(base * factor - less) for base in (msrp, *said)}

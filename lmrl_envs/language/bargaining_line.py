@@ -46,6 +46,10 @@ class Line(NamedTuple):
         """Whether a phrase of one of these sorts is in it."""
         return not self.labels.isdisjoint(labels)
 
+    def has_within(self, label: str, start: int, end: int) -> bool:
+        """Whether a phrase of a sort begins at one of these tokens, the last one excluded."""
+        return any(phrase.label == label and start <= phrase.start < end for phrase in self.phrases)
+
 
 def read(line: str) -> Line:
     """Read any string; never raises. Linear time in its first `READ_LENGTH` characters."""
@@ -104,10 +108,10 @@ def _asks(tokens: tuple[str, ...], clauses: Sequence[tuple[int, int, bool]]) -> 
 @lru_cache(maxsize=4096)
 def _mended(word: str) -> str:
     """What a mistyped word is meant for: two letters swapped, one missing or one too many; in long words a wrong one."""
-    stretched = _STRETCHED.search(word)  # nooo, goood
-    for letters in (stretched[1], stretched[1] * 2) if stretched else ():
-        if (short := word.replace(stretched[0], letters)) in _KNOWN:
-            return short
+    if stretched := _STRETCHED.search(word):  # nooo, goood
+        for letters in (stretched[1], stretched[1] * 2):
+            if (short := word.replace(stretched[0], letters)) in _KNOWN:
+                return short
     for cut, whole in _SLIPS.near(word):
         if cut == word:
             if whole:
@@ -123,24 +127,8 @@ DATA = sections(__file__, "bargaining.txt")
 _LABELS = ("negated", "mock", "laugh", "no", "query", "insult", "close", "grant", "commit", "yes", "condition", "gift", "aside", "split", "atlist",
            "bye", "greet", "urge", "praise", "noted", "stall", "weak")  # fmt: skip
 """Of phrases of one length the first of these wins."""
-WITH_ASSENT = frozenset(
-    {
-        "yes",
-        "weak",
-        "aside",
-        "condition",
-        "gift",
-        "noted",
-        "praise",
-        "greet",
-        "urge",
-        "negated",
-        "split",
-        "insult",
-        "close",
-        "grant",
-    }
-)
+WITH_ASSENT = frozenset({"yes", "weak", "aside", "condition", "gift", "noted", "praise", "greet", "urge", "negated", "split", "insult", "close",
+                         "grant"})  # fmt: skip
 HARMLESS = frozenset(listed(DATA["harmless"])) | BREAKS
 TOPICS = frozenset(listed(DATA["topics"]))
 NEGATIONS = frozenset({"not", "never", "nobody", "neither", "nor", "without", "none", "nothing"})
