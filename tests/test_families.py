@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from lmrl_agents.models.critic import Critic, CriticConfig
 from lmrl_agents.models.engine import SlotEngine, unsupported
-from lmrl_agents.models.families import WORTH, UnknownFamily, check, logits_of, without_dropout
+from lmrl_agents.models.families import WORTH, UnknownFamily, check, logits_of, trunk_of, without_dropout
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.sampling import Memo, NoNumbers, Sampling, generate
@@ -24,6 +24,17 @@ from lmrl_agents.models.tokens import TextFormat, TokenEpisode
 LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2,
          "head_dim": 8, "max_position_embeddings": 96}  # fmt: skip
 MOE = {**LLAMA, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+LINEAR = {**LLAMA, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+          "linear_conv_kernel_dim": 3, "layer_types": ["linear_attention", "full_attention"]}  # fmt: skip
+STATES = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8}
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
 GPT = {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_positions": 96, "rotary_dim": 4}
 FAMILIES: dict[str, dict[str, Any]] = {
     "gpt2": GPT,
@@ -66,6 +77,20 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "xglm": {"num_layers": 2, "d_model": 32, "ffn_dim": 48, "attention_heads": 4, "max_position_embeddings": 96},
     "biogpt": {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4,
                "max_position_embeddings": 96},
+    "lfm2": {**LLAMA, "layer_types": ["conv", "full_attention"]},
+    "qwen3_5_text": LINEAR,
+    "olmo_hybrid": {**LINEAR, "pad_token_id": 0},
+    "falcon_h1": {**LLAMA, **STATES, "mamba_d_ssm": 32, "mamba_n_heads": 4},
+    "jamba": {**LLAMA, "attn_layer_period": 2, "attn_layer_offset": 1, "num_experts": 2, "use_mamba_kernels": False, "mamba_d_state": 4},
+    "granitemoehybrid": {**LLAMA, **STATES, "layer_types": ["mamba", "attention"], "num_local_experts": 2, "num_experts_per_tok": 1,
+                         "shared_intermediate_size": 24},
+    "nemotron_h": {**LLAMA, "layers_block_type": ["mamba", "attention"], "mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1,
+                   "ssm_state_size": 8, "moe_shared_expert_intermediate_size": 24},
+    "gemma3": {"text_config": {**LLAMA, "sliding_window": 8, "query_pre_attn_scalar": 8}, "vision_config": VISION},
+    "deepseek_v3": {**LLAMA, "head_dim": 4, "num_key_value_heads": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1,
+                    "topk_group": 1, "moe_intermediate_size": 24, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4,
+                    "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1},
+    "llama4_text": {**LLAMA, "num_local_experts": 2, "num_experts_per_tok": 1, "intermediate_size_mlp": 48, "attention_chunk_size": 8},
 }  # fmt: skip
 REFUSED: dict[str, dict[str, Any]] = {
     "mamba": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 4},
@@ -77,8 +102,21 @@ REFUSED: dict[str, dict[str, Any]] = {
         "head_dim": 8,
         "n_groups": 1,
     },
+    "rwkv": {"num_hidden_layers": 2, "hidden_size": 32, "attention_hidden_size": 32},
+    "recurrent_gemma": {
+        **LLAMA,
+        "lru_width": 32,
+        "attention_window_size": 8,
+        "block_types": ["recurrent", "attention"],
+    },
+    "minimax": {
+        **LLAMA,
+        "num_local_experts": 2,
+        "num_experts_per_tok": 1,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
 }
-"""State-space models: they keep no key-value cache."""
+"""State-space models that keep no key-value cache, or one of their own."""
 TEXTS = ["move up", "move down", "You are at 1, 2.", "There is a wall."] * 3
 
 
@@ -90,6 +128,8 @@ def tokenizer() -> Any:
 def tiny(family: str, settings: dict[str, Any], size: int) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        if "text_config" in settings:
+            settings = {**settings, "text_config": {**settings["text_config"], "vocab_size": size}}
         config = AutoConfig.for_model(family, vocab_size=size, bos_token_id=1, eos_token_id=2, **settings)
         torch.manual_seed(0)
         lm = AutoModelForCausalLM.from_config(config)
@@ -120,7 +160,7 @@ class Plain:
     """What `generate` and `Memo` need of a policy."""
 
     def __init__(self, lm: Any, tokenizer: Any) -> None:
-        self.lm, self.networks, self.tokenizer, self.max_positions = lm, [lm.base_model], tokenizer, 90
+        self.lm, self.networks, self.tokenizer, self.max_positions = lm, [trunk_of(lm)], tokenizer, 90
         self.device = torch.device("cpu")
 
     def logits(self, states: Any) -> torch.Tensor:
@@ -138,12 +178,13 @@ def test_what_rows_begin_with_is_read_once_where_that_changes_nothing(family, to
     tokens = torch.tensor([[*row, *[0] * (WORTH + 17 - len(row))] for row in rows])
     number, column = torch.tensor([0, 1, 1, 2]), torch.tensor([WORTH + 8, WORTH + 5, WORTH + 16, WORTH + 13])
     passes: list[int] = []
-    counted = lm.base_model.register_forward_pre_hook(
+    network = trunk_of(lm)
+    counted = network.register_forward_pre_hook(
         lambda module, args, kwargs: passes.append(kwargs["input_ids"].numel()), with_kwargs=True
     )
     found = [
-        states_at(lm.base_model, tokens, torch.tensor([len(row) for row in rows]), number, column),
-        torch.stack([lm.base_model(input_ids=torch.tensor([rows[k]])).last_hidden_state[0, c] for k, c in zip(number, column, strict=True)]),
+        states_at(network, tokens, torch.tensor([len(row) for row in rows]), number, column),
+        torch.stack([network(input_ids=torch.tensor([rows[k]])).last_hidden_state[0, c] for k, c in zip(number, column, strict=True)]),
     ]  # fmt: skip
     counted.remove()
     assert torch.allclose(*found, atol=2e-4), family
@@ -181,19 +222,19 @@ def test_logits_are_the_models_own_in_training_play_after_load_and_export(family
     for i in range(len(steps)):
         row = batch.tokens[batch.state_row[batch.state[i]]][: int(batch.state_column[batch.state[i]]) + 1].tolist()
         assert torch.allclose(ours[i], own_logprobs(reference, row)[-1], atol=2e-4), family
-    # in play, by a tree and, where it holds, by slots: what is sampled has the probabilities that the model gives it
-    context = FORM.context(TokenEpisode([observation], [], []))
+    # in play of games of several lengths, by a tree and, where it holds, by slots: what is sampled has the model's own probabilities
+    contexts = [FORM.context(TokenEpisode([observation[:length]], [], [])) for length in (30, 21, 12)]
     for play in ("tree", "engine"):
         sampling = Sampling(1.0, max_tokens=12)
         if play == "engine" and unsupported(model):
             continue
         numbers = [np.random.default_rng(k).random for k in range(3)]
         games = (
-            SlotEngine(model, sampling, 4).generate([0, 1, 2], [context] * 3, numbers)
+            SlotEngine(model, sampling, 4).generate([0, 1, 2], contexts, numbers)
             if play == "engine"
-            else generate(model, [context] * 3, numbers, sampling)
+            else generate(model, contexts, numbers, sampling)
         )
-        for game in games:
+        for context, game in zip(contexts, games, strict=True):
             told = own_logprobs(reference, [*context, *game.ids])
             for k, token in enumerate(game.ids):
                 assert abs(told[len(context) + k - 1, token].item() - game.logprobs[k]) < 2e-4, (family, play)
@@ -209,7 +250,7 @@ def test_logits_are_the_models_own_in_training_play_after_load_and_export(family
     critic = Critic.beside(model, CriticConfig(("value",)))
     with torch.no_grad():
         a = critic.states(batch)
-        b = states_at(model.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
+        b = states_at(model.networks[0], batch.tokens, batch.length, batch.state_row, batch.state_column)
     assert torch.equal(a, b)
 
 
@@ -218,7 +259,7 @@ def test_there_are_thirty_families() -> None:
 
 
 @pytest.mark.parametrize("family", REFUSED)
-def test_state_space_models_are_refused_in_one_line(family, tokenizer, tmp_path) -> None:
+def test_what_cannot_be_played_is_refused_in_one_line(family, tokenizer, tmp_path) -> None:
     saved(family, REFUSED[family], tokenizer, tmp_path)
     with pytest.raises(UnknownFamily, match="cannot be"):
         LanguageModel.create(ModelConfig(source=str(tmp_path)), tokenizer, FORM, 0)

@@ -71,7 +71,7 @@ def backup(
     if config.backup == "expectile":
         return target.value(slow)
     q = target.least_q(slow)
-    prior = torch.softmax(model.logits([states_of(model.lm.base_model, batch)[batch.next_state]]).float(), dim=1)
+    prior = torch.softmax(model.logits([states_of(model.networks[0], batch)[batch.next_state]]).float(), dim=1)
     if config.backup == "max":
         return supported_max(q, prior, config.support)
     taken = q.gather(1, following.clamp(min=0)[:, None])[:, 0]

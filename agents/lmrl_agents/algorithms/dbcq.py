@@ -55,7 +55,7 @@ def train(run: TrainingRun) -> Path:
     def losses_of(groups: np.ndarray) -> Losses:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         with torch.no_grad():
-            hidden = states_of(model.lm.base_model, batch)[batch.next_state]
+            hidden = states_of(model.networks[0], batch)[batch.next_state]
             prior = torch.softmax(model.logits([hidden]).float(), dim=1)
             after = expected_best(target.least_q(target.states(batch)[batch.next_state]), prior, config.draws)
             y = batch.reward + config.discount**batch.time * batch.goes_on * after

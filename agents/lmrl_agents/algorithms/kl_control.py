@@ -96,7 +96,7 @@ def train(run: TrainingRun) -> Path:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         q = critic.q(critic.states(batch)[batch.state])[0]
         with torch.no_grad():
-            hidden = states_of(model.lm.base_model, batch)
+            hidden = states_of(model.networks[0], batch)
             here, after = (
                 torch.log_softmax(model.logits([hidden[which]]).float(), dim=1)
                 for which in (batch.state, batch.next_state)

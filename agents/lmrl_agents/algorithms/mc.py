@@ -110,6 +110,6 @@ def values_after(model: LanguageModel, target: Critic, data: StepStore, ends: np
     """E_{x ~ pi_data} Qbar(s', x) of the states after the last steps of cut-off episodes: int [K] -> float [K]."""
     kinds, _, kind = data.distinct(ends, successors=True)
     batch = data.batch(kinds).to(model.device)
-    prior = torch.softmax(model.logits([states_of(model.lm.base_model, batch)[batch.next_state]]).float(), dim=1)
+    prior = torch.softmax(model.logits([states_of(model.networks[0], batch)[batch.next_state]]).float(), dim=1)
     values = (prior * target.least_q(target.states(batch)[batch.next_state])).sum(dim=1)
     return values.double().cpu().numpy()[kind]

@@ -206,7 +206,7 @@ def _learn(
     fresh = True  # the first pass of a minibatch
     for index, batch, more in minibatches(steps, config.batch_size, (run.seed, round_), run.device, epochs):
         with precision(run):
-            states = states_of(model.lm.base_model, batch)
+            states = states_of(model.networks[0], batch)
             logprobs, entropy = new_logprobs(session.acting, batch, config.temperature, states)
             loss = clipped_policy_loss(logprobs, old[index], advantages[index], config.ratio_clip, batch.weight)
             loss = loss - config.entropy * mean(entropy, batch.weight)

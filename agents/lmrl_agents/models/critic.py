@@ -94,7 +94,7 @@ class Critic(ValueNetwork):
     @classmethod
     def beside(cls, model: LanguageModel, config: CriticConfig, initial: float = 0.0, shared: bool = False) -> Self:
         """A critic whose transformer starts as a copy of the policy's, or is the policy's (``shared``)."""
-        trunk: Any = model.lm.base_model
+        trunk: Any = model.networks[0]
         if not shared:
             trunk = train_only_adapters(copied(trunk))  # the policy may be frozen
         width = text_config(trunk).hidden_size

@@ -29,6 +29,18 @@ def text_config(lm: Any) -> Any:
     return lm.config.get_text_config()
 
 
+def trunk_of(lm: Any) -> Any:
+    """A model without its output layer."""
+    return lm.model if lm.base_model is lm else lm.base_model  # Llama 4 names a part that its text models lack
+
+
+def new_cache(network: Any) -> Any:
+    """An empty key-value cache, with a place for whatever the network's layers keep."""
+    from transformers import DynamicCache
+
+    return DynamicCache(config=network.config.get_text_config())
+
+
 def without_dropout(config: Any, rate: float = 0.0) -> Any:
     """The configuration with every rate of dropout set to ``rate``, in place; a policy's ratios are those of one network."""
     for part in {id(c): c for c in (config, config.get_text_config())}.values():
@@ -62,12 +74,12 @@ _CAPS = ("final_logit_softcapping", "logits_soft_cap")
 
 def forgets(network: Any) -> str | None:
     """Why the keys and values of a network's earlier tokens do not do for later ones, or None."""
-    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
 
     config = network.config.get_text_config()
-    layers = DynamicCache(config=config)
     local = config.model_type == "gpt_neo" and "local" in config.attention_layers
-    if local or any(layers.is_sliding) or any(layers.is_linear):
+    # Other layers keep a window, or a state beside their keys and values.
+    if local or not all(type(layer) is DynamicLayer for layer in new_cache(network).layers):
         return f"{type(network).__name__} has layers that do not attend to all earlier tokens"
     if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
         return f"{type(network).__name__} takes its positions from the attention mask"
@@ -76,25 +88,22 @@ def forgets(network: Any) -> str | None:
 
 @torch.no_grad()
 def check(lm: Any) -> None:
-    """Hold `logits_of` to the model's own forward pass, and its base model to what playing needs.
+    """Hold `logits_of` to the model's own forward pass, and its transformer to what playing needs: contexts of several lengths side by
+    side, and then a token more of each.
 
     Raises:
-        UnknownFamily: they differ, or the base model gives no states or no key-value cache.
+        UnknownFamily: they differ, or the transformer gives no states or no key-value cache.
     """
     name, modes = type(lm).__name__, {module: module.training for module in cast(nn.Module, lm).modules()}
     lm.eval()
     device = next(lm.parameters()).device
     size = lm.get_input_embeddings().weight.shape[0]
-    tokens = (torch.arange(3, device=device)[None] * 7 + 1) % size
+    rows = [(torch.arange(length, device=device) * 7 + length) % size for length in _LENGTHS]
     try:
-        places = torch.arange(3, device=device)[None]
-        output = lm.base_model(
-            input_ids=tokens, attention_mask=torch.ones_like(tokens), position_ids=places, use_cache=True
-        )
-        states, cache = output.last_hidden_state, output.past_key_values
-        own = lm(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits[0].float()
-        ours = logits_of(lm, states[0]).float()
-    except (AttributeError, TypeError, ValueError) as problem:
+        own = torch.stack([lm(input_ids=row[None]).logits[0, -2:] for row in rows], dim=1).float()
+        states, cache = _played(trunk_of(lm), rows)
+        ours = torch.stack([logits_of(lm, one) for one in states]).float()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
         raise UnknownFamily(f"{name} cannot be trained or played here: {problem}") from None
     finally:
         for module, mode in modes.items():
@@ -103,9 +112,34 @@ def check(lm: Any) -> None:
         raise UnknownFamily(f"{name} cannot be played here: it keeps no key-value cache")
     if not torch.isfinite(own).all():
         raise UnknownFamily(f"{name}: the logits are NaN or infinite")
-    apart = (torch.log_softmax(own, 1) - torch.log_softmax(ours, 1)).abs().max().item()
-    if not apart <= CLOSE:
-        raise UnknownFamily(f"{name} changes its logits in a way that is not known here (by {apart:.2g} nats)")
+    apart = (torch.log_softmax(own, 2) - torch.log_softmax(ours, 2)).abs().amax(dim=(0, 2))
+    if not apart[0] <= CLOSE:  # the longest row has no padding
+        raise UnknownFamily(f"{name} changes its logits in a way that is not known here (by {apart[0]:.2g} nats)")
+    if not apart.max() <= CLOSE:
+        raise UnknownFamily(f"{name} cannot be played here: padding changes what it says (by {apart.max():.2g} nats)")
+
+
+_LENGTHS = (9, 6, 4)
+"""Tokens of the rows that a model is checked with; the longest first."""
+
+
+def _played(network: Any, rows: list[torch.Tensor]) -> tuple[list[torch.Tensor], Any]:
+    """The states of the last two tokens of rows, as `sampling.generate` has them read, and the cache."""
+    longest = len(rows[0])
+    tokens = torch.stack([nn.functional.pad(row, (longest - len(row), 0)) for row in rows])
+    mask = torch.stack([nn.functional.pad(torch.ones_like(row), (longest - len(row), 0)) for row in rows])
+    places, cache, states = (mask.cumsum(dim=1) - 1).clamp(min=0), new_cache(network), []
+    for first, end in ((0, longest - 1), (longest - 1, longest)):
+        output = network(
+            input_ids=tokens[:, first:end],
+            attention_mask=mask[:, :end],
+            position_ids=places[:, first:end],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache = output.past_key_values
+        states.append(output.last_hidden_state[:, -1])
+    return states, cache
 
 
 def gpt2_of(config: Any, tokenizer: Any) -> Any:

@@ -22,7 +22,7 @@ from lmrl_agents.models.adapters import (
 from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import ModelConfig, checked_shapes, read_description
 from lmrl_agents.models.distributed import full_state, rank
-from lmrl_agents.models.families import check, computed_twice, gpt2_of, logits_of, pretrained_of, text_config
+from lmrl_agents.models.families import check, computed_twice, gpt2_of, logits_of, pretrained_of, text_config, trunk_of
 from lmrl_agents.models.packed import states_at
 from lmrl_agents.models.steps import StepBatch
 from lmrl_agents.models.tokenizer import TaskTokenizer
@@ -73,7 +73,7 @@ class LanguageModel(nn.Module):
     @property
     def networks(self) -> list[Any]:
         """The transformer without its output layer, see `sampling.Policy`."""
-        return [self.lm.base_model]
+        return [trunk_of(self.lm)]
 
     @property
     def vocabulary(self) -> int:
@@ -93,7 +93,7 @@ class LanguageModel(nn.Module):
 
     def action_logits(self, batch: StepBatch) -> torch.Tensor:
         """Logits that predict the tokens of the batch's steps, and nothing else: float [N, V]."""
-        states = states_at(self.lm.base_model, batch.tokens, batch.length, batch.state_row, batch.state_column)
+        states = states_at(self.networks[0], batch.tokens, batch.length, batch.state_row, batch.state_column)
         return self.logits([states[batch.state]])
 
     # -- checkpoints

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from lmrl_agents.models.distributed import is_sharded
-from lmrl_agents.models.families import WORTH, forgets
+from lmrl_agents.models.families import WORTH, forgets, new_cache
 from lmrl_agents.models.gpt2_pass import is_plain_gpt2, norm, project
 
 
@@ -69,10 +69,8 @@ def _shared_start(network: Any, tokens: torch.Tensor, columns: torch.Tensor) -> 
 
 def _after(network: Any, tokens: torch.Tensor, length: torch.Tensor, start: int) -> torch.Tensor:
     """States after the first ``start`` tokens, which are the same in all rows: float [B, T - start, width]."""
-    from transformers import DynamicCache
-
     places = torch.arange(tokens.shape[1], device=tokens.device)
-    cache: Any = DynamicCache(config=network.config.get_text_config())
+    cache: Any = new_cache(network)
     first = {"input_ids": tokens[:1, :start], "position_ids": places[None, :start]}
     network(**first, past_key_values=cache, use_cache=True)
     for layer in cache.layers:

@@ -10,9 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch.nn.utils import parametrize
-from transformers import DynamicCache
 
-from lmrl_agents.models.families import WORTH, forgets
+from lmrl_agents.models.families import WORTH, forgets, new_cache
 from lmrl_agents.models.tokenizer import TaskTokenizer
 
 Ids = tuple[int, ...]
@@ -135,7 +134,7 @@ class _Start:
 
     def caches(self, rows: int) -> list[Any]:
         """Key-value caches of so many rows, one for each network."""
-        caches: list[Any] = [DynamicCache(config=network.config.get_text_config()) for network in self.networks]
+        caches: list[Any] = [new_cache(network) for network in self.networks]
         for cache, layers in zip(caches, self._read, strict=True):
             for number, (keys, values) in enumerate(layers):
                 cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
@@ -157,7 +156,7 @@ class _Tree:
         for i, context in enumerate(contexts):
             tokens[i, size - len(context) :] = torch.tensor(context[known:], device=device)
             self.mask[i, known + size - len(context) :] = 1
-        self.caches: list[Any] = start.caches(len(contexts)) if start else [None] * len(policy.networks)
+        self.caches: list[Any] = start.caches(len(contexts)) if start else [new_cache(n) for n in policy.networks]
         self._forward(tokens, (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, known:])
 
     def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> None:
