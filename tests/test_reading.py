@@ -346,6 +346,21 @@ def test_what_comes_in_the_place_of_words_stays_apart_from_its_neighbours() -> N
     assert Rewrites(["true ~ is it true that  => so"])("is it true that it flies") == "so it flies"
 
 
+def test_rules_are_tried_where_their_words_stand_after_what_earlier_rules_brought_too() -> None:
+    rewrites = Rewrites(
+        [
+            "ti ~ (?i)^ti\\b => it",
+            "it ~ (?i)^(?:it|this) flies => does it fly",
+            "( ~ \\(s\\) => ",
+            "fly ~ fly\\b => soar",
+        ]
+    )
+    assert rewrites("It flies(s)?") == "does it soar?"
+    assert rewrites("Ti flies?") == "does it soar?"
+    assert rewrites("é, it flies?") == "é, it flies?"
+    assert Rewrites(["a ~ ^a b|c => d", "a ~ (?i)^(?:a|b) c => e"])("f c a c") == "f d a d"
+
+
 def test_what_is_false_is_so_with_any_detail_and_what_is_true_says_nothing_of_it() -> None:
     hammer, shoe = (1 << KNOWLEDGE.names.index(name) for name in ("hammer", "shoe"))
     truth = meaning("Do you wear it to paint a wall?")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from lmrl_envs.language.comparisons import Measures
@@ -61,9 +62,12 @@ _POINTING = tuple(word + mark for word in ("those", "these", "them", "that", "th
 _TAGS = {"": "?", "+": ", is it?", "-": ", isn't it?", "=": ", right?"}
 
 
-def _asked_in(text: str) -> str:
+def _sentence(text: str) -> Sentence:
+    return question_in(clean(text).strip())
+
+
+def _asked_in(text: str, sentence: Sentence) -> str:
     """The question of a text without what stands before it, so that other words for its beginning are found."""
-    sentence = question_in(clean(text).strip())
     if sentence.asked > 1 or sentence.is_open:
         return text
     return sentence.text.rstrip("?!. ") + _TAGS[sentence.agree] if sentence.mark or sentence.agree else sentence.text
@@ -91,7 +95,8 @@ class Reader:
         rewordings: Sequence[str] = (),
     ) -> None:
         self._count = count
-        self._reworded = Rewrites([*sections(__file__, "rewordings.txt")["rewrite"], *rewordings])
+        rewrites = Rewrites([*sections(__file__, "rewordings.txt")["rewrite"], *rewordings])
+        self._reworded = lru_cache(maxsize=16)(rewrites)  # what is not understood may be asked for in other words again
         self.lexicon, self.measures = lexicon, measures
         self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1, leans)
         self._loose: Language | None = None
@@ -103,19 +108,25 @@ class Reader:
             text: anything.
             memory: of the question before, for follow-ups.
         """
-        reading = self._as_it_stands(text, memory)
+        sentence = _sentence(text)
+        reading = self._as_it_stands(sentence, memory)
         if reading.truth is None and memory is None:
-            tried = {text}
-            for other in (self._reworded(text), self._reworded(_asked_in(text))):
-                if other not in tried:
-                    tried.add(other)
-                    found = self._as_it_stands(other, None)
-                    if found.truth is not None:
-                        return found
+            said, tried = {text}, {sentence}
+            for own in (text, _asked_in(text, sentence)):
+                other = self._reworded(own)
+                if other in said:
+                    continue
+                said.add(other)
+                sentence = _sentence(other)
+                if sentence in tried:
+                    continue
+                tried.add(sentence)
+                found = self._as_it_stands(sentence, None)
+                if found.truth is not None:
+                    return found
         return reading
 
-    def _as_it_stands(self, text: str, memory: Memory | None) -> Reading:
-        sentence = question_in(clean(text).strip())
+    def _as_it_stands(self, sentence: Sentence, memory: Memory | None) -> Reading:
         if sentence.asked > 1 or (sentence.text.endswith(_POINTING) and _OF_THOSE.search(sentence.text)):
             return UNREAD
         if sentence.is_open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from lmrl_envs.language.lists import sections, words
@@ -53,8 +54,15 @@ def _by_word() -> tuple[dict[str, list[int]], list[int]]:
 
 _BY_WORD, _ALWAYS = _by_word()
 _REWRITES = [rule._replace(hints=tuple(hint.lstrip("*") for hint in rule.hints)) for rule in _REWRITES]
-_HINTS = [rule.hints for rule in _REWRITES]
-_ALWAYS_HINTS = tuple({hint: None for number in _ALWAYS for hint in _HINTS[number]})
+
+
+def _hints_of(numbers: Iterable[int]) -> tuple[str, ...]:
+    return tuple({hint: None for number in numbers for hint in _REWRITES[number].hints})
+
+
+_ALWAYS_HINTS = _hints_of(_ALWAYS)
+_WORD_HINTS = {word: _hints_of(numbers) for word, numbers in _BY_WORD.items()}
+"""Word -> the hints of its rewritings, one of which must stand in a text for any of them."""
 
 
 class Sentence(NamedTuple):
@@ -105,16 +113,14 @@ def question_in(text: str) -> Sentence:
 
 def _rewritten(text: str) -> str:
     """A text after the rewritings; most texts hold the hint of none."""
-    concerned: list[int] = []
-    for word in _WORD.findall(text):
-        if word in _BY_WORD:
-            concerned += _BY_WORD[word]
+    words = _WORD.findall(text)
     if not _is_hinted(_ALWAYS_HINTS, text):
-        for number in concerned:
-            if _is_hinted(_HINTS[number], text):
+        for word in words:
+            if word in _WORD_HINTS and _is_hinted(_WORD_HINTS[word], text):
                 break
         else:
             return text
+    concerned = [number for word in words if word in _BY_WORD for number in _BY_WORD[word]]
     for number in sorted({*concerned, *_ALWAYS}):
         hints, pattern, replacement = _REWRITES[number]
         if _is_hinted(hints, text):

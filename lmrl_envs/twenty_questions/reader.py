@@ -14,6 +14,7 @@ from lmrl_envs.language.lexicon import Lexicon
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.reading import UNREAD, Memory, Reader, Reading
 from lmrl_envs.language.scales import COMMON, Values
+from lmrl_envs.language.sentence import question_in
 from lmrl_envs.language.spelling import read_spelling
 from lmrl_envs.language.tokens import clean
 from lmrl_envs.language.truth import Truth, surely
@@ -26,7 +27,7 @@ _WHOLE = re.compile(
 """A question of its own."""
 _ONLY = re.compile(r"(?i)\W*(?:just|only) (?!like\b)")
 """Narrows the question before: "Just water?"."""
-_HINTS_AT_A_GUESS = re.compile(r"(?i)\bguess|\bonly\b")
+_HINTS_AT_A_GUESS = re.compile(r"\bguess|\bonly\b")
 _DETAIL = re.compile(
     r"(?i)^(?:(?:is|are|was|were) (?:it|this|they|that) (?:\w+ly |often |ever )?(?:\w+ed|worn|eaten|grown|made|drunk|driven|ridden|thrown|sung|built|kept|sold|hung|cut|hit|sat|slept)\b.*"
     r"|(?:do|does|did|can|could|would|will|should|might) (?:you|people|we|one|i|they|it|anyone|someone)\b.*)"
@@ -165,7 +166,7 @@ class ObjectReader(Reader):
     def read(self, text: str, memory: Memory | None = None) -> Reading:
         text = _one_word(text)
         reading = super().read(text, memory)
-        if reading.guess is None and not reading.is_open and (reading.truth is None or _HINTS_AT_A_GUESS.search(text)):
+        if reading.guess is None and not reading.is_open and (reading.truth is None or _hints_at_a_guess(text)):
             index = self.guessed(text)
             if index is not None:
                 return Reading(surely(1 << index), index)
@@ -190,7 +191,7 @@ class ObjectReader(Reader):
         if any(not token.part and token.base not in tokenizer.vocabulary for token in tokenizer(clean(text))):
             return None
         while match is not None:
-            rest = self._as_it_stands(match[0] + "?", None)
+            rest = self._as_it_stands(question_in(clean(match[0] + "?").strip()), None)
             if rest.truth is not None and not rest.is_vague and rest.guess is None:
                 return Reading(Truth(0, rest.truth.possible), None, False, None, True)
             match = _DETAIL.match(match[0]) or _DEED.match(match[0])
@@ -231,6 +232,11 @@ class ObjectReader(Reader):
         if ("object" in text or "item" in text or "thing" in text) and _OBJECT.issuperset(re.findall(r"[a-z]+", text)):
             return self.knowledge.judge("physical")
         return read_spelling(self.knowledge.names, text)
+
+
+def _hints_at_a_guess(text: str) -> bool:
+    lower = text.lower()
+    return ("guess" in lower or "only" in lower) and _HINTS_AT_A_GUESS.search(lower) is not None
 
 
 def _one_word(text: str) -> str:
