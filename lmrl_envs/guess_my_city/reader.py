@@ -10,7 +10,8 @@ from typing import NamedTuple
 from lmrl_envs.guess_my_city.knowledge import load_knowledge
 from lmrl_envs.guess_my_city.names import LINES, Entity, names_of_places
 from lmrl_envs.guess_my_city.pieces import Pieces
-from lmrl_envs.guess_my_city.table import cities
+from lmrl_envs.guess_my_city.table import HEADS, cities
+from lmrl_envs.language.frames import narrows, without_frame, without_talk
 from lmrl_envs.language.knowledge import Knowledge, to_set
 from lmrl_envs.language.lexicon import SKIP, Lexicon
 from lmrl_envs.language.lists import sections, table, words
@@ -76,6 +77,26 @@ def read(question: str) -> Reading:
 
 @lru_cache(maxsize=1 << 14)
 def _read(question: str) -> Reading:
+    asked = without_talk(question)
+    reading = UNREAD if asked is None else _as_said(asked)
+    if reading.truth is None:
+        reading = _as_said(question)
+    if reading.truth is None:
+        for other in without_frame(question, HEADS):
+            found = _as_said(other)
+            if found.truth is not None and narrows(other) is None:
+                return found
+    elif (
+        reading.guess is None
+        and not reading.is_open
+        and (rest := narrows(question)) is not None
+        and _as_said(rest).truth == reading.truth
+    ):
+        return UNREAD
+    return reading
+
+
+def _as_said(question: str) -> Reading:
     text = prepared(question)
     reading = load_reader().read(text)
     lower = text.lower()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from lmrl_envs.guess_my_city.table import City, cities, countries
+from lmrl_envs.guess_my_city.table import HEADS, City, cities, countries
+from lmrl_envs.language.frames import without_frame
 from lmrl_envs.language.guesses import guess_words
 from lmrl_envs.language.lists import sections
 from lmrl_envs.language.lists import words as listed
@@ -88,6 +89,10 @@ def guessed_city(text: str) -> str | None:
     city = _plain_guess(_OR_NOT.sub("", text))
     if city is not None:
         return city
+    for other in without_frame(text, HEADS):
+        city = _plain_guess(other)
+        if city is not None:
+            return city
     from lmrl_envs.guess_my_city.reader import read  # at the first question: making the game stays fast
 
     names = tuple(cities())

@@ -10,6 +10,9 @@ from typing import Any
 
 from lmrl_envs.language.lists import sections, table
 
+HEADS = "entity|subject|locality|locale|settlement|municipality|destination|(?:urban|metropolitan|metro) area|conurbation|location|place|city|town|metropolis"
+"""Nouns that stand for what is hidden."""
+
 
 @dataclass(frozen=True)
 class Country:

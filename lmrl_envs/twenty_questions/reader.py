@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from lmrl_envs.language.comparisons import Measures
+from lmrl_envs.language.frames import guess_in, narrows, without_frame, without_talk
 from lmrl_envs.language.guesses import guess_words
 from lmrl_envs.language.knowledge import Knowledge
 from lmrl_envs.language.lexicon import Lexicon
@@ -52,6 +53,8 @@ _THING = re.compile(r"(?i)\b(?:it|this|they|them|one|that)\b")
 _ONE = re.compile(r"(?i)\W*(?:and |so |but |then |is it )*an? (\w+) one(?: then| maybe| perhaps)?\W*").fullmatch
 _KIND = re.compile(r"(?i)\W*is (?:it|this|that) an? ([\w ]+?)\W*").fullmatch
 """"A big one?" after "Is it a bird?": big as birds go."""
+_HEADS = "entity|item|article|object|thing|subject|artifact|specimen|product"
+"""Nouns that stand for what is hidden."""
 _GUESS_LENGTH = 120
 """Characters of the longest guess."""
 _FOLLOW_UP_WORDS = 6
@@ -91,6 +94,30 @@ def read(question: str) -> Reading:
 
 @lru_cache(maxsize=1 << 14)
 def _read(question: str) -> Reading:
+    asked = without_talk(question)
+    reading = UNREAD if asked is None else _as_said(asked)
+    if reading.truth is None:
+        reading = _as_said(question)
+    if reading.truth is None:
+        for other in without_frame(question, _HEADS):
+            found = _as_said(other)
+            if found.truth is not None and narrows(other) is None:
+                return found
+    elif (
+        reading.guess is None
+        and not reading.is_open
+        and (rest := narrows(question)) is not None
+        and _as_said(rest).truth == reading.truth
+    ):
+        return UNREAD
+    if reading.guess is None and reading.truth is not None and reading.truth.possible.bit_count() == 1:
+        named = guess_in(question)  # "it can't be anything other than a harp"
+        found = reading if named is None else _as_said(f"is it {named}?")
+        return reading if found.guess is None else found
+    return reading
+
+
+def _as_said(question: str) -> Reading:
     return load_reader().read(question)
 
 
