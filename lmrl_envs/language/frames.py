@@ -19,6 +19,7 @@ _DATA = sections(__file__, "frames.txt")
 _TALK, _FINDING, _MEASURES, _NOT_CHATTER = (
     frozenset(words(_DATA[title])) for title in ("talk", "finding out", "measures", "not chatter")
 )
+_HINTS = tuple(_DATA["narrowing hints"])
 _ENDINGS = tuple(words(_DATA["topic endings"]))
 _PAUSE = re.compile(r"\s*(?:[.?!;:()\"\n…]+|,|\s[-–—]+\s|—|--+)\s*")
 _SENTENCE_END = re.compile(r"[.?!\n…]|--|—")
@@ -51,6 +52,11 @@ _QUALIFIED = (
     r"(?:%s)(?:(?:,? (?:that|which))? (?:in question|at hand|at issue|concerned|under (?:consideration|discussion|review|examination|scrutiny)|(?:you(?:'re| are| have|'ve)?|we(?:'re| are)?|i(?:'m| am)?)"
     r" (?:currently )?(?:in mind|got in mind|have in mind|had in mind|seeking|looking for|searching for|thinking of|thinking about|after|seek|chose|picked|selected|hiding|trying to (?:guess|identify|find|determine))))?(?! of\b)"
 )
+_PLAIN = re.compile(
+    r"(?:(?:is|are|does|do|did|has|have|was|were|can) (?:it|they|there|people|you|one|most|kids)|(?:what|how)(?! if| about)|which|where|when|who|why)\b"
+)
+_PAUSING = re.compile(r"[^\w '/%$]|\b(?:if|just|sorry|thanks|lol|haha|or am|asking|but|so)\b")
+_OPEN = ("wh", "how")
 _TWICE = re.compile(r"^it,? (?:it|is it) (\w)")
 """A learner's "this thing, it has"."""
 _IN_IT = re.compile(r"^in it,? (?:the )?(?:people|they) (?!\w+ed\b)")
@@ -93,7 +99,14 @@ def _subject(heads: str) -> re.Pattern[str]:
 
 
 def _small(text: str) -> str:
-    return re.sub(r"\s+", " ", text.translate(QUOTES).lower()).strip()
+    if not text.isascii() or "`" in text:
+        text = text.translate(QUOTES)
+    return " ".join(text.lower().split())
+
+
+def _is_plain(small: str) -> bool:
+    """Whether a text begins with its question and goes on without a pause: nothing stands around it, as around most."""
+    return _PLAIN.match(small) is not None and _PAUSING.search(small.rstrip(" ?!.")) is None
 
 
 def _is_talk(clause: str, question: str) -> bool:
@@ -169,11 +182,16 @@ def without_frame(text: str, heads: str) -> Iterator[str]:
         heads: nouns that stand for what is hidden where they are qualified ("the entity in question"), as a pattern.
     """
     small = _small(text)
-    core = _core(small)
+    is_plain = _is_plain(small)
+    if is_plain and small.startswith(_OPEN):
+        return
+    core = small if is_plain else _core(small)
     plain = _ONES.sub(r"\1 it", _subject(heads).sub("it", core))
     plain = _IN_IT.sub("do people ", _TWICE.sub(r"it \1", plain))
     if plain != small:
         yield plain
+    if is_plain:
+        return
     bare = _BARE.match(small)
     if bare is not None and _harmless(bare[1], ""):
         yield f"{bare[2]}?"
@@ -224,6 +242,8 @@ def _core(small: str) -> str:
 def guess_in(text: str) -> str | None:
     """What a line guesses, by words that lead up to a guess and follow it alone."""
     small = _small(text)
+    if _is_plain(small):
+        return None
     for lead in _guess_leads().finditer(small):
         before, rest = small[: lead.start()], small[lead.end() :]
         while (end := _pattern("guess ends").search(rest)) is not None and end.start():
@@ -234,12 +254,22 @@ def guess_in(text: str) -> str | None:
     return None
 
 
+def _is_hinted(small: str) -> bool:
+    for hint in _HINTS:  # noqa: SIM110 - any() costs three times as much
+        if hint in small:
+            return True
+    return False
+
+
 def narrows(text: str) -> str | None:
     """The question of a text that begins or ends with what is likely to narrow it, without that; None for all others."""
     small = _small(text)
-    lead = _pattern("narrowing leads").match(small)
-    if lead is not None:
-        question = small[lead.end() :]
-        return None if _harmless(lead[0], question) else question
+    if "," in small or ":" in small or ";" in small or "." in small[:-2]:
+        lead = _pattern("narrowing leads").match(small)
+        if lead is not None:
+            question = small[lead.end() :]
+            return None if _harmless(lead[0], question) else question
+    if not _is_hinted(small):
+        return None
     tail = _pattern("narrowing ends").search(small)
     return small[: tail.start()].rstrip(" ,;-?!.") + "?" if tail is not None else None
