@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from lmrl_agents.learning import memory
 from lmrl_agents.learning.memory import available, memory_of
@@ -45,6 +46,7 @@ def test_gradients_and_moments_are_counted_to_the_byte(
     # Two games, keys and values of two layers of width 16; 100 tokens of 34 numbers; nothing is computed twice.
     assert said.caches == 2 * session.policy.form.max_tokens * 2 * 2 * 16 * 4
     assert said.activations == 100 * 2 * 16 * 34 * 4
+    assert said.weights == said.gradients  # all that there is is trained
     assert said.most == said.certain + max(said.caches, said.activations + said.logits)
 
 
@@ -55,6 +57,15 @@ def test_what_cannot_fit_is_refused_with_the_numbers(
     with pytest.raises(TrainingError, match=r"cpu has 0\.00 GiB left; gradients take .* train adapters"):
         train(run_of("bc", maze_data, tmp_path / "run"))
     assert not (tmp_path / "run" / "final").exists()
+    # A checkpoint's weights are weighed before they are read.
+    config = GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=1)
+    GPT2LMHeadModel(config).to(torch.bfloat16).save_pretrained(tmp_path / "checkpoint")
+    run = run_of("bc", maze_data, tmp_path / "other")
+    run.overrides = {"model.source": str(tmp_path / "checkpoint"), "text.units": "chat"}
+    with pytest.raises(
+        TrainingError, match=r"cpu has 0\.00 GiB left; the weights of .*checkpoint take 0\.00 in float32"
+    ):
+        train(run)
 
 
 def test_much_is_told_as_a_table(
@@ -67,5 +78,5 @@ def test_much_is_told_as_a_table(
     run.out, run.show_progress = tmp_path / "other", True
     train(run)
     told = capsys.readouterr().err
-    assert "memory beside the weights, on cpu:" in told and "optimizer" in told and "GiB of" in told
+    assert "memory on cpu:" in told and "there already" in told and "optimizer" in told and "GiB more of" in told
     assert available("cpu") > 2**20 and isinstance(torch.device("cpu").type, str)

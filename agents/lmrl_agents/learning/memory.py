@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -12,9 +13,11 @@ from typing import Any
 import torch
 
 from lmrl_agents.learning.run import TrainingError, TrainingRun
+from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import local_tensor
 from lmrl_agents.models.families import text_config
 from lmrl_agents.models.model import LanguageModel
+from lmrl_envs.files.checkpoints import named_checkpoint, weights_of
 
 GIB = 2**30
 TOLD_FROM = GIB
@@ -23,8 +26,10 @@ TOLD_FROM = GIB
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a run takes on one device beside what is there already."""
+    """Bytes that a run takes on one device."""
 
+    weights: int
+    """Of the policy and of what is trained: they are there already."""
     gradients: int
     optimizer: int
     """Adam's two moments."""
@@ -43,13 +48,16 @@ class Memory:
 
     @property
     def most(self) -> int:
-        """All of it."""
+        """All of it that is still to come."""
         return self.certain + max(self.caches, self.activations + self.logits)
 
     def table(self, available: int) -> str:
         """One line a part, in GiB."""
         lines = [f"{name:12}{size / GIB:9.2f} GiB" for name, size in vars(self).items()]
-        return "\n".join([*lines, f"{'at most':12}{self.most / GIB:9.2f} GiB of {available / GIB:.2f} that are free"])
+        lines[0] += ", there already"
+        return "\n".join(
+            [*lines, f"{'at most':12}{self.most / GIB:9.2f} GiB more of {available / GIB:.2f} that are free"]
+        )
 
 
 def memory_of(
@@ -64,7 +72,10 @@ def memory_of(
         config: ``slots`` and ``batch_size`` where the algorithm has them.
     """
     trained = {p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
-    size = sum(own.numel() * own.element_size() for own in map(local_tensor, trained))
+    size, weights = (
+        sum(own.numel() * own.element_size() for own in map(local_tensor, them))
+        for them in (trained, trained | set(policy.parameters()))
+    )
     shape, form = text_config(policy.lm), policy.form
     heads = getattr(shape, "num_key_value_heads", None) or shape.num_attention_heads
     head = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
@@ -72,6 +83,7 @@ def memory_of(
     tokens = run.pass_tokens or getattr(config, "batch_size", 1) * form.max_tokens
     each = 2 if run.dtype == "bf16" else 4
     return Memory(
+        weights=weights,
         gradients=size,
         optimizer=2 * size,
         caches=getattr(config, "slots", 0) * form.max_tokens * 2 * layers * heads * head * 4,
@@ -89,6 +101,26 @@ def available(device: str) -> int:
         return int(told["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 62
+
+
+def check_weights(source: str, device: str) -> None:
+    """See that a checkpoint's weights fit, by the headers of its files; one that is not on this machine yet is not looked at.
+
+    Raises:
+        TrainingError: they do not.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        shapes = shapes_of(*weights_of(named_checkpoint(Path(), source)))
+    except (OSError, ValueError, SafetensorError):
+        return  # what reads it will say what is wrong with it
+    needs = 4 * sum(map(math.prod, shapes.values()))
+    for place in dict.fromkeys(("cpu", device)):  # it is read into the processor's memory first
+        if needs > (free := available(place)):
+            raise TrainingError(
+                f"{place} has {free / GIB:.2f} GiB left; the weights of {source} take {needs / GIB:.2f} in float32: take a smaller model"
+            )
 
 
 def tell_memory(
@@ -111,4 +143,4 @@ def tell_memory(
             if needs.most <= free
             else "\nthis may not fit: lower --pass-tokens, slots or batch_size, or set model.checkpointing=true"
         )
-        sys.stderr.write(f"memory beside the weights, on {run.device}:\n{needs.table(free)}{advice}\n")
+        sys.stderr.write(f"memory on {run.device}:\n{needs.table(free)}{advice}\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 
+from lmrl_agents.learning.memory import check_weights
 from lmrl_agents.learning.run import FINAL, ROLLOUT, START, TrainingError, TrainingRun
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.chat import examine
@@ -37,6 +38,7 @@ def fresh_model(run: TrainingRun, data: Dataset) -> LanguageModel:
         if config.source == "config":
             raise TrainingError(f"text.units={units} needs a checkpoint: --set model.source=FOLDER")
 
+        check_weights(config.source, run.device)
         pretrained = AutoTokenizer.from_pretrained(config.source, trust_remote_code=False)
         if units == "chat":
             form = replace(form, chat=examine(pretrained, thinking), instructions=instructions_of(run))
