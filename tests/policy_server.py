@@ -1,16 +1,19 @@
 """A server as vLLM documents it, with a tiny model, in a process of its own: python policy_server.py FOLDER PORT [--lora]
 
 /v1/models, /v1/completions (ids in, ids and log-probabilities out, as with --logprobs-mode processed_logprobs), /v1/load_lora_adapter,
-/v1/unload_lora_adapter, /sleep, /wake_up, /collective_rpc. POST /faults sets what goes wrong (FAULTS), GET /seen tells what was asked.
+/v1/unload_lora_adapter, /sleep, /wake_up, /collective_rpc. POST /faults sets what goes wrong (FAULTS), GET /seen tells what was asked, GET
+/weights the hash of the weights in play (`hash_of`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,14 @@ FAULTS = {
     "slow": 0.0,  # seconds before each completion
     "raw": 0,  # log-probabilities are told before temperature
 }
+
+
+def hash_of(weights: Mapping[str, torch.Tensor]) -> str:
+    """Of weights by name, to the last bit."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode() + weights[name].detach().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 class Server:
@@ -191,7 +202,8 @@ def main() -> None:
 
         def do_GET(self) -> None:
             names = [{"id": name} for name in (server.folder, *server.adapters)]
-            self.answer(200, server.seen if self.path == "/seen" else {"object": "list", "data": names})
+            told = {"/seen": lambda: server.seen, "/weights": lambda: {"sha256": hash_of(server.model.state_dict())}}
+            self.answer(200, told.get(self.path, lambda: {"object": "list", "data": names})())
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
