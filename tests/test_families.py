@@ -20,6 +20,8 @@ from lmrl_agents.models.sampling import Memo, NoNumbers, Sampling, generate
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
+from lmrl_agents.playing.policy_agent import PolicyAgent
+from lmrl_agents.playing.protocol import AgentStopped
 
 LLAMA = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2,
          "head_dim": 8, "max_position_embeddings": 96}  # fmt: skip
@@ -284,6 +286,14 @@ def test_a_head_that_does_something_unknown_is_refused(tokenizer) -> None:
     assert own == head.forward
 
 
+def test_a_model_that_reads_its_padding_is_refused(tokenizer) -> None:
+    lm = tiny("llama", LLAMA, len(tokenizer))
+    own = lm.model.forward
+    lm.model.forward = lambda *args, attention_mask=None, **named: own(*args, **named)
+    with pytest.raises(UnknownFamily, match="padding changes what it says"):
+        check(lm)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_weights_are_float32_whatever_the_checkpoint_holds(dtype, tokenizer, tmp_path) -> None:
     saved("qwen2", LLAMA, tokenizer, tmp_path / "source", dtype)
@@ -320,6 +330,10 @@ def test_logits_that_are_no_numbers_stop_play(tokenizer) -> None:
         model.lm.transformer.ln_f.weight.fill_(float("nan"))
     with pytest.raises(NoNumbers, match="NaN or infinite"):
         generate(model, [[1, 2, 3]], [np.random.default_rng(0).random], Sampling(max_tokens=3))
+    agent = PolicyAgent(model, FORM, Sampling(max_tokens=3))
+    agent.name = "runs/mine"
+    with pytest.raises(AgentStopped, match="runs/mine: the model's logits are NaN"):
+        agent.generate([0], [[1, 2, 3]], [np.random.default_rng(0).random])
     assert logits_of(model.lm, torch.zeros(1, 32)).shape == (1, len(tokenizer))
 
 
