@@ -29,7 +29,7 @@ MAX_FOLLOW_UP = 60
 _FACTS = ("landmarks", "rivers", "clubs", "people", "nicknames", "airports", "universities", "foods", "known")
 
 
-prepared = Rewrites(sections(__file__, "data/rewrites.txt")["rewrite"])
+prepared = lru_cache(maxsize=1 << 10)(Rewrites(sections(__file__, "data/rewrites.txt")["rewrite"]))
 """A text in the words that the engine takes: the US by its name, introductions left out (see data/rewrites.txt)."""
 _NUMBER = r"\d[\d,.]*|one|two|three|four|five|six|seven|eight|nine|ten|fifteen|twenty|thirty|fifty"
 _MORE = "more|less|over|under|higher|lower|bigger|fewer|older"
@@ -61,6 +61,7 @@ _PAST = re.compile(
     r"(?i) *\b(?:formerly|previously|once|in the past|historically|back then|used? to(?= be| have| speak))\b *"
 )
 """Asks about the past: what is known of today alone does not answer it."""
+_PAST_HINTS = ("formerly", "previously", "once", "past", "historically", "back", "use")
 _CHANGES = frozenset(words(LINES["changes"]))
 _CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
 _BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
@@ -101,9 +102,11 @@ def _as_said(question: str) -> Reading:
     reading = load_reader().read(text)
     lower = text.lower()
     if reading.truth is not None:
-        if _HAS_ONE.search(lower) is not None or (not reading.truth.possible and _CONTAINS.match(lower) is not None):
+        if ("does it" in lower and _HAS_ONE.search(lower) is not None) or (
+            not reading.truth.possible and _CONTAINS.match(lower) is not None
+        ):
             return UNREAD
-        if _PAST.search(question) is not None and not _CHANGES.isdisjoint(re.findall("[a-z]+", question.lower())):
+        if _is_of_the_past(question) and not _CHANGES.isdisjoint(re.findall("[a-z]+", question.lower())):
             today = _read(_PAST.sub(" ", question)).truth
             return UNREAD if today is None or today == reading.truth else reading
         if "main language" in lower or (" for" in lower and _MAIN.search(lower) is not None):
@@ -143,6 +146,14 @@ def read_after(question: str, texts: Sequence[str], depth: int = 2) -> Reading:
     text = _followed(prepared(question), memory)
     reading = _put_in(text, memory) if _is_piece(text) else load_reader().read(text, memory)
     return reading if reading.truth is not None else alone
+
+
+def _is_of_the_past(question: str) -> bool:
+    lower = question.lower()
+    for hint in _PAST_HINTS if question.isascii() else ("",):  # a loop, as most questions hold none
+        if hint in lower:
+            return _PAST.search(question) is not None
+    return False
 
 
 _GOES_FURTHER = re.compile(r"(?i)\W*(?:(?:ok(?:ay)?|so|well|now|hm+)\W+)?(?:and|or|(?:what|how) about)\b")
@@ -236,6 +247,7 @@ def _facts() -> dict[str, set[str]]:
 _DATE = re.compile(
     r"\b(?:in|of|during|from|around)(?: the)?(?: early| late| mid)?(?: year)? (?:(\d{3,4})('?s)?|([a-z]+|\d\d?(?:st|nd|rd|th))[ -]century)\b"
 )
+_DATED = re.compile(r"\d|century")
 _NTH = {word: i for i, word in enumerate([*words(LINES["centuries"]), "twenty-first"])}
 
 
@@ -358,7 +370,7 @@ class CityReader(Reader):
 
     def dated(self, text: str) -> Truth | None:
         """Whether something happened in a year, decade or century: "was there a great fire in 1871?"."""
-        match = _DATE.search(text)
+        match = _DATE.search(text) if _DATED.search(text) is not None else None
         years = None if match is None else _years(match)
         if match is None or years is None:
             return None

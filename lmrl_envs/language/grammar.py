@@ -29,7 +29,7 @@ CONTEXTS = (
     "relate",
     "reach",
 )
-NEXT = {
+_NEXT = {
     # context, part of a clear word -> the context after it
     **{(context, "b"): "be" for context in CONTEXTS},
     **{(context, "a"): "aux" for context in CONTEXTS if context not in ("do", "does", "to")},
@@ -40,6 +40,10 @@ NEXT = {
     **{(context, "y"): "able" for context in CONTEXTS},
     **{(context, "T"): "to" for context in CONTEXTS if context not in ("made", "relate", "asked", "able")},
 }  # fmt: skip
+NEXT = {
+    context: {part: after for (own, part), after in _NEXT.items() if own == context} for context in (*CONTEXTS, "able")
+}
+"""Context -> part of a clear word -> the context after it."""
 ORDER: dict[str, tuple[str, ...]] = {
     # context -> the senses in which a phrase can stand there, the likeliest first
     "start": (
@@ -146,8 +150,7 @@ class Clause:
 
     def truth(self, everything: int) -> Truth:
         if len(self.items) == 1 and not self.turns:
-            (item,) = self.items
-            return Truth(everything & item.truth.yes, everything & item.truth.possible, item.truth.usual)
+            return self.items[0].truth
         turns = [0, *self.turns, len(self.items)]
         found = surely(everything)
         for k in range(len(turns) - 2, -1, -1):

@@ -41,8 +41,16 @@ class _Pattern(NamedTuple):
     """Words that it fixes: of overlapping phrases the weightier counts."""
     plain: bool
     """Every slot takes one word."""
-    step: int
-    """Where, from the key, a slot stands that takes one word, to be looked at first; 0: there is none."""
+    before: tuple[int, int]
+    """How many tokens at least and at most stand before the key."""
+
+
+class _Looked(NamedTuple):
+    """The patterns that are looked up by a word: by the word that must follow it, by the one that must stand before, the others."""
+
+    followed: dict[str, list[_Pattern]]
+    preceded: dict[str, list[_Pattern]]
+    loose: list[_Pattern]
 
 
 class Phrasebook:
@@ -83,15 +91,16 @@ class Phrasebook:
     def find(self, tokens: Sequence[str]) -> list[Phrase]:
         """The phrases in some tokens, in order: the weightiest where they overlap."""
         found: list[tuple[int, int, int, Phrase]] = []
+        last = len(tokens) - 1
         for at, token in enumerate(tokens):
             if token not in self._phrases:
                 continue
-            for pattern in self._looked_up(token):
-                beside = at + pattern.step
-                if pattern.step and not (
-                    0 <= beside < len(tokens) and tokens[beside] in pattern.slots[pattern.key + pattern.step]
-                ):
-                    continue
+            followed, preceded, likely = self._looked_up(token)
+            if at < last and tokens[at + 1] in followed:
+                likely = likely + followed[tokens[at + 1]]
+            if at and tokens[at - 1] in preceded:
+                likely = likely + preceded[tokens[at - 1]]
+            for pattern in likely:
                 phrase = self._at(pattern, tokens, at)
                 if phrase is not None:
                     found.append((-pattern.weight, self._rank[pattern.label], phrase.start, phrase))
@@ -120,10 +129,18 @@ class Phrasebook:
         words = slot.removesuffix("?").replace("$", "$|#").split("|")  # a bare number may be an amount, too
         return words if "@" not in slot else [part for word in words for part in self._classes.get(word, (word,))]
 
-    def _of_word(self, word: str) -> tuple[_Pattern, ...]:
-        return tuple(self._parsed(label, phrase) for label, phrase in self._phrases[word])
+    def _of_word(self, word: str) -> _Looked:
+        found = _Looked({}, {}, [])
+        for pattern, step in (self._parsed(label, phrase) for label, phrase in self._phrases[word]):
+            beside = found.followed if step > 0 else found.preceded
+            for other in pattern.slots[pattern.key + step] if step else ():
+                beside.setdefault(other, []).append(pattern)
+            if not step:
+                found.loose.append(pattern)
+        return found
 
-    def _parsed(self, label: str, phrase: str) -> _Pattern:
+    def _parsed(self, label: str, phrase: str) -> tuple[_Pattern, int]:
+        """A phrase, and where, from the key, a slot stands that takes one word; 0: there is none."""
         texts = phrase.split()
         key = texts.index(self._key(phrase))
         while label not in self._whole and texts[-1][0] == "*":
@@ -134,7 +151,9 @@ class Phrasebook:
         loose = {*maybe, *gaps, *(i for i, text in enumerate(texts) if text in "<>")}
         step = next((step for step in (1, -1) if 0 <= key + step < len(slots) and key + step not in loose), 0)
         weight = len(texts) - len(loose) + self._weights.get(label, 0)
-        return _Pattern(label, slots, maybe, gaps, key, weight, not loose, step)
+        least = sum(i not in maybe and i not in gaps and "<" not in slots[i] for i in range(key))
+        most = least + sum(gaps.get(i, i in maybe) for i in range(key))
+        return _Pattern(label, slots, maybe, gaps, key, weight, not loose, (least, most)), step
 
     # -- finding a phrase
 
@@ -149,8 +168,7 @@ class Phrasebook:
                 if tokens[start + i] not in slot:
                     return None
             return Phrase(pattern.label, start, start + len(slots), ())
-        least = sum(i not in pattern.maybe and i not in pattern.any and "<" not in slots[i] for i in range(key))
-        most = least + sum(pattern.any.get(i, i in pattern.maybe) for i in range(key))
+        least, most = pattern.before
         for start in range(max(at - most, 0), at - least + 1):
             free: list[int] = []
             if (end := self._end(pattern, 0, tokens, start, free)) > at:

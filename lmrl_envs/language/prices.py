@@ -67,6 +67,7 @@ _AND_REST = re.compile(
     r"(?<![\d.,])(\d{1,3})[ -](?:thousand|grand),? (?:and )?(\d{3})(?=(?: dollars| bucks)?\s*(?:[.,!?;]|$))"
 )
 """31 thousand, 250."""
+_LETTERS, _DIGIT = re.compile("[a-z]+"), re.compile(r"\d")
 _PLUS = re.compile(r"(?<!e)\+")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _EVEN = re.compile(r"\b(?:50[ -/]{1,3}50|fifty[ -/]{1,3}fifty)\b")
@@ -114,18 +115,20 @@ def find_amounts(text: str) -> Found:
     """Tokens and amounts of a normalised text, contractions written out. Linear time; never raises."""
     if not _MARK.isdisjoint(text):
         text = _AS_MARKED.sub(" ", text)
-    text = _EVEN.sub("halfway", text)
-    text = _WRITTEN.sub(lambda found: _MISTYPED.get(found[0], f"{found[0]}-"), text)
+    if "50" in text or "fifty" in text:
+        text = _EVEN.sub("halfway", text)
+    if "ty" in text or not _MISTYPED.keys().isdisjoint(_LETTERS.findall(text)):  # "ty": all of `TENS` end so
+        text = _WRITTEN.sub(lambda found: _MISTYPED.get(found[0], f"{found[0]}-"), text)
     if "+" in text:
         text = _PLUS.sub(" plus ", text)
     values: list[tuple[str, float, bool]] = []
-    if any(map(str.isdigit, text)):
+    if _DIGIT.search(text) is not None:
         text = _AS_WORDS.sub(lambda found: "for" if found[0] == "4" else "too", text)
         text = _AND_REST.sub(r"\1,\2", _HALVES.sub(r"\1.5", text))
         if "hundred" in text:
             text = _MIXED.sub(lambda found: str(int(found[1]) * 1000 + SMALL[found[2]] * 100), text)
         text = _NUMBER.sub(lambda found: _digits(found, values), text)
-    if not _NUMBER_WORDS.isdisjoint(re.findall(r"[a-z]+", text)):
+    if not _NUMBER_WORDS.isdisjoint(_LETTERS.findall(text)):
         # Numbers in words stand between those in digits: each token takes the next value of its own list.
         spoken: list[tuple[str, float, bool]] = []
         text = _WORDS.sub(lambda found: _spoken(found, spoken), text)
@@ -137,19 +140,12 @@ def find_amounts(text: str) -> Found:
     found: list[tuple[str, float, bool, int]] = []
     marks = iter(values), iter(spoken)
     for token in _MARKED.findall(text):
-        meant = _MEANT.get(token)
-        if meant is not None:
-            tokens.extend(meant)
-        elif token[0] in "$%#":
+        if token[0] in "$%#":
             kind, value, bare = next(marks[token[1] == "w"])
             found.append((kind, value, bare, len(tokens)))
             tokens.append(kind)
-        elif (typed := _STRETCHED.search(token)) and token.replace(typed[0], typed[1]) in _MEANT:
-            tokens.extend(_MEANT[token.replace(typed[0], typed[1])])  # okkk
-        elif "'" in token:
-            tokens.extend(_written_out(token))
         else:
-            tokens.append(token)
+            tokens += _written_out(token)
     return Found(tokens, [role_of(kind, value, bare, at, tokens) for kind, value, bare, at in found])
 
 
@@ -211,8 +207,16 @@ def _two_digits(words: str) -> tuple[float, bool] | None:
     return None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 14)
 def _written_out(token: str) -> Sequence[str]:
+    """The words that a token stands for: contractions and what is short for others are written out."""
+    meant = _MEANT.get(token)
+    if meant is None and (typed := _STRETCHED.search(token)):
+        meant = _MEANT.get(token.replace(typed[0], typed[1]))  # okkk
+    if meant is not None:
+        return meant
+    if "'" not in token:
+        return (token,)
     for ending, written in _ENDINGS:
         if token.endswith(ending):
             head = token[: -len(ending)]

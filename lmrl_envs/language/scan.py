@@ -39,10 +39,10 @@ class Scan(Statement):
                     break
             else:
                 raise Unread
-        tokens = self.tokens[self.asked_at :]
         if (
-            not PASTS.isdisjoint([token.word for token in tokens])
-            and PAST.isdisjoint([token.base for token in tokens])
+            not PASTS.isdisjoint(self.words)
+            and not PASTS.isdisjoint(self.words[self.asked_at :])
+            and PAST.isdisjoint([token.base for token in self.tokens[self.asked_at :]])
             and any(item.sense != "phrase" for item in self.items)
         ):
             raise Unread  # unless a phrase says it word for word ("did Newton see it fall")
@@ -55,7 +55,7 @@ class Scan(Statement):
             if self.connector and clear[0] in "ab":
                 self.context, self.own = "start", True
             for part in clear:
-                self.context = NEXT.get((self.context, part), self.context)
+                self.context = NEXT[self.context].get(part, self.context)
         if self.reaches:
             self.context, self.reaches = "reach", False
         if token.part == "P" and self._is_stranded(listed, i):

@@ -26,6 +26,7 @@ class Senses:
         self.widest: tuple[int, int] | None = None
         self.at = self.asked_at = 0
         self.language, self.tokens, self.memory = language, tokens, memory
+        self.words = [token.word for token in tokens]
         self.phrases, self.prefixes, self.measures = (
             language.lexicon.phrases,
             language.lexicon.prefixes,

@@ -224,12 +224,12 @@ class Statement(Senses):
         if self.language.leans and len(self.items) > 1 and len(self.clauses) == 1 and not self.turned and not named:
             # What is said more closely ("common in jazz") is disputed less than its parts.
             return Truth(found.most, found.possible)
-        usually = self.language.leans and not _USUALLY.isdisjoint([token.word for token in self.tokens])
+        usually = self.language.leans and not _USUALLY.isdisjoint(self.words)
         return found.usually() if usually else found
 
     def _is_of_some(self) -> bool:
         """Whether one case is enough for a yes: "can it be red", "is it sometimes made of wood"."""
-        said = [token.word for token in self.tokens]
+        said = self.words
         able = said[0] in _ABLE and (
             not _FOUND.isdisjoint(said[1:4]) or (self.tokens[1:2] and self.tokens[1].part == "t")
         )
