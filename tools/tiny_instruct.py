@@ -43,6 +43,21 @@ def tokenizer_of(texts: list[str], size: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def blank(folder: Path, env: str, data: str, width: int, layers: int = 2) -> None:
+    """Write an untrained checkpoint whose tokenizer knows the words of a task."""
+    instructions = gymnasium.make(env).unwrapped.instructions  # type: ignore[attr-defined]
+    games = load_dataset(data, split="train", sample=True, env_id=env)
+    tokenizer = tokenizer_of([instructions] * 2 + [turn.text for game in games for turn in game.transcript], 1500)
+    end: Any = tokenizer.eos_token_id
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=3 * width, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, eos_token_id=end,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -52,20 +67,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--width", type=int, default=64)
     asked = parser.parse_args()
-    instructions = gymnasium.make(asked.env).unwrapped.instructions  # type: ignore[attr-defined]
-    games = load_dataset(asked.data, split="train", sample=True, env_id=asked.env)
-    tokenizer = tokenizer_of([instructions] * 2 + [turn.text for game in games for turn in game.transcript], 1500)
-    end: Any = tokenizer.eos_token_id
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=asked.width, intermediate_size=3 * asked.width, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048, eos_token_id=end,
-    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        blank = Path(folder, "blank")
-        LlamaForCausalLM(config).save_pretrained(blank)
-        tokenizer.save_pretrained(blank)
-        settings = {"model.source": str(blank), "bc.steps": asked.steps, "bc.learning_rate": 3e-3, "bc.batch_size": 32}
+        start = Path(folder, "blank")
+        blank(start, asked.env, asked.data, asked.width)
+        settings = {"model.source": str(start), "bc.steps": asked.steps, "bc.learning_rate": 3e-3, "bc.batch_size": 32}
         run = TrainingRun(
             "bc", asked.env, asked.data, Path(folder, "run"), preset="instruct", sample=True, overrides=settings
         )

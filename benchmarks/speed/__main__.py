@@ -3,7 +3,7 @@
     python benchmarks/speed [--only PART ...] [--quick] [--json FILE] [--peers FOLDER]
     python benchmarks/speed --render [--json FILE]
 
-Parts: startup, environments, rollouts, training, preferences, streaming, cluster, trust, curves, profiles; and, only when named, bench.
+Parts: startup, environments, rollouts, training, preferences, instruct, streaming, cluster, trust, curves, profiles; and, only when named, bench.
 
 Each row is written to the file as soon as it is measured, and a part that is measured again replaces its own rows alone; how
 long a part took is in the file too. ``--quick`` only tries whether everything works: its figures mean nothing.
@@ -32,6 +32,7 @@ PARTS = (
     "rollouts",
     "training",
     "preferences",
+    "instruct",
     "streaming",
     "cluster",
     "trust",
@@ -65,7 +66,7 @@ def main() -> None:
     try:
         for part in given.only:
             table.begin(part, f"python benchmarks/speed --only {part}")
-            if part in ("rollouts", "training", "preferences", "curves", "profiles", "bench"):
+            if part in ("rollouts", "training", "preferences", "instruct", "curves", "profiles", "bench"):
                 import torch
 
                 torch.set_num_threads(1)

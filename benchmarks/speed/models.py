@@ -43,20 +43,22 @@ def as_published(model: LanguageModel) -> LanguageModel:
     return model
 
 
-def data_episodes(tokenizer: TaskTokenizer) -> list[TokenEpisode]:
+FORM = TextFormat(max_action_tokens=ACTION)
+
+
+def data_episodes(tokenizer: TaskTokenizer, form: TextFormat = FORM) -> list[TokenEpisode]:
     """The episodes that our trainers read; each is one row."""
-    form = TextFormat(max_action_tokens=ACTION)
     return [
         TokenEpisode.from_transcript(e.transcript, e.terminated, e.truncated, tokenizer, form)
         for e in load_dataset(DATA, split="train", sample=True, env_id=WORDLE)
     ]
 
 
-def data_rows(tokenizer: TaskTokenizer) -> list[tuple[list[int], list[bool]]]:
+def data_rows(tokenizer: TaskTokenizer, form: TextFormat = FORM) -> list[tuple[list[int], list[bool]]]:
     """Ids of each episode, and which of them are the agent's."""
     rows = []
-    for episode in data_episodes(tokenizer):
-        ids, begins = TextFormat().join(episode, 0, len(episode.actions))
+    for episode in data_episodes(tokenizer, form):
+        ids, begins = form.join(episode, 0, len(episode.actions))
         mask = [False] * len(ids)
         for begin, action in zip(begins, episode.actions, strict=True):
             mask[begin : begin + len(action)] = [True] * len(action)

@@ -20,7 +20,7 @@ GROUPS: dict[str, Sequence[str]] = {
     # TextArena's Chess is written in Python 3.12, which GEM does not know.
     "chess": ("textarena",),
     # The same torch as here, from the same index: trl alone would bring the CUDA build.
-    "trl": ("torch==2.13.0", "trl", "minari", "h5py", "pillow"),
+    "trl": ("torch==2.13.0", "trl", "peft", "minari", "h5py", "pillow"),
 }
 
 

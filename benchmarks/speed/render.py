@@ -15,6 +15,7 @@ TITLES = {
     "rollouts": "Rollouts",
     "training": "Training",
     "preferences": "Learning from pairs",
+    "instruct": "Instruct models",
     "streaming": "Datasets",
     "cluster": "Two nodes",
     "trust": "Agents in their own process, verification, import",

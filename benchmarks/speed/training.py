@@ -13,7 +13,7 @@ import copy
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,9 @@ def timed_updates(marks: list[tuple[float, int]]) -> Iterator[None]:
     original = Session.update
 
     def update(self, *arguments, **named):
+        read = self.tokens
         result = original(self, *arguments, **named)
-        marks.append((time.process_time(), named.get("tokens", 0)))
+        marks.append((time.process_time(), self.tokens - read))
         return result
 
     Session.update = update
@@ -70,7 +71,7 @@ def trainers_take(tokenizer: TaskTokenizer | None, algorithm: str) -> Iterator[N
 
 
 def our_rate(
-    algorithm: str, tokenizer: TaskTokenizer, warm: int, steps: int, source: str = "config", **settings: Any
+    algorithm: str, tokenizer: TaskTokenizer | None, warm: int, steps: int, source: str = "config", **settings: Any
 ) -> float:
     """Tokens per CPU second of one of our trainers; its network is the folder's, or one of random weights."""
     marks: list[tuple[float, int]] = []
@@ -99,6 +100,12 @@ def bound(vocabulary: int, action_share: float, passes: float = 1.0) -> tuple[st
     return "all products at the machine's rate", matmul_flops() / (3 * forward * passes)
 
 
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """As `peers/trl_sft.py` reads them."""
+    text = [{"input_ids": ids, "completion_mask": [int(acts) for acts in mask]} for ids, mask in rows]
+    (folder / "rows.json").write_text(json.dumps(text))
+
+
 class Saved:
     """A model with its tokenizer in a folder, and the rows that peers read."""
 
@@ -108,8 +115,7 @@ class Saved:
         tokenizer.save(folder)
         data = data_rows(tokenizer)
         rows = [data[i % len(data)] for i in range(count)]
-        text = [{"input_ids": ids, "completion_mask": [int(acts) for acts in mask]} for ids, mask in rows]
-        (folder / "rows.json").write_text(json.dumps(text))
+        write_rows(folder, rows)
         self.data = data
         self.action_share = sum(sum(mask) for _, mask in data) / sum(len(ids) for ids, _ in data)
 

@@ -1,7 +1,7 @@
 """TRL's SFTTrainer on given rows: tokens per CPU second of one thread.
 
 Order: ``{"folder": saved model and rows.json, "batch": rows a step, "warm": steps not counted, "steps": counted}``.
-Rows: ``{"input_ids": [...], "completion_mask": [...]}`` each.
+Rows: ``{"input_ids": [...], "completion_mask": [...]}`` each. With ``"lora"`` (arguments of peft's `LoraConfig`) adapters are trained.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ COMMON: dict[str, Any] = {
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
     import torch
+    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
@@ -70,6 +71,7 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         train_dataset=Dataset.from_list(data),
         processing_class=PreTrainedTokenizerFast.from_pretrained(order["folder"]),
         callbacks=[callback],
+        peft_config=LoraConfig(task_type="CAUSAL_LM", **order["lora"]) if "lora" in order else None,
     )
     trainer.train()
     rate = steps * order["batch"] * mean_length / (marks[-1] - marks[warm - 1])
