@@ -332,7 +332,23 @@ def test_a_bare_word_goes_on_from_the_question_before() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "...", ". . .", "\u2026", "?!", "\n.\n", "'s", "(.)", "1.", ". ?", "is it the ...?"]
+    "text",
+    [
+        "",
+        " ",
+        "...",
+        ". . .",
+        "\u2026",
+        "?!",
+        "\n.\n",
+        "'s",
+        "(.)",
+        "1.",
+        ". ?",
+        "is it the ...?",
+        "utc?",
+        "is it on UTC",
+    ],
 )
 @pytest.mark.parametrize("reader", [load_reader(), cities.load_reader()])
 def test_no_text_is_too_odd_to_be_read(reader: Reader, text: str) -> None:

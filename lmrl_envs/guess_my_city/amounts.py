@@ -302,7 +302,8 @@ class Amounts(Names):
     def _zone(self, tokens: Sequence[Token], i: int) -> Match | None:
         value, k = self._number(tokens, i + 1)
         if value is None or value > 14:
-            if (tokens[i].word == "gmt" and i + 1 >= len(tokens)) or tokens[i + 1].word in ("in", "time"):
+            after = tokens[i + 1].word if i + 1 < len(tokens) else ""
+            if after in ("in", "time") or (not after and tokens[i].word == "gmt"):
                 return Match(self._where(lambda c: c.utc == 0), min(len(tokens), i + 1))
             return None
         east = self._where(
