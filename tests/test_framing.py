@@ -76,3 +76,24 @@ def test_a_frame_is_found_only_where_there_is_one() -> None:
     assert next(without_frame("Is the thing, if I may ask, purple?", "thing")) == "is it purple?"
     assert narrows("As for its inside, is it red?") == "is it red?"
     assert narrows("Is it red?") is None
+
+
+@pytest.mark.parametrize("reader", [objects, cities])
+def test_one_of_two_opposites_is_not_answered_with_yes_or_no(reader: Any) -> None:
+    for text in (
+        "Is it big, or is it small?",
+        "Is it hot or is it cold?",
+        "Is it safe or dangerous?",
+        "Is it rich or poor?",
+    ):
+        assert reader.read(text).truth is None, text
+
+
+def test_where_else_somebody_was_is_not_denied() -> None:
+    for text in ("Did the Beatles play there?", "Did Freud work there?"):
+        reading = cities.read(text)
+        assert {reading.answer(index) for index in range(len(cities.load_reader().knowledge.names))} == {
+            True,
+            "unread",
+        }, text
+    assert cities.read("Was Oscar Wilde born there?").answer(0) is False

@@ -62,6 +62,11 @@ _PAST = re.compile(
 )
 """Asks about the past: what is known of today alone does not answer it."""
 _PAST_HINTS = ("formerly", "previously", "once", "past", "historically", "back", "use")
+_WAS_THERE = re.compile(
+    r"(?i)^(?:did|has|have|was|were) (?:the )?([\w .'-]{3,40}?) (?:ever |once |use to |used to )*"
+    r"(?:lived?|work(?:ed)?|stud(?:y|ied)|visit(?:ed)?|play(?:ed)?|perform(?:ed)?|stay(?:ed)?|die[ds]?|teach|taught|resided?|been)\b"
+)
+"""Asks whether somebody was in the city for a while."""
 _CHANGES = frozenset(words(LINES["changes"]))
 _CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
 _BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
@@ -111,6 +116,10 @@ def _as_said(question: str) -> Reading:
             return UNREAD if today is None or today == reading.truth else reading
         if "main language" in lower or (" for" in lower and _MAIN.search(lower) is not None):
             return reading._replace(truth=surely(reading.truth.yes))
+        if reading.guess is None and (somebody := _WAS_THERE.match(question)) is not None:
+            known = load_reader().of_few(somebody[1])
+            if known is not None and known.yes == reading.truth.yes:  # where else they were nobody told
+                return Reading(Truth(known.yes, (1 << len(cities())) - 1), is_vague=True)
         if reading.guess is None and (bare := _BARE.match(lower)) is not None:
             spoken = load_reader().read(f"do they speak {bare[1]}?").truth
             if spoken is not None:  # "Spanish?": in Spain, or where it is spoken
@@ -352,6 +361,10 @@ class CityReader(Reader):
                 i += 1
         # Where it is found, nothing but yes can be meant; elsewhere the rest may say what was not understood.
         return None if found is None else Reading(Truth(found.yes, (1 << self._count) - 1), is_vague=True)
+
+    def of_few(self, text: str) -> Truth | None:
+        """Which cities a name stands for, if they are few."""
+        return self._own(self.lexicon.key(text))
 
     def _own(self, key: str) -> Truth | None:
         """What a phrase means if it is of few cities and could hardly mean anything else."""
