@@ -31,6 +31,7 @@ from lmrl_agents.learning.talks import Talks, cached_talks
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.utterances import UtteranceConfig, UtteranceValues, facts_of, price_grid
+from lmrl_agents.playing import utterance_agent
 from lmrl_agents.playing.protocol import Request
 from lmrl_agents.playing.utterance_agent import Proposal, Reader
 from lmrl_envs import Transcript, make_policy, task
@@ -287,6 +288,30 @@ def test_every_method_trains_and_plays(method: str, start: Path, tmp_path: Path)
     assert said == [
         load_agent(str(tmp_path / "run")).act([request])[0] for request in requests
     ]  # the batch does not count
+
+
+def test_what_is_kept_and_shared_among_many_proposals_changes_no_choice(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(run_of(tmp_path / "run", start))
+
+    def played() -> list[list[str]]:
+        agent, games = load_agent(str(tmp_path / "run"), candidates=25), []
+        for seed in range(20):
+            env = gym.make(ID).unwrapped
+            env.reset(seed=seed)
+            over = False
+            while not over:
+                [text] = agent.act([Request(ID, seed, seed, env.transcript)])  # type: ignore[attr-defined]
+                *_, over, _, _ = env.step(text)
+            games.append(list(env.transcript.actions))  # type: ignore[attr-defined]
+        return games
+
+    found = played()
+    assert sum(map(len, found)) > 40
+    monkeypatch.setattr(utterance_agent, "unsupported", lambda policy: "each utterance by itself")
+    monkeypatch.setattr(utterance_agent, "lru_cache", lambda maxsize: lambda read: read)
+    assert played() == found
 
 
 @pytest.mark.parametrize("drawn", [1, 2])

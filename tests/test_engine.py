@@ -288,6 +288,21 @@ def test_a_growing_conversation_costs_its_new_tokens_and_equal_openings_are_read
     assert counts.read == 5 + 8 * 4 + 1
 
 
+def test_what_games_say_alike_is_computed_once() -> None:
+    """As the proposals of an agent that chooses among many: one context, and beginnings that are often equal."""
+    policy, sampling = network("gpt2"), Sampling(temperature=0.3, max_tokens=8)
+    engine, plain = SlotEngine(Networks(policy), sampling, 32), Networks(policy)
+    context = [1, 5, 6, 7, 2]
+    for turn in range(4):
+        before = engine.counts.rows
+        found = engine.generate(range(32), [context] * 32, sources(range(32), turn))
+        assert_same(found, generate(plain, [context] * 32, sources(range(32), turn), sampling))
+        going = {a.ids[:n] for a in found for n in range(1, len(a.ids)) if n < sampling.max_tokens}
+        # A run of slots may hold one idle row for three that are not.
+        assert len(going) <= engine.counts.rows - before <= len(going) * 4 / 3
+        context = [*context, *found[turn].ids, 1, 4 + turn, 2]
+
+
 def test_slots_are_added_and_what_others_hold_stays() -> None:
     policy = Long(network("gpt2"))
     engine = SlotEngine(policy, Sampling(max_tokens=4), 100)
@@ -317,10 +332,11 @@ def test_rows_that_have_ended_are_left_out() -> None:
     engine = SlotEngine(policy, Sampling(max_tokens=12), 16)
     # The first token above a half is 5, below it is the end.
     numbers = [iter([0.9] * (11 if i % 5 == 0 else 1) + [0.1] * 11) for i in range(16)]
-    found = engine.generate(range(16), [[1, 4, 2]] * 16, [lambda n=n: next(n) for n in numbers])
+    contexts = [[1, 4 + i, 2] for i in range(16)]
+    found = engine.generate(range(16), contexts, [lambda n=n: next(n) for n in numbers])
     assert [len(action.ids) for action in found] == [12 if i % 5 == 0 else 2 for i in range(16)]
     assert engine.counts.rows == 16 + 10 * 4
-    again = [[1, 4, 2, *a.ids, 1, 7, 2] for a in found]
+    again = [[*context, *a.ids, 1, 7, 2] for context, a in zip(contexts, found, strict=True)]
     assert_same(
         engine.generate(range(16), again, sources(range(16), 1)),
         generate(policy, again, sources(range(16), 1), engine.sampling),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from lmrl_envs.core import Transcript
@@ -78,22 +81,21 @@ class Haggling(Bargaining):
         return text.replace(BLANK, money(in_money(share, position.listed, position.role)))
 
 
-def _heard(action: str, position: Position) -> Act:
-    found = _TITLE.search(position.opening)
-    card: dict[str, Any] = {
-        "title": "",
-        "category": "thing",
-        "spec": position.opening.partition("\nListed")[0],
-        "age": 0,
-    }
-    card |= found.groupdict() if found else {}
+@lru_cache(maxsize=64)
+def _card(opening: str) -> Mapping[str, Any]:
+    """What the first text of a talk tells of the thing, as a partner knows it."""
+    found = _TITLE.search(opening)
+    card = {"title": "", "category": "thing", "spec": opening.partition("\nListed")[0], "age": 0}
+    return MappingProxyType(card | (found.groupdict() if found else {}))
 
+
+def _heard(action: str, position: Position) -> Act:
     def dollars(share: float | None) -> float | None:
         return None if share is None else share * position.listed
 
     state = State(mine=dollars(position.theirs), theirs=dollars(position.own), offer=dollars(position.standing))
     other: Role = "buyer" if position.role == "seller" else "seller"
-    return hear(action, state, Partner(Hidden("utility", 0.7, 10), position.listed, other), card).act
+    return hear(action, state, Partner(Hidden("utility", 0.7, 10), position.listed, other), _card(position.opening)).act
 
 
 def _blanked(text: str) -> str:

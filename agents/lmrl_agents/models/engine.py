@@ -1,7 +1,8 @@
 """Generation for conversations: each game keeps its key-value cache from turn to turn.
 
 `sampling.generate` reads every context from its first token. Here a context is compared with what the game's slot holds,
-and only the rest is read. The results are the same; what it costs: docs/performance.md.
+and only the rest is read. Games with equal contexts share what they say alike, up to the token at which they part. The results are the
+same; what it costs: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -216,17 +217,40 @@ class SlotEngine:
         live = list(range(len(slots)))
         ids: list[list[int]] = [[] for _ in slots]
         logprobs: list[list[float]] = [[] for _ in slots]
+        holders = {row: slots[i] for i, row in reversed(list(enumerate(rows)))}
         for step in range(most):
             tokens, chances = draw(*tables, rows, [uniforms[i]() for i in live])
             self.counts.generated += len(tokens)
-            for i, token, logprob in zip(live, tokens, chances, strict=True):
+            branches: dict[tuple[int, int], list[int]] = {}
+            for i, row, token, logprob in zip(live, rows, tokens, chances, strict=True):
                 ids[i].append(token)
                 logprobs[i].append(logprob)
-            live = [i for i in live if ids[i][-1] != eoa]
-            if not live or step == most - 1:
+                if token != eoa:
+                    branches.setdefault((row, token), []).append(i)
+            if not branches or step == most - 1:
                 break
-            tables, rows = self._advance([slots[i] for i in live], [ids[i][-1] for i in live])
+            going = [self._holder(holders[row], [slots[i] for i in games]) for (row, _), games in branches.items()]
+            tables, places = self._advance(going, [token for _, token in branches])
+            holders = dict(zip(places, going, strict=True))
+            live = [i for games in branches.values() for i in games]
+            rows = [place for place, games in zip(places, branches.values(), strict=True) for _ in games]
         return [Generated(tuple(a), tuple(b)) for a, b in zip(ids, logprobs, strict=True)]
+
+    def _holder(self, parent: _Slot, slots: list[_Slot]) -> _Slot:
+        """Of the slots of games that have said the same so far, the one that holds it; the others hold the context.
+
+        Args:
+            parent: holds all of it but the last token.
+            slots: of the games.
+        """
+        if parent in slots:
+            return parent
+        slot = min(slots, key=lambda slot: slot.index)
+        if len(slot.ids) < len(parent.ids):
+            for cache in self._caches:
+                cache.copy(parent.index, [slot.index], len(slot.ids), len(parent.ids))
+            slot.ids = list(parent.ids)
+        return slot
 
     def _reserve(self, contexts: list[list[int]]) -> None:
         need = max(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +48,10 @@ class Reader:
     def __init__(self, bargaining: Bargaining) -> None:
         self.bargaining = bargaining
         self._number = {act: k for k, act in enumerate(bargaining.acts)}
+        self.read = lru_cache(maxsize=4096)(self._read)
+        """An utterance as a proposal. What is drawn in a position often is one at a price of its grid, too."""
 
-    def read(self, action: str, position: Position) -> Proposal:
-        """An utterance as a proposal."""
+    def _read(self, action: str, position: Position) -> Proposal:
         act, price, text = self.bargaining.read(action, position)
         return Proposal(text, self._number[act], NO_PRICE if price is None else price)
 
@@ -98,16 +101,13 @@ class Proposer(TokenAgent):
 
     def propose(self, requests: Sequence[Request], positions: Sequence[Position]) -> list[list[Proposal]]:
         """What is drawn for each request, and the lines that answer what stands."""
-        drawn = self.draw(requests, self.contexts(requests))
-        said = [self._said(requests[k // self.candidates], one) for k, one in enumerate(drawn)]
+        drawn = iter(self.draw(requests, self.contexts(requests)))
         found = []
-        for k, position in enumerate(positions):
-            lines = [
-                *said[k * self.candidates : (k + 1) * self.candidates],
-                *self.reader.bargaining.open_acts(position),
-            ]
-            read = {line: self.reader.read(line, position) for line in set(lines)}
-            found.append([read[line] for line in lines])
+        for request, position in zip(requests, positions, strict=True):
+            group = list(islice(drawn, self.candidates))
+            said = {ids: self._said(request, one) for ids, one in {one.ids: one for one in group}.items()}
+            lines = [*(said[one.ids] for one in group), *self.reader.bargaining.open_acts(position)]
+            found.append([self.reader.read(line, position) for line in lines])
         return found
 
 
