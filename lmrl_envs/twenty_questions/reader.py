@@ -47,6 +47,7 @@ _CHANGES = re.compile(
     r"|other|same|something|anything|thing|things|first|before|after|need|needs|require|requires|use|uses|used|mean|called|known|name)\b|n't\b|,"
 )
 """Words with which a detail may be more than one."""
+_CLAUSES = re.compile(r"[,:;.!?]")
 _LEAD = re.compile(r".*[,:;.!-](?=.*\w)", re.DOTALL)
 """What stands before the last pause."""
 _THING = re.compile(r"(?i)\b(?:it|this|they|them|one|that)\b")
@@ -101,7 +102,7 @@ def _read(question: str) -> Reading:
     if reading.truth is None:
         for other in without_frame(question, _HEADS):
             found = _as_said(other)
-            if found.truth is not None and narrows(other) is None:
+            if found.truth is not None and narrows(other) is None and not _names_another(question, found.guess):
                 return found
     elif (
         reading.guess is None
@@ -115,6 +116,12 @@ def _read(question: str) -> Reading:
         found = reading if named is None else _as_said(f"is it {named}?")
         return reading if found.guess is None else found
     return reading
+
+
+def _names_another(question: str, guess: int | None) -> bool:
+    """Whether a clause beside a guess is another object's name: "picture, dog" is two of them, though a picture may be talk."""
+    clauses = (clause.strip() for clause in _CLAUSES.split(question)) if guess is not None else ()
+    return any(_as_said(f"{clause}?").guess not in (None, guess) for clause in clauses if clause)
 
 
 def _as_said(question: str) -> Reading:
