@@ -7,6 +7,7 @@ the row says so.
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ from limits import chess_plies, empty_steps
 from peers import Peers
 from table import Contender, NotMeasured, Table
 
+from lmrl_datasets import load_dataset
 from lmrl_envs.chess import native, partner
 from lmrl_envs.wrappers import ChatObservation
 
@@ -36,6 +38,11 @@ SALES = [
     "Hi, welcome! What are you looking for?", "What is your budget?", "How about the Toyota SUV for 27.5k?",
     "I can knock two thousand off.", "It has leather seats and a sunroof.", "What would you pay?",
 ]  # fmt: skip
+OPENERS = (
+    "", "So, ", "Okay, ", "Ok, ", "Well, ", "Hmm, ", "Alright, ", "All right, ", "Now, ", "Great, ", "Thanks, ", "Right, ", "I see, ", "Good, ", "Hm, ", "Oh, ",
+)  # fmt: skip
+CLOSERS = ("", ", please", ", then", ", by any chance", ", I wonder")
+"""What people say around what they say."""
 MOVES = ["move up", "move down", "move left", "move right"]
 LONGEST = 100
 """Steps after which a game is left, so that games without an end are begun anew."""
@@ -114,12 +121,40 @@ def any_command(env: Any) -> str:
     return random.choice(env.transcript[-1].text.rsplit("[", 1)[-1].rstrip("]").split(", "))
 
 
-def every_line_new(lines: Sequence[str]) -> list[str]:
-    """Lines that were never said before, in the same words."""
-    rng = random.Random(2)
-    return [
-        f"{line.rstrip('?.!')} {rng.choice(('please', 'then', 'maybe'))} {k}?" for k in range(4000) for line in lines
-    ]
+def every_line_new(name: str) -> Iterator[str]:
+    """What players say in a dataset's sample, each line in every frame: none comes twice, and nearly all are understood."""
+    said = {action: None for game in load_dataset(name, sample=True) for action in game.transcript.actions}
+    found = [_framed(line, opener, closer) for line in said for opener in OPENERS for closer in CLOSERS]
+    random.Random(2).shuffle(found)
+    yield from found
+
+
+def _framed(line: str, opener: str, closer: str) -> str:
+    first = line if not opener or line.startswith(("I ", "I'")) else line[0].lower() + line[1:]
+    return f"{opener}{first[:-1]}{closer}{first[-1]}" if first[-1] in "?.!" else f"{opener}{first}{closer}"
+
+
+def read_anew(env: Any, lines: Iterator[str], seconds: float) -> tuple[float, float]:
+    """Steps per CPU second of one environment, of lines that come once, and the share of them that its partner understood.
+
+    Raises:
+        NotMeasured: there were too few lines.
+    """
+    spent, steps, understood, seed = 0.0, 0, 0, 0
+    while spent < seconds:
+        env.reset(seed=seed)
+        seed += 1
+        batch = list(itertools.islice(lines, 20))
+        if not batch:
+            raise NotMeasured("all lines were said")
+        started = time.thread_time()
+        for line in batch:
+            _, _, terminated, truncated, info = env.step(line)
+            steps, understood = steps + 1, understood + info["understood"]
+            if terminated or truncated:
+                break
+        spent += time.thread_time() - started
+    return steps / spent, understood / steps
 
 
 class Games:
@@ -189,22 +224,44 @@ class Games:
         coin = "TextArena's game master is a language model; a coin stands in for it"
         questions = ("TextArena TwentyQuestions-v1-raw",), ("TextArena TwentyQuestions-v1",)
         cars = ("TextArena UsedCarNegotiation-v0-raw",), ("TextArena UsedCarNegotiation-v0",)
-        for id, lines, (raw, chat), note in (
-            ("lmrl/TwentyQuestions-v1", QUESTIONS, questions, coin),
-            ("lmrl/GuessMyCity-v1", CITY, questions, f"no package has this game; beside it 20 Questions. {coin}"),
-            ("lmrl/CarDealer-v1", SALES, cars, "TextArena's game has no partner: both sides are given"),
+        for id, data, lines, (raw, chat), note in (
+            ("lmrl/TwentyQuestions-v1", "twenty_questions/mixed-v1", QUESTIONS, questions, coin),
+            (
+                "lmrl/GuessMyCity-v1",
+                "guess_my_city/mixed-v1",
+                CITY,
+                questions,
+                f"no package has this game; beside it 20 Questions. {coin}",
+            ),
+            (
+                "lmrl/CarDealer-v1",
+                "car_dealer/mixed-v1",
+                SALES,
+                cars,
+                "TextArena's game has no partner: both sides are given",
+            ),
         ):
             said = SALES_MARKED if "Car" in id else QUESTIONS
             self.game(id, lines, self.others(raw, said), self.others(chat, said), f"the same lines again. {note}", 256)
-            env, fresh = gym.make(id), every_line_new(lines)
+            env, fresh = gym.make(id), every_line_new(data)
+            read_anew(env, fresh, 0.1 * self.seconds)  # word lists and knowledge are loaded once
+            shares: list[float] = []
+
+            def ours(env: Any = env, fresh: Iterator[str] = fresh, shares: list[float] = shares) -> float:
+                rate, share = read_anew(env, fresh, 0.7 * self.seconds)
+                shares.append(share)
+                return rate
+
+            title = f"{id}, alone, every line new"
             self.table.compare(
-                f"{id}, alone, every line new",
-                lambda env=env, fresh=fresh: alone(env, fresh, self.seconds),
+                title,
+                ours,
                 self.others(raw, said),
                 target=2,
                 limit=self.limit,
                 note=f"every sentence is read anew. {note}",
             )
+            self.table.find(f"{id}, share of new lines that are understood", min(shares))
 
     def houses(self) -> None:
         try:
