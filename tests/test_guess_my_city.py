@@ -551,6 +551,40 @@ def test_what_was_so_once_is_not_answered_by_what_is_so_today() -> None:
         assert read(question).truth is None, question
 
 
+@pytest.mark.parametrize(
+    ("question", "yes", "no"),
+    [
+        ("Do they speak Spanish or Portuguese?", "Lima Brasilia", "Rome"), ("Is Spanish or Portuguese spoken there?", "Lima Brasilia", "Rome"),
+        ("Do they speak French, Spanish or Portuguese?", "Paris Brasilia", "Rome"), ("Is the official language Spanish or English?", "Lima London", "Brasilia"),
+        ("Was it a British or French colony?", "Nairobi Dakar", "London Lima"), ("Was it ruled by Spain or Portugal?", "Lima Brasilia", "Nairobi"),
+        ("Does its country border Chile, Peru or Ecuador?", "Brasilia Lima", "Havana Rome"), ("Does it border France and the Netherlands?", "Brussels", "Rome"),
+        ("Does it border neither Peru nor Chile?", "Rome", "Brasilia"), ("Do they speak neither Spanish nor Portuguese?", "Rome", "Brasilia Lima"),
+        ("Is it the capital of France or Spain?", "Paris Madrid", "Barcelona"), ("Is it the largest city in Asia or Africa?", "Tokyo", "Nairobi"),
+        ("Is it bigger than Paris or Madrid?", "Tokyo", "Prague"), ("Was it once Portuguese?", "Luanda", "Istanbul"), ("Is it in Spain or Portugal?", "Madrid", "Rome"),
+    ],
+)  # fmt: skip
+def test_names_in_a_list_share_what_is_asked_of_the_first(question: str, yes: str, no: str) -> None:
+    for names, expected in ((yes, True), (no, False)):
+        for name in names.split():
+            assert truth(question, name) is expected, name
+
+
+def test_what_somebody_did_there_is_more_than_the_name() -> None:
+    """Who was born or lived there did not die there; and where there is a king, kings may have done nothing of the kind."""
+    for question in (
+        "Did Shakespeare die there?", "Was Pushkin buried there?", "Was Alfred Hitchcock killed there?", "Was it ever visited by a king?", "Was it built by a king?",
+        "Has a pope ever been there?", "Did a king ever live there?", "Has the president of the United States been there?", "Did a president visit it?",
+    ):  # fmt: skip
+        assert read(question).truth is None, question
+    for question, yes, no in (
+        ("Did Beethoven die there?", "Vienna", "Berlin"), ("Did Pushkin die there?", "Saint", "Moscow"), ("Is Karl Marx buried there?", "London", "Berlin"),
+        ("Was Pushkin born there?", "Moscow", "Vienna"), ("Is it ruled by a king?", "Madrid", "Paris"), ("Did Shakespeare live there?", "London", "?"),
+    ):  # fmt: skip
+        for name in cities():
+            if name.startswith((yes, no)):
+                assert truth(question, name) is name.startswith(yes), (question, name)
+
+
 def test_what_is_not_understood_is_said() -> None:
     for text in (
         "asdf qwerty zxcv", "lorem ipsum dolor sit amet", "the", "blargh?", "Москва", "Is it where my aunt lives?", "Est-ce que la ville est en Asie ?",

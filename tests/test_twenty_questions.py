@@ -317,6 +317,28 @@ def test_known_answers(question: str, yes: str, no: str) -> None:
         assert answer(question, no) is False
 
 
+@pytest.mark.parametrize(
+    ("question", "yes", "depends", "no", "unread"),
+    [
+        ("Is it an animal or is it a plant?", "", "", "", "dog banana hammer"), ("Is it a fruit or is it a vegetable?", "", "", "", "apple carrot"),
+        ("Is it an animal or a plant?", "dog banana tree", "", "hammer", ""), ("Is it a fruit or vegetable?", "apple carrot", "", "dog", ""),
+        ("Is it mainly used outdoors?", "kite rake car", "", "banana chair pencil", ""), ("Is it used outdoors?", "kite rake", "chair", "", ""),
+        ("Can one person use it alone?", "hammer pen bicycle golf", "", "soccer dog", ""), ("Can a child ride it alone?", "", "", "", "bicycle"),
+        ("Is it watched by millions of people on television?", "soccer", "", "hammer", ""), ("Is it an activity rather than a thing?", "soccer", "", "hammer", ""),
+        ("Does it have wheels, though it flies?", "airplane", "", "car", ""), ("Is it a mammal as opposed to a bird?", "dog", "", "penguin", ""),
+        ("Is it an expensive hobby?", "", "", "", "golf hammer"), ("Is it bought every week?", "", "", "elephant moon", "bed apple"), ("Is it eaten in the evening?", "", "", "bed", "apple"),
+        ("Is it greater than a car?", "", "", "", "apple bus"), ("Is it greater in weight than a car?", "bus", "", "apple", ""), ("Is it the greatest sport?", "", "", "", "soccer"),
+        ("Is it more fun than a ball?", "", "", "", "soccer hammer"), ("Is it more dangerous than a knife?", "", "", "", "knife volcano"), ("Is it bigger than 5?", "", "", "", "dog"),
+        ("Is it more of a toy than a tool?", "doll", "", "hammer", ""), ("Is it heavier than ten men?", "elephant", "", "dog", ""), ("Does it cost more than two cars?", "airplane", "", "piano", ""),
+        ("Is it faster than walking?", "bicycle dog", "", "hammer", ""), ("Is it made of cheese?", "", "", "moon", ""),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_all_accounted_for(question: str, yes: str, depends: str, no: str, unread: str) -> None:
+    for names, expected in ((yes, True), (depends, None), (no, False), (unread, "unread")):
+        for name in names.split():
+            assert read(question).answer(KNOWLEDGE.index[name]) == expected, name
+
+
 @pytest.mark.parametrize("name", ["eval", "dev", "regression"])
 def test_collected_questions(name: str) -> None:
     """At least 75 % answered rightly and at most 2 % wrongly; the rest is not understood, or disputed.

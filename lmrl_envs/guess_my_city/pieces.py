@@ -5,8 +5,10 @@ The engine asks `Pieces.match` wherever one of their words stands; what is read 
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 from lmrl_envs.guess_my_city.amounts import Amounts
 from lmrl_envs.guess_my_city.names import (
@@ -35,6 +37,7 @@ from lmrl_envs.language.truth import Truth
 
 _WHEN = {word: sign for sign, own in table(LINES["when"]).items() for word in own}
 _CENTURIES = tuple(words(LINES["centuries"]))
+_JOINING = frozenset((",", "or", "and", "nor"))
 _WORLD_WARS = {"first": (1914, 1918), "second": (1939, 1945)}
 _BESIDE = frozenset(("year", "sometime", "already", "well", "back", "than", "as", "early", "late", "ago", "there"))
 
@@ -47,6 +50,55 @@ class Pieces(Amounts):
     def match(self, tokens: Sequence[Token], i: int, last: Values | None, last_noun: str = "") -> Match | None:
         """The piece that begins at a token, None where there is none."""
         del last, last_noun
+        found = self._match(tokens, i)
+        if found is None or found.end + 1 >= len(tokens) or tokens[found.end].word not in _JOINING:
+            return found
+        return self._with_others(tokens, i, found)
+
+    def _with_others(self, tokens: Sequence[Token], i: int, found: Match) -> Match:
+        """A list in the place of a name: "borders Peru, Chile or Bolivia", "a French or British colony".
+
+        Each is read where the first one stands, so that the second of "speak Spanish or Portuguese" is no place.
+
+        Raises:
+            Unread: what is asked of the first cannot be asked of another.
+        """
+        names, joined = self._list_after(tokens, found.end)
+        start = next((k for k in range(i, found.end) if (own := self._entity(tokens, k)) and own[1] == found.end), None)
+        if not names or start is None:
+            return found
+        last = names[-1][1]
+        truths: list[Truth] = []
+        for first, end in ((start, found.end), *names):
+            own = self._match([*tokens[:start], *tokens[first:end], *tokens[last:]], i)
+            if own is None and start == i:
+                return found  # "in France or Paris"
+            if own is None:
+                raise Unread
+            truths.append(own.truth)
+        after = own.end - start - (end - first)
+        if start == i and not after:
+            return found  # names by themselves
+        return Match(reduce(operator.and_ if joined == "and" else operator.or_, truths), last + after)
+
+    def _list_after(self, tokens: Sequence[Token], j: int) -> tuple[list[tuple[int, int]], str]:
+        """Where the names of a list stand that goes on at a token, and the word that joins the last."""
+        names: list[tuple[int, int]] = []
+        joined = ""
+        while not joined and j + 1 < len(tokens) and tokens[j].word in _JOINING:
+            joined = tokens[j].word.replace(",", "")
+            j += 1
+            if not joined and tokens[j].word in _JOINING:
+                joined, j = tokens[j].word, j + 1
+            while j < len(tokens) and tokens[j].part == "x":
+                j += 1
+            if j >= len(tokens) or (found := self._entity(tokens, j)) is None:
+                return [], ""
+            names.append((j, found[1]))
+            j = found[1]
+        return (names, joined) if joined else ([], "")
+
+    def _match(self, tokens: Sequence[Token], i: int) -> Match | None:
         if tokens[i].word == "capital":
             return self._capital_of(tokens, i)
         if (greatest := self._greatest_of(tokens, i)) is not None:

@@ -64,9 +64,15 @@ _PAST = re.compile(
 _PAST_HINTS = ("formerly", "previously", "once", "past", "historically", "back", "use")
 _WAS_THERE = re.compile(
     r"(?i)^(?:did|has|have|was|were) (?:the )?([\w .'-]{3,40}?) (?:ever |once |use to |used to )*"
-    r"(?:lived?|work(?:ed)?|stud(?:y|ied)|visit(?:ed)?|play(?:ed)?|perform(?:ed)?|stay(?:ed)?|die[ds]?|teach|taught|resided?|been)\b"
+    r"(?:lived?|work(?:ed)?|stud(?:y|ied)|visit(?:ed)?|play(?:ed)?|perform(?:ed)?|stay(?:ed)?|teach|taught|resided?|been)\b"
 )
 """Asks whether somebody was in the city for a while."""
+_ROLES = "|".join(words(LINES["roles"]))
+_DONE_BY = re.compile(
+    rf"(?i)^(?:(?:did|has|have|had|was|were) (?:an? |any |some |the |another )?(?:[\w-]+ ){{0,2}}?({_ROLES})s?(?: of ([\w ]+?))?(?: ever| once)? (?:been|came|come|(?!united)\w+ed|live|die|visit|stay|sleep|go|stop|meet|speak|rule|study|build|found)\b"
+    rf"|.*\b(?!(?:{'|'.join(words(LINES['ruling']))})\b)\w+(?:ed|en|t) by (?:an? |any |some |the )?(?:[\w-]+ ){{0,2}}?({_ROLES})s?\b)"
+)
+"""Asks what a king or a president did there, of whom the table knows no more than whether there is one."""
 _CHANGES = frozenset(words(LINES["changes"]))
 _CONTAINS = re.compile(r"^(?:is|are) (?:the )?([\w .'-]+?) (?:a )?part of (?:it|the city|that city)\W*$")
 _BARE = re.compile(r"\W*([a-z]{4,12})\W*$")
@@ -116,6 +122,15 @@ def _as_said(question: str) -> Reading:
             return UNREAD if today is None or today == reading.truth else reading
         if "main language" in lower or (" for" in lower and _MAIN.search(lower) is not None):
             return reading._replace(truth=surely(reading.truth.yes))
+        if (done := _DONE_BY.match(question)) is not None:
+            alone = _as_said(f"is it in {done[2]}?" if done[2] else f"is there a {done[1] or done[3]}?").truth
+            said = reading.truth.possible
+            if (
+                alone is not None
+                and said & ~alone.possible == 0
+                and (alone == reading.truth or said.bit_count() > _FEW)
+            ):
+                return UNREAD
         if reading.guess is None and (somebody := _WAS_THERE.match(question)) is not None:
             known = load_reader().of_few(somebody[1])
             if known is not None and known.yes == reading.truth.yes:  # where else they were nobody told
@@ -290,7 +305,8 @@ class CityReader(Reader):
         files = {title: list(lines) for title, lines in sections(__file__, "data/lexicon.txt").items()}
         facts_file = sections(__file__, "data/facts.txt")
         files["phrase"] += facts_file["facts"]
-        files["phrase"] += [f"={line.replace(';', ' born;')} born" for line in facts_file["born"]]
+        for happened in ("born", "died", "buried"):
+            files["phrase"] += [f"={line.replace(';', f' {happened};')} {happened}" for line in facts_file[happened]]
         common, silent = set(words(files.pop("common"))), words(files.pop("silent"))
         beside, ordinary = words(files.pop("beside")), set(words(files.pop("ordinary")))
         common |= {own.strip() for line in files.pop("common phrases") for own in line.split(";")}

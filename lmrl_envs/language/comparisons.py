@@ -10,6 +10,8 @@ from lmrl_envs.language.tokens import Token
 
 _ABOUT = frozenset(("about", "roughly", "around", "approximately", "exactly"))
 """With these "as heavy as" is no more than that, either."""
+_ADDING_UP = frozenset(("kg", "usd", "len", "tall"))
+"""Measures of which two things have twice as much."""
 _BEFORE_AMOUNT = frozenset("xtpbav")
 """Parts of the words between a measure and its amount."""
 
@@ -22,7 +24,7 @@ class Measures(Quantities):
         word = tokens[i].word
         base = tokens[i].base
         if word in self.comparatives:
-            return self._than(tokens, i + 1, *self.comparatives[word], last)
+            return self._than(tokens, i + 1, *self.comparatives[word], last)  # "greater" is of no measure by itself
         if word in ("more", "less") and i + 1 < len(tokens) and tokens[i + 1].word in self.adjectives:
             measure, sign = self.adjectives[tokens[i + 1].word]
             if word == "less":
@@ -54,10 +56,10 @@ class Measures(Quantities):
             and (j + 1 == len(tokens) or tokens[j + 1].part == ",")
         ):
             return None if last is None else self._against(last, measure, sign, j + 1)
-        value, unit, end = self._quantity(tokens, j, measure)
+        value, unit, end = self._quantity(tokens, j, measure if measure in self.columns else None)
         if value is not None:
             return Match(self.compare(unit, sign, value), end, {unit: value})
-        found = self.reference(tokens, j)
+        found = self._so_many(tokens, j, measure)
         if found is None:
             return None
         values, end = found
@@ -115,7 +117,7 @@ class Measures(Quantities):
                     and last is not None
                 ):
                     return self._against(last, measure, sign[0] + "=", k + 1)
-                found = self.reference(tokens, k)
+                found = self._so_many(tokens, k, measure)
                 if found is not None and self._quantity(tokens, k, measure)[0] is None:
                     return self._against(found[0], measure, sign[0] + "=", found[1])
         return self._amount(tokens, j, measure, "")
@@ -178,6 +180,15 @@ class Measures(Quantities):
         bulk, length = found[0]["bulk"], found[0]["len"]
         assert bulk is not None and length is not None
         return Match(self.compare("bulk", "<=", bulk * 0.9) & self.compare("fit", "<=", length * 1.05), found[1])
+
+    def _so_many(self, tokens: Sequence[Token], j: int, measure: str) -> tuple[Values, int] | None:
+        """A known thing, or several of it ("heavier than ten men")."""
+        number, k = self._number(tokens, j)
+        found = self.reference(tokens, k)
+        if found is None or number is None:
+            return found
+        one = found[0].get(measure)
+        return ({measure: number * one}, found[1]) if one and measure in _ADDING_UP else None
 
     def reference(self, tokens: Sequence[Token], j: int) -> tuple[Values, int] | None:
         """The known thing whose name begins at a token, past articles and the like, and the token after it."""

@@ -119,11 +119,7 @@ class Quantities(Scales):
             return value, "usd", k
         unit = self.units.get(tokens[k].word) if k < len(tokens) else None
         if unit is None:
-            return (
-                (value, measure, k)
-                if measure in ("year", "people") or (measure and not self._has_units(measure))
-                else (None, "", j)
-            )
+            return (value, measure, k) if measure in ("year", "people") else (None, "", j)
         kind, k = unit[0], k + 1
         if k + 1 < len(tokens) and tokens[k].word in ("per", "an", "a", "/") and tokens[k + 1].word in ("hour", "h"):
             kind, unit, k = "speed", ("speed", unit[1] / 100_000), k + 2
@@ -181,9 +177,6 @@ class Quantities(Scales):
         while k < len(tokens) and tokens[k].word in ("a", "an", "of"):
             k += 1
         return value, k
-
-    def _has_units(self, measure: str) -> bool:
-        return any(kind == measure for kind, _ in self.units.values())
 
     def _year(self, tokens: Sequence[Token], i: int) -> Match | None:
         """ "before 1900", "in the 19th century", "200 years ago", "within the last fifty years"."""

@@ -95,7 +95,9 @@ class Reader:
         rewordings: Sequence[str] = (),
     ) -> None:
         self._count = count
-        rewrites = Rewrites([*sections(__file__, "rewordings.txt")["rewrite"], *rewordings])
+        lines = sections(__file__, "rewordings.txt")
+        rewrites = Rewrites([*lines["rewrite"], *rewordings])
+        self._wider = Rewrites(lines["narrowing"])
         self._reworded = lru_cache(maxsize=16)(rewrites)  # what is not understood may be asked for in other words again
         self.lexicon, self.measures = lexicon, measures
         self._language = Language(lexicon, measures, frozenset(subjects), (1 << count) - 1, leans)
@@ -124,6 +126,10 @@ class Reader:
                 found = self._as_it_stands(sentence, None)
                 if found.truth is not None:
                     return found
+            if (wider := self._wider(text)) != text:
+                found = Reader.read(self, wider)
+                if found.truth is not None and found.guess is None:
+                    return Reading(Truth(0, found.truth.possible), is_vague=True)
         return reading
 
     def _as_it_stands(self, sentence: Sentence, memory: Memory | None) -> Reading:

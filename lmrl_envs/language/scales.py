@@ -56,7 +56,9 @@ class Scales:
             base(word): measure for measure, found in table(own.get("counted", ())).items() for word in found
         }
         self.superlatives = {
-            word[:-1] + "st": value for word, value in self.comparatives.items() if word.endswith("er")
+            word[:-1] + "st": value
+            for word, value in self.comparatives.items()
+            if word.endswith("er") and value[0] in columns
         }
         self._more, self._less = ([entry.split() for entry in own[title]] for title in ("more", "less"))
         self._signs = frozenset(entry[0] for entry in self._more + self._less)

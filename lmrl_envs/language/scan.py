@@ -13,6 +13,7 @@ _NEEDING = frozenset(("need", "require", "use", "take", "involve", "demand"))
 _OF_A_PERSON = frozenset(words(LINES["of a person"]))
 """Parts of whoever uses it, where it "needs" them."""
 _WHERE = frozenset(("in", "at", "on", "inside", "near"))
+_ITSELF = frozenset(("it", "they"))
 _SOMEBODY = frozenset(("one", "single", "average", "person", "adult", "man"))
 
 
@@ -31,8 +32,8 @@ class Scan(Statement):
             self.at = i
             i = self._step(listed, i)
         self.at = -1
-        if not self.items:
-            raise Unread
+        if not self.items or any(clause.turns[-1:] == [len(clause.items)] for clause in self.clauses if clause.items):
+            raise Unread  # nothing is said, or nothing after a "not"
         for start, senses in self.owed:
             for item in self.items[start:]:
                 if item.sense in senses or item.sense in ALL:
@@ -54,6 +55,8 @@ class Scan(Statement):
         if clear:
             if self.connector and clear[0] in "ab":
                 self.context, self.own = "start", True
+            elif self.connector and self.tokens[word.index - len(clear)].word in _ITSELF:
+                self.context = "does"  # "has wheels, but it flies"
             for part in clear:
                 self.context = NEXT[self.context].get(part, self.context)
         if self.reaches:
@@ -66,7 +69,8 @@ class Scan(Statement):
         measures = self.measures
         if token.word in measures.triggers or token.base in measures.triggers or token.word[0] in "$0123456789":
             least = 3 if token.word in measures.numeric else 2
-            end = self._phrase(listed, i, found, least) or self._measure(listed, i) or self._phrase(listed, i, found, 1)
+            end = self._phrase(listed, i, found, least) or self._coordinate(listed, i)
+            end = end or self._measure(listed, i) or self._phrase(listed, i, found, 1)
         else:
             end = self._phrase(listed, i, found, 1)
         return end or (not token.part and self._coordinate(listed, i)) or self._single(listed, i, token)
@@ -75,6 +79,8 @@ class Scan(Statement):
         for size, key in found:
             if size < least:
                 break
+            if " or " in key and any({"a", "b"} & set(word.clear) for word in listed[i + 1 : i + size]):
+                continue  # "is it a fruit or is it a vegetable" asks which
             senses = self.phrases[key]
             sense = self._sense(listed, i, size, senses)
             if sense is None:

@@ -100,8 +100,11 @@ class Senses:
         if self.context == "aux" and size == 1 and (token.word.endswith("ing") or token.word in _VOCATIVES):
             return None  # "does cutting it ...", "would mommy let me"
         sense = None
+        named = NAME in senses and not (
+            size == 1 and clear[-1:] != "x" and token.word.endswith("ed") and self._is_participle(token)
+        )
         for own in order:
-            if own in senses:
+            if own in senses and (named or own != NAME):  # "is it watched" is no watch
                 sense = own
                 break
         if sense is None and self.context in ("be", "noun"):

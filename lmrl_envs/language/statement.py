@@ -126,6 +126,8 @@ class Statement(Senses):
             clause.items.pop()
             self.items.pop()
             relative = self.measures.relative(listed[i - 1].token.word, item.truth.possible)
+            if not relative.possible:
+                raise Unread  # "an expensive hobby": it has no price
             return Item("kind", relative & item.truth, last.start, item.end)
         if last.sense == "place" and item.sense in ("place", "part", "kind") and not listed[i].clear:
             raise Unread  # "a bedroom drawer": neither of the two
