@@ -535,3 +535,11 @@ def test_a_car_is_as_old_as_its_title_says_and_a_thing_is_called_by_its_name():
     for seed in range(100):
         text = say("ask handover", "buyer", None, seed, **clauses(draw_card(TITLES["Houseboat"], lambda n: 0)))
         assert text in LINES["ask handover housing"]
+
+
+def test_a_price_agreed_to_follows_the_agent_down():
+    partner = Partner(Hidden("rule_based", 0.7, 10), 200.0, "buyer")
+    agreed = partner.answer(Act("propose", 130.0), State(1, mine=110.0, theirs=150.0, first=200.0))
+    assert agreed.act == Act("agree", 130.0)
+    assert partner.answer(Act("propose", 125.0), agreed.state).act == Act("offer", 125.0)
+    assert partner.answer(Act("propose", 140.0), agreed.state).act == Act("offer", 130.0)

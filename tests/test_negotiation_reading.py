@@ -190,7 +190,7 @@ def replies(hidden: Hidden, side: int, acts: tuple[Act, ...]) -> Iterator[tuple[
                 answer = ("propose" if mine is None else "insist" if named == mine else "counter", named)
                 mine = named
         if answer[0] == "offer":
-            price = min(1000.0, answer[1] or 0)
+            price = min(1000.0, answer[1] if theirs is None else better(theirs, answer[1]))
             mine, offered, answer = price, True, ("offer", price)
         if leaves and answer[0] not in ("agree", "offer") and (answer[0], act.name) != ("wait", "agree"):
             yield ("leave", None)

@@ -79,7 +79,7 @@ def verdict(line: Line, amounts: Sequence[Amount], standing: Standing, names: Co
         told = not TOPICS.isdisjoint(line.tokens) or any(token in names for token in line.tokens)
         if not told or (has("grant", "commit") and "if" in line.tokens):
             # "I'd get laughed out of the office."; but "If Bob vouches for you, okay."
-            then = any(p.label == "weak" and p.start > supposed[0] for p in line.phrases)
+            then = "work" in line.tokens or any(p.label == "weak" and p.start > supposed[0] for p in line.phrases)
             return Meaning("unclear", almost=True) if then and no < 0 else Meaning("refuse")
     act = _of_the_offer(_other_act(line, no, standing, names), line, standing)
     weak = max((p for p in line.phrases if p.label == "weak"), key=lambda p: p.end, default=None)
@@ -206,8 +206,8 @@ def _accounted(
             for at in within
             if at in about and dollars(about[at], standing) != standing.other and not _is_year(about[at])
         ]
-        if other_price and not _FEES.isdisjoint(line.tokens[start:end]):
-            return False  # "Deal, but with the dealer fee of $800."
+        if other_price and (line.tokens[start] == "to" or not _FEES.isdisjoint(line.tokens[start:end])):
+            return False  # "Sold! To the man with $26,000.", "Deal, but with the dealer fee of $800."
         excused = any(labels.get(at) == "gift" or at in elsewhere for at in within) or bool(other_price)
         if any(about[at].role not in _EXCUSED for at in other_price) or (
             other_price and any(labels.get(at) == "yes" for at in within)
@@ -218,7 +218,8 @@ def _accounted(
             return False
         if excused and (other_price or not elsewhere.isdisjoint(within) or _DANGER.isdisjoint(line.tokens[start:end])):
             continue
-        if asked and (assents or (not _is_aside(labels, line, start) and about.keys().isdisjoint(within))):
+        closes = _is_aside(labels, line, start) or any(labels.get(at) == "close" for at in within)
+        if asked and (assents or (not closes and about.keys().isdisjoint(within))):
             return False
         left = unaccounted(line, within, amounts, standing, names)
         if left and not (end <= said and _leads_up(line, left, end, said)):

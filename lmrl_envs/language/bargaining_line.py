@@ -83,6 +83,8 @@ def pieces(tokens: Sequence[str]) -> Iterator[tuple[int, int, bool]]:
     start = 0
     for at, token in enumerate(tokens):
         if token in BREAKS:
+            if token not in PAUSES and tokens[at + 1 : at + 2] == ("?",):
+                continue  # "$24,500 then?" asks
             if at > start:
                 yield start, at, token == "?"  # noqa: S105 - a mark
             start = at + 1

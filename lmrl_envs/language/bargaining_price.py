@@ -51,7 +51,7 @@ def price_of(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple
         elif amount.role in ("off", "percent"):
             less.append(amount._replace(value=value))
         elif amount.role == "raise":
-            if other is not None and amount.bare and value > other / 2 and value != other:
+            if other is not None and value != other and value > (other / 2 if amount.bare else 0.8 * other):
                 asks.append((value, amount.at))  # "find me 24"
             else:
                 more.append(value)

@@ -70,9 +70,20 @@ _AND_REST = re.compile(
 _LETTERS, _DIGIT = re.compile("[a-z]+"), re.compile(r"\d")
 _PLUS = re.compile(r"(?<!e)\+")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
+_A_FEW = re.compile(r"\b(?:a )?(?:(few|several)|couple(?: of)?)(?: more)? (?=(?:hundred|thousand|grand)\b)(?(1)\w+)")
+"""A few hundred: no amount; a couple of thousand: two."""
+_VERY_WELL = re.compile(r"(?<![a-z])(?<![a-z] )very well(?= ?[.,!;]|$)")
 _EVEN = re.compile(r"\b(?:50[ -/]{1,3}50|fifty[ -/]{1,3}fifty)\b")
-_MIXED = re.compile(rf"(?<![\d.,])(\d{{1,3}})[ -](?:thousand|grand|k) (?:and )?({'|'.join(SMALL)}) hundred\b")
-"""26 thousand five hundred."""
+_MIXED = re.compile(rf"(?<![\d.,])(\d{{1,3}})[ -](?:thousand|grand|k) (?:and )?({'|'.join(SMALL)}|[1-9]) hundred\b")
+"""26 thousand five hundred, 26 thousand 5 hundred."""
+_RANGE = re.compile(
+    r"(?<![\d.,])(\d{1,3}(?:\.\d)?)(?=(?: ?- ?| to | or | and )[$€£]?\d{1,3}(?:\.\d)? ?(?:k|grand|thousand)\b)"
+)
+"""26-27k: both are thousands."""
+_ASIDE = re.compile(r"\(([^()]*)\)")
+"""What is told in brackets is a clause of its own."""
+_STAGED = re.compile(r"(?<!\S)\*([a-z][^*]*)\*(?!\*)")
+"""*shakes your hand*: so is what is done."""
 _WORD = "|".join([*SMALL, *TENS, *SCALES])
 _WORDS = re.compile(
     rf"\b(?:(?:an?|half an?) (?=hundred|thousand|grand|k\b))?(?:{_WORD})\b"
@@ -119,6 +130,14 @@ def find_amounts(text: str) -> Found:
         text = _EVEN.sub("halfway", text)
     if "ty" in text or not _MISTYPED.keys().isdisjoint(_LETTERS.findall(text)):  # "ty": all of `TENS` end so
         text = _WRITTEN.sub(lambda found: _MISTYPED.get(found[0], f"{found[0]}-"), text)
+    if "(" in text:
+        text = _ASIDE.sub(r", \1 ,", text)
+    if "*" in text:
+        text = _STAGED.sub(r", \1 ,", text)
+    if "very well" in text:
+        text = _VERY_WELL.sub("certainly", text)
+    if "few" in text or "several" in text or "couple" in text:
+        text = _A_FEW.sub(lambda found: "some" if found[1] else "two ", text)
     if "+" in text:
         text = _PLUS.sub(" plus ", text)
     values: list[tuple[str, float, bool]] = []
@@ -126,7 +145,10 @@ def find_amounts(text: str) -> Found:
         text = _AS_WORDS.sub(lambda found: "for" if found[0] == "4" else "too", text)
         text = _AND_REST.sub(r"\1,\2", _HALVES.sub(r"\1.5", text))
         if "hundred" in text:
-            text = _MIXED.sub(lambda found: str(int(found[1]) * 1000 + SMALL[found[2]] * 100), text)
+            text = _MIXED.sub(
+                lambda found: str(int(found[1]) * 1000 + (SMALL.get(found[2]) or int(found[2])) * 100), text
+            )
+        text = _RANGE.sub(r"\1k", text)
         text = _NUMBER.sub(lambda found: _digits(found, values), text)
     if not _NUMBER_WORDS.isdisjoint(_LETTERS.findall(text)):
         # Numbers in words stand between those in digits: each token takes the next value of its own list.
@@ -248,7 +270,7 @@ _CONTEXTS: tuple[tuple[Role, tuple[str, str]], ...] = (
     ("extra", ("", "extra")),
 )
 """Role -> the patterns to the right and to the left of an amount that give it; the first that is found counts."""
-_TOLD: tuple[tuple[Role, str], ...] = (("past", "told"), ("quoted", "quoted"), ("past", "past"))
+_TOLD: tuple[tuple[Role, str], ...] = (("past", "told"), ("past", "moved"), ("quoted", "quoted"), ("past", "past"))
 """Role -> the pattern to the left of a discount that is only told of: given before, or wished for by the other side."""
 _BIT = {title: 1 << i for i, title in enumerate(_PATTERN)}
 _LIKELY: dict[str, int] = {}
@@ -315,13 +337,15 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
         return "list", "", ""
     if begins("over list"):
         return "off", "list", "over"
+    if not base and ends("apart") and begins("less"):
+        return "raise", "other", ""  # "You're $1,000 off."
     if begins("less") or ends("cut"):
         told = next((role for role, behind in _TOLD if ends(behind)), None)
         if told is not None:  # "I have already come down $1,500"
             return told, "", ""
         return ("denied", "", "") if denied else ("off", base, "")
     if (begins("more") and not ends("extra")) or (ends("add") and not begins("extra right")):
-        return "raise", "other", ""
+        return ("past", "", "") if ends("moved") else ("raise", "other", "")
     for role, (before, behind) in _CONTEXTS:
         if (before and begins(before)) or (behind and ends(behind)):
             return role, "", ""

@@ -194,7 +194,7 @@ _ONES, _TEENS = (
 _TENS, _ELSE = "|".join(TENS), "hundred|thousand|grand|percent|per cent|%"
 _CLOCK = re.compile(
     rf"(?i)\b(?P<at>at|around|about|before|after|until|till|by|from|past) (?:half )?(?P<hour>\d{{1,2}}|{_ONES}|ten|eleven|twelve)"
-    rf"(?:[ -](?:fifteen|thirty|forty[- ]five))?(?: o'?clock)?\b(?![.,:-]?[\w%$]| (?:{_ELSE}|dollars?|bucks|{_TENS}|{_TEENS}))"
+    rf"(?:[ -](?:fifteen|thirty|forty[- ]five))?(?: o'?clock)?\b(?![.,:-]?[\w%$]| (?:{_ELSE}|dollars?|bucks|less|more|off|under|below|{_TENS}|{_TEENS}))"
 )
 """An hour as people say it: "coming round at six"."""
 _COMING = re.compile(

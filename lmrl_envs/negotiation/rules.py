@@ -243,7 +243,8 @@ class Partner:
         return good if state.mine is None else self._worse(good, state.mine)
 
     def _offer(self, price: float, state: State) -> Step:
-        price = min(price, self.listed)
+        """Its formal offer: never worse for it than what the agent asks now, which may have moved since a price was agreed to."""
+        price = min(price if state.theirs is None else self._better(price, state.theirs), self.listed)
         return Step(Act("offer", price), state._replace(mine=price, offer=price))
 
     def _chat(self, act: Act, state: State, most: int) -> Step | None:
