@@ -21,7 +21,7 @@ import torch
 
 from lmrl_agents import AgentError, Request, agent_names, load_agent
 from lmrl_agents.learning.checkpoints import load_checkpoint
-from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.losses import mean, surprise
 from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.learning.run import CHECKPOINT, TrainingError, TrainingRun
 from lmrl_agents.learning.start import fresh_model
@@ -321,7 +321,7 @@ def _loss(model: LanguageModel, *transcripts: Transcript) -> torch.Tensor:
     """The loss of cloning."""
     steps = steps_of(model.tokenizer, *transcripts)
     batch = steps.clone_batch(np.arange(steps.groups))
-    return cross_entropy(model.action_logits(batch), batch.token, batch.weight)
+    return mean(surprise(model.logits([model.action_states(batch)]), batch.token), batch.weight)
 
 
 def test_environment_tokens_are_not_predicted_and_padding_changes_nothing() -> None:
@@ -348,7 +348,7 @@ def test_cloning_is_the_mean_over_all_action_tokens_however_many_rows_are_equal(
     batch = store.clone_batch(np.arange(store.groups))
     assert len(batch.tokens) == store.rows and batch.weight.sum() == 3 * 6 + 3
     model = small_model(tokenizer)
-    loss = cross_entropy(model.action_logits(batch), batch.token, batch.weight)
+    loss = mean(surprise(model.logits([model.action_states(batch)]), batch.token), batch.weight)
     loss.backward()
     found = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     model.zero_grad()

@@ -42,7 +42,7 @@ def games(form: TextFormat, seed: int = 0) -> tuple[LanguageModel, list[TokenEpi
     for said, pays in PAYS.items():
         transcript = Transcript.from_texts(["start", said[0], f"went {said[0]}", said[1]], list(pays))
         episodes.append(TokenEpisode.from_transcript(transcript, True, False, tokenizer, form))
-    from lmrl_agents.learning.losses import cross_entropy
+    from lmrl_agents.learning.losses import mean, surprise
     from lmrl_agents.models.steps import StepStore
 
     steps = StepStore.of(episodes, form, tokenizer.pad)
@@ -50,7 +50,7 @@ def games(form: TextFormat, seed: int = 0) -> tuple[LanguageModel, list[TokenEpi
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(60):
         optimizer.zero_grad()
-        cross_entropy(model.action_logits(batch), batch.token, batch.weight).backward()
+        mean(surprise(model.logits([model.action_states(batch)]), batch.token), batch.weight).backward()
         optimizer.step()
     return model, episodes
 

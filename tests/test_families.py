@@ -220,7 +220,7 @@ def test_logits_are_the_models_own_in_training_play_after_load_and_export(family
     steps = StepStore.of([episode], FORM, tokenizer.pad)
     batch = steps.batch(np.arange(len(steps)), successors=False)
     with torch.no_grad():
-        ours = torch.log_softmax(model.action_logits(batch), dim=1)
+        ours = torch.log_softmax(model.logits([model.action_states(batch)]), dim=1)
     for i in range(len(steps)):
         row = batch.tokens[batch.state_row[batch.state[i]]][: int(batch.state_column[batch.state[i]]) + 1].tolist()
         assert torch.allclose(ours[i], own_logprobs(reference, row)[-1], atol=2e-4), family
@@ -245,7 +245,7 @@ def test_logits_are_the_models_own_in_training_play_after_load_and_export(family
     model.export(tmp_path / "exported")
     again = LanguageModel.load(tmp_path / "saved")
     with torch.no_grad():
-        assert torch.allclose(torch.log_softmax(again.action_logits(batch), dim=1), ours, atol=1e-5)
+        assert torch.allclose(torch.log_softmax(again.logits([again.action_states(batch)]), dim=1), ours, atol=1e-5)
     exported = AutoModelForCausalLM.from_pretrained(tmp_path / "exported", dtype=torch.float32).eval()
     assert torch.allclose(own_logprobs(exported, list(context)), own_logprobs(reference, list(context)), atol=1e-5)
     # critics read the same states
@@ -358,7 +358,7 @@ def test_activations_that_are_computed_twice_change_no_gradient(family, tokenize
                 return tensor
 
             with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-                loss = torch.log_softmax(one.action_logits(batch), dim=1).square().mean()
+                loss = torch.log_softmax(one.logits([one.action_states(batch)]), dim=1).square().mean()
             loss.backward()
             assert not one.training and not any(module.training for module in one.modules())
             gradient = torch.cat([p.grad.flatten() for p in one.parameters() if p.grad is not None])

@@ -12,7 +12,7 @@ from lmrl_agents.algorithms.batch_q import dropping, largest_after
 from lmrl_agents.algorithms.dbcq import expected_best
 from lmrl_agents.algorithms.kl_control import Config, backup, reward_of
 from lmrl_agents.learning.losses import squared_error
-from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.critic import Critic, CriticConfig, value_of
 from lmrl_agents.models.guided import GREEDY, GuidedPolicy, best_of_draws
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.steps import StepBatch
@@ -30,9 +30,10 @@ def solved(method: str, c: float = C, **settings: float | bool) -> torch.Tensor:
 
     def loss() -> torch.Tensor:
         with torch.no_grad():
-            y = reward_of(R, TOKEN, table[STATE], PRIOR[STATE], config)
+            own = torch.log_softmax(table[STATE], dim=1)
+            y = reward_of(R, value_of(PRIOR[STATE], TOKEN), value_of(own, TOKEN), config)
             y = y + GOES_ON * backup(table, PRIOR, method, config.soft)[NEXT]
-        return squared_error(table[STATE].gather(1, TOKEN[:, None])[:, 0], y, WEIGHT)
+        return squared_error(value_of(table[STATE], TOKEN), y, WEIGHT)
 
     minimise(loss, [table], steps=1500)
     return table.detach()

@@ -12,12 +12,12 @@ from lmrl_agents.learning.losses import (
     chosen,
     clipped_policy_loss,
     clipped_value_loss,
-    cross_entropy,
     expectile_loss,
     kl_estimates,
     mean,
     policy_gradient_loss,
     squared_error,
+    surprise,
 )
 from lmrl_agents.learning.returns import generalized_advantages, group_advantages, returns_to_go
 
@@ -35,7 +35,7 @@ def floats(*values: float) -> torch.Tensor:
         (squared_error(floats(1, 3), floats(2, 1), floats(1, 3)), (1 + 4 * 3) / 8),
         (expectile_loss(floats(0, 2, 1), floats(2, 1, 1.5), 0.75, floats(1, 3, 4)), (0.75 * 4 + 0.25 * 3 + 0.75) / 16),
         (policy_gradient_loss(floats(-1, -3), floats(2, -1), floats(1, 3)), (2 - 3 * 3) / 4),
-        (cross_entropy(floats(0, LOG2, 0)[None], torch.tensor([1]), floats(5)), LOG2),
+        (surprise(floats(0, LOG2, 0)[None], torch.tensor([1])), LOG2),
         # V as it is is further from R; the lower end of the clip; the upper end
         (clipped_value_loss(floats(3, 0, 3), floats(1, 1, 1), floats(2, 0, 3), 0.5, floats(1, 1, 2)), (1 + 0.25 + 2 * 2.25) / 8),
         # ratios 2, 2, 1/2, 1/2 at clip 1/4: only where it would go further the better way is it cut

@@ -17,13 +17,15 @@ from lmrl_agents.learning.losses import (
     chosen,
     clipped_policy_loss,
     clipped_value_loss,
-    cross_entropy,
     expectile_loss,
     kl_estimates,
+    mean,
     policy_gradient_loss,
+    surprise,
 )
 from lmrl_agents.learning.online import normalize
 from lmrl_agents.learning.returns import generalized_advantages, group_advantages, returns_to_go
+from lmrl_agents.models.critic import least, taken
 from lmrl_agents.models.steps import StepBatch, StepStore, decisions
 from lmrl_agents.models.tokenizer import train_tokenizer
 from lmrl_agents.models.tokens import TextFormat, TokenEpisode
@@ -69,8 +71,8 @@ def test_ilql_reaches_the_fixed_points_of_the_tree(expectile: float, values: tup
     config = Config(discount=1.0, expectile=expectile, conservatism=0.0)
 
     def loss() -> torch.Tensor:
-        heads = [table[STATE] for table in tables]
-        slow = torch.stack(heads).amin(0).gather(1, TOKEN[:, None])[:, 0]
+        heads = [taken(table[STATE], TOKEN) for table in tables]
+        slow = least([head.value for head in heads])
         return ilql_loss(heads, v[STATE], slow, v[NEXT], batch, config)[0]
 
     minimise(loss, [*tables, v])
@@ -89,7 +91,7 @@ def test_cql_without_conservatism_reaches_the_fixed_points_of_the_tree(backup: s
     def loss() -> torch.Tensor:
         with torch.no_grad():
             after = (prior * table).sum(1) if backup == "sarsa" else supported_max(table, prior, 0.1)
-        return cql_loss([table[STATE]], R + GOES_ON * after[NEXT], TOKEN, WEIGHT, 0.0)[0]
+        return cql_loss([taken(table[STATE], TOKEN)], R + GOES_ON * after[NEXT], WEIGHT, 0.0)[0]
 
     minimise(loss, [table])
     assert table.detach()[0].tolist() == pytest.approx(first, abs=1e-3)
@@ -104,7 +106,7 @@ def test_the_largest_value_is_taken_among_supported_tokens() -> None:
 def test_monte_carlo_reaches_the_mean_returns_of_the_tree() -> None:
     table = torch.zeros(3, 2, requires_grad=True)
     returns = torch.cat([(SECOND * REWARD).sum(1), REWARD.flatten()])
-    minimise(lambda: mc_loss(table[STATE], TOKEN, returns, WEIGHT, 0.0)[0], [table])
+    minimise(lambda: mc_loss(taken(table[STATE], TOKEN), returns, WEIGHT, 0.0)[0], [table])
     assert table.detach()[0].tolist() == pytest.approx([0.4, -0.2], abs=1e-3)
 
 
@@ -112,7 +114,7 @@ def test_monte_carlo_reaches_the_mean_returns_of_the_tree() -> None:
 def test_conservatism_in_one_state(weight: float, expected: tuple[float, ...]) -> None:
     p, y, tokens = torch.tensor([0.6, 0.3, 0.1]), torch.tensor([1.0, 0.0, 2.0]), torch.arange(3)
     q = torch.zeros(1, 3, requires_grad=True)
-    minimise(lambda: cql_loss([q.expand(3, 3)], y, tokens, p, weight)[0], [q])
+    minimise(lambda: cql_loss([taken(q.expand(3, 3), tokens)], y, p, weight)[0], [q])
     assert q.detach()[0].tolist() == pytest.approx(expected, abs=1e-3)
     gap = p * (q.detach()[0] - y) + weight * (torch.softmax(q.detach()[0], 0) - p)
     assert gap.abs().max() < 1e-3
@@ -128,7 +130,7 @@ def test_the_expectile_of_a_fair_coin_is_tau(tau: float) -> None:
 
 def test_cross_entropy_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]))
-    loss = cross_entropy(logits, torch.tensor([0, 1, 0]), torch.tensor([1.0, 1.0, 2.0]))
+    loss = mean(surprise(logits, torch.tensor([0, 1, 0])), torch.tensor([1.0, 1.0, 2.0]))
     assert loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.8) + 2 * math.log(0.2)) / 4, rel=1e-6)
 
 

@@ -35,7 +35,7 @@ def test_gradients_and_moments_are_counted_to_the_byte(
         seen.append((self, memory_of(run, policy, optimizers.values(), config)))
 
     monkeypatch.setattr(Session, "__init__", watching)
-    train(run_of("ppo", maze_data, tmp_path / "run", pass_tokens=100))
+    train(run_of("ppo", maze_data, tmp_path / "run", pass_tokens=100, logits_at_once=3000))
     session, said = seen[-1]
     assert session.run.algorithm == "ppo" and len(session.optimizers) == 2
     states = [s for optimizer in session.optimizers.values() for s in optimizer.state.values()]
@@ -47,6 +47,9 @@ def test_gradients_and_moments_are_counted_to_the_byte(
     assert said.caches == 2 * session.policy.form.max_tokens * 2 * 2 * 16 * 4
     assert said.activations == 100 * 2 * 16 * 34 * 4
     assert said.weights == said.gradients  # all that there is is trained
+    # Of so many numbers at once, whole rows, with their logarithms and gradient.
+    vocabulary = session.policy.vocabulary
+    assert said.logits == 3000 // vocabulary * vocabulary * 4 * 3 < 100 * vocabulary * 4 * 3
     assert said.most == said.certain + max(said.caches, said.activations + said.logits)
 
 

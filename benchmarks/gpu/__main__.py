@@ -28,12 +28,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmrl_agents.algorithms.bc import read_token
 from lmrl_agents.algorithms.ilql import Config as IlqlConfig
 from lmrl_agents.algorithms.ilql import ilql_loss
-from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, cross_entropy
+from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, mean
 from lmrl_agents.learning.online import new_logprobs
 from lmrl_agents.learning.optimisation import adamw
-from lmrl_agents.models.critic import Critic, CriticConfig
+from lmrl_agents.models.chunks import read
+from lmrl_agents.models.critic import Critic, CriticConfig, least
 from lmrl_agents.models.model import LanguageModel, ModelConfig
 from lmrl_agents.models.sampling import Sampling
 from lmrl_agents.models.steps import StepBatch, StepStore
@@ -158,7 +160,11 @@ def losses(
 ) -> tuple[Callable[[StepBatch], torch.Tensor], list[torch.nn.Module], float]:
     """The loss of a pass, what is trained by it, and operations a weight and token."""
     if algorithm == "bc":
-        return lambda batch: cross_entropy(model.action_logits(batch), batch.token, batch.weight), [model], 6
+
+        def cloning(batch: StepBatch) -> torch.Tensor:
+            return mean(read(model, read_token, model.action_states(batch), batch.token)[0], batch.weight)
+
+        return cloning, [model], 6
     if algorithm == "ilql":
         critic = Critic.beside(model, CriticConfig())
         target, config = critic.target(), IlqlConfig()
@@ -167,9 +173,9 @@ def losses(
             states = critic.states(batch)
             values = critic.value(states)
             with torch.no_grad():
-                slow = target.least_q(target.states(batch)[batch.state]).gather(1, batch.token[:, None])[:, 0]
+                slow = least(target.values_of(target.states(batch)[batch.state], batch.token))
             here, after = values[batch.state], values[batch.next_state]
-            return ilql_loss(critic.q(states[batch.state]), here, slow, after, batch, config)[0]
+            return ilql_loss(critic.taken(states[batch.state], batch.token), here, slow, after, batch, config)[0]
 
         return ilql, [critic], 8
     critic = Critic.beside(model, CriticConfig(("value",)))

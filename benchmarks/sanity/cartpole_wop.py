@@ -30,7 +30,7 @@ from torch import nn
 
 from lmrl_agents.algorithms import kl_control
 from lmrl_agents.algorithms.dbcq import expected_best
-from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.losses import surprise
 from lmrl_agents.models.guided import best_of_draws
 from lmrl_envs.files import write_atomically
 
@@ -171,7 +171,7 @@ def clone(buffer: Buffer, seed: int, steps: int) -> nn.Module:
     optimizer = torch.optim.Adam(model.parameters(), RATE)
     for _ in range(steps):
         which = torch.from_numpy(rng.integers(0, len(buffer.action), BATCH))
-        loss = cross_entropy(model(buffer.state[which]), buffer.action[which], torch.ones(BATCH))
+        loss = surprise(model(buffer.state[which]), buffer.action[which]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -211,7 +211,8 @@ def train(method: str, buffer: Buffer, prior: nn.Module, seed: int, steps: int, 
             reward, slow = torch.ones(BATCH), target(after)
             log_prior = torch.log_softmax(prior(after), 1)
             if config is not None:
-                reward = kl_control.reward_of(reward, action, values, torch.log_softmax(prior(state), 1), config)
+                own = (-surprise(table, action) for table in (prior(state), values))
+                reward = kl_control.reward_of(reward, *own, config)
                 worth = kl_control.backup(slow, log_prior, config.form, config.soft)
             elif method == "DBCQ":
                 worth = expected_best(slow, log_prior.exp(), DRAWS)

@@ -26,6 +26,7 @@ import torch
 from lmrl_agents.algorithms.cql import BACKUPS, cql_loss, supported_max
 from lmrl_agents.learning.losses import expectile_loss
 from lmrl_agents.learning.optimisation import cosine_decay
+from lmrl_agents.models.critic import taken, value_of
 from lmrl_datasets import generate, load_dataset
 from lmrl_envs.maze.rules import ACTIONS, GOAL_REWARD, MAX_MOVES, STEP_REWARD, Maze, named_maze
 
@@ -112,13 +113,12 @@ def train(data: Steps, config: Config, seed: int) -> torch.Tensor:
         elif config.backup == "max":
             ahead = supported_max(slow_q[after], prior[after], config.support)
         else:
-            taken = slow_q[after].gather(1, following.clamp(min=0)[:, None])[:, 0]
-            ahead = torch.where(following >= 0, taken, (prior[after] * slow_q[after]).sum(1))
+            own = value_of(slow_q[after], following.clamp(min=0))
+            ahead = torch.where(following >= 0, own, (prior[after] * slow_q[after]).sum(1))
         y = data.reward[which] + config.discount * goes_on * ahead
-        loss, _ = cql_loss([q[state]], y, action, weight, config.conservatism)
+        loss, _ = cql_loss([taken(q[state], action)], y, weight, config.conservatism)
         if config.backup == "expectile":
-            target = slow_q[state].gather(1, action[:, None])[:, 0]
-            loss = loss + expectile_loss(v[state], target, config.expectile, weight)
+            loss = loss + expectile_loss(v[state], value_of(slow_q[state], action), config.expectile, weight)
         optimizer.param_groups[0]["lr"] = cosine_decay(step, config.steps, config.rate, floor=0.001)
         optimizer.zero_grad()
         loss.backward()

@@ -19,7 +19,7 @@ from models import SIZE, fresh, letters
 from peers import Peers
 from table import Table, number
 
-from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.losses import mean, surprise
 from lmrl_agents.learning.optimisation import adamw
 from lmrl_agents.models.steps import StepStore
 from lmrl_agents.models.tokens import TokenEpisode
@@ -97,7 +97,8 @@ def training_rate(batch: int, context: int, width: int, seconds: float) -> float
 
     def step() -> None:
         data = store.clone_batch(np.arange(batch))
-        loss = cross_entropy(model.action_logits(data), data.token, data.weight)
+        logits = model.logits([model.action_states(data)])
+        loss = mean(surprise(logits, data.token), data.weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -25,7 +25,7 @@ from torch import nn
 from lmrl_agents.learning.losses import squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import Critic
+from lmrl_agents.models.critic import Critic, least
 from lmrl_agents.models.guided import GREEDY
 from lmrl_agents.models.steps import StepBatch
 
@@ -62,10 +62,14 @@ def dropping(trunk: nn.Module, rate: float) -> Iterator[None]:
 @torch.no_grad()
 def largest_after(target: Critic, batch: StepBatch, passes: int, dropout: float) -> torch.Tensor:
     """min over the passes of max_x Qbar(s', x), float [N]."""
+
+    def largest() -> torch.Tensor:
+        return target.read(lambda q: (least(q).amax(dim=1),), target.states(batch)[batch.next_state])[0]
+
     if passes == 1:
-        return target.least_q(target.states(batch)[batch.next_state]).amax(dim=1)
+        return largest()
     with dropping(target.trunk, dropout):
-        drawn = [target.least_q(target.states(batch)[batch.next_state]).amax(dim=1) for _ in range(passes)]
+        drawn = [largest() for _ in range(passes)]
     return torch.stack(drawn).amin(dim=0)
 
 
@@ -87,7 +91,7 @@ def train(run: TrainingRun) -> Path:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         after = largest_after(target, batch, config.passes, config.dropout)
         y = batch.reward + config.discount**batch.time * batch.goes_on * after
-        q = critic.q(critic.states(batch)[batch.state])[0]
-        return batch, squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight), {"target": y.mean()}
+        (q,) = critic.values_of(critic.states(batch)[batch.state], batch.token)
+        return batch, squared_error(q, y, batch.weight), {"target": y.mean()}
 
     return fit(run, config, model, critic, target, data, losses_of, "values")

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from lmrl_agents.learning.losses import cross_entropy, mean
+from lmrl_agents.learning.losses import mean, surprise
 from lmrl_agents.learning.optimisation import adamw, batch_indices, cosine_decay, precision
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import fresh_model
+from lmrl_agents.models.chunks import read
 from lmrl_agents.models.distributed import shard
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.step_cache import cached_steps
@@ -89,13 +90,16 @@ def fit(run: TrainingRun, config: Config, model: LanguageModel, steps: StepStore
         for part, more in session.parts(steps, groups):
             batch = steps.clone_batch(part).to(run.device)
             with precision(run):
-                logits = model.action_logits(batch)
-                loss = cross_entropy(logits, batch.token, batch.weight)
+                cost, hit = read(model, read_token, model.action_states(batch), batch.token)
+                loss = mean(cost, batch.weight)
             norm = session.update("policy", loss, rate, batch, more)
         session.note = f"loss {loss.item():.3f}"
-        with torch.no_grad():
-            accuracy = mean((logits.argmax(dim=1) == batch.token).float(), batch.weight).item()
-        session.log(loss=loss.item(), accuracy=accuracy, gradient_norm=norm)
+        session.log(loss=loss.item(), accuracy=mean(hit, batch.weight).item(), gradient_norm=norm)
         if config.evaluate_every and (step + 1) % config.evaluate_every == 0:
             session.validate(model, config.evaluation_episodes)
     return session
+
+
+def read_token(logits: torch.Tensor, token: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each token costs, and whether it is the likeliest: float [N] each."""
+    return surprise(logits, token), (logits.detach().argmax(dim=1) == token).float()

@@ -25,10 +25,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.learning.losses import cross_entropy, expectile_loss, squared_error
+from lmrl_agents.learning.losses import expectile_loss, mean, squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import Critic, states_of
+from lmrl_agents.models.chunks import in_pieces
+from lmrl_agents.models.critic import Critic, Taken, least, states_of, value_of
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepBatch
 
@@ -48,11 +49,11 @@ class Config(OfflineConfig):
 
 
 def cql_loss(
-    q: list[torch.Tensor], y: torch.Tensor, token: torch.Tensor, weight: torch.Tensor, conservatism: float
+    q: list[Taken], y: torch.Tensor, weight: torch.Tensor, conservatism: float
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The loss L above and its parts: each q float [N, V]; y, weight float [N]; token int64 [N]."""
-    loss_q = sum((squared_error(head.gather(1, token[:, None])[:, 0], y, weight) for head in q), torch.zeros(()))
-    loss_c = sum((cross_entropy(head, token, weight) for head in q), torch.zeros(()))
+    """The loss L above and its parts: q of each head, of the tokens that were taken; y, weight float [N]."""
+    loss_q = sum((squared_error(head.value, y, weight) for head in q), torch.zeros(()))
+    loss_c = sum((mean(head.surprise, weight) for head in q), torch.zeros(()))
     return loss_q + conservatism * loss_c, {"loss_q": loss_q, "loss_c": loss_c}
 
 
@@ -70,12 +71,17 @@ def backup(
     slow = target.states(batch)[batch.next_state]
     if config.backup == "expectile":
         return target.value(slow)
-    q = target.least_q(slow)
-    prior = torch.softmax(model.logits([states_of(model.networks[0], batch)[batch.next_state]]).float(), dim=1)
-    if config.backup == "max":
-        return supported_max(q, prior, config.support)
-    taken = q.gather(1, following.clamp(min=0)[:, None])[:, 0]
-    return torch.where(following >= 0, taken, (prior * q).sum(dim=1))
+    known = states_of(model.networks[0], batch)[batch.next_state]
+
+    def read(slow: torch.Tensor, known: torch.Tensor, following: torch.Tensor) -> tuple[torch.Tensor]:
+        q = target.least_q(slow)
+        prior = torch.softmax(model.logits([known]).float(), dim=1)
+        if config.backup == "max":
+            return (supported_max(q, prior, config.support),)
+        taken = value_of(q, following.clamp(min=0))
+        return (torch.where(following >= 0, taken, (prior * q).sum(dim=1)),)
+
+    return in_pieces(read, model.vocabulary, slow, known, following)[0]
 
 
 def train(run: TrainingRun) -> Path:
@@ -98,10 +104,10 @@ def train(run: TrainingRun) -> Path:
         following = torch.from_numpy(next_token[steps].astype(np.int64)).to(run.device)
         y = batch.reward + config.discount**batch.time * batch.goes_on * backup(model, target, batch, following, config)
         states = critic.states(batch)[batch.state]
-        loss, parts = cql_loss(critic.q(states), y, batch.token, batch.weight, config.conservatism)
+        loss, parts = cql_loss(critic.taken(states, batch.token), y, batch.weight, config.conservatism)
         if config.backup == "expectile":
             with torch.no_grad():
-                slow = target.least_q(target.states(batch)[batch.state]).gather(1, batch.token[:, None])[:, 0]
+                slow = least(target.values_of(target.states(batch)[batch.state], batch.token))
             loss = loss + expectile_loss(critic.value(states), slow, config.expectile, batch.weight)
         return batch, loss, {**parts, "target": y.mean()}
 

@@ -22,6 +22,7 @@ import torch
 from lmrl_agents.learning.losses import squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.chunks import in_pieces
 from lmrl_agents.models.critic import states_of
 from lmrl_agents.models.guided import best_of_draws
 
@@ -52,14 +53,17 @@ def train(run: TrainingRun) -> Path:
     critic = critic_of(run, model, ("q1",), data, config)
     target = critic.target()
 
+    def read(known: torch.Tensor, slow: torch.Tensor) -> tuple[torch.Tensor]:
+        prior = torch.softmax(model.logits([known]).float(), dim=1)
+        return (expected_best(target.least_q(slow), prior, config.draws),)
+
     def losses_of(groups: np.ndarray) -> Losses:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
         with torch.no_grad():
-            hidden = states_of(model.networks[0], batch)[batch.next_state]
-            prior = torch.softmax(model.logits([hidden]).float(), dim=1)
-            after = expected_best(target.least_q(target.states(batch)[batch.next_state]), prior, config.draws)
+            known, slow = states_of(model.networks[0], batch)[batch.next_state], target.states(batch)[batch.next_state]
+            (after,) = in_pieces(read, model.vocabulary, known, slow)
             y = batch.reward + config.discount**batch.time * batch.goes_on * after
-        q = critic.q(critic.states(batch)[batch.state])[0]
-        return batch, squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight), {"target": y.mean()}
+        (q,) = critic.values_of(critic.states(batch)[batch.state], batch.token)
+        return batch, squared_error(q, y, batch.weight), {"target": y.mean()}
 
     return fit(run, config, model, critic, target, data, losses_of, "best_of", config.draws)

@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.learning.losses import cross_entropy, expectile_loss, squared_error
+from lmrl_agents.learning.losses import expectile_loss, mean, squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.critic import Taken, least
 from lmrl_agents.models.steps import StepBatch
 
 SHARDABLE = True
@@ -45,7 +46,7 @@ class Config(OfflineConfig):
 
 
 def ilql_loss(
-    q: list[torch.Tensor],
+    q: list[Taken],
     value: torch.Tensor,
     target_q: torch.Tensor,
     next_value: torch.Tensor,
@@ -55,7 +56,7 @@ def ilql_loss(
     """The loss L above and its parts.
 
     Args:
-        q: of each head, float [N, V].
+        q: of each head, of the tokens that were taken.
         value: V(s), float [N].
         target_q: min_i Qbar_i(s, x), float [N].
         next_value: V(s'), float [N]; no gradient goes through it.
@@ -63,10 +64,9 @@ def ilql_loss(
         config: gamma, tau and alpha.
     """
     y = batch.reward + config.discount**batch.time * batch.goes_on * next_value.detach()
-    taken = batch.token[:, None]
-    loss_q = sum((squared_error(head.gather(1, taken)[:, 0], y, batch.weight) for head in q), torch.zeros(()))
+    loss_q = sum((squared_error(head.value, y, batch.weight) for head in q), torch.zeros(()))
     loss_v = expectile_loss(value, target_q.detach(), config.expectile, batch.weight)
-    loss_c = sum((cross_entropy(head, batch.token, batch.weight) for head in q), torch.zeros(()))
+    loss_c = sum((mean(head.surprise, batch.weight) for head in q), torch.zeros(()))
     loss = loss_q + loss_v + config.conservatism * loss_c
     return loss, {"loss_q": loss_q, "loss_v": loss_v, "loss_c": loss_c}
 
@@ -83,9 +83,9 @@ def train(run: TrainingRun) -> Path:
         states = critic.states(batch)
         values = critic.value(states)
         with torch.no_grad():
-            slow = target.least_q(target.states(batch)[batch.state]).gather(1, batch.token[:, None])[:, 0]
+            slow = least(target.values_of(target.states(batch)[batch.state], batch.token))
         here, after = values[batch.state], values[batch.next_state]
-        loss, parts = ilql_loss(critic.q(states[batch.state]), here, slow, after, batch, config)
+        loss, parts = ilql_loss(critic.taken(states[batch.state], batch.token), here, slow, after, batch, config)
         return batch, loss, {**parts, "value": here.mean()}
 
     return fit(run, config, model, critic, target, data, losses_of)

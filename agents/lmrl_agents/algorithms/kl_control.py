@@ -29,9 +29,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.learning.losses import cross_entropy, squared_error
+from lmrl_agents.learning.losses import mean, squared_error, surprise
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load
 from lmrl_agents.learning.run import TrainingRun
+from lmrl_agents.models.chunks import in_pieces, read
 from lmrl_agents.models.critic import states_of
 from lmrl_agents.models.guided import GREEDY, supports
 
@@ -65,18 +66,12 @@ def backup(
     return torch.logsumexp(values, dim=1) if form == "psi" or soft else values.amax(dim=1)
 
 
-def reward_of(
-    reward: torch.Tensor, token: torch.Tensor, values: torch.Tensor, log_prior: torch.Tensor, config: Config
-) -> torch.Tensor:
-    """r/c with what the form charges at the step itself; reward float [N], token int64 [N], values and log p float [N, V]."""
+def reward_of(reward: torch.Tensor, log_prior: torch.Tensor, log_own: torch.Tensor, config: Config) -> torch.Tensor:
+    """r/c with what the form charges at the step itself: of the token that was taken reward, log p and log softmax F, float [N] each."""
     scaled = reward / config.reward_scale
     if config.form == "g":
         return scaled
-    charged = log_prior.gather(1, token[:, None])[:, 0]
-    if config.form != "klq_coded":
-        return scaled + charged
-    own = torch.log_softmax(values.detach(), dim=1).gather(1, token[:, None])[:, 0]
-    return scaled + config.penalty * (charged - own)
+    return scaled + (config.penalty * (log_prior - log_own) if config.form == "klq_coded" else log_prior)
 
 
 def train(run: TrainingRun) -> Path:
@@ -92,21 +87,22 @@ def train(run: TrainingRun) -> Path:
     critic = critic_of(run, model, ("q1",), data, config, 1 / config.reward_scale)
     target = critic.target()
 
+    def worth(known: torch.Tensor, slow: torch.Tensor) -> tuple[torch.Tensor]:
+        log_prior = torch.log_softmax(model.logits([known]).float(), dim=1)
+        return (backup(target.least_q(slow), log_prior, config.form, config.soft, support),)
+
     def losses_of(groups: np.ndarray) -> Losses:
         batch = data.batch(*data.distinct(data.steps_of(groups))[:2]).to(run.device)
-        q = critic.q(critic.states(batch)[batch.state])[0]
+        (q,) = critic.taken(critic.states(batch)[batch.state], batch.token)
         with torch.no_grad():
-            hidden = states_of(model.networks[0], batch)
-            here, after = (
-                torch.log_softmax(model.logits([hidden[which]]).float(), dim=1)
-                for which in (batch.state, batch.next_state)
-            )
-            slow = target.least_q(target.states(batch)[batch.next_state])
-            y = reward_of(batch.reward, batch.token, q, here, config)
-            y = y + config.discount**batch.time * batch.goes_on * backup(slow, after, config.form, config.soft, support)
-        loss = squared_error(q.gather(1, batch.token[:, None])[:, 0], y, batch.weight)
+            known, slow = states_of(model.networks[0], batch), target.states(batch)[batch.next_state]
+            (charged,) = read(model, lambda *of: (-surprise(*of),), known[batch.state], batch.token)
+            (after,) = in_pieces(worth, model.vocabulary, known[batch.next_state], slow)
+            y = reward_of(batch.reward, charged, -q.surprise, config)
+            y = y + config.discount**batch.time * batch.goes_on * after
+        loss = squared_error(q.value, y, batch.weight)
         if config.conservatism:
-            loss = loss + config.conservatism * cross_entropy(q, batch.token, batch.weight)
+            loss = loss + config.conservatism * mean(q.surprise, batch.weight)
         return batch, loss, {"target": y.mean()}
 
     return fit(run, config, model, critic, target, data, losses_of, "tilt" if config.form == "g" else "values")

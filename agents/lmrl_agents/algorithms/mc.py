@@ -24,11 +24,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lmrl_agents.learning.losses import cross_entropy, squared_error
+from lmrl_agents.learning.losses import mean, squared_error
 from lmrl_agents.learning.offline import Losses, OfflineConfig, critic_of, fit, load, share_of_the_cut
 from lmrl_agents.learning.returns import returns_to_go
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.models.critic import Critic, states_of
+from lmrl_agents.models.chunks import in_pieces
+from lmrl_agents.models.critic import Critic, Taken, states_of
 from lmrl_agents.models.model import LanguageModel
 from lmrl_agents.models.steps import StepStore
 
@@ -45,11 +46,10 @@ class Config(OfflineConfig):
 
 
 def mc_loss(
-    q: torch.Tensor, token: torch.Tensor, returns: torch.Tensor, weight: torch.Tensor, conservatism: float
+    q: Taken, returns: torch.Tensor, weight: torch.Tensor, conservatism: float
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The loss L above and its parts: q float [N, V], token int64 [N], returns and weight float [N]."""
-    loss_q = squared_error(q.gather(1, token[:, None])[:, 0], returns, weight)
-    loss_c = cross_entropy(q, token, weight)
+    """The loss L above and its parts: q of the tokens that were taken, returns and weight float [N]."""
+    loss_q, loss_c = squared_error(q.value, returns, weight), mean(q.surprise, weight)
     return loss_q + conservatism * loss_c, {"loss_q": loss_q, "loss_c": loss_c}
 
 
@@ -74,9 +74,9 @@ def train(run: TrainingRun) -> Path:
         distinct, counts, kind = data.distinct(steps, successors=False)
         means = np.bincount(kind, goals_of(data, steps, returns, shares, value_after)) / counts
         batch = data.batch(distinct, counts, successors=False).to(run.device)
-        q = critic.q(critic.states(batch)[batch.state])[0]
-        goal = torch.tensor(means, dtype=torch.float32, device=q.device)
-        return batch, *mc_loss(q, batch.token, goal, batch.weight, config.conservatism)
+        (q,) = critic.taken(critic.states(batch)[batch.state], batch.token)
+        goal = torch.tensor(means, dtype=torch.float32, device=run.device)
+        return batch, *mc_loss(q, goal, batch.weight, config.conservatism)
 
     return fit(run, config, model, critic, target, data, losses_of)
 
@@ -110,6 +110,10 @@ def values_after(model: LanguageModel, target: Critic, data: StepStore, ends: np
     """E_{x ~ pi_data} Qbar(s', x) of the states after the last steps of cut-off episodes: int [K] -> float [K]."""
     kinds, _, kind = data.distinct(ends, successors=True)
     batch = data.batch(kinds).to(model.device)
-    prior = torch.softmax(model.logits([states_of(model.networks[0], batch)[batch.next_state]]).float(), dim=1)
-    values = (prior * target.least_q(target.states(batch)[batch.next_state])).sum(dim=1)
+
+    def read(known: torch.Tensor, slow: torch.Tensor) -> tuple[torch.Tensor]:
+        return ((torch.softmax(model.logits([known]).float(), dim=1) * target.least_q(slow)).sum(dim=1),)
+
+    known, slow = states_of(model.networks[0], batch)[batch.next_state], target.states(batch)[batch.next_state]
+    (values,) = in_pieces(read, model.vocabulary, known, slow)
     return values.double().cpu().numpy()[kind]

@@ -31,7 +31,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, cross_entropy, kl_estimates, mean
+from lmrl_agents.learning.losses import clipped_policy_loss, clipped_value_loss, kl_estimates, mean, surprise
 from lmrl_agents.learning.online import (
     GradientConfig,
     RoundGuard,
@@ -51,6 +51,7 @@ from lmrl_agents.learning.returns import generalized_advantages
 from lmrl_agents.learning.run import TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.learning.start import start_policy
+from lmrl_agents.models.chunks import read
 from lmrl_agents.models.critic import Critic, CriticConfig, states_of
 from lmrl_agents.models.distributed import all_reduce, moments, shard
 from lmrl_agents.models.model import LanguageModel
@@ -214,8 +215,8 @@ def _learn(
                 number = round_ * 1000 + len(measured)
                 drawn = batch_indices(run.seed, number, data.groups, config.pretraining_rows)
                 real = data.clone_batch(drawn).to(run.device)
-                cloning = cross_entropy(model.action_logits(real), real.token, real.weight)
-                loss = loss + config.pretraining_weight * cloning
+                (cost,) = read(model, lambda *of: (surprise(*of),), model.action_states(real), real.token)
+                loss = loss + config.pretraining_weight * mean(cost, real.weight)
             predicted = critic.value(states if shared else critic.states(batch))[batch.state]
             value_loss = clipped_value_loss(predicted, values[index], returns[index], value_clip, batch.weight)
         if fresh:

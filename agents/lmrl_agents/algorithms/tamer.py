@@ -99,7 +99,7 @@ def optimise(run: TrainingRun, config: Config, loss_of: Loss, frozen_features: b
             batch, owner, feedback, shares = batch_of(steps, begin, [told for _, told in pool], np.unique(games))
             batch = batch.to(run.device)
             with precision(run):
-                q = critic.q(critic.states(batch)[batch.state])[0].gather(1, batch.token[:, None])[:, 0]
+                q = critic.values_of(critic.states(batch)[batch.state], batch.token)[0]
                 h = mean_of(q, owner.to(run.device))
                 loss = loss_of(h, feedback.to(run.device), shares.to(run.device))
             session.update("critic", loss, config.rate(round_), batch)

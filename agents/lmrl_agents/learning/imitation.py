@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmrl_agents.learning.losses import cross_entropy
+from lmrl_agents.learning.losses import mean, surprise
 from lmrl_agents.learning.online import OnlineConfig, steps_of
 from lmrl_agents.learning.optimisation import batch_indices, precision
 from lmrl_agents.learning.session import Session
+from lmrl_agents.models.chunks import read
 from lmrl_agents.models.tokens import TokenEpisode
 
 
@@ -32,7 +33,13 @@ def imitate(session: Session, config: ImitationConfig, pool: Sequence[TokenEpiso
         for part, more in session.parts(steps, groups):
             batch = steps.clone_batch(part).to(session.run.device)
             with precision(session.run):
-                loss = cross_entropy(model.action_logits(batch) / config.temperature, batch.token, batch.weight)
+                (cost,) = read(
+                    model,
+                    lambda logits, token: (surprise(logits / config.temperature, token),),
+                    model.action_states(batch),
+                    batch.token,
+                )
+                loss = mean(cost, batch.weight)
             session.update("policy", loss, rate, batch, more)
             last = loss.item()
     return last

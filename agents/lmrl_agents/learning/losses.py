@@ -15,9 +15,9 @@ def mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (values * weights).sum() / weights.sum()
 
 
-def cross_entropy(logits: torch.Tensor, tokens: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """- E log softmax(logits)[token]; logits float [N, V], tokens int64 [N]."""
-    return mean(F.cross_entropy(logits.float(), tokens, reduction="none"), weights)
+def surprise(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """- log softmax(logits)[token]: float [N, V], int64 [N] -> float [N]. Its weighted mean is the cross entropy."""
+    return F.cross_entropy(logits.float(), tokens, reduction="none")
 
 
 def squared_error(predicted: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

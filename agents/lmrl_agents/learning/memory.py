@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from lmrl_agents.learning.run import TrainingError, TrainingRun
+from lmrl_agents.models.chunks import rows_of
 from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.distributed import local_tensor
 from lmrl_agents.models.families import text_config
@@ -39,7 +40,7 @@ class Memory:
     """Of a pass at its longest: an estimate, some 34 numbers a token, layer and unit of width (Korthikanti et al., arXiv 2205.05198)
     without those of attention, a layer's inputs alone where they are computed twice."""
     logits: int
-    """Of a pass's action tokens, their logarithms and gradient, were every token one."""
+    """Of a pass's action tokens, their logarithms and gradient, were every token one; of a piece where they are computed in several."""
 
     @property
     def certain(self) -> int:
@@ -81,6 +82,7 @@ def memory_of(
     head = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     layers, width = shape.num_hidden_layers, shape.hidden_size
     tokens = run.pass_tokens or getattr(config, "batch_size", 1) * form.max_tokens
+    acted = min(tokens, getattr(config, "batch_size", tokens) * form.max_action_tokens)
     each = 2 if run.dtype == "bf16" else 4
     return Memory(
         weights=weights,
@@ -88,7 +90,7 @@ def memory_of(
         optimizer=2 * size,
         caches=getattr(config, "slots", 0) * form.max_tokens * 2 * layers * heads * head * 4,
         activations=tokens * layers * width * (1 if policy.config.checkpointing else 34) * each,
-        logits=min(tokens, getattr(config, "batch_size", tokens) * form.max_action_tokens) * policy.vocabulary * 4 * 3,
+        logits=min(acted, rows_of(policy.vocabulary)) * policy.vocabulary * 4 * 3,
     )
 
 
@@ -141,6 +143,6 @@ def tell_memory(
         advice = (
             ""
             if needs.most <= free
-            else "\nthis may not fit: lower --pass-tokens, slots or batch_size, or set model.checkpointing=true"
+            else "\nthis may not fit: lower --pass-tokens, slots or batch_size, --logits-at-once, or set model.checkpointing=true"
         )
         sys.stderr.write(f"memory on {run.device}:\n{needs.table(free)}{advice}\n")

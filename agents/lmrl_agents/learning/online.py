@@ -19,6 +19,7 @@ from lmrl_agents.learning.rewarding import Rewarding
 from lmrl_agents.learning.run import TrainingError, TrainingRun
 from lmrl_agents.learning.session import Session
 from lmrl_agents.models.adapters import copied, without_base
+from lmrl_agents.models.chunks import by_state
 from lmrl_agents.models.critic import Critic, states_of
 from lmrl_agents.models.distributed import all_reduce, moments, rank, unsharded, world_size
 from lmrl_agents.models.model import LanguageModel
@@ -313,8 +314,15 @@ def new_logprobs(
     """
     hidden = [] if states is None else [states]
     hidden += [states_of(network, batch) for network in policy.networks[len(hidden) :]]
-    logits = policy.logits(hidden).float() / temperature
-    return chosen(logits[batch.state], batch.token)
+
+    def read(
+        hidden: Sequence[torch.Tensor], state: torch.Tensor, token: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = policy.logits(hidden).float() / temperature
+        return chosen(logits[state], token)
+
+    logprobs, entropy = by_state(read, policy.vocabulary, hidden, batch.state, batch.token)
+    return logprobs, entropy
 
 
 def slices(steps: StepStore, size: int, seed: Sequence[int]) -> list[np.ndarray]:

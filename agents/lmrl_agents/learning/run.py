@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from tyro.conf import Positional, Suppress, arg
 
+from lmrl_agents.models.chunks import AT_ONCE
 from lmrl_agents.models.distributed import rank
 from lmrl_agents.playing.identity import reward_identity
 from lmrl_agents.presets import load_preset
@@ -67,6 +68,8 @@ class TrainingRun:
     """Settings in place of the preset's, as table.name=value (ppo.iterations=20, model.width=128)."""
     pass_tokens: int = 0
     """Most tokens of rows that are read at once in training; a batch's gradients add up over as many passes as it takes. 0: all."""
+    logits_at_once: int = AT_ONCE
+    """Most logits, or values of tokens, that there are at once in training: what is more is computed in pieces, twice. 0: all."""
     threads: int = 1
     """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False

@@ -17,6 +17,7 @@ from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.following import RolloutConfig
 from lmrl_agents.learning.run import FINAL, METRICS, ROLLOUT, TrainingError, TrainingRun
 from lmrl_agents.learning.trackers import SAMPLES, names_of, open_trackers
+from lmrl_agents.models.chunks import bounded
 from lmrl_agents.models.distributed import rank, world_size
 from lmrl_agents.playing.loading import load_agent
 from lmrl_agents.playing.protocol import AgentError
@@ -100,7 +101,8 @@ def train(run: TrainingRun) -> Path:
         if (final / "lmrl.json").is_file():  # resumed after its end
             return final
         try:
-            final = algorithm(run)
+            with bounded(run.logits_at_once):
+                final = algorithm(run)
         except torch.OutOfMemoryError as problem:
             raise TrainingError(
                 f"{run.device} has no memory left ({str(problem).splitlines()[0]}); lower batch_size "

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lmrl_agents.models.adapters import copied, train_only_adapters
+from lmrl_agents.models.chunks import Numbers, in_pieces
 from lmrl_agents.models.composition import CharacterComposition, token_texts
 from lmrl_agents.models.description import shapes_of
 from lmrl_agents.models.families import text_config
@@ -35,6 +39,29 @@ class CriticConfig:
     """Rows of the Q heads are shared by characters, see `CharacterComposition`."""
     outputs: int = 1
     """Numbers of the head ``distribution``."""
+
+
+class Taken(NamedTuple):
+    """What a table over the tokens says of one token in each row: float [N] each."""
+
+    value: torch.Tensor
+    surprise: torch.Tensor
+    """- log softmax of the row at the token."""
+
+
+def value_of(table: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
+    """A token's number in each row: float [N, V], int64 [N] -> float [N]."""
+    return table.gather(1, token[:, None])[:, 0]
+
+
+def taken(table: torch.Tensor, token: torch.Tensor) -> Taken:
+    """Of a token in each row: float [N, V], int64 [N]."""
+    return Taken(value_of(table, token), F.cross_entropy(table, token, reduction="none"))
+
+
+def least(q: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The smallest of several heads' values, which all have one shape."""
+    return reduce(torch.minimum, q)
 
 
 class Head(nn.Module):
@@ -119,7 +146,21 @@ class Critic(ValueNetwork):
 
     def least_q(self, states: torch.Tensor) -> torch.Tensor:
         """The smallest of the Q heads, float [S, V]."""
-        return torch.stack(self.q(states)).amin(dim=0)
+        return least(self.q(states))
+
+    def read(self, of: Callable[..., Numbers], states: torch.Tensor, *rows: torch.Tensor) -> Numbers:
+        """``of(q, *rows)`` of states, float [N, width], in pieces, see `chunks.in_pieces`; q is what `q` gives."""
+        outputs = next(len(head.weight) for name, head in self.heads.items() if name.startswith("q"))
+        return in_pieces(lambda own, *more: of(self.q(own), *more), outputs, states, *rows)
+
+    def values_of(self, states: torch.Tensor, token: torch.Tensor) -> list[torch.Tensor]:
+        """Each Q head's value of a token in each state: float [N, width], int64 [N] -> float [N] each."""
+        return list(self.read(lambda q, own: tuple(value_of(head, own) for head in q), states, token))
+
+    def taken(self, states: torch.Tensor, token: torch.Tensor) -> list[Taken]:
+        """Of each Q head `taken`, likewise."""
+        told = self.read(lambda q, own: tuple(one for head in q for one in taken(head, own)), states, token)
+        return [Taken(*told[k : k + 2]) for k in range(0, len(told), 2)]
 
     @property
     def has_q(self) -> bool:

@@ -51,6 +51,11 @@ class AroundModel(nn.Module):
         return self.model.max_positions
 
     @property
+    def vocabulary(self) -> int:
+        """The model's."""
+        return self.model.vocabulary
+
+    @property
     def device(self) -> torch.device:
         """The model's."""
         return self.model.device

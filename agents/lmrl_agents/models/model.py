@@ -78,7 +78,7 @@ class LanguageModel(nn.Module):
     @property
     def vocabulary(self) -> int:
         """How many tokens there are logits for."""
-        return self.config.outputs or self.lm.get_output_embeddings().weight.shape[0]
+        return self.config.outputs or self.lm.get_output_embeddings().out_features
 
     @property
     def max_positions(self) -> int:
@@ -91,10 +91,9 @@ class LanguageModel(nn.Module):
             return states[0] @ self.lm.get_output_embeddings().weight[: self.config.outputs].T
         return logits_of(self.lm, states[0])
 
-    def action_logits(self, batch: StepBatch) -> torch.Tensor:
-        """Logits that predict the tokens of the batch's steps, and nothing else: float [N, V]."""
-        states = states_at(self.networks[0], batch.tokens, batch.length, batch.state_row, batch.state_column)
-        return self.logits([states[batch.state]])
+    def action_states(self, batch: StepBatch) -> torch.Tensor:
+        """The states that the tokens of the batch's steps are predicted from: float [N, width]."""
+        return states_at(self.networks[0], batch.tokens, batch.length, batch.state_row, batch.state_column)[batch.state]
 
     # -- checkpoints
 

@@ -35,6 +35,11 @@ class Policy(Protocol):
     def tokenizer(self) -> TaskTokenizer: ...
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens there are logits for."""
+        ...
+
+    @property
     def max_positions(self) -> int:
         """Most tokens of context and action together."""
         ...

@@ -83,7 +83,7 @@ def judged(critic: Critic, batch: StepBatch, count: int, choice: bool) -> tuple[
     before, after = states[:count], states[count:]
     values = torch.stack([heads[name](before)[:, 0] for name in ("value", "value2")])
     if choice:
-        return values.float(), torch.stack(critic.q(before)).gather(2, batch.token.expand(2, -1)[..., None])[..., 0]
+        return values.float(), torch.stack(critic.values_of(before, batch.token))
     return values.float(), torch.stack([heads[name](after)[:, 0] for name in ("after", "after2")]).float()
 
 
