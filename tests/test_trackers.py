@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -120,7 +121,9 @@ def test_what_is_not_known_or_not_installed_is_said_before_training(
         monkeypatch.setitem(sys.modules, {"tensorboard": "tensorboardX"}.get(name, name), None)
     with pytest.raises(TrackerError, match="pip install wandb"):
         open_trackers("wandb", tmp_path, 0, {})
-    assert open_trackers("tensorboard", tmp_path, 0, {}) == []  # the default is no demand
+    with pytest.raises(TrackerError, match="pip install tensorboardX"):
+        open_trackers("tensorboard", tmp_path, 0, {})
+    assert open_trackers("auto", tmp_path, 0, {}) == []  # the default is no demand
     assert names_of("none") == names_of("") == [] and names_of("wandb, mlflow") == ["wandb", "mlflow"]
 
 
@@ -145,9 +148,33 @@ def test_what_is_added_at_the_end_hides_no_curve_and_nobody_asked_means_no_games
     header, begun, again = size_of(None), size_of(0), size_of(5)
     assert header < again < begun  # nothing; a start; the settings
     monkeypatch.setattr(training, "report_games", lambda run, final: pytest.fail("games were played"))
-    for spec in ("none", "tensorboard"):
-        train(
-            TrainingRun(
-                "bc", MAZE, str(maze_data), tmp_path / spec, show_progress=False, overrides=TINY, report_to=spec
-            )
-        )
+    for own in ({"report_to": "none"}, {}):
+        out = tmp_path / own.get("report_to", "auto")
+        train(TrainingRun("bc", MAZE, str(maze_data), out, show_progress=False, overrides=TINY, **own))
+    assert not (tmp_path / "none" / "tensorboard").exists() and (tmp_path / "auto" / "tensorboard").exists()
+
+
+def test_tensorboard_alone_holds_settings_commit_curve_and_ten_games(maze_data: Path, tmp_path: Path) -> None:
+    from tensorboardX.event_file_writer import EventFileWriter  # noqa: F401 - makes the classes of its messages
+    from tensorboardX.proto.event_pb2 import Event
+
+    run = TrainingRun(
+        "bc", MAZE, str(maze_data), tmp_path, show_progress=False, overrides=TINY, report_to="tensorboard"
+    )
+    train(run)
+    curve, texts = dict[int, float](), dict[str, list[str]]()
+    for file in sorted((tmp_path / "tensorboard").iterdir()):
+        content, place = file.read_bytes(), 0
+        while place < len(content):  # length and its check, 12 bytes; a message; its check, 4
+            (length,) = struct.unpack_from("<Q", content, place)
+            event = Event.FromString(content[place + 12 : place + 12 + length])
+            place += 16 + length
+            for value in event.summary.value:
+                if value.tag == "loss":
+                    curve[event.step] = value.simple_value
+                elif value.HasField("tensor"):
+                    texts.setdefault(value.tag.partition("/")[0], []).append(value.tensor.string_val[0].decode())
+    assert list(curve) == [4, 8]
+    assert len(texts["games"]) == 10 and all("return -" in text for text in texts["games"])
+    (config,) = texts["config"]
+    assert f'"env_id": "{MAZE}"' in config and '"git"' in config and '"packages"' in config

@@ -74,8 +74,8 @@ class TrainingRun:
     """CPU threads; one is fastest for small models and makes training reproducible bit for bit."""
     shard: bool = False
     """Shard the transformer's weights over the processes, for models too large for one device."""
-    report_to: str = "tensorboard"
-    """Trackers that are told of the run: tensorboard, wandb, mlflow, trackio, several with commas between, or none."""
+    report_to: str = "auto"
+    """Trackers that are told of the run: tensorboard, wandb, mlflow, trackio, some with commas, or none; auto: tensorboard without games."""
     show_progress: Suppress[bool] = True
     began: float = field(default_factory=time.process_time, init=False, compare=False)
     """CPU time of the process then: what is told of a run's time counts the encoding of its data and the choice of its temperature."""

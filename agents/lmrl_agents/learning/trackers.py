@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from lmrl_envs.files import provenance
 
-PROJECT = "lmrl"
+PROJECT, AUTO = "lmrl", "auto"
 SAMPLES = 10
 """Games that are shown of a trained policy."""
 
@@ -43,7 +43,8 @@ class Tracker(Protocol):
 
 class TensorBoard:
     """Events in the folder ``tensorboard``, written by the thread that logs: tensorboardX's `SummaryWriter` writes in a thread of its own,
-    which dies at the first write that fails (a full disk), and the next call blocks forever.
+    which dies at the first write that fails (a full disk), and the next call blocks forever. What is written is what its ``add_scalar`` and
+    ``add_text`` write.
     """
 
     def __init__(self, out: Path, first_step: int | None, config: Mapping[str, Any], id: str) -> None:
@@ -175,11 +176,13 @@ def identity(out: Path, config: Mapping[str, Any]) -> str:
 
 
 def names_of(spec: str) -> list[str]:
-    """The trackers of ``tensorboard``, ``wandb,mlflow``, ``none``, ...
+    """The trackers of ``tensorboard``, ``wandb,mlflow``, ``none``, ...; of ``auto`` tensorboard.
 
     Raises:
         TrackerError: there is none of this name.
     """
+    if spec == AUTO:
+        return ["tensorboard"]
     names = [name.strip() for name in spec.split(",") if name.strip() not in ("", "none")]
     for name in names:
         if name not in TRACKERS:
@@ -188,8 +191,8 @@ def names_of(spec: str) -> list[str]:
 
 
 def open_trackers(spec: str, out: Path, first_step: int | None, config: Mapping[str, Any]) -> list[Tracker]:
-    """The trackers that a run reports to, from a step on, or (None) to add to what is there. The default one is left out where its library
-    is missing.
+    """The trackers that a run reports to, from a step on, or (None) to add to what is there. That of ``auto`` is left out where its
+    library is missing.
 
     Raises:
         TrackerError: there is none of this name, or its library is missing.
@@ -199,7 +202,7 @@ def open_trackers(spec: str, out: Path, first_step: int | None, config: Mapping[
         try:
             found.append(TRACKERS[name](out, first_step, {**config, **provenance()}, identity(out, config)))
         except ImportError:
-            if spec != "tensorboard":
+            if spec != AUTO:
                 package = {"tensorboard": "tensorboardX"}.get(name, name)
                 raise TrackerError(f"report_to={spec!r}: pip install {package}") from None
     return found

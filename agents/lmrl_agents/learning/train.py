@@ -16,7 +16,7 @@ import torch
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.following import RolloutConfig
 from lmrl_agents.learning.run import FINAL, METRICS, ROLLOUT, TrainingError, TrainingRun
-from lmrl_agents.learning.trackers import SAMPLES, names_of, open_trackers
+from lmrl_agents.learning.trackers import AUTO, SAMPLES, names_of, open_trackers
 from lmrl_agents.models.chunks import bounded
 from lmrl_agents.models.distributed import rank, world_size
 from lmrl_agents.playing.loading import load_agent
@@ -112,7 +112,7 @@ def train(run: TrainingRun) -> Path:
             torch.distributed.barrier()  # the model is on disk for all
         if rank() == 0:
             draw_curves(run.out / METRICS, run.out / "curves.svg")
-            if set(names_of(run.report_to)) - {"tensorboard"}:  # what nobody asked for costs no games
+            if run.report_to != AUTO and names_of(run.report_to):  # what nobody asked for costs no games
                 report_games(run, final)
         return final
 
