@@ -561,6 +561,8 @@ def test_what_was_so_once_is_not_answered_by_what_is_so_today() -> None:
         ("Does it border neither Peru nor Chile?", "Rome", "Brasilia"), ("Do they speak neither Spanish nor Portuguese?", "Rome", "Brasilia Lima"),
         ("Is it the capital of France or Spain?", "Paris Madrid", "Barcelona"), ("Is it the largest city in Asia or Africa?", "Tokyo", "Nairobi"),
         ("Is it bigger than Paris or Madrid?", "Tokyo", "Prague"), ("Was it once Portuguese?", "Luanda", "Istanbul"), ("Is it in Spain or Portugal?", "Madrid", "Rome"),
+        ("Is it the capital of a kingdom?", "Bangkok London", "Paris Lima"), ("Is it the capital of the republic?", "Paris Lima", "Milan"), ("Is it between Paris and Warsaw?", "Berlin", "Rome Paris"), ("Is it between Tokyo and Hiroshima?", "Osaka", "Tokyo Seoul"), ("Did the Spanish found it?", "Lima", "Madrid Berlin"),
+        ("Does it have between 1 and 4 million people?", "Prague", "Tokyo Shanghai"), ("Is it between 1500 and 2000 metres above sea level?", "Nairobi", "Lima"),
     ],
 )  # fmt: skip
 def test_names_in_a_list_share_what_is_asked_of_the_first(question: str, yes: str, no: str) -> None:

@@ -330,7 +330,7 @@ def test_known_answers(question: str, yes: str, no: str) -> None:
         ("Is it greater than a car?", "", "", "", "apple bus"), ("Is it greater in weight than a car?", "bus", "", "apple", ""), ("Is it the greatest sport?", "", "", "", "soccer"),
         ("Is it more fun than a ball?", "", "", "", "soccer hammer"), ("Is it more dangerous than a knife?", "", "", "", "knife volcano"), ("Is it bigger than 5?", "", "", "", "dog"),
         ("Is it more of a toy than a tool?", "doll", "", "hammer", ""), ("Is it heavier than ten men?", "elephant", "", "dog", ""), ("Does it cost more than two cars?", "airplane", "", "piano", ""),
-        ("Is it faster than walking?", "bicycle dog", "", "hammer", ""), ("Is it made of cheese?", "", "", "moon", ""),
+        ("Is it faster than walking?", "bicycle dog", "", "hammer", ""), ("Is it made of cheese?", "", "", "moon", ""), ("Is its skin thin?", "", "", "", "apple"), ("Is its skin smooth?", "", "", "mountain", ""), ("Could a child break it in half?", "pencil crayon", "", "hammer", ""),
     ],
 )  # fmt: skip
 def test_what_is_asked_is_all_accounted_for(question: str, yes: str, depends: str, no: str, unread: str) -> None:

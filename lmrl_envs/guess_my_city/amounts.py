@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from lmrl_envs.guess_my_city.names import BETWEEN, BORDER, COUNTRY_WORDS, LINES, PEOPLE, SIGNS, Entity, Names
+from lmrl_envs.guess_my_city.names import BETWEEN, BORDER, COUNTRY_WORDS, LINES, PEOPLE, SIGNS, Entity, Names, apart
 from lmrl_envs.guess_my_city.table import City, cities, places
 from lmrl_envs.language.lists import table
 from lmrl_envs.language.numbers import NUMBERS, digits
@@ -13,6 +12,7 @@ from lmrl_envs.language.quantity import Match
 from lmrl_envs.language.tokens import CLEAR, Token
 from lmrl_envs.language.truth import Truth
 
+_SIZES = {"billion": 1e9, "million": 1e6, "m": 1e6, "thousand": 1e3, "k": 1e3}
 _METRES = {unit: float(size) for size, own in table(LINES["metres"]).items() for unit in own}
 _KILOMETRES = {unit: float(size) for size, own in table(LINES["kilometres"]).items() for unit in own}
 _LEVEL = frozenset(("above", "sea", "level", "high", "of", "altitude", "elevation", "over", "in", "up"))
@@ -172,19 +172,18 @@ class Amounts(Names):
     def _amount(self, tokens: Sequence[Token], i: int) -> Match | None:
         if tokens[i].word == "between":
             low, j = self._number(tokens, i + 1)
+            if low is None and (found := self._on_the_way(tokens, i + 1)) is not None:
+                return found
             if low is None or j >= len(tokens) or tokens[j].word != "and":
                 return None
             high = self._amount_from(tokens, j + 1, "<")
             if high is None:
                 return None
-            value = self._number(tokens, j + 1)[0] or 1
-            scale = value / low if low < 1000 and value >= 1e5 else 0
-            first = self._unit(
-                tokens,
-                self._number(tokens, j + 1)[1],
-                low * (10 ** round(math.log10(value / low)) if scale > 1e3 else 1),
-                ">",
-            )
+            after = self._number(tokens, j + 1)[1]
+            if low < 1000:  # "between 1 and 4 million"
+                said = {token.word for token in tokens[j + 1 : after]}
+                low *= next((size for word, size in _SIZES.items() if word in said), 1)
+            first = self._unit(tokens, after, low, ">")
             return None if first is None else Match(first.truth & high.truth, high.end)
         if tokens[i].word in ("utc", "gmt"):
             return self._zone(tokens, i)
@@ -192,6 +191,24 @@ class Amounts(Names):
             return self._ahead(tokens, i)
         sign, j = self._direction(tokens, i)
         return self._amount_from(tokens, j, sign)
+
+    def _on_the_way(self, tokens: Sequence[Token], j: int) -> Match | None:
+        """ "Between Paris and Warsaw": the way by it is hardly longer than the way past it."""
+        first = self._next_entity(tokens, j)
+        if first is None or first[1] >= len(tokens) or tokens[first[1]].word != "and":
+            return None
+        second = self._next_entity(tokens, first[1] + 1)
+        if second is None or any(own[0].of("city", "other") is None for own in (first, second)):
+            return None
+        ends = self._points(first[0]), self._points(second[0])
+        direct = apart(ends[0][0], ends[1][0])
+        ways = zip(self._away(ends[0]), self._away(ends[1]), strict=True)
+        return Match(
+            self._when(
+                a > 1 < b and (a + b < 1.12 * direct or (None if a + b < 1.3 * direct else False)) for a, b in ways
+            ),
+            second[1],
+        )
 
     def _amount_from(self, tokens: Sequence[Token], j: int, sign: str) -> Match | None:
         value, k = self._number(tokens, j)

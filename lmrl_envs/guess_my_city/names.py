@@ -305,6 +305,11 @@ class Names(Measures):
         return Truth(yes, possible)
 
 
+def apart(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Kilometres between two points."""
+    return 12742 * math.asin(min(1.0, math.dist(_vector(*one), _vector(*other)) / 2))
+
+
 def _vector(latitude: float, longitude: float) -> tuple[float, float, float]:
     """A point of the unit sphere: half the length of a chord is the sine of half the angle."""
     a, b = math.radians(latitude), math.radians(longitude)
