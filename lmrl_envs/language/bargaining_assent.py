@@ -218,8 +218,7 @@ def _accounted(
             return False
         if excused and (other_price or not elsewhere.isdisjoint(within) or _DANGER.isdisjoint(line.tokens[start:end])):
             continue
-        closes = _is_aside(labels, line, start) or any(labels.get(at) == "close" for at in within)
-        if asked and (assents or (not closes and about.keys().isdisjoint(within))):
+        if asked and (assents or (about.keys().isdisjoint(within) and not _goes_with_yes(labels, line, start, end))):
             return False
         left = unaccounted(line, within, amounts, standing, names)
         if left and not (end <= said and _leads_up(line, left, end, said)):
@@ -232,10 +231,12 @@ def _is_year(amount: Amount) -> bool:
     return amount.role == "number" and 1990 <= amount.value <= 2035
 
 
-def _is_aside(labels: Mapping[int, str], line: Line, start: int) -> bool:
-    """Whether a clause begins with what is harmless beside assent ("when do you want to pick it up?")."""
-    return any(labels.get(at) == "aside" for at in range(start, start + 2)) or (
-        line.tokens[start] in _LINKS and labels.get(start + 1) == "aside"
+def _goes_with_yes(labels: Mapping[int, str], line: Line, start: int, end: int) -> bool:
+    """Whether a clause that asks is harmless beside assent: "When do you want to pick it up?", "Shall we sign?"."""
+    return (
+        any(labels.get(at) == "aside" for at in range(start, start + 2))
+        or (line.tokens[start] in _LINKS and labels.get(start + 1) == "aside")
+        or any(labels.get(at) == "close" for at in range(start, end))
     )
 
 

@@ -64,6 +64,8 @@ def price_of(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple
         return (other + own) / 2, "offer"
     if new and "but" in line.tokens[new[-1][1] : max(named_at, 0)]:
         return other, "assent"  # "I was hoping for $26,000, but I'll take $24,500."
+    if new and other is not None and _is_given_up(line, new[-1][1]):
+        return other, "assent"
     if new:
         price, at = _chosen(line, new), new[-1][1]
         if (
@@ -86,6 +88,14 @@ def price_of(line: Line, amounts: Sequence[Amount], standing: Standing) -> tuple
     if lists and other is None and not line.question:
         return lists[-1], "offer"
     return None, ""
+
+
+def _is_given_up(line: Line, at: int) -> bool:
+    """Whether a price was only wished for: "I was hoping for $26,000, but okay."."""
+    if _WISHED.isdisjoint(line.tokens[:at]) or "but" not in line.tokens[at:]:
+        return False
+    turn = line.tokens.index("but", at)
+    return any(phrase.label in ("yes", "weak") and phrase.start > turn for phrase in line.phrases)
 
 
 def _is_turned_down(line: Line, at: int) -> bool:
@@ -129,6 +139,7 @@ def _lessened(less: Sequence[Amount], standing: Standing) -> tuple[float | None,
     return base, "offer" if under_list else "discount"
 
 
+_WISHED = frozenset({"hoping", "hoped", "wanted", "wished", "wish"})
 _TAKEN_OFF = frozenset({"but", "minus"})
 _PAYING = frozenset(
     {"pay", "give", "get", "go", "come", "make", "offer", "do", "bring", "raise", "drop", "lower", "reduce"}

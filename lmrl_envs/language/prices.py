@@ -92,6 +92,8 @@ _WORDS = re.compile(
 )
 _NUMBER_WORDS = frozenset([*SMALL, *TENS, "hundred", "thousand", "grand", "million"]) - {"one", "zero"}
 _FRACTION = re.compile(r"\bhalf[ -](?:the )?(?:price|off)\b|\bhalf (?:of )?(?:the )?(?:msrp|list|sticker|price)\b")
+_SHORT = re.compile(r"\d\d[.,]\d")
+"""$26.5: thousands, as without the sign."""
 _GROUPED, _DOTTED = re.compile(r"[, ']\d{3}"), re.compile(r"\d{1,3}\.\d{3}")
 _MEANT: dict[str, Sequence[str]] = {
     **dict.fromkeys(listed(_DATA["adverbs"]), ()),
@@ -148,7 +150,8 @@ def find_amounts(text: str) -> Found:
             text = _MIXED.sub(
                 lambda found: str(int(found[1]) * 1000 + (SMALL.get(found[2]) or int(found[2])) * 100), text
             )
-        text = _RANGE.sub(r"\1k", text)
+        if "-" in text or " to " in text or " or " in text or " and " in text:
+            text = _RANGE.sub(r"\1k", text)
         text = _NUMBER.sub(lambda found: _digits(found, values), text)
     if not _NUMBER_WORDS.isdisjoint(_LETTERS.findall(text)):
         # Numbers in words stand between those in digits: each token takes the next value of its own list.
@@ -180,7 +183,8 @@ def _digits(found: re.Match[str], values: list[tuple[str, float, bool]]) -> str:
     number, unit = found["number"], found["unit"]
     if found["rest"] or (number[0] == "0" and len(number) > 1 and number.isdigit()):
         return f" {_JOINED.get(found[0].strip(), ';')} "  # part of a word ("5th", "i3"), of a telephone number ("0134")
-    money = bool(found["sign"] or found["dollars"])
+    short = found["sign"] and not unit and _SHORT.fullmatch(number)
+    money = bool((found["sign"] and not short) or found["dollars"])
     grouped = _GROUPED.search(number) is not None
     if grouped:
         value = float(re.sub("[, ']", "", number))
@@ -274,9 +278,11 @@ _TOLD: tuple[tuple[Role, str], ...] = (("past", "told"), ("past", "moved"), ("qu
 """Role -> the pattern to the left of a discount that is only told of: given before, or wished for by the other side."""
 _BIT = {title: 1 << i for i, title in enumerate(_PATTERN)}
 _LIKELY: dict[str, int] = {}
-"""The first letters of a word -> the patterns (bits) in which a word begins so; the others need not be tried."""
+"""The first letters of a word -> the patterns (bits) in which a word begins so; the others need not be tried. What must not stand
+beside a word (a negative look-around) is no word of a pattern."""
+_MUST_NOT = re.compile(r"\\[a-z]|\(\?<?!(?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)")
 for _title, _pattern in _PATTERN.items():
-    for _word in re.findall("[a-z]+|[$%]", _pattern.pattern):
+    for _word in re.findall("[a-z]+|[$%]", _MUST_NOT.sub(" ", _pattern.pattern)):
         _LIKELY[_word[:3]] = _LIKELY.get(_word[:3], 0) | _BIT[_title]
 
 
@@ -337,7 +343,7 @@ def _role(kind: str, left: tuple[str, ...], right: tuple[str, ...]) -> tuple[Rol
         return "list", "", ""
     if begins("over list"):
         return "off", "list", "over"
-    if not base and ends("apart") and begins("less"):
+    if not base and begins("less") and ends("apart"):
         return "raise", "other", ""  # "You're $1,000 off."
     if begins("less") or ends("cut"):
         told = next((role for role, behind in _TOLD if ends(behind)), None)
