@@ -11,8 +11,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from lmrl_agents.learning.run import TrainingRun
-from lmrl_agents.learning.trackers import TRACKERS, TrackerError, identity, names_of, open_trackers
+from lmrl_agents.learning.trackers import TRACKERS, TrackerError, identity, names_of, open_trackers, told_of
 from lmrl_agents.learning.train import train
+from lmrl_benchmarks.running.cells import Plan
+from lmrl_benchmarks.running.suite import load_suite
 
 MAZE = "lmrl/MazeFullyObserved-v0"
 TINY = {"model.layers": 1, "model.width": 16, "model.heads": 1, "bc.steps": 8, "bc.log_every": 4, "bc.batch_size": 16}
@@ -64,7 +66,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
         def create_run(self, experiment: str, tags: dict, run_name: str):
             run = SimpleNamespace(tag=tags["lmrl"], info=SimpleNamespace(run_id=f"run {len(self.runs)}"))
             self.runs.append(run)
-            told.mlflow.append(("init", self.place))
+            told.mlflow.append(("init", self.place, {"tags": tags, "run_name": run_name}))
             return run
 
         def __getattr__(self, name: str):
@@ -178,3 +180,38 @@ def test_tensorboard_alone_holds_settings_commit_curve_and_ten_games(maze_data: 
     assert len(texts["games"]) == 10 and all("return -" in text for text in texts["games"])
     (config,) = texts["config"]
     assert f'"env_id": "{MAZE}"' in config and '"git"' in config and '"packages"' in config
+
+
+def test_runs_of_a_suite_are_named_by_suite_task_agent_and_seed(
+    maze_data: Path, tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = load_suite("matrix")
+    jobs = [job for job in Plan(suite, suite.agents, "cpu", report_to="wandb").jobs.values() if job.kind == "train"]
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "settings", lambda self: {})  # their data are not there
+        runs = [TrainingRun(data="", out=tmp_path / job.folder, **job.arguments[0]) for job in jobs]
+        names = [told_of(run) for run in runs]
+    assert {run.out.name for run in runs} == {"seed-0", "seed-1", "seed-2"} and {run.report_to for run in runs} == {
+        "wandb"
+    }
+    assert len({one["name"] for one in names}) == len(runs) == 3 * len({one["group"] for one in names})
+    bc = [one for one in names if one["name"].startswith(f"matrix-v{suite.version} MazePartiallyObserved bc-nano")]
+    assert {one["name"].removeprefix(one["group"]) for one in bc} == {" seed 0", " seed 1", " seed 2"}
+
+    # What a run starts from is another run.
+    tiny = {**TINY, "mc.steps": 2, "mc.batch_size": 4, "mc.betas": [1.0], "mc.validation_episodes": 1}
+    cell = {"suite": "mine-v1", "task": "Maze", "agent": "mc-nano"}
+    train(
+        TrainingRun(
+            "mc", MAZE, str(maze_data), tmp_path / "seed-0", show_progress=False, overrides=tiny, cell=cell,
+            report_to="wandb,mlflow,trackio",
+        )
+    )  # fmt: skip
+    group = "mine-v1 Maze mc-nano"
+    expected = {f"{group}-start": f"{group}-start seed 0", group: f"{group} seed 0"}
+    by_wandb = {call[2]["group"]: call[2]["name"] for call in told.wandb if call[0] == "init"}
+    by_trackio = {call[2]["group"]: call[1][1] for call in told.trackio if call[0] == "init"}
+    by_mlflow = {call[2]["tags"]["group"]: call[2]["run_name"] for call in told.mlflow if call[0] == "init"}
+    assert by_wandb == by_mlflow == expected
+    assert {key: name.rpartition("-")[0] for key, name in by_trackio.items()} == expected
+    assert told.wandb[0][2]["config"]["cell"] == {**cell, "agent": "mc-nano-start", "seed": 0}

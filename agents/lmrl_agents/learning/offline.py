@@ -74,8 +74,7 @@ def load(run: TrainingRun, deciding: bool = True, unit: str = "decision") -> tup
     """The data's policy and the decisions of the data; all action tokens where values alone are to act (not ``deciding``), and
     where the discount's unit is a token.
     """
-    model = start_policy(run)
-    model.requires_grad_(False).eval()
+    model = start_policy(run).requires_grad_(False).eval()
     steps = cached_steps(run.load_data(), model.tokenizer, model.form, deciding and unit != "token").count_time(unit)
     steps.pass_tokens = run.pass_tokens
     run.save_facts(episodes=steps.episodes, decisions=len(steps), distinct_rows=steps.rows)

@@ -76,6 +76,8 @@ class TrainingRun:
     """Shard the transformer's weights over the processes, for models too large for one device."""
     report_to: str = "auto"
     """Trackers that are told of the run: tensorboard, wandb, mlflow, trackio, some with commas, or none; auto: tensorboard without games."""
+    cell: Suppress[dict[str, str]] = field(default_factory=dict)
+    """What trackers call it by: ``suite``, ``task`` and ``agent`` of a suite's cell; else the folder's name is told."""
     show_progress: Suppress[bool] = True
     began: float = field(default_factory=time.process_time, init=False, compare=False)
     """CPU time of the process then: what is told of a run's time counts the encoding of its data and the choice of its temperature."""

@@ -15,6 +15,7 @@ from lmrl_agents.learning.checkpoints import load_checkpoint, save_checkpoint, s
 from lmrl_agents.learning.memory import tell_memory
 from lmrl_agents.learning.metrics import Metrics
 from lmrl_agents.learning.run import METRICS, TASK, TrainingError, TrainingRun
+from lmrl_agents.learning.trackers import told_of
 from lmrl_agents.learning.train import code_of
 from lmrl_agents.models.critic import Critic
 from lmrl_agents.models.distributed import backward, clip_gradients, join_gradients, rank, unsharded, world_size
@@ -76,7 +77,7 @@ class Session:
         torch.manual_seed(run.seed)
         tell_memory(run, policy, optimizers, config, run.show_progress and rank() == 0)
         self.done = load_checkpoint(run, policy, modules, optimizers, self.state) if run.resume else 0
-        self.metrics = Metrics(run.out / METRICS, self.done, rank() != 0, run.report_to, run.settings)
+        self.metrics = Metrics(run.out / METRICS, self.done, rank() != 0, run.report_to, lambda: told_of(run))
         self.tokens = 0
         """Read by the network since the start or the resumption, equal rows once."""
         self.seconds = float(self.state.get("seconds", 0.0)) + time.process_time() - run.began
@@ -179,6 +180,5 @@ class Session:
 
     def finish(self, critic: Critic | None = None, **facts: Any) -> Path:
         """Write the trained policy, with its critic and what is to be known of it; returns the folder."""
-        code = code_of(self.run.algorithm)
-        facts = {"steps": self.config.steps, "cpu_seconds": round(self.seconds, 1), "code": code, **facts}
-        return save_final(self.run, self.policy, facts, critic)
+        own = {"steps": self.config.steps, "cpu_seconds": round(self.seconds, 1), "code": code_of(self.run.algorithm)}
+        return save_final(self.run, self.policy, own | facts, critic)

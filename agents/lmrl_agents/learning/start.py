@@ -10,6 +10,7 @@ import gymnasium
 
 from lmrl_agents.learning.memory import check_weights
 from lmrl_agents.learning.run import FINAL, ROLLOUT, START, TrainingError, TrainingRun
+from lmrl_agents.learning.trackers import place_of
 from lmrl_agents.learning.train import train
 from lmrl_agents.models.chat import examine
 from lmrl_agents.models.description import read_description
@@ -91,5 +92,6 @@ def start_policy(run: TrainingRun) -> LanguageModel:
         return _fitting(model)
     # The preset need not have a table of the algorithm's own, and cloning asks for none, nor for a server.
     own = {key: value for key, value in run.overrides.items() if key.partition(".")[0] not in (run.table, ROLLOUT)}
-    start = replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True, overrides=own)
+    cell = {**(place := place_of(run)), "agent": f"{place['agent']}-{START}"}
+    start = replace(run, algorithm="bc", reward=TASK, out=run.out / START, resume=True, overrides=own, cell=cell)
     return LanguageModel.load(train(start), run.device)

@@ -12,9 +12,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from lmrl_envs.doors import short_name
 from lmrl_envs.files import provenance
+
+if TYPE_CHECKING:
+    from lmrl_agents.learning.run import TrainingRun
 
 PROJECT, AUTO = "lmrl", "auto"
 SAMPLES = 10
@@ -90,7 +94,8 @@ class WeightsAndBiases:
         self._library = wandb
         self._run = wandb.init(
             project=PROJECT,
-            name=out.name,
+            name=config.get("name", out.name),
+            group=config.get("group"),
             id=id,
             resume="allow",
             dir=str(out),
@@ -122,7 +127,11 @@ class MLflow:
         experiment = found.experiment_id if found else self._client.create_experiment(PROJECT, artifacts)
         runs = self._client.search_runs([experiment], f"tags.lmrl = '{id}'")
         self._run = (
-            runs[0] if runs else self._client.create_run(experiment, tags={"lmrl": id}, run_name=out.name)
+            runs[0]
+            if runs
+            else self._client.create_run(
+                experiment, tags={"lmrl": id, "group": config.get("group", "")}, run_name=config.get("name", out.name)
+            )
         ).info.run_id
         if not runs:
             for key, value in config.items():
@@ -147,7 +156,8 @@ class Trackio:
         import trackio  # pyright: ignore[reportMissingImports]
 
         self._library = trackio
-        self._run = trackio.init(PROJECT, f"{out.name}-{id}", config=dict(config), resume="allow", embed=False)
+        name, group = f"{config.get('name', out.name)}-{id}", config.get("group")
+        self._run = trackio.init(PROJECT, name, group=group, config=dict(config), resume="allow", embed=False)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
@@ -167,6 +177,19 @@ TRACKERS: dict[str, Callable[[Path, int | None, Mapping[str, Any], str], Tracker
     "mlflow": MLflow,
     "trackio": Trackio,
 }
+
+
+def place_of(run: TrainingRun) -> dict[str, str]:
+    """What runs that differ in their seed alone have in common: the suite's cell, or task and agent."""
+    return run.cell or {"task": short_name(run.env_id), "agent": f"{run.table}-{run.preset}"}
+
+
+def told_of(run: TrainingRun) -> dict[str, Any]:
+    """What trackers are told of a run: its settings, its cell, and what to call it."""
+    place = place_of(run)
+    group = " ".join(place.values())
+    name = f"{group} seed {run.seed}" if run.cell else run.out.name
+    return {**run.settings(), "cell": {**place, "seed": run.seed}, "name": name, "group": group}
 
 
 def identity(out: Path, config: Mapping[str, Any]) -> str:

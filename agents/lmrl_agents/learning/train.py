@@ -16,7 +16,7 @@ import torch
 from lmrl_agents.learning.curves import draw_curves
 from lmrl_agents.learning.following import RolloutConfig
 from lmrl_agents.learning.run import FINAL, METRICS, ROLLOUT, TrainingError, TrainingRun
-from lmrl_agents.learning.trackers import AUTO, SAMPLES, names_of, open_trackers
+from lmrl_agents.learning.trackers import AUTO, SAMPLES, names_of, open_trackers, told_of
 from lmrl_agents.models.chunks import bounded
 from lmrl_agents.models.distributed import rank, world_size
 from lmrl_agents.playing.loading import load_agent
@@ -127,7 +127,7 @@ def report_games(run: TrainingRun, final: Path) -> None:
         Rollout(agent, run.env_id, run.env_kwargs).play(range(SAMPLES), 0, "validation"), key=lambda g: g.episode
     )
     texts = [f"return {sum(game.transcript.rewards):g}\n\n{game.transcript.as_text()}" for game in games]
-    for tracker in open_trackers(run.report_to, run.out, None, run.settings()):
+    for tracker in open_trackers(run.report_to, run.out, None, told_of(run)):
         tracker.text("games", texts)
         tracker.close()
 

@@ -167,8 +167,7 @@ class LanguageModel(nn.Module):
                 raise ValueError(f"{folder}: weights do not fit the model ({wrong[0]}, ...)")
             how = {"dtype": torch.float32, "attn_implementation": config.attention or None}
             lm = AutoModelForCausalLM.from_config(network, trust_remote_code=False, **how)
-            lm = computed_twice(lm) if config.checkpointing else lm
-            model = cls(lm, tokenizer, form, config)
+            model = cls(computed_twice(lm) if config.checkpointing else lm, tokenizer, form, config)
             weights = load_file(folder / "weights.safetensors")
         except (OSError, SafetensorError) as problem:
             raise ValueError(f"{folder}: the weights are missing or damaged ({problem}); copy them again") from None

@@ -9,6 +9,7 @@ from typing import Any
 
 from tyro.conf import OmitArgPrefixes, Positional
 
+from lmrl_agents.learning.trackers import AUTO
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_benchmarks.commands.terminal import ON_TERMINAL, Listing
 from lmrl_envs.files import printable
@@ -27,6 +28,7 @@ def run(
     retry_errors: bool = False,
     ray: str | None = None,
     salt_file: Path | None = None,
+    report_to: str = AUTO,
 ) -> int:
     """Train and evaluate every cell of a suite that is not there yet, write the report, print the table.
 
@@ -43,6 +45,8 @@ def run(
         retry_errors: Play the episodes that ended in an error once more.
         ray: Do the work on the Ray cluster at this address ("local": on this machine); same records.
         salt_file: The secret of a sealed suite.
+        report_to: Trackers that trainings are told to, as of lmrl train; a run is named by suite, task, agent and seed, and grouped without
+            the seed.
     """
     from lmrl_agents.playing.loading import check_spec
     from lmrl_benchmarks.experiments.grid import find
@@ -75,6 +79,7 @@ def run(
                 tuple(name for name in (tasks or "").split(",") if name),
                 tuple(int(seed) for seed in (seeds or "").split(",") if seed),
             ),
+            report_to=report_to,
             progress=lambda done, total, names: tell(done, total, "; ".join(names)),
         )
     for name, problem in failed.items():

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.learning.trackers import AUTO
 from lmrl_agents.playing.room import DEFAULT, RoomSettings
 from lmrl_agents.rewards.protocol import TASK
 from lmrl_benchmarks.running.evaluation import EvaluationSpec
@@ -201,6 +202,7 @@ class Plan:
         room: how agents that do not come with this package are run.
         retry_errors: play episodes that ended in an error once more.
         part: which cells; all by default.
+        report_to: trackers that trainings are told to, see `lmrl_agents.learning.run.TrainingRun`.
 
     Attributes:
         jobs: name -> job, each after what it needs.
@@ -216,8 +218,9 @@ class Plan:
         room: RoomSettings | None = None,
         retry_errors: bool = False,
         part: Part | None = None,
+        report_to: str = AUTO,
     ) -> None:
-        self.suite, self.device, self.salt = suite, device, salt
+        self.suite, self.device, self.salt, self.report_to = suite, device, salt, report_to
         self.room, self.retry_errors = room or DEFAULT, retry_errors
         self.jobs: dict[str, Job] = {}
         self.lacking: dict[str, str] = {}
@@ -267,7 +270,8 @@ class Plan:
         settings = {
             "algorithm": agent.train, "env_id": cell.task.id, "env_kwargs": cell.task.train_kwargs, "preset": agent.preset,
             "seed": cell.seed, "sample": sample, "device": self.device, "overrides": agent.settings,
-            "reward": agent.reward or TASK,
+            "reward": agent.reward or TASK, "report_to": self.report_to,
+            "cell": {"suite": f"{self.suite.name}-v{self.suite.version}", "task": cell.task.slug, "agent": agent.training_key},
             # Mixed precision where it is made for: larger models on a GPU.
             "dtype": "bf16" if self.device.startswith("cuda") and agent.preset != "nano" else "float32",
         }  # fmt: skip

@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 from typing import Any
 
+from lmrl_agents.learning.trackers import AUTO, names_of
 from lmrl_agents.playing.identity import identity_of
 from lmrl_agents.playing.room import RoomSettings
 from lmrl_benchmarks.running.cells import PART, PROBLEMS, SUITE, Job, Part, Plan, read_problems
@@ -40,6 +41,7 @@ def run_suite(
     ray: str | None = None,
     salt: str = "",
     part: Part | None = None,
+    report_to: str = AUTO,
     progress: JobProgress | None = None,
 ) -> dict[str, str]:
     """Train and evaluate what is missing; returns the jobs that failed or could not be run, name -> reason.
@@ -55,6 +57,7 @@ def run_suite(
         ray: address of a Ray cluster that does the work, "local" for one on this machine.
         salt: of a sealed suite.
         part: the cells that are run; all by default.
+        report_to: trackers that trainings are told to.
         progress: told about once a second.
 
     The reasons stand in ``problems.json`` too, from where the report takes them.
@@ -63,7 +66,9 @@ def run_suite(
         SuiteError: there are no agents, no such part, or the salt is not the suite's.
         FolderError: the folder holds something else, or another process runs there.
         DatasetError: there is no such cluster.
+        TrackerError: there is no such tracker.
     """
+    names_of(report_to)
     agents = suite.agents if agents is None else agents
     if not agents:
         raise SuiteError(f"suite {suite.name!r} has no agents of its own; name yours (--agents openai:<model>)")
@@ -72,7 +77,7 @@ def run_suite(
     with locked(out / ".lock", "running a suite"):
         _claim(suite, out)
         (out / PART).unlink(missing_ok=True)  # what it lacked is run now
-        plan = Plan(suite, agents, device, salt, room, retry_errors, part)
+        plan = Plan(suite, agents, device, salt, room, retry_errors, part, report_to)
         patience = STALLED * plan.room.patience
         for job in plan.jobs.values():
             if job.kind == "eval":
