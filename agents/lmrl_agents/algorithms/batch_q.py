@@ -64,7 +64,7 @@ def largest_after(target: Critic, batch: StepBatch, passes: int, dropout: float)
     """min over the passes of max_x Qbar(s', x), float [N]."""
 
     def largest() -> torch.Tensor:
-        return target.read(lambda q: (least(q).amax(dim=1),), target.states(batch)[batch.next_state])[0]
+        return target.read_tables(lambda q: (least(q).amax(dim=1),), target.states(batch)[batch.next_state])[0]
 
     if passes == 1:
         return largest()

@@ -148,18 +148,18 @@ class Critic(ValueNetwork):
         """The smallest of the Q heads, float [S, V]."""
         return least(self.q(states))
 
-    def read(self, of: Callable[..., Numbers], states: torch.Tensor, *rows: torch.Tensor) -> Numbers:
+    def read_tables(self, of: Callable[..., Numbers], states: torch.Tensor, *rows: torch.Tensor) -> Numbers:
         """``of(q, *rows)`` of states, float [N, width], in pieces, see `chunks.in_pieces`; q is what `q` gives."""
         outputs = next(len(head.weight) for name, head in self.heads.items() if name.startswith("q"))
         return in_pieces(lambda own, *more: of(self.q(own), *more), outputs, states, *rows)
 
     def values_of(self, states: torch.Tensor, token: torch.Tensor) -> list[torch.Tensor]:
         """Each Q head's value of a token in each state: float [N, width], int64 [N] -> float [N] each."""
-        return list(self.read(lambda q, own: tuple(value_of(head, own) for head in q), states, token))
+        return list(self.read_tables(lambda q, own: tuple(value_of(head, own) for head in q), states, token))
 
     def taken(self, states: torch.Tensor, token: torch.Tensor) -> list[Taken]:
         """Of each Q head `taken`, likewise."""
-        told = self.read(lambda q, own: tuple(one for head in q for one in taken(head, own)), states, token)
+        told = self.read_tables(lambda q, own: tuple(one for head in q for one in taken(head, own)), states, token)
         return [Taken(*told[k : k + 2]) for k in range(0, len(told), 2)]
 
     @property
