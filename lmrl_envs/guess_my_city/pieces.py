@@ -64,11 +64,13 @@ class Pieces(Amounts):
             Unread: what is asked of the first cannot be asked of another.
         """
         names, joined = self._list_after(tokens, found.end)
-        start = next((k for k in range(i, found.end) if (own := self._entity(tokens, k)) and own[1] == found.end), None)
+        named = ((k, self._entity(tokens, k)) for k in range(i, found.end))
+        start = next((k for k, entity in named if entity and entity[1] == found.end), None)
         if not names or start is None:
             return found
         last = names[-1][1]
         truths: list[Truth] = []
+        after = 0
         for first, end in ((start, found.end), *names):
             own = self._match([*tokens[:start], *tokens[first:end], *tokens[last:]], i)
             if own is None and start == i:
@@ -76,7 +78,7 @@ class Pieces(Amounts):
             if own is None:
                 raise Unread
             truths.append(own.truth)
-        after = own.end - start - (end - first)
+            after = own.end - start - (end - first)
         if start == i and not after:
             return found  # names by themselves
         return Match(reduce(operator.and_ if joined == "and" else operator.or_, truths), last + after)

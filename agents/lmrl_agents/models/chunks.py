@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,11 +51,11 @@ def in_pieces(of: Callable[..., Numbers], outputs: int, *rows: torch.Tensor) -> 
     size, count = rows_of(outputs), len(rows[0])
     if count <= size:
         return of(*rows)
+    again = partial(checkpoint, of, use_reentrant=False, preserve_rng_state=False)  # no output layer drops out
     parts = []
     for start in range(0, count, size):
         piece = [each[start : start + size] for each in rows]
-        twice = {"use_reentrant": False, "preserve_rng_state": False}  # no output layer drops out
-        parts.append(checkpoint(of, *piece, **twice) if torch.is_grad_enabled() else of(*piece))
+        parts.append((again if torch.is_grad_enabled() else of)(*piece))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 

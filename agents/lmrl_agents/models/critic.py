@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -150,7 +150,7 @@ class Critic(ValueNetwork):
 
     def read_tables(self, of: Callable[..., Numbers], states: torch.Tensor, *rows: torch.Tensor) -> Numbers:
         """``of(q, *rows)`` of states, float [N, width], in pieces, see `chunks.in_pieces`; q is what `q` gives."""
-        outputs = next(len(head.weight) for name, head in self.heads.items() if name.startswith("q"))
+        outputs = next(len(head.weight) for name, head in cast(Any, self.heads).items() if name[0] == "q")
         return in_pieces(lambda own, *more: of(self.q(own), *more), outputs, states, *rows)
 
     def values_of(self, states: torch.Tensor, token: torch.Tensor) -> list[torch.Tensor]:
